@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * thread - locks and thread roles, with clang's capability attributes so that CI proves who may
+ * call what (-Wthread-safety; no-ops under gcc).
+ *
+ * Roles: main (device tree, control), vcpu (guest mode, register accesses), io (a device's home
+ * loop), worker (blocking work). A function that cares says REQUIRES(role_main) etc. and, where a
+ * mistake would be silent, calls thread_assert_role().
+ */
+#ifndef BASE_THREAD_H
+#define BASE_THREAD_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#if defined(__clang__)
+#define CAPABILITY(x)      __attribute__((capability(x)))
+#define SCOPED_CAPABILITY  __attribute__((scoped_lockable))
+#define GUARDED_BY(x)      __attribute__((guarded_by(x)))
+#define REQUIRES(...)      __attribute__((requires_capability(__VA_ARGS__)))
+#define EXCLUDES(...)      __attribute__((locks_excluded(__VA_ARGS__)))
+#define ACQUIRE(...)       __attribute__((acquire_capability(__VA_ARGS__)))
+#define RELEASE(...)       __attribute__((release_capability(__VA_ARGS__)))
+#define ASSERT_CAP(...)    __attribute__((assert_capability(__VA_ARGS__)))
+#define NO_THREAD_SAFETY   __attribute__((no_thread_safety_analysis))
+#else
+#define CAPABILITY(x)
+#define SCOPED_CAPABILITY
+#define GUARDED_BY(x)
+#define REQUIRES(...)
+#define EXCLUDES(...)
+#define ACQUIRE(...)
+#define RELEASE(...)
+#define ASSERT_CAP(...)
+#define NO_THREAD_SAFETY
+#endif
+
+/* A mutex. Every one has a card in docs/locking.md. init cannot fail. */
+struct CAPABILITY("mutex") mutex {
+	pthread_mutex_t m;
+};
+
+#define MUTEX_INIT                           \
+	{                                    \
+		.m = PTHREAD_MUTEX_INITIALIZER \
+	}
+
+static inline void mutex_init(struct mutex *m)
+{
+	pthread_mutex_init(&m->m, NULL);
+}
+
+static inline void mutex_fini(struct mutex *m)
+{
+	pthread_mutex_destroy(&m->m);
+}
+
+static inline void mutex_lock(struct mutex *m) ACQUIRE(m) NO_THREAD_SAFETY
+{
+	pthread_mutex_lock(&m->m);
+}
+
+static inline void mutex_unlock(struct mutex *m) RELEASE(m) NO_THREAD_SAFETY
+{
+	pthread_mutex_unlock(&m->m);
+}
+
+/* GUARD(&lock); holds the lock to the end of the scope. clang's analysis does not follow the
+ * cleanup attribute, so functions that use GUARD on annotated data take NO_THREAD_SAFETY or lock
+ * by hand. */
+struct mutex_guard {
+	struct mutex *m;
+};
+
+static inline void mutex_guard_release(struct mutex_guard *g) NO_THREAD_SAFETY
+{
+	mutex_unlock(g->m);
+}
+
+static inline struct mutex_guard mutex_guard_take(struct mutex *m) NO_THREAD_SAFETY
+{
+	mutex_lock(m);
+	return (struct mutex_guard){ m };
+}
+
+#define GUARD_NAME2(line) guard_##line
+#define GUARD_NAME(line)  GUARD_NAME2(line)
+#define GUARD(m)                                                                              \
+	__attribute__((cleanup(mutex_guard_release), unused)) struct mutex_guard GUARD_NAME( \
+		__LINE__) = mutex_guard_take(m)
+
+enum thread_role {
+	ROLE_NONE = 0, /* a thread that has not said: tools, tests */
+	ROLE_MAIN,
+	ROLE_VCPU,
+	ROLE_IO,
+	ROLE_WORKER,
+};
+
+/* Capability tokens for the annotations; they hold no state. */
+struct CAPABILITY("role") role {
+	char unused;
+};
+extern struct role role_main, role_vcpu, role_io, role_worker;
+
+/* Declare the calling thread's role and its name for top(1) (at most 15 characters are kept). */
+void thread_enter(enum thread_role role, const char *name);
+enum thread_role thread_role(void);
+/* True when the thread is @role or has declared none (tests, tools). For assert(). */
+bool thread_is(enum thread_role role);
+void thread_assert_main(void) ASSERT_CAP(role_main);
+
+#endif

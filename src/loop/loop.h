@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * loop - an event loop: descriptors, timers, deferred calls and asynchronous I/O, on one thread.
+ *
+ * Two ways to wait: epoll, or (LOOP_URING, where the kernel allows it) one io_uring that carries
+ * descriptor polls and file I/O alike, so that a completion costs no extra system call. The rest
+ * of the program cannot tell which. All timers of a loop share one timerfd.
+ *
+ * Everything here is called on the loop's own thread, except loop_post(), loop_call() and
+ * loop_stop(), which any thread may call. Callbacks run with no lock held. A callback may remove
+ * any watch, timer or itself, and may free the object that holds them after removing them.
+ */
+#ifndef LOOP_LOOP_H
+#define LOOP_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/list.h"
+#include "base/thread.h"
+
+struct loop;
+
+enum loop_flag {
+	LOOP_URING = 1 << 0, /* use io_uring when the kernel allows it; quietly epoll otherwise */
+	LOOP_NO_URING = 1 << 1, /* tests: never */
+};
+
+/* A new loop, run by whoever calls loop_run(). NULL and @err when descriptors run out. */
+struct loop *loop_new(const char *name, unsigned int flags, struct error *err) MUST_USE;
+void loop_free(struct loop *l);
+DEFINE_AUTO_PTR(loop, struct loop, loop_free)
+/* Run until loop_stop(). The calling thread becomes the loop's thread. */
+void loop_run(struct loop *l);
+/* Handle what is ready (waiting at most @timeout_ms, -1: for ever, 0: not at all); for tests and tools. */
+void loop_run_once(struct loop *l, int timeout_ms);
+void loop_stop(struct loop *l);
+bool loop_in_thread(const struct loop *l);
+bool loop_has_uring(const struct loop *l);
+const char *loop_name(const struct loop *l);
+
+/* Start a thread named @name with @role that runs a new loop until loop_thread_stop(). */
+struct loop *loop_thread_start(const char *name, enum thread_role role, unsigned int flags,
+	struct error *err) MUST_USE;
+/* Stop, join and free. Deferred calls that are queued still run. */
+void loop_thread_stop(struct loop *l);
+
+/* -------- descriptors -------- */
+enum loop_events {
+	LOOP_IN = 1 << 0,
+	LOOP_OUT = 1 << 1,
+	LOOP_HUP = 1 << 2, /* error or hang-up: always reported */
+};
+
+struct loop_fd {
+	void (*cb)(void *opaque, unsigned int events);
+	void *opaque;
+	int fd;              /* borrowed: the owner closes it after loop_fd_del */
+	unsigned int events; /* wanted */
+	struct loop *loop;   /* NULL: not added */
+	/* private to loop */
+	struct list node;
+	uint32_t slot;
+	bool armed;
+};
+
+/* Prepare a watch on the caller's storage; cannot fail. */
+void loop_fd_init(struct loop_fd *w, int fd, unsigned int events,
+	void (*cb)(void *opaque, unsigned int events), void *opaque);
+/* Level-triggered. -ENOMEM, -EBADF ... or 0. */
+int loop_fd_add(struct loop *l, struct loop_fd *w) MUST_USE;
+int loop_fd_modify(struct loop_fd *w, unsigned int events) MUST_USE;
+void loop_fd_del(struct loop_fd *w);
+
+/* An eventfd that others kick (ioeventfd, another thread). The callback runs once for any number
+ * of kicks; the loop consumes the counter itself. */
+struct loop_event {
+	void (*cb)(void *opaque);
+	void *opaque;
+	int fd; /* owned: made by loop_event_init, closed by loop_event_fini */
+	struct loop_fd watch;
+	uint64_t counter; /* private: target of the asynchronous read */
+	struct loop *loop;
+};
+int loop_event_init(struct loop_event *e, void (*cb)(void *opaque), void *opaque) MUST_USE;
+void loop_event_fini(struct loop_event *e);
+int loop_event_add(struct loop *l, struct loop_event *e) MUST_USE;
+void loop_event_del(struct loop_event *e);
+/* Kick from any thread. */
+void loop_event_kick(struct loop_event *e);
+
+/* -------- timers -------- */
+struct loop_timer {
+	void (*cb)(void *opaque);
+	void *opaque;
+	struct loop *loop;
+	int64_t deadline_ns; /* CLOCK_MONOTONIC; valid while armed */
+	uint32_t heap_index; /* private; UINT32_MAX: not armed */
+};
+void loop_timer_init(struct loop_timer *t, struct loop *l, void (*cb)(void *opaque), void *opaque);
+/* Fire once at @deadline_ns (CLOCK_MONOTONIC); re-arms if armed. At once when in the past. The heap
+ * is grown by loop_timer_init's reservation: arming cannot fail. */
+void loop_timer_arm(struct loop_timer *t, int64_t deadline_ns);
+void loop_timer_disarm(struct loop_timer *t);
+bool loop_timer_armed(const struct loop_timer *t);
+/* Undo init (disarms). */
+void loop_timer_fini(struct loop_timer *t);
+
+/* -------- deferred calls -------- */
+struct loop_defer {
+	void (*cb)(void *opaque);
+	void *opaque;
+	struct loop_defer *_Atomic next; /* private */
+	_Atomic bool queued;
+};
+void loop_defer_init(struct loop_defer *d, void (*cb)(void *opaque), void *opaque);
+/* Run @d on the loop's thread, soon; from any thread. Posting it again before it ran does nothing:
+ * one run follows every post. @d must live until it has run or loop_defer_cancel() returned. */
+void loop_post(struct loop *l, struct loop_defer *d);
+/* On the loop's thread: forget a queued call. */
+void loop_defer_cancel(struct loop *l, struct loop_defer *d);
+/* Run @fn(@opaque) on the loop's thread and wait until it is done. Called on that thread: runs at
+ * once. Only main may wait for an io loop, never the reverse, and vCPU threads never wait. */
+void loop_call(struct loop *l, void (*fn)(void *opaque), void *opaque);
+
+/* -------- asynchronous file I/O -------- */
+enum loop_io_kind {
+	LOOP_IO_READV,
+	LOOP_IO_WRITEV,
+	LOOP_IO_FDATASYNC,
+	LOOP_IO_FALLOCATE, /* ->falloc_mode over [offset, offset + len) */
+};
+
+/* One request on the caller's storage: fill the first part, submit, keep it and the iovecs alive
+ * until done() runs (on the loop's thread). */
+struct loop_io {
+	enum loop_io_kind kind;
+	int fd;
+	const struct iovec *iov;
+	int n_iov;
+	int falloc_mode;
+	bool fua;         /* WRITEV: durable when done (RWF_DSYNC) */
+	uint64_t offset;  /* bytes */
+	uint64_t len;     /* bytes; FALLOCATE only */
+	void (*done)(struct loop_io *io, int64_t res); /* bytes or 0, or -errno; short counts are possible */
+	void *opaque;
+	/* private */
+	struct loop_io *next;
+	struct loop *loop;
+	int64_t res;
+};
+/* Queue; with io_uring it reaches the kernel at the latest when the loop next waits (all that were
+ * queued in one callback go in one system call), otherwise a worker thread does it. Cannot fail:
+ * errors come through done(). */
+void loop_io_submit(struct loop *l, struct loop_io *io);
+/* Queue a write of 1 to eventfd @fd (irqfd) with the next submission; without io_uring it is
+ * written at once. */
+void loop_eventfd_signal(struct loop *l, int fd);
+
+#endif
