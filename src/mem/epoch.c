@@ -20,9 +20,10 @@ struct reader {
 	uint32_t nest;
 	bool linked;
 	struct list node;
-} __attribute__((aligned(64)));
+};
 
-static _Thread_local struct reader self;
+/* Its own cache line: writers only look at it. */
+static _Thread_local struct reader self __attribute__((aligned(64)));
 
 static _Atomic uint64_t epoch = 1;
 static struct mutex epoch_lock = MUTEX_INIT;
