@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * block - disks as the devices see them: a block_dev takes requests of iovecs at byte offsets and
+ * completes them on the loop that it is attached to. It knows no guests. Below are a format (raw,
+ * later qcow2 ...) and a protocol (file, later NBD ...).
+ *
+ * A block_dev is opened on main, attached to one loop, and used on that loop's thread only.
+ */
+#ifndef BLOCK_BLOCK_H
+#define BLOCK_BLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+#include "base/error.h"
+#include "base/field.h"
+#include "base/list.h"
+#include "loop/loop.h"
+
+enum block_cache { BLOCK_CACHE_WRITEBACK, BLOCK_CACHE_NONE, BLOCK_CACHE_WRITETHROUGH, BLOCK_CACHE_UNSAFE };
+
+/* `--disk` keys that concern the back end. Table: block_config_table. */
+struct block_config {
+	char *file;
+	char *format;          /* "raw"; never guessed from a guest's disk */
+	char *id;
+	bool readonly;
+	bool snapshot;         /* writes go to a temporary file that vanishes */
+	int cache;             /* enum block_cache */
+	bool discard;          /* pass discards down (unmap); otherwise ignored */
+	int detect_zeroes;     /* off, on, unmap */
+};
+extern const struct field_table block_config_table;
+
+enum block_op {
+	BLOCK_READ,
+	BLOCK_WRITE,
+	BLOCK_FLUSH,
+	BLOCK_DISCARD,         /* contents become undefined but never someone else's data */
+	BLOCK_WRITE_ZEROES,    /* ->may_unmap: space may be given back */
+};
+
+/* A request on the caller's storage. Fill the first part; everything must live until done(). */
+struct block_req {
+	enum block_op op;
+	uint64_t offset, len;  /* bytes; multiples of the device's request alignment */
+	const struct iovec *iov; /* READ, WRITE: sums to @len */
+	int n_iov;
+	bool fua;              /* WRITE: durable when done */
+	bool may_unmap;
+	/* On the loop's thread; 0 or -errno. May run before block_submit returns. */
+	void (*done)(struct block_req *r, int res);
+	void *opaque;
+	/* private */
+	struct loop_io io;
+	struct iovec *bounce_iov;
+	void *bounce;
+	uint64_t progress;
+	struct block_dev *dev;
+	struct list node;
+};
+
+struct block_info {
+	uint64_t size;             /* bytes */
+	uint32_t logical_block;    /* smallest unit a guest should be told: 512 or 4096 */
+	uint32_t physical_block;
+	uint32_t request_align;    /* offsets and lengths must be multiples; 512 unless O_DIRECT wants more */
+	uint32_t opt_io;           /* 0 unknown */
+	bool readonly, can_discard, can_write_zeroes;
+	bool rotational;
+};
+
+struct block_dev;
+
+struct block_dev *block_open(const struct block_config *c, struct error *err) MUST_USE;
+/* Waits for nothing: the caller has drained. */
+void block_close(struct block_dev *b);
+const struct block_info *block_get_info(const struct block_dev *b);
+const char *block_id(const struct block_dev *b);
+/* The writethrough behaviour: guest without flush gets FUA writes. Set by the device from the
+ * negotiated features. */
+void block_set_writethrough(struct block_dev *b, bool on);
+/* Requests complete on @l. One device at a time may attach. */
+bool block_attach(struct block_dev *b, struct loop *l, struct error *err) MUST_USE;
+void block_detach(struct block_dev *b);
+/* Start @r: bounds and alignment are checked (-EINVAL, -EIO beyond the end, -EROFS), errors come
+ * through done(). After a failed flush every later flush fails too (fsync errors are told once). */
+void block_submit(struct block_dev *b, struct block_req *r);
+/* Requests in flight. */
+uint32_t block_in_flight(const struct block_dev *b);
+
+/* A memory-backed device for tests. */
+struct block_dev *block_open_test(uint64_t size, struct error *err) MUST_USE;
+
+#endif

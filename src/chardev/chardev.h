@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * chardev - byte streams for serial ports and consoles: stdio, null, pty, file:PATH,
+ * unix:PATH[,server]. Lives on one loop (main). The front end (a device) sets callbacks; input is
+ * offered when the front end says it has room, so a slow guest never makes us buffer without bound.
+ */
+#ifndef CHARDEV_CHARDEV_H
+#define CHARDEV_CHARDEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "loop/loop.h"
+
+struct chardev;
+
+/* @spec: `stdio`, `null`, `pty`, `file:PATH`, `unix:PATH[,server]`; @id for messages and QMP. */
+struct chardev *chardev_open(const char *spec, const char *id, struct loop *l, struct error *err) MUST_USE;
+/* Writes out what is buffered (bounded wait of 1 s), restores the terminal. */
+void chardev_close(struct chardev *c);
+const char *chardev_id(const struct chardev *c);
+/* `pty:/dev/pts/3`, `unix:/x,server` ... */
+const char *chardev_filename(const struct chardev *c);
+
+struct chardev_front {
+	void (*receive)(void *opaque, const uint8_t *p, size_t n); /* n <= the room last told */
+	void (*opened)(void *opaque, bool open);                   /* peer came or went; may be NULL */
+	void (*writable)(void *opaque);                            /* room again after a short write */
+	void *opaque;
+};
+/* Join a device; one at a time; NULL leaves. On the loop's thread or before it runs. Callbacks run
+ * on the loop's thread with no lock held. */
+void chardev_set_front(struct chardev *c, const struct chardev_front *f);
+/* How many bytes the front end can take now; 0 stops input. Any thread. */
+void chardev_set_room(struct chardev *c, size_t room);
+/* Write @n bytes; returns how many were taken (a bounded buffer may be full; never blocks). Any
+ * thread: a vCPU writes the UART's bytes straight from its exit. */
+size_t chardev_write(struct chardev *c, const uint8_t *p, size_t n);
+bool chardev_is_open(const struct chardev *c);
+
+/* Terminal of stdio: raw while a VM runs, restored by chardev_close, at exit and on fatal signals.
+ * In raw mode Ctrl-] (0x1d) is not passed on: @escape is called instead. */
+void chardev_stdio_set_escape(void (*escape)(void *opaque), void *opaque);
+
+#endif

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * machine - a virtual machine: memory and port space, devices, vCPUs, an accelerator, loops, and
+ * its run state. What the machine looks like (a PC with such and such parts) is the board's
+ * business (machine/x86); what the user asked for is the cli's.
+ *
+ * Made and freed on main. Requests (power-off, reset, crash) come from any thread and are carried
+ * out on main.
+ */
+#ifndef CORE_MACHINE_H
+#define CORE_MACHINE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "base/thread.h"
+#include "base/vec.h"
+#include "core/accel.h"
+#include "core/device.h"
+#include "core/irq.h"
+#include "loop/loop.h"
+#include "mem/as.h"
+
+struct vcpu;
+
+enum run_state {
+	RUN_PRELAUNCH, /* made, never run */
+	RUN_RUNNING,
+	RUN_PAUSED,
+	RUN_SHUTDOWN,  /* over: see machine->end */
+};
+
+/* Why a machine ends or resets. */
+enum machine_event {
+	MACHINE_POWEROFF,      /* the guest turned it off */
+	MACHINE_RESET,         /* the guest asked for a reset */
+	MACHINE_TRIPLE_FAULT,
+	MACHINE_PANIC,         /* pvpanic or the engine: the guest crashed */
+	MACHINE_DEBUG_EXIT,    /* isa-debug-exit; ->exit_code */
+	MACHINE_ERROR,         /* the engine failed; already logged */
+	MACHINE_QUIT,          /* the host side wants it to end: ->exit_code */
+};
+
+enum backend_kind { BACKEND_BLOCK, BACKEND_CHARDEV, BACKEND_NET, BACKEND_KINDS };
+
+/* What a board provides to the generic machine (reset of CPUs, power button). */
+struct board_ops {
+	/* Initial state of vCPU @v: parked, on its own thread. */
+	void (*vcpu_reset)(struct machine *m, struct vcpu *v);
+	/* Put back what reset destroys (kernel in RAM, tables). False: cannot be done. */
+	bool (*reset)(struct machine *m, struct error *err);
+	/* Ask the guest to power off (ACPI button). False: it has no button. */
+	bool (*powerdown)(struct machine *m);
+	bool (*nmi)(struct machine *m);
+};
+
+struct machine {
+	char *name;                 /* owned */
+	struct loop *main_loop;     /* borrowed */
+	struct as mem, pio;
+	struct accel_vm *vm;        /* owned */
+	const struct accel *accel;
+	struct irq_lines irqs;
+	struct list devices;        /* struct device, in order of making; freed in reverse */
+	struct map backends[BACKEND_KINDS]; /* id -> back end; borrowed from the cli */
+	VEC(struct loop *) io_loops;        /* owned threads */
+	struct vcpu *vcpus;         /* owned array */
+	uint32_t n_vcpus;
+	struct mutex vcpu_lock;     /* parking; docs/locking.md */
+	pthread_cond_t vcpu_cond;   /* vCPUs wait here to go on; main waits in vcpu_parked */
+	pthread_cond_t vcpu_parked;
+	const struct board_ops *board;
+	void *board_data;
+	void *pci;                  /* struct pci_host of hw/pci; NULL: none */
+	void *fw_cfg;               /* struct fw_cfg of hw/legacy; NULL: none */
+
+	enum run_state state;       /* main */
+	_Atomic uint32_t pending;   /* 1 << enum machine_event, set by any thread */
+	_Atomic int pending_code;
+	struct loop_defer event_defer;
+	bool no_reboot;             /* a reset ends the machine */
+	enum machine_event end;     /* why it ended */
+	int exit_code;              /* MACHINE_DEBUG_EXIT, MACHINE_QUIT */
+	bool quiesced;              /* devices are; from pause to resume */
+	bool clock_valid;           /* paused_clock_ns was taken */
+	uint64_t paused_clock_ns;
+	VEC(struct accel_msi) msi_routes; /* under irqs.lock */
+	struct as_listener mem_listener, pio_listener;
+};
+
+/* A machine without an engine or vCPUs yet. */
+struct machine *machine_new(const char *name, struct loop *main_loop, struct error *err) MUST_USE;
+/* Stops vCPUs, frees devices (newest first), engine, loops, memory. NULL is fine. */
+void machine_free(struct machine *m);
+DEFINE_AUTO_PTR(machine, struct machine, machine_free)
+/* Attach the engine: from here on RAM regions and doorbells are passed to it. */
+bool machine_set_accel(struct machine *m, const struct accel *a, const struct accel_vm_config *c,
+	struct error *err) MUST_USE;
+/* Make @n vCPUs (structs only); the board fills apic_id, cpuid, host_cpu, then machine_start_vcpus. */
+bool machine_add_vcpus(struct machine *m, uint32_t n, struct error *err) MUST_USE;
+bool machine_start_vcpus(struct machine *m, struct error *err) MUST_USE;
+
+/* An I/O loop thread by name; NULL: the machine's default one. Made at first use. Main. */
+struct loop *machine_io_loop(struct machine *m, const char *name, struct error *err) MUST_USE;
+
+bool machine_backend_add(struct machine *m, enum backend_kind kind, const char *id, void *backend,
+	struct error *err) MUST_USE;
+/* NULL and err (ERROR_NOT_FOUND) when there is none of that name. */
+void *machine_backend(struct machine *m, enum backend_kind kind, const char *id, struct error *err) MUST_USE;
+
+/* Run control, on main. resume from RUN_PRELAUNCH resets everything first. */
+bool machine_resume(struct machine *m, struct error *err) MUST_USE;
+void machine_pause(struct machine *m);
+/* Power-on state of devices, memory contents that the board put there, and vCPUs. */
+bool machine_reset(struct machine *m, struct error *err) MUST_USE;
+/* The process was stopped and continued: tell the guest that it lost time. */
+void machine_stalled(struct machine *m);
+
+/* From any thread: something happened. @code for the kinds that have one. A vCPU that calls this
+ * stops before its next instruction. When the machine ends, its state is RUN_SHUTDOWN, ->end and
+ * ->exit_code say why, and its main loop is stopped. */
+void machine_event(struct machine *m, enum machine_event e, int code);
+const char *machine_event_name(enum machine_event e);
+/* Saved state of all devices and vCPUs (RAM is migrate/'s business). Paused. */
+bool machine_save_devices(struct machine *m, struct str *out, struct error *err) MUST_USE;
+bool machine_load_devices(struct machine *m, const void *p, size_t len, struct error *err) MUST_USE;
+/* One device: quiesced; used by the conformance suite too. */
+bool device_save(struct device *d, struct str *out, struct error *err) MUST_USE;
+bool device_load(struct device *d, const void *p, size_t len, struct error *err) MUST_USE;
+
+#endif

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * vcpu - a virtual CPU: a thread named `CPU n/VM`, that runs guest code through the accelerator and
+ * carries register accesses to the devices.
+ *
+ * Stopping: main sets a request and kicks; the thread answers at its next exit and sleeps on its
+ * condition until told to go on. While all are stopped, main may touch their state.
+ */
+#ifndef CORE_VCPU_H
+#define CORE_VCPU_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include "base/error.h"
+#include "core/accel.h"
+
+struct machine;
+
+enum vcpu_request {
+	VCPU_REQ_STOP = 1 << 0,    /* park until resumed */
+	VCPU_REQ_QUIT = 1 << 1,    /* end the thread */
+	VCPU_REQ_STALLED = 1 << 2, /* tell the engine that the guest lost time */
+	VCPU_REQ_NMI = 1 << 3,
+};
+
+struct vcpu {
+	struct machine *machine;    /* borrowed */
+	uint32_t index;
+	uint32_t apic_id;
+	struct accel_vcpu *accel;   /* owned; made by the thread, freed by vcpu_quit */
+	pthread_t thread;
+	bool thread_started;
+	int tid;
+	int host_cpu;               /* pin to this host CPU, -1: no */
+	_Atomic unsigned int requests; /* enum vcpu_request; set by others, cleared by the thread */
+	/* Under machine->vcpu_lock: */
+	bool parked;                /* stopped, state may be touched by main */
+	bool failed;                /* start failed; error below */
+	bool needs_reset;           /* the thread puts it into its first state before it does anything else */
+	void (*call)(struct vcpu *v, void *opaque); /* vcpu_run_on's request, NULL when done */
+	void *call_opaque;
+	struct error start_error;
+	const struct x86_cpuid *cpuid; /* borrowed from the board until started */
+	_Atomic uint64_t exits;     /* for statistics; written by the thread only */
+};
+
+/* Create the thread, which makes the engine's vCPU and parks. Main. */
+bool vcpu_start(struct vcpu *v, struct error *err) MUST_USE;
+/* Wait until it is parked; false with the error when it could not be made. Main. */
+bool vcpu_wait_parked(struct vcpu *v, struct error *err) MUST_USE;
+/* Let a parked vCPU run. Main. */
+void vcpu_go(struct vcpu *v);
+/* End the thread, free the engine's part. Main. */
+void vcpu_quit(struct vcpu *v);
+void vcpu_ask(struct vcpu *v, unsigned int requests);
+/* Run @fn on the vCPU's thread and wait; it must be parked. Main. */
+void vcpu_run_on(struct vcpu *v, void (*fn)(struct vcpu *v, void *opaque), void *opaque);
+/* The calling thread's vCPU or NULL. */
+struct vcpu *vcpu_current(void);
+
+#endif

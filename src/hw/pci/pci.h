@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * pci - PCI Express functions on the root bus of a Q35-like host bridge: configuration space with
+ * write masks, BARs, capabilities, MSI-X, INTx; reached through ECAM and through ports
+ * 0xcf8/0xcfc.
+ *
+ * A PCI device's instance starts with a struct pci_device. Its realize hook calls
+ * pci_device_init(), adds BARs and capabilities, and is then on the bus. Configuration accesses run
+ * on vCPU threads under the device's lock.
+ */
+#ifndef HW_PCI_PCI_H
+#define HW_PCI_PCI_H
+
+#include <stdint.h>
+#include "base/error.h"
+#include "core/device.h"
+#include "core/io.h"
+#include "core/irq.h"
+#include "core/machine.h"
+
+#define PCI_CONFIG_SIZE 4096
+#define PCI_BARS        6
+#define PCI_MSIX_MAX    256 /* vectors a device may have here (the format's limit is 2048) */
+#define PCI_SLOTS       32
+
+/* Layout of the host bridge; the board decides, ACPI tells the guest. */
+struct pci_host_config {
+	uint64_t ecam_base;      /* 1 MiB a bus; only bus 0 .. ecam_buses-1 */
+	uint32_t ecam_buses;
+	uint64_t mmio32_base, mmio32_size; /* window for 32-bit BARs */
+	uint64_t mmio64_base, mmio64_size; /* window for 64-bit prefetchable BARs */
+	uint16_t io_base, io_size;
+	uint32_t intx_gsi[4];    /* GSIs of the four swizzled INTx lines */
+	bool assign;             /* give BARs addresses at reset (direct boot: no firmware does it) */
+};
+
+struct pci_device;
+
+struct pci_bar {
+	struct io_region region;
+	uint64_t size;           /* power of two */
+	bool io, mem64, prefetch;
+	uint8_t index;
+	struct pci_device *dev;
+	uint64_t mapped_at;      /* UINT64_MAX: not mapped */
+};
+
+struct pci_msix {
+	bool enabled, masked;    /* message control */
+	uint16_t n;
+	uint8_t cap;             /* offset in config space, 0: none */
+	struct {
+		uint64_t addr;
+		uint32_t data, control; /* bit 0 of control: masked */
+	} *table;                /* owned, @n entries */
+	struct msi_vector *vectors; /* owned, @n entries */
+	uint64_t *pba;           /* pending bits */
+	struct io_region table_region;
+};
+
+struct pci_info {
+	uint16_t vendor, device, subvendor, subdevice;
+	uint32_t class_code;     /* 24 bits: class, subclass, prog-if */
+	uint8_t revision;
+	uint8_t header_type;
+};
+
+struct pci_device {
+	struct device dev;       /* first */
+	struct pci_host *host;
+	uint8_t devfn;
+	struct pci_info info;
+	uint8_t config[PCI_CONFIG_SIZE];
+	uint8_t wmask[PCI_CONFIG_SIZE];  /* bits the guest may write */
+	uint8_t w1cmask[PCI_CONFIG_SIZE];
+	uint16_t next_cap;       /* where the next capability goes */
+	uint8_t last_cap;
+	struct pci_bar bar[PCI_BARS];
+	struct pci_msix msix;
+	struct irq_source intx;
+	bool intx_level;         /* what the device asserts, before Interrupt Disable */
+	/* Device hooks around config accesses; under the device's lock. May be NULL. After the generic
+	 * write has been applied to @config. */
+	void (*config_write)(struct pci_device *d, uint16_t off, uint32_t value, unsigned int size);
+	/* Called before a read so that a device can refresh live bytes. */
+	void (*config_read)(struct pci_device *d, uint16_t off, unsigned int size);
+};
+
+/* The host bridge: makes ECAM and port access, itself function 00.0. Sets machine->pci. */
+struct pci_host *pci_host_new(struct machine *m, const struct pci_host_config *c, struct error *err) MUST_USE;
+const struct pci_host_config *pci_host_get_config(const struct pci_host *h);
+
+/* From a realize hook: take a slot (@addr "SLOT[.FN]" in hex, or NULL: the next free one) and fill
+ * the header. */
+bool pci_device_init(struct pci_device *d, const struct pci_info *info, const char *addr, struct error *err) MUST_USE;
+/* From unrealize: unmap all, give vectors back, leave the bus. */
+void pci_device_fini(struct pci_device *d);
+/* To be called first in the device's reset. */
+void pci_device_reset(struct pci_device *d);
+bool pci_add_bar(struct pci_device *d, uint8_t index, uint64_t size, bool io, bool mem64, bool prefetch,
+	const char *name, const struct io_ops *ops, void *opaque, struct error *err) MUST_USE;
+/* Add a capability of @len bytes with @id; returns its offset. Body (from byte 2) is zero. */
+uint8_t pci_add_cap(struct pci_device *d, uint8_t id, uint8_t len);
+/* MSI-X with @n vectors; table and PBA in BAR @bar at @table_off / @pba_off, which the caller's BAR
+ * handler does not see. */
+bool pci_add_msix(struct pci_device *d, uint16_t n, uint8_t bar, uint32_t table_off, uint32_t pba_off,
+	struct error *err) MUST_USE;
+/* Vector @v's message, or its pending bit when masked. Any thread; @loop as in msi_vector_fire. */
+void pci_msix_fire(struct pci_device *d, uint16_t v, struct loop *loop);
+bool pci_msix_enabled(const struct pci_device *d);
+/* The INTx pin; respects Interrupt Disable. Under the device's lock. */
+void pci_intx_set(struct pci_device *d, bool level);
+/* Registers as the guest would access them (ECAM, fuzzers, tests). */
+uint32_t pci_config_read(struct pci_host *h, uint8_t bus, uint8_t devfn, uint16_t off, unsigned int size);
+void pci_config_write(struct pci_host *h, uint8_t bus, uint8_t devfn, uint16_t off, uint32_t value, unsigned int size);
+/* Bus mastering is on: the device may touch guest memory. */
+bool pci_bus_master(const struct pci_device *d);
+/* Saved state of the generic part: struct field for a FIELD_STRUCT in the device's state table. */
+extern const struct field_table pci_device_state;
+/* Walk: next function after @prev in devfn order, NULL at the end. */
+struct pci_device *pci_next(struct pci_host *h, struct pci_device *prev);
+
+#endif
