@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * log - Lodge's own words. Lines go to stderr (or a file) as `lodge: MOD: text`; info and debug
- * carry a timestamp. stdout belongs to the guest. Any thread may call; a line is one write(2).
+ * carry the time (UTC) as well. stdout belongs to the guest. Any thread may call; a line is one write(2).
  * Library modules log only debug; what a guest can trigger goes through log_guest(), which is
- * rate-limited for each call site so that a hostile guest cannot fill a disk.
+ * rate-limited for each call site so that a hostile guest cannot fill a disk. Control characters
+ * in a line are written as \xNN, so that no guest's or file's text reaches the terminal as a command.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -40,9 +41,11 @@ void log_write(enum log_level level, const char *mod, const char *fmt, ...) PRIN
 struct log_ratelimit {
 	_Atomic int64_t next_ns;
 	_Atomic uint32_t dropped;
-	_Atomic uint32_t burst_used;
 };
+/* May a line be written now? Sets *@dropped (lines held back since the last) when it may. */
 bool log_ratelimit_pass(struct log_ratelimit *rl, uint32_t *dropped);
+/* The same at a given CLOCK_MONOTONIC time, for tests. */
+bool log_ratelimit_pass_at(struct log_ratelimit *rl, int64_t now_ns, uint32_t *dropped);
 
 #define log_guest(mod, ...)                                                                     \
 	do {                                                                                    \

@@ -32,7 +32,7 @@ void str_clear(struct str *s);
 void str_append(struct str *s, const char *text);
 void str_append_mem(struct str *s, const void *p, size_t n);
 void str_appendf(struct str *s, const char *fmt, ...) PRINTF(2, 3);
-void str_vappendf(struct str *s, const char *fmt, va_list ap);
+void str_vappendf(struct str *s, const char *fmt, va_list ap) PRINTF(2, 0);
 /* The text, never NULL; owned by @s. */
 const char *str_cstr(struct str *s);
 /* The text as a malloc'ed string, leaving @s empty; NULL when an append failed. */

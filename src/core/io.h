@@ -59,8 +59,9 @@ int io_region_map(struct machine *m, struct io_region *r, bool pio, uint64_t sta
 void io_region_unmap(struct io_region *r);
 /* Move a mapped region (BAR). 0 or -errno, then it stays where it was. */
 int io_region_move(struct io_region *r, uint64_t start) MUST_USE;
-/* Add a doorbell, mapped or not. The region's lock is not held. */
-int io_event_add(struct io_region *r, struct io_event *e) MUST_USE;
+/* Doorbells are added before the region is first mapped and removed after it was unmapped (so the
+ * dispatcher reads the list without a lock); they follow the region when it moves. */
+void io_event_add(struct io_region *r, struct io_event *e);
 void io_event_del(struct io_region *r, struct io_event *e);
 
 /* An access by a vCPU (or a test). @data holds @size bytes, little-endian, 1..8; it may straddle

@@ -83,9 +83,10 @@ struct machine {
 	_Atomic int pending_code;
 	struct loop_defer event_defer;
 	bool no_reboot;             /* a reset ends the machine */
-	bool stop_on_end;
 	enum machine_event end;     /* why it ended */
 	int exit_code;              /* MACHINE_DEBUG_EXIT, MACHINE_QUIT */
+	bool quiesced;              /* devices are; from pause to resume */
+	bool clock_valid;           /* paused_clock_ns was taken */
 	uint64_t paused_clock_ns;
 	VEC(struct accel_msi) msi_routes; /* under irqs.lock */
 	struct as_listener mem_listener, pio_listener;
@@ -119,11 +120,11 @@ bool machine_reset(struct machine *m, struct error *err) MUST_USE;
 /* The process was stopped and continued: tell the guest that it lost time. */
 void machine_stalled(struct machine *m);
 
-/* From any thread: something happened. @code for the kinds that have one. */
+/* From any thread: something happened. @code for the kinds that have one. A vCPU that calls this
+ * stops before its next instruction. When the machine ends, its state is RUN_SHUTDOWN, ->end and
+ * ->exit_code say why, and its main loop is stopped. */
 void machine_event(struct machine *m, enum machine_event e, int code);
 const char *machine_event_name(enum machine_event e);
-/* Called on main when the machine ends (state RUN_SHUTDOWN): stops the main loop. */
-
 /* Saved state of all devices and vCPUs (RAM is migrate/'s business). Paused. */
 bool machine_save_devices(struct machine *m, struct str *out, struct error *err) MUST_USE;
 bool machine_load_devices(struct machine *m, const void *p, size_t len, struct error *err) MUST_USE;

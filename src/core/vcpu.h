@@ -28,7 +28,7 @@ struct vcpu {
 	struct machine *machine;    /* borrowed */
 	uint32_t index;
 	uint32_t apic_id;
-	struct accel_vcpu *accel;   /* owned by the thread */
+	struct accel_vcpu *accel;   /* owned; made by the thread, freed by vcpu_quit */
 	pthread_t thread;
 	bool thread_started;
 	int tid;
@@ -37,13 +37,20 @@ struct vcpu {
 	/* Under machine->vcpu_lock: */
 	bool parked;                /* stopped, state may be touched by main */
 	bool failed;                /* start failed; error below */
+	bool needs_reset;           /* the thread puts it into its first state before it does anything else */
+	void (*call)(struct vcpu *v, void *opaque); /* vcpu_run_on's request, NULL when done */
+	void *call_opaque;
 	struct error start_error;
 	const struct x86_cpuid *cpuid; /* borrowed from the board until started */
 	_Atomic uint64_t exits;     /* for statistics; written by the thread only */
 };
 
-/* Create the thread and the engine's vCPU, parked. Main. */
+/* Create the thread, which makes the engine's vCPU and parks. Main. */
 bool vcpu_start(struct vcpu *v, struct error *err) MUST_USE;
+/* Wait until it is parked; false with the error when it could not be made. Main. */
+bool vcpu_wait_parked(struct vcpu *v, struct error *err) MUST_USE;
+/* Let a parked vCPU run. Main. */
+void vcpu_go(struct vcpu *v);
 /* End the thread, free the engine's part. Main. */
 void vcpu_quit(struct vcpu *v);
 void vcpu_ask(struct vcpu *v, unsigned int requests);

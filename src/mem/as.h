@@ -24,6 +24,8 @@
 #include "base/types.h"
 #include "mem/ram.h"
 
+#define AS_REGIONS_MAX 4096 /* in one space */
+
 enum as_kind { AS_NONE, AS_RAM, AS_ROM, AS_IO };
 
 /* A region as its owner describes it, on the owner's storage. Zero-initialise. */
@@ -56,16 +58,20 @@ struct as_range {
 struct as_snapshot {
 	uint64_t retired_epoch;    /* private */
 	struct as_snapshot *next;  /* private */
-	uint32_t n;
+	uint32_t n, cap;
 	struct as_range r[];
 };
 
-/* Told of the difference of two snapshots: removed pieces first, then added ones. Runs under the
- * space's lock, before the new snapshot is visible for adds and after it for removals is not
- * promised: it must be enough for an accelerator that ranges never overlap. */
+/* Told of the difference of two snapshots: removed pieces first, then added ones; pieces that a
+ * listener knows never overlap. Runs under the space's lock, before the new snapshot is visible:
+ * so while a piece of RAM is cut in two, a vCPU may leave guest mode for an address that the
+ * snapshot calls RAM. Whoever dispatches exits carries such an access out through the snapshot.
+ *
+ * When added() fails, as_add and as_move undo the change and return its error. What cannot be
+ * refused (as_del, the undoing itself) goes on without that piece: it is then served by exits. */
 struct as_listener {
 	void (*removed)(struct as_listener *l, const struct as_range *r);
-	int (*added)(struct as_listener *l, const struct as_range *r); /* 0 or -errno: the change is undone */
+	int (*added)(struct as_listener *l, const struct as_range *r); /* 0 or -errno */
 	struct list node;
 };
 
@@ -73,24 +79,33 @@ struct as {
 	const char *name;
 	uint64_t limit; /* addresses are below this */
 	_Atomic(struct as_snapshot *) current;
-	struct mutex lock; /* writers: regions, listeners, retired */
-	struct list regions, listeners;
-	struct as_snapshot *retired;
+	struct mutex lock; /* writers: everything below */
+	struct list regions; /* what wins comes first */
+	struct list listeners;
+	struct as_snapshot *reserve; /* so that as_del can do without malloc */
 	uint64_t seq;
+	uint32_t n_regions;
 };
 
+/* An empty space of addresses 0 .. @limit - 1; @name is borrowed. */
 bool as_init(struct as *as, const char *name, uint64_t limit, struct error *err) MUST_USE;
+/* No reader is inside; regions that are still mapped are dropped, listeners are not told. Takes a
+ * zeroed struct. */
 void as_fini(struct as *as);
-/* 0, or -errno (-EINVAL: outside the space or empty; -ENOMEM; what a listener said); then nothing
- * has changed. Any thread; not from inside a listener. The caller may be inside as_read_begin. */
+/* 0, or -errno (-EINVAL: outside the space, empty, or more than the RAM block has; -EBUSY: is
+ * mapped; -ENOSPC: AS_REGIONS_MAX; -ENOMEM; what a listener said); then nothing has changed. Any
+ * thread; not from inside a listener. The caller may be inside as_read_begin. */
 int as_add(struct as *as, struct as_region *r, uint64_t start, uint64_t size) MUST_USE;
+/* Nothing happens when it is not mapped. Readers may be in its handler until as_synchronize(). */
 void as_del(struct as *as, struct as_region *r);
-/* Move in one step (BAR reprogramming). */
+/* Move in one step (BAR reprogramming). Errors as as_add; -ENOENT: is not mapped. */
 int as_move(struct as *as, struct as_region *r, uint64_t start) MUST_USE;
-void as_listener_add(struct as *as, struct as_listener *l);
+/* Add a listener; it is told of the pieces that are there. 0 or what it said; then it is not added. */
+int as_listener_add(struct as *as, struct as_listener *l);
+/* Forget a listener; it is not told of pieces going away. */
 void as_listener_del(struct as *as, struct as_listener *l);
-/* Wait until every reader that was inside has left; not inside a read section. Before freeing what
- * a removed region's handler uses. */
+/* Wait until every reader that was inside has left; not inside a read section, and with no lock
+ * that a reader may wait for. Before freeing what a removed region's handler uses. */
 void as_synchronize(void);
 
 void as_read_begin(void);

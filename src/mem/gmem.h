@@ -16,11 +16,11 @@
 #include "base/wire.h"
 #include "mem/as.h"
 
-/* Copy @len bytes; ranges may span blocks. 0 or -EFAULT (then @buf may be partly written). */
+/* Copy @len bytes; ranges may span blocks. 0 or -EFAULT (then a part may have been copied). */
 int gmem_read(struct as *as, gpa_t addr, void *buf, size_t len) MUST_USE;
 int gmem_write(struct as *as, gpa_t addr, const void *buf, size_t len) MUST_USE;
 int gmem_fill(struct as *as, gpa_t addr, uint8_t byte, uint64_t len) MUST_USE;
-/* NUL-terminated string of at most @size - 1 bytes. */
+/* NUL-terminated string of at most @size - 1 bytes. 0, -EFAULT, or -E2BIG when no NUL is found. */
 int gmem_read_str(struct as *as, gpa_t addr, char *buf, size_t size) MUST_USE;
 
 /* Turn [addr, addr+len) into iovecs for the kernel or a copy helper; appends to @iov from *@n, at
@@ -33,7 +33,8 @@ void gmem_mark_dirty(struct as *as, gpa_t addr, uint64_t len);
 
 /* A host pointer to @len contiguous bytes of RAM that lie in one block (rings). NULL when they do
  * not. Used with the atomic accessors below; the owner drops it when the address map changes under
- * it (device reset, memory unplug). *@ram counts a reference that keeps the mapping alive. */
+ * it (device reset, memory unplug) by ram_block_unref(*@ram), and marks what it writes with
+ * ram_dirty_mark(*@ram, *@ram_off + ..., ...). */
 void *gmem_map(struct as *as, gpa_t addr, uint64_t len, bool write, struct ram_block **ram, uint64_t *ram_off);
 
 /* Accesses to shared memory that the guest may change at any time: relaxed atomics, so that the

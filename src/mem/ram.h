@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * ram - guest RAM: memfd (shareable with helper processes and vhost-user), a file, or anonymous
- * huge pages; the mapping is aligned to 2 MiB (1 GiB for large blocks) so that the second-level
- * page tables can use large pages. A block lives as long as its references.
+ * memory; the mapping is aligned to 2 MiB (1 GiB for large blocks) so that the second-level page
+ * tables can use large pages. A block lives as long as its references.
+ *
+ * A memfd gets transparent huge pages only where the host's shmem_enabled allows them (Debian's
+ * default is never), and 4 KiB second-level mappings cost a guest some 25,000 extra faults while
+ * it boots. So RAM that nobody asked to share is anonymous on such a host.
  */
 #ifndef MEM_RAM_H
 #define MEM_RAM_H
@@ -16,7 +20,9 @@
 struct ram_config {
 	const char *name;     /* borrowed; for messages and /proc/PID/maps */
 	uint64_t size;        /* bytes, a multiple of 4 KiB */
-	const char *file;     /* NULL: memfd */
+	const char *file;     /* path of a file or of a directory (a file without name is made in it,
+				 for hugetlbfs); NULL: memory */
+	bool share;           /* other processes will map it: always a descriptor */
 	bool hugepages;       /* MFD_HUGETLB 2 MiB; fails clearly when the host has none reserved */
 	bool prealloc;
 	bool readonly;        /* ROM: the guest may not write */
@@ -28,7 +34,7 @@ struct ram_block {
 	uint8_t *host;        /* mapping of @size bytes */
 	uint64_t size;
 	int fd;               /* owned; -1 for anonymous */
-	uint64_t page_size;   /* of the backing: 4096, 2 MiB ... */
+	uint64_t page_size;   /* smallest page of the backing: 4096, 2 MiB (hugetlb) ... */
 	bool readonly;
 	_Atomic uint32_t refs;
 	/* Dirty log: one bit a 4 KiB page, atomic words; NULL when off. Set by gmem writes and merged
@@ -36,18 +42,24 @@ struct ram_block {
 	_Atomic uint64_t *_Atomic dirty;
 };
 
+/* A block of zeroes (or of the file's bytes), mapped and owned by the caller's one reference. The
+ * error names the block and what to do about it. */
 struct ram_block *ram_block_new(const struct ram_config *c, struct error *err) MUST_USE;
 struct ram_block *ram_block_ref(struct ram_block *b);
+/* NULL is fine. The last reference unmaps. Any thread. */
 void ram_block_unref(struct ram_block *b);
 
-/* Dirty log. start: all bits clear. Main thread. */
+/* Dirty log. start: all bits clear; every write through gmem_* that ends after it returned is
+ * logged. Main thread, not inside as_read_begin/end (both wait for readers). */
 bool ram_dirty_start(struct ram_block *b, struct error *err) MUST_USE;
 void ram_dirty_stop(struct ram_block *b);
-/* Mark [off, off+len); cheap no-op when the log is off. Any thread. */
+/* Mark [off, off+len), which lies in the block; cheap no-op when the log is off. Any thread. Write
+ * first, then mark: whoever takes the bit then copies the page. */
 void ram_dirty_mark(struct ram_block *b, uint64_t off, uint64_t len);
-/* Take and clear @n_words 64-page words from page @first_page (a multiple of 64) into @out. */
+/* Take and clear @n_words 64-page words from page @first_page (a multiple of 64) into @out; zeroes
+ * when the log is off. */
 void ram_dirty_take(struct ram_block *b, uint64_t first_page, uint64_t *out, uint64_t n_words);
-/* Merge an accelerator's bitmap (bit i = page @first_page + i). */
+/* Merge an accelerator's bitmap (bit i = page @first_page + i). Bits beyond the block are dropped. */
 void ram_dirty_merge(struct ram_block *b, uint64_t first_page, const uint64_t *bits, uint64_t n_words);
 
 #endif

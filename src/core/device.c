@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/device.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/machine.h"
+
+const struct device_type *device_type_find(const char *name)
+{
+	for (const struct device_type *const *t = device_type_table; *t; t++) {
+		if (!strcmp((*t)->name, name))
+			return *t;
+	}
+	return NULL;
+}
+
+const char *device_name(const struct device *d)
+{
+	return d->id ?: d->type->name;
+}
+
+void *device_config(struct device *d)
+{
+	return (char *)d + d->type->config_off;
+}
+
+static bool check_new(struct machine *m, const struct device_type *type, const char *id,
+	uint32_t *instance, struct error *err)
+{
+	struct device *d;
+
+	list_for_each (d, &m->devices, node) {
+		if (id && d->id && !strcmp(d->id, id))
+			return error_usage(err, "device id '%s' is used twice", id);
+		if (d->type != type)
+			continue;
+		if (type->flags & DEVICE_SINGLE)
+			return error_usage(err, "the machine has a %s already", type->name);
+		if (d->instance >= *instance)
+			*instance = d->instance + 1;
+	}
+	return true;
+}
+
+struct device *device_new(
+	struct machine *m, const struct device_type *type, const char *id, struct error *err)
+{
+	struct device *d;
+	uint32_t instance = 0;
+
+	assert(thread_is(ROLE_MAIN));
+	if (!check_new(m, type, id, &instance, err))
+		return NULL;
+	d = calloc(1, type->size);
+	if (!d || (id && !(d->id = strdup(id)))) {
+		free(d);
+		error_set(err, "device '%s': out of memory", id ?: type->name);
+		return NULL;
+	}
+	d->type = type;
+	d->machine = m;
+	d->home = m->main_loop;
+	d->instance = instance;
+	mutex_init(&d->lock);
+	list_add_tail(&m->devices, &d->node);
+	if (type->config && !fields_init(type->config, device_config(d), err)) {
+		device_free(d);
+		return NULL;
+	}
+	return d;
+}
+
+bool device_realize(struct device *d, struct error *err)
+{
+	assert(thread_is(ROLE_MAIN));
+	if (d->type->realize && !d->type->realize(d, err))
+		return error_prefix(err, "device '%s'", device_name(d));
+	d->realized = true;
+	return true;
+}
+
+void device_free(struct device *d)
+{
+	if (!d)
+		return;
+	assert(thread_is(ROLE_MAIN));
+	if (d->realized && d->type->unrealize)
+		d->type->unrealize(d);
+	list_del(&d->node);
+	if (d->type->config)
+		fields_fini(d->type->config, device_config(d));
+	mutex_fini(&d->lock);
+	free(d->id);
+	free(d);
+}
+
+/* Take `id=NAME` out of @options: every device has an id, so no type's table lists it. The rest,
+ * commas escaped again, goes to @rest. */
+static bool split_id(const char *options, struct str *id, struct str *rest, struct error *err)
+{
+	AUTO(str) token = STR_INIT;
+	const char *p = options;
+	bool first = true;
+
+	while (p && fields_next_token(&p, &token)) {
+		const char *value;
+
+		if (str_has_prefix(str_cstr(&token), "id=", &value)) {
+			str_clear(id);
+			str_append(id, value);
+			continue;
+		}
+		if (!first)
+			str_append(rest, ",");
+		first = false;
+		for (const char *c = str_cstr(&token); *c; c++)
+			str_append(rest, *c == ',' ? ",," : (char[]){ *c, 0 });
+	}
+	if (token.failed || id->failed || rest->failed)
+		return error_set(err, "out of memory");
+	return true;
+}
+
+static bool configure(struct device *d, const char *options, struct error *err)
+{
+	static const struct field_table none = { .name = "device" };
+	const struct field_table *t = d->type->config;
+
+	if (!t && !options[0])
+		return true;
+	if (!fields_parse(t ?: &none, device_config(d), options, err))
+		return error_prefix(err, "device '%s'", device_name(d));
+	return true;
+}
+
+struct device *device_create(
+	struct machine *m, const char *type_name, const char *options, struct error *err)
+{
+	const struct device_type *type = device_type_find(type_name);
+	AUTO(str) id = STR_INIT;
+	AUTO(str) rest = STR_INIT;
+	struct device *d;
+
+	if (!type) {
+		error_not_found(
+			err, "unknown device type '%s' (--device help lists them)", type_name);
+		return NULL;
+	}
+	if (!split_id(options, &id, &rest, err))
+		return NULL;
+	d = device_new(m, type, id.len ? str_cstr(&id) : NULL, err);
+	if (!d)
+		return NULL;
+	if (!configure(d, str_cstr(&rest), err) || !device_realize(d, err)) {
+		device_free(d);
+		return NULL;
+	}
+	return d;
+}

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/machine.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/log.h"
+#include "core/io.h"
+#include "core/vcpu.h"
+
+#define PHYS_LIMIT (1ull << 52)
+
+static void handle_events(void *opaque);
+
+/* -------- the engine follows the address spaces -------- */
+
+static int mem_added(struct as_listener *l, const struct as_range *r)
+{
+	struct machine *m = CONTAINER_OF(l, struct machine, mem_listener);
+
+	if (r->kind == AS_IO) {
+		io_region_mapped(m, false, r);
+		return 0;
+	}
+	return m->accel->ram_add(m->vm, r);
+}
+
+static void mem_removed(struct as_listener *l, const struct as_range *r)
+{
+	struct machine *m = CONTAINER_OF(l, struct machine, mem_listener);
+
+	if (r->kind == AS_IO)
+		io_region_unmapped(m, false, r);
+	else
+		m->accel->ram_del(m->vm, r);
+}
+
+static int pio_added(struct as_listener *l, const struct as_range *r)
+{
+	io_region_mapped(CONTAINER_OF(l, struct machine, pio_listener), true, r);
+	return 0;
+}
+
+static void pio_removed(struct as_listener *l, const struct as_range *r)
+{
+	io_region_unmapped(CONTAINER_OF(l, struct machine, pio_listener), true, r);
+}
+
+/* -------- life -------- */
+
+struct machine *machine_new(const char *name, struct loop *main_loop, struct error *err)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+
+	assert(thread_is(ROLE_MAIN));
+	if (!m || !(m->name = strdup(name))) {
+		free(m);
+		error_set(err, "machine '%s': out of memory", name);
+		return NULL;
+	}
+	m->main_loop = main_loop;
+	irq_lines_init(&m->irqs);
+	list_init(&m->devices);
+	for (int i = 0; i < BACKEND_KINDS; i++)
+		map_init(&m->backends[i]);
+	mutex_init(&m->vcpu_lock);
+	pthread_cond_init(&m->vcpu_cond, NULL);
+	pthread_cond_init(&m->vcpu_parked, NULL);
+	loop_defer_init(&m->event_defer, handle_events, m);
+	m->mem_listener = (struct as_listener){ .added = mem_added, .removed = mem_removed };
+	m->pio_listener = (struct as_listener){ .added = pio_added, .removed = pio_removed };
+	if (!as_init(&m->mem, "memory", PHYS_LIMIT, err)) {
+		free(m->name);
+		free(m);
+		return NULL;
+	}
+	if (!as_init(&m->pio, "ports", 0x10000, err)) {
+		as_fini(&m->mem);
+		free(m->name);
+		free(m);
+		return NULL;
+	}
+	return m;
+}
+
+void machine_free(struct machine *m)
+{
+	struct loop **l;
+
+	if (!m)
+		return;
+	assert(thread_is(ROLE_MAIN));
+	if (m->state == RUN_RUNNING)
+		machine_pause(m);
+	for (uint32_t i = 0; i < m->n_vcpus; i++)
+		vcpu_quit(&m->vcpus[i]);
+	while (!list_empty(&m->devices))
+		device_free(list_entry(m->devices.prev, struct device, node));
+	vec_for_each (l, &m->io_loops)
+		loop_thread_stop(*l);
+	vec_fini(&m->io_loops);
+	if (m->vm) {
+		as_listener_del(&m->mem, &m->mem_listener);
+		as_listener_del(&m->pio, &m->pio_listener);
+		m->accel->vm_free(m->vm);
+	}
+	as_fini(&m->mem);
+	as_fini(&m->pio);
+	for (int i = 0; i < BACKEND_KINDS; i++)
+		map_fini(&m->backends[i]);
+	loop_defer_cancel(m->main_loop, &m->event_defer);
+	vec_fini(&m->msi_routes);
+	mutex_fini(&m->irqs.lock);
+	mutex_fini(&m->vcpu_lock);
+	pthread_cond_destroy(&m->vcpu_cond);
+	pthread_cond_destroy(&m->vcpu_parked);
+	free(m->vcpus);
+	free(m->name);
+	free(m);
+}
+
+bool machine_set_accel(struct machine *m, const struct accel *a, const struct accel_vm_config *c,
+	struct error *err)
+{
+	assert(!m->vm);
+	m->accel = a;
+	m->vm = a->vm_new(m, c, err);
+	if (!m->vm)
+		return false;
+	as_listener_add(&m->mem, &m->mem_listener);
+	as_listener_add(&m->pio, &m->pio_listener);
+	return true;
+}
+
+bool machine_add_vcpus(struct machine *m, uint32_t n, struct error *err)
+{
+	assert(!m->vcpus);
+	m->vcpus = calloc(n, sizeof(*m->vcpus));
+	if (!m->vcpus)
+		return error_set(err, "out of memory for %u CPUs", n);
+	m->n_vcpus = n;
+	for (uint32_t i = 0; i < n; i++) {
+		m->vcpus[i].machine = m;
+		m->vcpus[i].index = m->vcpus[i].apic_id = i;
+		m->vcpus[i].host_cpu = -1;
+	}
+	return true;
+}
+
+bool machine_start_vcpus(struct machine *m, struct error *err)
+{
+	bool ok = true;
+
+	/* All threads at once, then wait: the engine's work for each overlaps. */
+	for (uint32_t i = 0; ok && i < m->n_vcpus; i++)
+		ok = vcpu_start(&m->vcpus[i], err);
+	for (uint32_t i = 0; i < m->n_vcpus; i++) {
+		if (m->vcpus[i].thread_started && !vcpu_wait_parked(&m->vcpus[i], err))
+			ok = false;
+	}
+	return ok;
+}
+
+struct loop *machine_io_loop(struct machine *m, const char *name, struct error *err)
+{
+	struct loop **it, *l;
+
+	assert(thread_is(ROLE_MAIN));
+	name = name ?: "io";
+	vec_for_each (it, &m->io_loops) {
+		if (!strcmp(loop_name(*it), name))
+			return *it;
+	}
+	if (!vec_reserve(&m->io_loops, 1)) {
+		error_set(err, "I/O thread '%s': out of memory", name);
+		return NULL;
+	}
+	l = loop_thread_start(name, ROLE_IO, LOOP_URING, err);
+	if (l)
+		m->io_loops.data[m->io_loops.len++] = l;
+	return l;
+}
+
+static const char *const backend_names[BACKEND_KINDS] = {
+	[BACKEND_BLOCK] = "disk",
+	[BACKEND_CHARDEV] = "character device",
+	[BACKEND_NET] = "network",
+};
+
+bool machine_backend_add(
+	struct machine *m, enum backend_kind kind, const char *id, void *backend, struct error *err)
+{
+	if (map_has(&m->backends[kind], id))
+		return error_usage(err, "%s id '%s' is used twice", backend_names[kind], id);
+	if (!map_set(&m->backends[kind], id, backend))
+		return error_set(err, "%s '%s': out of memory", backend_names[kind], id);
+	return true;
+}
+
+void *machine_backend(struct machine *m, enum backend_kind kind, const char *id, struct error *err)
+{
+	void *b = map_get(&m->backends[kind], id);
+
+	if (!b)
+		error_not_found(err, "there is no %s with id '%s'", backend_names[kind], id);
+	return b;
+}
+
+/* -------- run control -------- */
+
+static void park_vcpus(struct machine *m)
+{
+	for (uint32_t i = 0; i < m->n_vcpus; i++)
+		vcpu_ask(&m->vcpus[i], VCPU_REQ_STOP);
+	mutex_lock(&m->vcpu_lock);
+	for (uint32_t i = 0; i < m->n_vcpus; i++) {
+		while (m->vcpus[i].thread_started && !m->vcpus[i].parked && !m->vcpus[i].failed)
+			pthread_cond_wait(&m->vcpu_parked, &m->vcpu_lock.m);
+	}
+	mutex_unlock(&m->vcpu_lock);
+}
+
+static void quiesce_devices(struct machine *m)
+{
+	struct device *d;
+
+	if (m->quiesced)
+		return;
+	list_for_each (d, &m->devices, node) {
+		if (d->realized && d->type->quiesce)
+			d->type->quiesce(d);
+	}
+	m->quiesced = true;
+}
+
+static void resume_devices(struct machine *m)
+{
+	struct device *d;
+
+	if (!m->quiesced)
+		return;
+	m->quiesced = false;
+	list_for_each (d, &m->devices, node) {
+		if (d->realized && d->type->resume)
+			d->type->resume(d);
+	}
+}
+
+void machine_pause(struct machine *m)
+{
+	assert(thread_is(ROLE_MAIN));
+	if (m->state != RUN_RUNNING)
+		return;
+	park_vcpus(m);
+	m->clock_valid = m->accel->clock_get &&
+			 m->accel->clock_get(m->vm, &m->paused_clock_ns) == 0;
+	quiesce_devices(m);
+	m->state = RUN_PAUSED;
+}
+
+bool machine_reset(struct machine *m, struct error *err)
+{
+	bool was_running = m->state == RUN_RUNNING;
+	struct device *d;
+
+	assert(thread_is(ROLE_MAIN));
+	machine_pause(m);
+	m->clock_valid = false; /* the guest starts anew: its clock may go on */
+	if (m->state != RUN_PRELAUNCH)
+		quiesce_devices(m);
+	list_for_each (d, &m->devices, node) {
+		if (d->realized && d->type->reset)
+			d->type->reset(d);
+	}
+	if (m->board && m->board->reset && !m->board->reset(m, err))
+		return false;
+	for (uint32_t i = 0; i < m->n_vcpus; i++)
+		m->vcpus[i].needs_reset = true;
+	return !was_running || machine_resume(m, err);
+}
+
+bool machine_resume(struct machine *m, struct error *err)
+{
+	assert(thread_is(ROLE_MAIN));
+	if (m->state == RUN_RUNNING)
+		return true;
+	if (m->state == RUN_SHUTDOWN)
+		return error_set(err, "the machine has ended (%s): it must be reset first",
+			machine_event_name(m->end));
+	if (m->state == RUN_PRELAUNCH && !machine_reset(m, err))
+		return false;
+	if (m->clock_valid && m->accel->clock_set)
+		m->accel->clock_set(m->vm, m->paused_clock_ns);
+	m->clock_valid = false;
+	resume_devices(m);
+	m->state = RUN_RUNNING;
+	for (uint32_t i = 0; i < m->n_vcpus; i++)
+		vcpu_go(&m->vcpus[i]);
+	return true;
+}
+
+void machine_stalled(struct machine *m)
+{
+	for (uint32_t i = 0; m->state == RUN_RUNNING && i < m->n_vcpus; i++)
+		vcpu_ask(&m->vcpus[i], VCPU_REQ_STALLED);
+}
+
+/* -------- events -------- */
+
+const char *machine_event_name(enum machine_event e)
+{
+	static const char *const names[] = {
+		[MACHINE_POWEROFF] = "guest power-off",
+		[MACHINE_RESET] = "guest reset",
+		[MACHINE_TRIPLE_FAULT] = "triple fault",
+		[MACHINE_PANIC] = "guest panic",
+		[MACHINE_DEBUG_EXIT] = "debug exit",
+		[MACHINE_ERROR] = "engine error",
+		[MACHINE_QUIT] = "host request",
+	};
+
+	return names[e];
+}
+
+void machine_event(struct machine *m, enum machine_event e, int code)
+{
+	struct vcpu *v = vcpu_current();
+
+	if (e == MACHINE_DEBUG_EXIT || e == MACHINE_QUIT)
+		atomic_store(&m->pending_code, code);
+	/* Pairs with the exchange in handle_events: the code is seen with the bit. */
+	atomic_fetch_or(&m->pending, 1u << e);
+	if (v && v->machine == m)
+		atomic_fetch_or(&v->requests, VCPU_REQ_STOP);
+	loop_post(m->main_loop, &m->event_defer);
+}
+
+static void end(struct machine *m, enum machine_event e)
+{
+	machine_pause(m);
+	m->state = RUN_SHUTDOWN;
+	m->end = e;
+	m->exit_code = atomic_load(&m->pending_code);
+	log_info("machine", "%s ends: %s", m->name, machine_event_name(e));
+	loop_stop(m->main_loop);
+}
+
+/* On main. Where several came at once the one that says most wins. */
+static void handle_events(void *opaque)
+{
+	static const enum machine_event final[] = { MACHINE_ERROR, MACHINE_PANIC,
+		MACHINE_DEBUG_EXIT, MACHINE_POWEROFF, MACHINE_QUIT };
+	struct machine *m = opaque;
+	uint32_t pending = atomic_exchange(&m->pending, 0);
+	struct error err = ERROR_INIT;
+
+	if (m->state == RUN_SHUTDOWN || m->state == RUN_PRELAUNCH)
+		return;
+	for (unsigned int i = 0; i < ARRAY_SIZE(final); i++) {
+		if (pending & 1u << final[i]) {
+			end(m, final[i]);
+			return;
+		}
+	}
+	if (m->no_reboot && pending) {
+		end(m, pending & 1u << MACHINE_TRIPLE_FAULT ? MACHINE_TRIPLE_FAULT : MACHINE_RESET);
+		return;
+	}
+	if (!pending)
+		return;
+	log_info("machine", "%s resets: %s", m->name,
+		machine_event_name(
+			pending & 1u << MACHINE_RESET ? MACHINE_RESET : MACHINE_TRIPLE_FAULT));
+	if (!machine_reset(m, &err)) {
+		log_err("machine", "reset failed: %s", err.msg);
+		end(m, MACHINE_ERROR);
+	}
+}
