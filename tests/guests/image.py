@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Images made without privileges and the same each time: a newc cpio archive, and an ext4 image from a tar.
+"""An ext4 image from a tar file: made without privileges, and the same each time.
 
-Neither needs root: owners, modes and device nodes come from the archive's headers, never from files on the host.
+Owners, modes and device nodes come from the tar's headers, never from files on the host.
 """
 import os
 import stat
 import subprocess
 import tarfile
 import tempfile
+
+from lablib.kernel import require
 
 EPOCH = 1767225600      # 2026-01-01: the one time stamp in everything built here
 UUID = '6c6f6467-6500-4000-8000-000000000001'
@@ -21,48 +23,6 @@ MKE2FS_CONF = '''[defaults]
   features = has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize
  }
 '''
-
-
-class Cpio:
-    """A newc cpio archive, the format of an initrd. Parent directories are made as needed."""
-
-    def __init__(self):
-        self.parts, self.names, self.inode = [], set(), 0
-
-    def _entry(self, name, mode, data=b'', rdev=(0, 0)):
-        self.inode += 1
-        raw = name.encode() + b'\0'
-        fields = (self.inode, mode, 0, 0, 1, EPOCH, len(data), 0, 0, *rdev, len(raw), 0)
-        head = b'070701' + b''.join(b'%08X' % x for x in fields) + raw
-        for part in (head, data):
-            self.parts.append(part + b'\0' * (-len(part) % 4))
-        self.names.add(name)
-
-    def _parents(self, name):
-        parent = os.path.dirname(name)
-        if parent and parent not in self.names:
-            self.directory(parent)
-
-    def directory(self, name, mode=0o755):
-        if name not in self.names:
-            self._parents(name)
-            self._entry(name, stat.S_IFDIR | mode)
-
-    def file(self, name, data, mode=0o644):
-        self._parents(name)
-        self._entry(name, stat.S_IFREG | mode, data)
-
-    def link(self, name, target):
-        self._parents(name)
-        self._entry(name, stat.S_IFLNK | 0o777, target.encode())
-
-    def device(self, name, mode, major, minor):
-        self._parents(name)
-        self._entry(name, mode, rdev=(major, minor))
-
-    def bytes(self):
-        self._entry('TRAILER!!!', 0)
-        return b''.join(self.parts)
 
 
 def ext4_from_tar(tar_path, image, size, label):
@@ -91,20 +51,12 @@ def ext4_from_tar(tar_path, image, size, label):
 
 def _quiet(command, env):
     """Runs a program of e2fsprogs. debugfs' exit status says nothing: what it has to complain of, it prints."""
-    command = [_sbin(command[0])] + command[1:]
+    command = require(command[0]) + command[1:]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     complaints = [x for x in done.stdout.splitlines() if not x.startswith(('debugfs:', 'Allocated inode:'))]
     complaints += [x for x in done.stderr.splitlines() if not x.startswith('debugfs 1.')]
     if done.returncode or complaints:
         raise RuntimeError('%s: %s' % (command[0], '\n'.join(complaints[:5]) or done.returncode))
-
-
-def _sbin(name):
-    """mke2fs and debugfs live in /sbin, which is not on an ordinary user's PATH."""
-    for folder in os.environ.get('PATH', '').split(':') + ['/usr/sbin', '/sbin']:
-        if os.access(os.path.join(folder, name), os.X_OK):
-            return os.path.join(folder, name)
-    raise RuntimeError(name + ' is missing (Debian package e2fsprogs)')
 
 
 def _unpack(tar, tree, script):
