@@ -19,10 +19,10 @@ class LabError(Exception):
     """The lab cannot be set up: wrong usage, a missing package, an unreadable file."""
 
 
-def cache_dir():
-    """The lab's folder in Lodge's cache; made when it is not there."""
+def cache_dir(part='lab'):
+    """A folder in Lodge's cache, the lab's own by default; made when it is not there."""
     top = os.environ.get('LODGE_CACHE') or os.path.join(
         os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'lodge')
-    path = os.path.join(top, 'lab')
+    path = os.path.join(top, part)
     os.makedirs(path, exist_ok=True)
     return path
