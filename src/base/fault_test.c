@@ -7,10 +7,15 @@
 
 static void *volatile sink; /* keeps the compiler from removing allocations */
 
+static void *allocate(size_t n)
+{
+	sink = malloc(n);
+	return sink;
+}
+
 static void *allocate_all(void *unused)
 {
-	sink = malloc(1);
-	free(sink);
+	free(allocate(1));
 	return NULL;
 }
 
@@ -21,7 +26,7 @@ static void test_nth(void **state)
 	fault_alloc_after(2);
 	for (int i = 0; i < 3; i++) {
 		errno = 0;
-		sink = p[i] = malloc(8);
+		p[i] = allocate(8);
 		assert_int_equal(errno, i == 1 ? ENOMEM : 0);
 	}
 	fault_stop();
@@ -77,13 +82,12 @@ static void test_sweep(void **state)
 	unsigned int runs = 0, whole = 0;
 
 	while (fault_sweep(&sweep)) {
-		char *a = strdup("a");
-		char *b = a ? malloc(1) : NULL;
-		char *c = b ? malloc(1) : NULL;
+		char *a = allocate(1);
+		char *b = a ? allocate(1) : NULL;
+		char *c = b ? allocate(1) : NULL;
 
 		runs++;
 		whole += c != NULL;
-		sink = c;
 		free(a);
 		free(b);
 		free(c);

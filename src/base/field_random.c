@@ -63,12 +63,23 @@ static void random_str(const struct field *f, void *obj, uint64_t *seed)
 
 static void random_table(const struct field_table *t, void *obj, int depth, uint64_t *seed);
 
+static void random_elements(const struct field *f, void *obj, int depth, uint64_t *seed);
+
+static void random_list(const struct field *f, void *obj, int depth, uint64_t *seed)
+{
+	uint64_t max = depth < DEPTH_MAX ? MIN(f->count, LIST_MAX) : 0;
+	uint64_t min = f->flags & FF_REQUIRED ? 1 : 0;
+	struct error err = ERROR_INIT;
+
+	check(field_list_alloc(f, obj, max > min ? pick(min, max, seed) : min, &err));
+	random_elements(f, obj, depth + 1, seed);
+}
+
 static void random_member(
 	const struct field_table *t, const struct field *f, void *obj, int depth, uint64_t *seed)
 {
 	struct error err = ERROR_INIT;
 	uint8_t *p = field_ptr(f, obj);
-	struct field e;
 
 	switch (f->type) {
 	case FT_ENUM:
@@ -88,21 +99,22 @@ static void random_member(
 			random_table(field_sub(f, obj), p, depth, seed);
 		return;
 	case FT_LIST:
-		check(field_list_alloc(f, obj,
-			depth < DEPTH_MAX
-				? pick(f->flags & FF_REQUIRED, MIN(f->count, LIST_MAX), seed)
-				: 0,
-			&err));
-		depth++;
-		/* fall through */
+		random_list(f, obj, depth, seed);
+		return;
 	case FT_ARRAY:
-		e = field_element(f);
-		for (size_t i = 0; i < field_len(f, obj); i++)
-			random_member(NULL, &e, field_at(f, obj, i), depth, seed);
+		random_elements(f, obj, depth, seed);
 		return;
 	default:
 		field_set_num(f, obj, random_num(f, seed));
 	}
+}
+
+static void random_elements(const struct field *f, void *obj, int depth, uint64_t *seed)
+{
+	struct field e = field_element(f);
+
+	for (size_t i = 0; i < field_len(f, obj); i++)
+		random_member(NULL, &e, field_at(f, obj, i), depth, seed);
 }
 
 static void random_table(const struct field_table *t, void *obj, int depth, uint64_t *seed)
