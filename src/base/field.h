@@ -29,14 +29,16 @@ enum field_type {
 	FT_SIZE,   /* uint64_t with K M G T suffixes */
 	FT_ENUM,   /* int; one of ->names (NULL-terminated), the value is the index */
 	FT_STR,    /* char *, owned by the object, NULL when absent */
-	FT_BYTES,  /* uint8_t[count]; hex text; saved as count bytes */
+	FT_BYTES,  /* uint8_t[count]; hex text, `-` or `:` may stand between bytes; saved as count bytes */
 	FT_MAC,    /* uint8_t[6]; aa:bb:cc:dd:ee:ff */
 	FT_STRUCT, /* struct, ->sub; text form `outer.inner=value` */
 	FT_ARRAY,  /* T[count] of ->elem type (or ->sub); state and JSON only */
 	FT_LIST,   /* struct { T *items; size_t len; } of ->elem type (or ->sub), items owned;
-		      text form: the key repeated */
+		      text form: the key repeated; a struct's value is its own `key=value,,key=value` */
 	FT_UNION,  /* union whose arm is chosen by the enum member at ->sel; ->arms[value], an entry
-		      may be NULL (that arm is empty) */
+		      may be NULL (that arm is empty). Text form as FT_STRUCT; choosing another arm
+		      clears the old one and gives the new one its defaults. Elements of arrays and
+		      lists are scalars or structs */
 };
 
 /* The shape of every FT_LIST member: any struct whose first members are these two. */
@@ -46,19 +48,27 @@ struct field_list {
 };
 
 enum field_flag {
-	FF_REQUIRED = 1 << 0,   /* text/JSON: must be given */
+	FF_REQUIRED = 1 << 0,   /* text/JSON: must be given: the object must not have zero there (an empty
+				   text or list). Not for FT_BOOL; FT_ENUM: names[0] is "" */
 	FF_FIRST = 1 << 1,      /* text: the first bare value is this key's (`user,...`) */
 	FF_DERIVED = 1 << 2,    /* result only: shown, never parsed or loaded */
 	FF_OPTIONAL_STATE = 1 << 3, /* state: a reader that does not know the tag may skip it */
 	FF_SECRET = 1 << 4,     /* never printed or logged */
 };
 
+/* Named limits. */
+#define FIELDS_MAX       256u   /* fields in one table */
+#define FIELD_STR_MAX    65536u /* bytes of a FT_STR without a max of its own */
+#define FIELD_TOKENS_MAX 1024   /* options in one text */
+#define FIELD_DEPTH_MAX  8u     /* structs in structs in lists ... that a text or stream may make */
+
 struct field_table;
 
 struct field {
-	const char *name;
+	const char *name;     /* no '.', '=' or ','. FT_STRUCT, FT_UNION: "" when its keys stand among
+				 the outer ones (flat) instead of being reached as `name.key` */
 	const char *doc;      /* one line, for help and schema */
-	const char *dflt;     /* default in text form; NULL: zero / absent */
+	const char *dflt;     /* default in text form (of each element of a FT_ARRAY); NULL: zero / absent */
 	enum field_type type;
 	enum field_type elem; /* FT_ARRAY, FT_LIST: element type; FT_STRUCT: see ->sub */
 	uint32_t offset;      /* of the member in its struct */
@@ -66,7 +76,8 @@ struct field {
 	uint32_t count;       /* FT_ARRAY, FT_BYTES: elements. FT_LIST: most elements allowed, named limit */
 	uint32_t flags;       /* enum field_flag */
 	uint16_t tag;         /* saved state: unique in its table, never reused; 0: not saved */
-	uint64_t min, max;    /* numbers: inclusive; max 0 means the type's own. FT_STR: max length */
+	uint64_t min, max;    /* numbers: inclusive; max 0 means the type's own (FT_I64: both are
+				 signed, and both 0 mean the type's own). FT_STR: length in bytes */
 	const char *const *names;                /* FT_ENUM */
 	const struct field_table *sub;           /* struct elements */
 	const struct field_table *const *arms;   /* FT_UNION */
@@ -155,26 +166,32 @@ bool fields_init(const struct field_table *t, void *obj, struct error *err) MUST
 void fields_fini(const struct field_table *t, void *obj);
 
 /* Parse `value,key=value,flag,...` over an initialised object. `,,` is a comma. A bare word is the
- * FF_FIRST field's value when it comes first, otherwise a boolean switched on. Required keys are
+ * FF_FIRST field's value when it comes first, otherwise a boolean switched on. A key given twice is
+ * refused unless it is a list's; a union's keys may come before its selector. Required keys are
  * checked. On failure (kind ERROR_USAGE) @obj may hold some of the values; fini it. */
 bool fields_parse(const struct field_table *t, void *obj, const char *text, struct error *err) MUST_USE;
-/* Parse one value. @key may be dotted into FT_STRUCT members. */
+/* Parse one value. @key may be dotted into FT_STRUCT and FT_UNION members. Appends to a FT_LIST. */
 bool fields_set(const struct field_table *t, void *obj, const char *key, const char *value,
 	struct error *err) MUST_USE;
 /* Check FF_REQUIRED of a whole object (fields_parse does this itself). */
 bool fields_check(const struct field_table *t, const void *obj, struct error *err) MUST_USE;
-/* Append one member's value in text form; false when @key is unknown. */
+/* Append one member's value in text form (structs, arrays and lists as JSON; FF_SECRET as
+ * "(secret)"); false when @key is unknown. */
 bool fields_get(const struct field_table *t, const void *obj, const char *key, struct str *out) MUST_USE;
-/* Split the next element off a `a,b,,c` list: advances *@cursor, unescapes `,,` into @out.
- * False at the end. */
+/* Split the next element off a `a,b,,c` list: advances *@cursor, unescapes `,,` into @out (check
+ * its ->failed). False at the end; a comma at the very end adds no empty element. */
 bool fields_next_token(const char **cursor, struct str *out);
 /* Append help: a line per key with type, limits, default and doc, indented by @indent spaces. */
 void fields_help(const struct field_table *t, int indent, struct str *out);
-/* Append `"key": value, ...` as a JSON object (results, `--json`). uint64 exact. */
+/* Append `{"key": value, ...}` (results, `--json`). uint64 exact. FF_SECRET members and absent texts
+ * have no key. */
 void fields_to_json(const struct field_table *t, const void *obj, struct str *out);
 /* The field called @name, or NULL. */
 const struct field *fields_find(const struct field_table *t, const char *name);
 /* Equality of all saved members (tag != 0). */
 bool fields_equal_state(const struct field_table *t, const void *a, const void *b);
+/* Is the table itself sound (unique names and tags, sizes, limits, defaults that parse ...)? What is
+ * not is our own bug: every module's test asks this of its tables. */
+bool fields_table_valid(const struct field_table *t, struct error *err) MUST_USE;
 
 #endif

@@ -3,8 +3,13 @@
  * stream - saved state on the wire. A stream is a run of records; a record is
  *     le16 tag | le16 flags (bit 0: a reader that does not know the tag must refuse) | le32 length
  *     | length bytes
- * A field table's struct is a run of records, one a field: integers in their own width,
- * little-endian; strings and bytes as they are; structs, arrays and lists as nested records.
+ * A field table's struct is a run of records, one a field with a tag, in any order:
+ *   integers         in their own width, little-endian; bool 1 byte, enum 4 (the index)
+ *   bytes, MAC       as they are
+ *   string           the text and its NUL; no bytes at all: absent (NULL)
+ *   struct, union    the run of its own records (an empty arm has no record)
+ *   array, list      elements of fixed size one after the other; strings and structs as records
+ *                    with tag 1
  * Writer: into memory, the owner sends it on. Reader: over memory, everything hostile - lengths
  * are checked, depth is limited, duplicates and trailing bytes refused.
  */

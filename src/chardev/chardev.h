@@ -32,15 +32,20 @@ struct chardev_front {
 /* Join a device; one at a time; NULL leaves. On the loop's thread or before it runs. Callbacks run
  * on the loop's thread with no lock held. */
 void chardev_set_front(struct chardev *c, const struct chardev_front *f);
-/* How many bytes the front end can take now; 0 stops input. Any thread. */
+/* How many bytes the front end can take now; 0 stops input. Any thread. What receive() is given is
+ * taken off; the front end tells anew when it has room again, under the lock that guards its own
+ * buffer (so that what is told last is the newest). */
 void chardev_set_room(struct chardev *c, size_t room);
 /* Write @n bytes; returns how many were taken (a bounded buffer may be full; never blocks). Any
- * thread: a vCPU writes the UART's bytes straight from its exit. */
+ * thread: a vCPU writes the UART's bytes straight from its exit. With no peer all is taken and
+ * dropped. After a short count writable() is called when half of the buffer is free. */
 size_t chardev_write(struct chardev *c, const uint8_t *p, size_t n);
 bool chardev_is_open(const struct chardev *c);
 
 /* Terminal of stdio: raw while a VM runs, restored by chardev_close, at exit and on fatal signals.
  * In raw mode Ctrl-] (0x1d) is not passed on: @escape is called instead. */
 void chardev_stdio_set_escape(void (*escape)(void *opaque), void *opaque);
+/* After SIGCONT: the shell has put its own terminal modes back; make it raw again. */
+void chardev_stdio_resume(void);
 
 #endif

@@ -27,18 +27,18 @@ struct vcpu;
 struct accel;
 
 enum vcpu_exit_kind {
-	VCPU_EXIT_NONE,       /* kicked or interrupted by a signal: look for requests, go on */
-	VCPU_EXIT_PORT,       /* I/O port access */
-	VCPU_EXIT_MEM,        /* access to memory that is not RAM */
-	VCPU_EXIT_HLT,        /* halted; only where the engine's interrupt chips are not its own */
-	VCPU_EXIT_SHUTDOWN,   /* triple fault */
-	VCPU_EXIT_RESET,      /* the engine reports a guest-requested reset */
-	VCPU_EXIT_CRASH,      /* the engine reports a guest-requested crash */
+	VCPU_EXIT_NONE,	    /* kicked or interrupted by a signal: look for requests, go on */
+	VCPU_EXIT_PORT,	    /* I/O port access */
+	VCPU_EXIT_MEM,	    /* access to memory that is not RAM */
+	VCPU_EXIT_HLT,	    /* halted; only where the engine's interrupt chips are not its own */
+	VCPU_EXIT_SHUTDOWN, /* triple fault */
+	VCPU_EXIT_RESET,    /* the engine reports a guest-requested reset */
+	VCPU_EXIT_CRASH,    /* the engine reports a guest-requested crash */
 	VCPU_EXIT_RDMSR,
 	VCPU_EXIT_WRMSR,
-	VCPU_EXIT_EOI,        /* split irqchip: EOI of a level-triggered vector for the I/O APIC */
-	VCPU_EXIT_DEBUG,      /* breakpoint or single step asked for by a debugger */
-	VCPU_EXIT_ERROR,      /* the engine cannot go on; text and bytes tell */
+	VCPU_EXIT_EOI,	 /* split irqchip: EOI of a level-triggered vector for the I/O APIC */
+	VCPU_EXIT_DEBUG, /* breakpoint or single step asked for by a debugger */
+	VCPU_EXIT_ERROR, /* the engine cannot go on; text and bytes tell */
 };
 
 struct vcpu_exit {
@@ -46,21 +46,22 @@ struct vcpu_exit {
 	union {
 		struct {
 			uint16_t port;
-			uint8_t size;    /* 1, 2, 4 */
+			uint8_t size; /* 1, 2, 4 */
 			bool write;
-			uint32_t count;  /* string I/O: @count units of @size at @data */
-			uint8_t *data;   /* in the engine's memory; filled by reads before the next run */
+			uint32_t count; /* string I/O: @count units of @size at @data */
+			uint8_t *
+				data; /* in the engine's memory; filled by reads before the next run */
 		} port;
 		struct {
 			uint64_t addr;
-			uint8_t size;    /* 1..8 */
+			uint8_t size; /* 1..8 */
 			bool write;
 			uint8_t *data;
 		} mem;
 		struct {
 			uint32_t index;
-			uint64_t value;  /* in for WRMSR, out for RDMSR */
-			bool fault;      /* out: inject #GP */
+			uint64_t value; /* in for WRMSR, out for RDMSR */
+			bool fault;	/* out: inject #GP */
 		} msr;
 		struct {
 			uint8_t vector;
@@ -70,10 +71,10 @@ struct vcpu_exit {
 			uint32_t exception;
 		} debug;
 		struct {
-			uint64_t code;         /* the engine's own number */
+			uint64_t code; /* the engine's own number */
 			uint8_t insn[15];
 			uint8_t insn_len;
-			char text[160];        /* `KVM internal error 1 (emulation failure)` */
+			char text[160]; /* `KVM internal error 1 (emulation failure)` */
 		} error;
 	};
 };
@@ -90,8 +91,8 @@ enum accel_irqchip { ACCEL_IRQCHIP_FULL, ACCEL_IRQCHIP_SPLIT };
 struct accel_vm_config {
 	uint32_t max_vcpus;
 	uint32_t max_apic_id;
-	int irqchip;       /* enum accel_irqchip */
-	bool pit;          /* i8254 and its speaker port wanted */
+	int irqchip;	     /* enum accel_irqchip */
+	bool pit;	     /* i8254 and its speaker port wanted */
 	const void *options; /* the engine's own config struct (accel->config), or NULL: defaults */
 };
 
@@ -99,7 +100,8 @@ struct accel_vm_config {
 struct accel_vm {
 	const struct accel *accel;
 	struct machine *machine;
-	uint32_t tsc_khz;   /* guest TSC frequency, 0 unknown */
+	uint32_t tsc_khz;	 /* guest TSC frequency, 0 unknown */
+	int irqchip;		 /* enum accel_irqchip: what vm_new made; an option may say split */
 	bool fast_port_doorbell; /* a port write is a cheaper doorbell than a memory write */
 };
 
@@ -110,14 +112,15 @@ struct accel_vcpu {
 
 struct accel {
 	const char *name, *doc;
-	bool hardware;                    /* auto: hardware engines are tried first */
+	bool hardware;			  /* auto: hardware engines are tried first */
 	const struct field_table *config; /* `--accel NAME,KEY=VALUE`; NULL: none */
 
 	/* Can it run a guest here? Runs a tiny guest, a few milliseconds. Appends a line to @report
 	 * either way (what was found, why not). @options as in accel_vm_config. */
 	bool (*probe)(const void *options, struct str *report);
 
-	struct accel_vm *(*vm_new)(struct machine *m, const struct accel_vm_config *c, struct error *err);
+	struct accel_vm *(*vm_new)(
+		struct machine *m, const struct accel_vm_config *c, struct error *err);
 	void (*vm_free)(struct accel_vm *vm);
 
 	/* Guest RAM and ROM: ranges of the memory address space come and go. */
@@ -128,13 +131,14 @@ struct accel {
 	int (*dirty_sync)(struct accel_vm *vm);
 
 	/* Interrupts. irq_set: a pin of the chips. msi_send: at once. routes_set: replaces all message
-	 * routes (gsi >= IRQ_GSI_PINS). */
+	 * routes (gsi >= IRQ_GSI_PINS; with a split irqchip the pins' too). */
 	int (*irq_set)(struct accel_vm *vm, uint32_t gsi, bool level);
 	int (*msi_send)(struct accel_vm *vm, uint64_t addr, uint32_t data);
-	int (*routes_set)(struct accel_vm *vm, const struct accel_msi *routes, uint32_t n); /* optional */
-	int (*irqfd)(struct accel_vm *vm, uint32_t gsi, int eventfd, bool add);           /* optional */
+	int (*routes_set)(
+		struct accel_vm *vm, const struct accel_msi *routes, uint32_t n); /* optional */
+	int (*irqfd)(struct accel_vm *vm, uint32_t gsi, int eventfd, bool add);	  /* optional */
 	int (*ioeventfd)(struct accel_vm *vm, bool pio, uint64_t addr, uint8_t size, bool match,
-		uint64_t data, int eventfd, bool add);                                     /* optional */
+		uint64_t data, int eventfd, bool add); /* optional */
 
 	/* CPU model: everything that the engine can offer. */
 	bool (*cpuid_supported)(struct accel_vm *vm, struct x86_cpuid *out, struct error *err);
@@ -151,7 +155,10 @@ struct accel {
 	struct accel_vcpu *(*vcpu_new)(struct accel_vm *vm, struct vcpu *v, struct error *err);
 	void (*vcpu_free)(struct accel_vcpu *v);
 	bool (*vcpu_set_cpuid)(struct accel_vcpu *v, const struct x86_cpuid *c, struct error *err);
-	/* Run until something is the machine's business. Finishes the previous exit's access first. */
+	/* Run until something is the machine's business. Finishes the previous exit's access first;
+	 * @exit stays as the caller left it until then (it may hold the answer). A kick makes it
+	 * return at least once more after the kick, in the end with VCPU_EXIT_NONE: the place to
+	 * park, since no access is half done there. */
 	int (*vcpu_run)(struct accel_vcpu *v, struct vcpu_exit *exit);
 	/* Make vcpu_run return soon, from any thread; not lost when it comes just before the run. */
 	void (*vcpu_kick)(struct accel_vcpu *v);
@@ -167,7 +174,8 @@ extern const struct accel *const accel_table[];
 const struct accel *accel_find(const char *name);
 /* `kvm`, `auto`, `kvm:soft,device=/dev/kvm`: the first engine of the list that works, its options in
  * *@options (free with accel_options_free). The report says for each what was found. */
-const struct accel *accel_select(const char *spec, void **options, struct str *report, struct error *err) MUST_USE;
+const struct accel *accel_select(
+	const char *spec, void **options, struct str *report, struct error *err) MUST_USE;
 void accel_options_free(const struct accel *a, void *options);
 
 #endif

@@ -29,17 +29,17 @@ enum device_bus {
 };
 
 enum device_flag {
-	DEVICE_USER = 1 << 0,      /* may be named by --device */
-	DEVICE_SINGLE = 1 << 1,    /* at most one in a machine */
-	DEVICE_NO_TEST = 1 << 2,   /* conformance suite: cannot stand alone; say why in the type */
+	DEVICE_USER = 1 << 0,	 /* may be named by --device */
+	DEVICE_SINGLE = 1 << 1,	 /* at most one in a machine */
+	DEVICE_NO_TEST = 1 << 2, /* conformance suite: cannot stand alone; say why in the type */
 };
 
 struct device_type {
-	const char *name;  /* "virtio-blk-pci" */
-	const char *doc;   /* one line */
+	const char *name; /* "virtio-blk-pci" */
+	const char *doc;  /* one line */
 	enum device_bus bus;
 	unsigned int flags;
-	size_t size;       /* of the instance; its first member is a struct device */
+	size_t size; /* of the instance; its first member is a struct device */
 	/* Options: table and offset of the config struct in the instance. May be NULL. */
 	const struct field_table *config;
 	size_t config_off;
@@ -48,14 +48,14 @@ struct device_type {
 	size_t state_off;
 	/* All hooks run on main with no lock held, unless said otherwise; any may be NULL. */
 	bool (*realize)(struct device *d, struct error *err);
-	void (*unrealize)(struct device *d);  /* after a successful realize only */
+	void (*unrealize)(struct device *d); /* after a successful realize only */
 	/* To power-on state. vCPUs are stopped. Requests in flight are dropped or awaited first. */
 	void (*reset)(struct device *d);
 	/* Stop touching guest memory and interrupts: returns with no request in flight. vCPUs stopped. */
 	void (*quiesce)(struct device *d);
 	/* Go on after quiesce (also after a reset or a load). */
 	void (*resume)(struct device *d);
-	void (*pre_save)(struct device *d);   /* fill state members from live ones; quiesced */
+	void (*pre_save)(struct device *d); /* fill state members from live ones; quiesced */
 	/* After the state members were loaded and range-checked: check relations, rebuild live ones.
 	 * Hostile input. */
 	bool (*post_load)(struct device *d, struct error *err);
@@ -66,13 +66,13 @@ struct device_type {
 
 struct device {
 	const struct device_type *type;
-	char *id;               /* owned; NULL: anonymous */
+	char *id;		 /* owned; NULL: anonymous */
 	struct machine *machine; /* borrowed */
-	struct mutex lock;      /* registers and device state; docs/locking.md */
-	struct loop *home;      /* borrowed: where its queues and callbacks run; main's by default */
+	struct mutex lock;	 /* registers and device state; docs/locking.md */
+	struct loop *home; /* borrowed: where its queues and callbacks run; main's by default */
 	bool realized;
-	struct list node;       /* in machine->devices, in order of making */
-	uint32_t instance;      /* number among its type, for saved state */
+	struct list node;  /* in machine->devices, in order of making */
+	uint32_t instance; /* number among its type, for saved state */
 };
 
 /* The generated table of all types, NULL-terminated. */
@@ -84,8 +84,8 @@ struct device *device_new(struct machine *m, const struct device_type *type, con
 void *device_config(struct device *d);
 bool device_realize(struct device *d, struct error *err) MUST_USE;
 /* new + parse + realize: `--device TYPE,id=..,KEY=VALUE`. @options may be NULL. */
-struct device *device_create(struct machine *m, const char *type, const char *options,
-	struct error *err) MUST_USE;
+struct device *device_create(
+	struct machine *m, const char *type, const char *options, struct error *err) MUST_USE;
 /* Unrealize, unlink, free. NULL is fine. */
 void device_free(struct device *d);
 /* For messages: id or type name. */

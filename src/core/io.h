@@ -32,20 +32,20 @@ struct io_ops {
 };
 
 struct io_event {
-	uint64_t off;       /* in the region */
-	uint8_t size;       /* 1, 2, 4, 8; 0: any size */
-	bool match;         /* only writes of @data */
+	uint64_t off; /* in the region */
+	uint8_t size; /* 1, 2, 4, 8; 0: any size */
+	bool match;   /* only writes of @data */
 	uint64_t data;
 	struct loop_event *event; /* kicked */
-	struct list node;   /* in region->events */
+	struct list node;	  /* in region->events */
 	bool in_kernel;
 };
 
 struct io_region {
-	struct as_region as;      /* .io points back here */
+	struct as_region as; /* .io points back here */
 	const struct io_ops *ops;
 	void *opaque;
-	struct mutex *lock;       /* borrowed from the device; NULL: the handler locks for itself */
+	struct mutex *lock; /* borrowed from the device; NULL: the handler locks for itself */
 	struct list events;
 	struct machine *machine;
 	bool pio;
@@ -55,7 +55,8 @@ struct io_region {
 void io_region_init(struct io_region *r, const char *name, const struct io_ops *ops, void *opaque,
 	struct mutex *lock);
 /* Map at @start for @size bytes in the machine's ports (@pio) or memory. 0 or -errno. */
-int io_region_map(struct machine *m, struct io_region *r, bool pio, uint64_t start, uint64_t size) MUST_USE;
+int io_region_map(
+	struct machine *m, struct io_region *r, bool pio, uint64_t start, uint64_t size) MUST_USE;
 void io_region_unmap(struct io_region *r);
 /* Move a mapped region (BAR). 0 or -errno, then it stays where it was. */
 int io_region_move(struct io_region *r, uint64_t start) MUST_USE;

@@ -30,9 +30,9 @@ struct irq_source {
 };
 
 struct irq_lines {
-	struct mutex lock;              /* counts; held around the accelerator's call so that level
+	struct mutex lock;		 /* counts; held around the accelerator's call so that level
 					   changes reach it in order */
-	uint32_t high[IRQ_GSI_PINS];    /* sources that are high */
+	uint32_t high[IRQ_GSI_PINS];	 /* sources that are high */
 	uint64_t used[IRQ_GSI_MAX / 64]; /* allocated message routes; under lock */
 };
 
@@ -47,9 +47,9 @@ struct msi_vector {
 	struct machine *machine;
 	uint64_t addr;
 	uint32_t data;
-	bool active;    /* has a route: unmasked and programmed */
-	int32_t gsi;    /* route number, -1: none yet */
-	int eventfd;    /* owned; irqfd joined to gsi; -1: fired by ioctl */
+	bool active; /* has a route: unmasked and programmed */
+	int32_t gsi; /* route number, -1: none yet */
+	int eventfd; /* owned; irqfd joined to gsi; -1: fired by ioctl */
 };
 
 void msi_vector_init(struct msi_vector *v, struct machine *m);

@@ -104,6 +104,8 @@ void machine_free(struct machine *m)
 		as_listener_del(&m->pio, &m->pio_listener);
 		m->accel->vm_free(m->vm);
 	}
+	if (m->board && m->board->fini)
+		m->board->fini(m);
 	as_fini(&m->mem);
 	as_fini(&m->pio);
 	for (int i = 0; i < BACKEND_KINDS; i++)

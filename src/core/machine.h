@@ -31,24 +31,26 @@ enum run_state {
 	RUN_PRELAUNCH, /* made, never run */
 	RUN_RUNNING,
 	RUN_PAUSED,
-	RUN_SHUTDOWN,  /* over: see machine->end */
+	RUN_SHUTDOWN, /* over: see machine->end */
 };
 
 /* Why a machine ends or resets. */
 enum machine_event {
-	MACHINE_POWEROFF,      /* the guest turned it off */
-	MACHINE_RESET,         /* the guest asked for a reset */
+	MACHINE_POWEROFF, /* the guest turned it off */
+	MACHINE_RESET,	  /* the guest asked for a reset */
 	MACHINE_TRIPLE_FAULT,
-	MACHINE_PANIC,         /* pvpanic or the engine: the guest crashed */
-	MACHINE_DEBUG_EXIT,    /* isa-debug-exit; ->exit_code */
-	MACHINE_ERROR,         /* the engine failed; already logged */
-	MACHINE_QUIT,          /* the host side wants it to end: ->exit_code */
+	MACHINE_PANIC,	    /* pvpanic or the engine: the guest crashed */
+	MACHINE_DEBUG_EXIT, /* isa-debug-exit; ->exit_code */
+	MACHINE_ERROR,	    /* the engine failed; already logged */
+	MACHINE_QUIT,	    /* the host side wants it to end: ->exit_code */
 };
 
 enum backend_kind { BACKEND_BLOCK, BACKEND_CHARDEV, BACKEND_NET, BACKEND_KINDS };
 
 /* What a board provides to the generic machine (reset of CPUs, power button). */
 struct board_ops {
+	/* Free board_data: vCPUs, devices and engine are gone. */
+	void (*fini)(struct machine *m);
 	/* Initial state of vCPU @v: parked, on its own thread. */
 	void (*vcpu_reset)(struct machine *m, struct vcpu *v);
 	/* Put back what reset destroys (kernel in RAM, tables). False: cannot be done. */
@@ -59,34 +61,34 @@ struct board_ops {
 };
 
 struct machine {
-	char *name;                 /* owned */
-	struct loop *main_loop;     /* borrowed */
+	char *name;		/* owned */
+	struct loop *main_loop; /* borrowed */
 	struct as mem, pio;
-	struct accel_vm *vm;        /* owned */
+	struct accel_vm *vm; /* owned */
 	const struct accel *accel;
 	struct irq_lines irqs;
-	struct list devices;        /* struct device, in order of making; freed in reverse */
+	struct list devices; /* struct device, in order of making; freed in reverse */
 	struct map backends[BACKEND_KINDS]; /* id -> back end; borrowed from the cli */
-	VEC(struct loop *) io_loops;        /* owned threads */
-	struct vcpu *vcpus;         /* owned array */
+	VEC(struct loop *) io_loops;	    /* owned threads */
+	struct vcpu *vcpus;		    /* owned array */
 	uint32_t n_vcpus;
-	struct mutex vcpu_lock;     /* parking; docs/locking.md */
-	pthread_cond_t vcpu_cond;   /* vCPUs wait here to go on; main waits in vcpu_parked */
+	struct mutex vcpu_lock;	  /* parking; docs/locking.md */
+	pthread_cond_t vcpu_cond; /* vCPUs wait here to go on; main waits in vcpu_parked */
 	pthread_cond_t vcpu_parked;
 	const struct board_ops *board;
 	void *board_data;
-	void *pci;                  /* struct pci_host of hw/pci; NULL: none */
-	void *fw_cfg;               /* struct fw_cfg of hw/legacy; NULL: none */
+	void *pci;    /* struct pci_host of hw/pci; NULL: none */
+	void *fw_cfg; /* struct fw_cfg of hw/legacy; NULL: none */
 
-	enum run_state state;       /* main */
-	_Atomic uint32_t pending;   /* 1 << enum machine_event, set by any thread */
+	enum run_state state;	  /* main */
+	_Atomic uint32_t pending; /* 1 << enum machine_event, set by any thread */
 	_Atomic int pending_code;
 	struct loop_defer event_defer;
-	bool no_reboot;             /* a reset ends the machine */
-	enum machine_event end;     /* why it ended */
-	int exit_code;              /* MACHINE_DEBUG_EXIT, MACHINE_QUIT */
-	bool quiesced;              /* devices are; from pause to resume */
-	bool clock_valid;           /* paused_clock_ns was taken */
+	bool no_reboot;		/* a reset ends the machine */
+	enum machine_event end; /* why it ended */
+	int exit_code;		/* MACHINE_DEBUG_EXIT, MACHINE_QUIT */
+	bool quiesced;		/* devices are; from pause to resume */
+	bool clock_valid;	/* paused_clock_ns was taken */
 	uint64_t paused_clock_ns;
 	VEC(struct accel_msi) msi_routes; /* under irqs.lock */
 	struct as_listener mem_listener, pio_listener;
@@ -110,7 +112,8 @@ struct loop *machine_io_loop(struct machine *m, const char *name, struct error *
 bool machine_backend_add(struct machine *m, enum backend_kind kind, const char *id, void *backend,
 	struct error *err) MUST_USE;
 /* NULL and err (ERROR_NOT_FOUND) when there is none of that name. */
-void *machine_backend(struct machine *m, enum backend_kind kind, const char *id, struct error *err) MUST_USE;
+void *machine_backend(
+	struct machine *m, enum backend_kind kind, const char *id, struct error *err) MUST_USE;
 
 /* Run control, on main. resume from RUN_PRELAUNCH resets everything first. */
 bool machine_resume(struct machine *m, struct error *err) MUST_USE;

@@ -18,31 +18,31 @@
 struct machine;
 
 enum vcpu_request {
-	VCPU_REQ_STOP = 1 << 0,    /* park until resumed */
-	VCPU_REQ_QUIT = 1 << 1,    /* end the thread */
+	VCPU_REQ_STOP = 1 << 0,	   /* park until resumed */
+	VCPU_REQ_QUIT = 1 << 1,	   /* end the thread */
 	VCPU_REQ_STALLED = 1 << 2, /* tell the engine that the guest lost time */
 	VCPU_REQ_NMI = 1 << 3,
 };
 
 struct vcpu {
-	struct machine *machine;    /* borrowed */
+	struct machine *machine; /* borrowed */
 	uint32_t index;
 	uint32_t apic_id;
-	struct accel_vcpu *accel;   /* owned; made by the thread, freed by vcpu_quit */
+	struct accel_vcpu *accel; /* owned; made by the thread, freed by vcpu_quit */
 	pthread_t thread;
 	bool thread_started;
 	int tid;
-	int host_cpu;               /* pin to this host CPU, -1: no */
+	int host_cpu;		       /* pin to this host CPU, -1: no */
 	_Atomic unsigned int requests; /* enum vcpu_request; set by others, cleared by the thread */
 	/* Under machine->vcpu_lock: */
-	bool parked;                /* stopped, state may be touched by main */
-	bool failed;                /* start failed; error below */
-	bool needs_reset;           /* the thread puts it into its first state before it does anything else */
+	bool parked;	  /* stopped, state may be touched by main */
+	bool failed;	  /* start failed; error below */
+	bool needs_reset; /* the thread puts it into its first state before it does anything else */
 	void (*call)(struct vcpu *v, void *opaque); /* vcpu_run_on's request, NULL when done */
 	void *call_opaque;
 	struct error start_error;
 	const struct x86_cpuid *cpuid; /* borrowed from the board until started */
-	_Atomic uint64_t exits;     /* for statistics; written by the thread only */
+	_Atomic uint64_t exits;	       /* for statistics; written by the thread only */
 };
 
 /* Create the thread, which makes the engine's vCPU and parks. Main. */

@@ -34,6 +34,7 @@ struct boot_request {
 	const struct boot_mem_map *map;
 	uint64_t ram_below_4g;   /* end of low RAM */
 	uint64_t acpi_rsdp;      /* guest-physical address of the RSDP, 0: none */
+	bool ram_zeroed;         /* RAM is fresh: parts that must be zero need not be written */
 };
 
 enum boot_entry { BOOT_ENTRY_64, BOOT_ENTRY_PVH, BOOT_ENTRY_MULTIBOOT };
@@ -49,7 +50,8 @@ struct boot_result {
 
 /* Load everything into @as. Called again at each reset (guest RAM is the guest's to overwrite). */
 bool boot_load(struct as *as, const struct boot_request *q, struct boot_result *r, struct error *err) MUST_USE;
-/* First state of the boot CPU. */
+/* First state of the boot CPU: changes registers, segments, control registers and EFER of a state
+ * that x86_cpu_state_reset() has prepared. */
 void boot_cpu_state(const struct boot_result *r, struct x86_cpu_state *s);
 
 #endif

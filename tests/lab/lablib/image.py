@@ -34,23 +34,33 @@ def _module_name(path):
     return os.path.basename(path)[:-len('.ko')].replace('-', '_')
 
 
-def _add_modules(archive, kernel):
-    """Modules with their dependencies, and the parts of depmod's tables that speak of them."""
+def module_files(kernel, names):
+    """Module files of a kernel below its folder, each behind all that it needs.
+
+    Names that are built in, or not of this kernel, are left out.
+    """
     depends = {}
     with open(kernel.modules + '/modules.dep') as f:
         for line in f:
             path, _, needs = line.partition(':')
-            depends[_module_name(path)] = (path, needs.split())
-    wanted = {}
-    for name in MODULES:
-        if name.replace('-', '_') in depends:      # else built in, or not of this kernel
-            path, needs = depends[name.replace('-', '_')]
-            for p in [path] + needs:
-                wanted[_module_name(p)] = p
+            depends[_module_name(path)] = needs.split()[::-1] + [path]
+    files = []
+    for name in names:
+        for path in depends.get(name.replace('-', '_'), []):
+            if path not in files:
+                files.append(path)
+    return files
+
+
+def _add_modules(archive, kernel):
+    """Modules with their dependencies, and the parts of depmod's tables that speak of them."""
+    files = module_files(kernel, MODULES)
+    wanted = {_module_name(path) for path in files}
     top = 'lib/modules/%s/' % kernel.release
-    for name in sorted(wanted):
-        archive.host_file(kernel.modules + '/' + wanted[name], top + wanted[name])
-    table = ''.join('%s: %s\n' % (wanted[n], ' '.join(depends[n][1])) for n in sorted(wanted))
+    for path in files:
+        archive.host_file(kernel.modules + '/' + path, top + path)
+    with open(kernel.modules + '/modules.dep') as f:
+        table = ''.join(l for l in f if l.partition(':')[0] in files)
     archive.file(top + 'modules.dep', table.encode())
     with open(kernel.modules + '/modules.alias') as f:
         table = ''.join(l for l in f if l.split()[-1].replace('-', '_') in wanted)
@@ -59,7 +69,7 @@ def _add_modules(archive, kernel):
 
 
 def _base(kernel):
-    """The base archive's path in the cache."""
+    """The base archive from the cache, opened: a run with other contents may remove its name."""
     busybox, = require('busybox')
     with open(busybox, 'rb') as f:
         program = f.read()
@@ -90,7 +100,7 @@ def _base(kernel):
             with open(path + '.new', 'wb') as f:
                 f.write(archive.bytes())
             os.rename(path + '.new', path)
-    return path
+        return open(path, 'rb')
 
 
 def _is_program(path):
@@ -145,7 +155,8 @@ class Image:
 
     def qemu(self):
         """The host's QEMU with its firmware: the peer in comparisons."""
-        self.program('qemu-system-x86_64')
+        # QEMU looks for its firmware from where it lies itself.
+        self.program('qemu-system-x86_64', '/usr/bin/qemu-system-x86_64')
         roms = ('/usr/share/qemu/*.bin', '/usr/share/qemu/*.rom', '/usr/share/seabios/*.bin',
                 '/usr/lib/ipxe/qemu/efi-virtio.rom', '/usr/lib/ipxe/qemu/efi-e1000.rom')
         for rom in [r for pattern in roms for r in sorted(glob.glob(pattern))]:
@@ -164,7 +175,7 @@ class Image:
     def write(self, kernel, path):
         """The whole initramfs into a file."""
         self._archive.host_file(os.path.join(LIBEXEC, 'l1-init'), 'init')
-        with open(path, 'wb') as out, open(_base(kernel), 'rb') as base:
+        with open(path, 'wb') as out, _base(kernel) as base:
             shutil.copyfileobj(base, out)
             out.write(self._archive.bytes())
 

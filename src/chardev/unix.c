@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * unix - a stream socket in the file system. As a server it takes one client at a time (others
+ * wait) and the next when that one has left; nobody but the owner may connect. A socket file left
+ * behind by a process that is gone is replaced, a live one is not.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "base/field.h"
+#include "base/str.h"
+#include "chardev/chardev_int.h"
+
+struct unix_sock {
+	struct chardev *c;
+	struct sockaddr_un addr;
+	bool server;
+	int fd;	    /* owned: listening, or -1 */
+	int client; /* owned: the connection, or -1 */
+	dev_t dev;  /* of the socket file that we made */
+	ino_t ino;
+	struct loop_fd watch; /* of fd */
+};
+
+/* Take new clients only while there is none. */
+static void listen_update(struct unix_sock *s)
+{
+	bool want = s->fd >= 0 && s->client < 0;
+
+	if (s->watch.loop && !want) {
+		loop_fd_del(&s->watch);
+	} else if (!s->watch.loop && want) {
+		s->watch.fd = s->fd;
+		if (loop_fd_add(s->c->loop, &s->watch) < 0)
+			return; /* out of memory: no further clients, nothing worse */
+	}
+}
+
+static void unix_accept(void *opaque, unsigned int events)
+{
+	struct unix_sock *s = opaque;
+	int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	s->client = fd;
+	listen_update(s);
+	chardev_connect(s->c, fd, true);
+}
+
+static void unix_hangup(struct chardev *c)
+{
+	struct unix_sock *s = c->data;
+
+	chardev_disconnect(c);
+	if (s->client >= 0)
+		close(s->client);
+	s->client = -1;
+	listen_update(s);
+}
+
+/* Remove the socket file only if it is still the one that we made. */
+static void unlink_own(struct unix_sock *s)
+{
+	struct stat st;
+
+	if (s->ino && !lstat(s->addr.sun_path, &st) && st.st_dev == s->dev && st.st_ino == s->ino)
+		unlink(s->addr.sun_path);
+}
+
+static void unix_close(struct chardev *c)
+{
+	struct unix_sock *s = c->data;
+
+	if (s->watch.loop)
+		loop_fd_del(&s->watch);
+	if (s->client >= 0)
+		close(s->client);
+	if (s->fd >= 0)
+		close(s->fd);
+	unlink_own(s);
+	free(s);
+}
+
+static int try_connect(const struct sockaddr_un *addr)
+{
+	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+/* A socket file is in the way: remove it if nobody listens on it. */
+static bool replace_stale(struct unix_sock *s, struct error *err)
+{
+	struct stat st;
+	int r;
+
+	if (lstat(s->addr.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return error_set(err,
+			"chardev '%s': '%s' exists and is not a socket: remove it first", s->c->id,
+			s->addr.sun_path);
+	r = try_connect(&s->addr);
+	if (r >= 0)
+		close(r);
+	if (r != -ECONNREFUSED)
+		return error_set(err, "chardev '%s': another process listens on '%s'", s->c->id,
+			s->addr.sun_path);
+	if (unlink(s->addr.sun_path) < 0)
+		return error_set_errno(err, errno, "chardev '%s': cannot replace '%s'", s->c->id,
+			s->addr.sun_path);
+	return true;
+}
+
+static bool server_start(struct unix_sock *s, struct error *err)
+{
+	const struct sockaddr *addr = (const struct sockaddr *)&s->addr;
+	struct stat st;
+	int r;
+
+	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	/* The mode of an unbound socket is the mode that bind gives to the file: never open to
+	 * others, not even for an instant. */
+	if (s->fd < 0 || fchmod(s->fd, 0600) < 0)
+		return error_set_errno(err, errno, "chardev '%s': cannot make a socket", s->c->id);
+	r = bind(s->fd, addr, sizeof(s->addr));
+	if (r < 0 && errno == EADDRINUSE) {
+		if (!replace_stale(s, err))
+			return false;
+		r = bind(s->fd, addr, sizeof(s->addr));
+	}
+	if (r < 0)
+		return error_set_errno(err, errno, "chardev '%s': cannot listen on '%s'", s->c->id,
+			s->addr.sun_path);
+	if (!lstat(s->addr.sun_path, &st)) {
+		s->dev = st.st_dev;
+		s->ino = st.st_ino;
+	}
+	if (listen(s->fd, 1) < 0)
+		return error_set_errno(err, errno, "chardev '%s': cannot listen on '%s'", s->c->id,
+			s->addr.sun_path);
+	listen_update(s);
+	return true;
+}
+
+static bool client_start(struct unix_sock *s, struct error *err)
+{
+	int r = try_connect(&s->addr);
+
+	if (r < 0)
+		return error_set_errno(
+			err, r, "chardev '%s': cannot connect to '%s'", s->c->id, s->addr.sun_path);
+	s->client = r;
+	chardev_connect(s->c, r, true);
+	return true;
+}
+
+/* `PATH[,server]`, `,,` in the path is a comma. */
+static bool parse(struct unix_sock *s, const char *arg, struct error *err)
+{
+	const char *cursor = arg;
+	AUTO(str) tok = STR_INIT;
+
+	if (!arg || !fields_next_token(&cursor, &tok) || !tok.len)
+		return error_usage(
+			err, "chardev '%s': unix needs a path: unix:PATH[,server]", s->c->id);
+	if (tok.len >= sizeof(s->addr.sun_path))
+		return error_usage(err, "chardev '%s': socket path is longer than %zu bytes: '%s'",
+			s->c->id, sizeof(s->addr.sun_path) - 1, str_cstr(&tok));
+	s->addr.sun_family = AF_UNIX;
+	memcpy(s->addr.sun_path, str_cstr(&tok), tok.len + 1);
+	while (fields_next_token(&cursor, &tok)) {
+		const char *t = str_cstr(&tok);
+
+		if (!strcmp(t, "server") || !strcmp(t, "server=on"))
+			s->server = true;
+		else if (!strcmp(t, "server=off"))
+			s->server = false;
+		else
+			return error_usage(err, "chardev '%s': unknown option '%s': only 'server'",
+				s->c->id, t);
+	}
+	return true;
+}
+
+static bool unix_open(struct chardev *c, const char *arg, struct error *err)
+{
+	struct unix_sock *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return error_set(err, "chardev '%s': out of memory", c->id);
+	s->c = c;
+	s->fd = s->client = -1;
+	loop_fd_init(&s->watch, -1, LOOP_IN, unix_accept, s);
+	c->data = s;
+	if (!parse(s, arg, err) || !(s->server ? server_start(s, err) : client_start(s, err))) {
+		unix_close(c);
+		return false;
+	}
+	c->filename = str_printf("unix:%s%s", s->addr.sun_path, s->server ? ",server" : "");
+	return true;
+}
+
+const struct chardev_kind chardev_unix = {
+	.name = "unix",
+	.open = unix_open,
+	.close = unix_close,
+	.hangup = unix_hangup,
+};
