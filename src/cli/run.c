@@ -305,7 +305,7 @@ static bool needs_pci(struct run *r, bool *pci, struct error *err)
 {
 	*pci = r->c.machine.pci == 1 || r->c.disk.len || r->c.console.len;
 	for (size_t i = 0; i < r->c.device.len; i++) {
-		const struct device_type *t;
+		const struct device_type *t = NULL;
 
 		if (!is_user_device(r->c.device.items[i], &t, err))
 			return false;

@@ -7,12 +7,16 @@
  * gives -EPROTO and the device goes to needs-reset. Buffers come out as iovecs over guest RAM:
  * first the readable ones, then the writable ones.
  *
+ * What a device may rely on: never more than @size chains are out (popped, not pushed), so a pool
+ * of as many requests never runs dry; in_len and out_len together are below 4 GiB.
+ *
  * Owner: the device, under its lock, on its home loop.
  */
 #ifndef HW_VIRTIO_VIRTQUEUE_H
 #define HW_VIRTIO_VIRTQUEUE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 #include "base/types.h"
@@ -21,6 +25,13 @@
 #define VQ_SIZE_MAX 1024
 /* Most iovecs a chain may need: guests use seg_max + 2; one descriptor may span RAM blocks. */
 #define VQ_IOV_MAX  (VQ_SIZE_MAX + 8)
+
+/* A part of the ring in guest memory: descriptors, driver area, device area. */
+struct vq_area {
+	uint8_t *host;          /* NULL: not mapped */
+	struct ram_block *ram;  /* counted */
+	uint64_t off;           /* of @host in @ram */
+};
 
 struct virtqueue {
 	struct as *as;          /* borrowed */
@@ -32,43 +43,57 @@ struct virtqueue {
 	uint64_t desc, avail, used; /* guest-physical, as programmed */
 	uint16_t msix_vector;   /* 0xffff: none */
 	/* Live ring. */
-	uint8_t *desc_host, *avail_host, *used_host; /* mapped while ready */
-	struct ram_block *desc_ram, *avail_ram, *used_ram;
-	uint64_t desc_off, avail_off, used_off;
+	struct vq_area desc_area, avail_area, used_area; /* mapped while ready */
 	uint16_t last_avail, used_idx; /* split: free-running. packed: position | wrap << 15 */
-	uint16_t signalled_used;
-	bool signalled_valid;
+	uint16_t avail_seen;    /* split: the driver's index as last read; chains before it need no
+				   look at the (contended) index */
+	uint32_t unsignalled;   /* split: used entries, packed: used descriptors since the last
+				   vq_should_signal(); saturates at UINT16_MAX + 1 */
 	bool notify_on;
-	uint32_t in_flight;     /* popped, not pushed */
-	uint16_t *packed_len;   /* packed: descriptors of the chain by buffer id; owned, max_size */
+	uint32_t in_flight;     /* chains popped, not pushed */
+	uint32_t desc_out;      /* packed: ring descriptors popped, not pushed */
 };
 
 /* A popped chain. The caller provides the iovec array. */
 struct vq_chain {
 	uint16_t head;          /* split: head descriptor; packed: buffer id */
-	uint16_t n_desc;
+	uint16_t n_desc;        /* in the ring (an indirect table counts as one) */
 	int n_out, n_in;        /* iovecs the device reads (first in iov), then writes */
 	uint64_t out_len, in_len; /* bytes */
 	struct iovec *iov;      /* caller's array */
 };
 
-bool vq_init(struct virtqueue *q, struct as *as, uint16_t index, uint16_t max_size);
+/* @max_size 1..VQ_SIZE_MAX; starts as vq_reset leaves it. Cannot fail, owns nothing yet. */
+void vq_init(struct virtqueue *q, struct as *as, uint16_t index, uint16_t max_size);
 void vq_fini(struct virtqueue *q);
+/* Power-on state: not ready, size @max_size, addresses 0. Chains that are out are forgotten; the
+ * device must not push them any more. */
 void vq_reset(struct virtqueue *q);
-/* The driver enabled the queue: check and map the rings. 0 or -errno (bad address, alignment, size). */
+/* The driver enabled the queue (packed, event_idx and indirect are set): check and map the rings.
+ * 0, -EINVAL (size, alignment) or -EFAULT (not all in one block of RAM); then it isn't ready. */
 int vq_enable(struct virtqueue *q) MUST_USE;
+/* After a load: the rings again, at the saved indices. The same errors, and -EINVAL for indices
+ * that cannot be. No chain may be out. */
+int vq_restore(struct virtqueue *q) MUST_USE;
 /* Take the next available chain into @c, whose iov has room for @max entries. 1: got one, 0: ring
- * empty, -EPROTO: broken. */
+ * empty or not ready, -EPROTO: broken. */
 int vq_pop(struct virtqueue *q, struct vq_chain *c, int max) MUST_USE;
-/* Give a chain back with @written bytes written to it. Becomes visible at once. -EPROTO: ring gone. */
+/* Give a chain back with @written bytes written to it. Becomes visible at once, and the pages
+ * written are marked dirty. -EPROTO: ring gone. */
 int vq_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written) MUST_USE;
 /* Undo the newest vq_pop (device has no room): the chain will be popped again. */
 void vq_unpop(struct virtqueue *q, const struct vq_chain *c);
-bool vq_empty(const struct virtqueue *q);
+/* Is nothing available? Also true when the queue is not ready. A broken ring isn't empty: vq_pop
+ * will tell. */
+bool vq_empty(struct virtqueue *q);
 /* Ask the driver (not) to kick. Returns true when, after enabling, more is already available. */
 bool vq_set_notify(struct virtqueue *q, bool on);
 /* After pushes: does the driver want an interrupt? Consumes the decision. */
 bool vq_should_signal(struct virtqueue *q);
-/* Mark guest pages of the chain's writable part dirty, up to @written bytes. Called by vq_push. */
+
+/* Copy from the readable part at @off, or into the writable part at @off: at most @len bytes.
+ * Returns how many there were. */
+size_t vq_chain_read(const struct vq_chain *c, uint64_t off, void *buf, size_t len);
+size_t vq_chain_write(const struct vq_chain *c, uint64_t off, const void *buf, size_t len);
 
 #endif
