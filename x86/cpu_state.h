@@ -67,6 +67,8 @@ struct x86_msr {
 #define X86_XSAVE_MAX 4096   /* x87, SSE, AVX, AVX-512, PKRU; AMX is not offered to guests */
 #define X86_LAPIC_SIZE 1024
 
+#define X86_APIC_BASE_BSP (1u << 8)
+
 struct x86_cpu_state {
 	uint64_t gpr[16];
 	uint64_t rip, rflags;
@@ -100,8 +102,14 @@ enum x86_state_part {
 	X86_STATE_ALL = 0xff,
 };
 
-/* Power-on (INIT for @bsp false leaves mp_state waiting for SIPI): SDM, Processor State After Reset. */
-void x86_cpu_state_reset(struct x86_cpu_state *s, bool bsp);
+/* State after power-on of the CPU whose APIC has @apic_id: SDM, Processor State After Reset. With
+ * @bsp false it waits for INIT and SIPI. The time stamp counter is not in it: it goes on counting
+ * over a reset, so that the CPUs' counters stay together. */
+void x86_cpu_state_reset(struct x86_cpu_state *s, uint32_t apic_id, bool bsp);
+/* Value after power-on of MSR @index; 0 for any that is not special. */
+uint64_t x86_msr_reset_value(uint32_t index);
+/* Set MSR @index in @s, replacing or appending; false: no room. */
+bool x86_cpu_state_set_msr(struct x86_cpu_state *s, uint32_t index, uint64_t value);
 
 /* Guest interrupt chips (KVM_IRQCHIP_*, PIT2), engine-neutral. */
 struct x86_pic_state {

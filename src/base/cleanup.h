@@ -25,38 +25,38 @@ static inline void cleanup_fd(int *fd)
 }
 
 #define AUTO_FREE CLEANUP(cleanup_free)
-#define AUTO_FD   CLEANUP(cleanup_fd) /* initialise with -1 or a descriptor, never leave it unset */
+#define AUTO_FD	  CLEANUP(cleanup_fd) /* initialise with -1 or a descriptor, never leave it unset */
 
 /* Move a pointer out of an owning variable, which is left NULL. */
-#define TAKE(p)                      \
-	({                           \
+#define TAKE(p)                           \
+	({                                \
 		__typeof__(p) took = (p); \
-		(p) = NULL;          \
-		took;                \
+		(p) = NULL;               \
+		took;                     \
 	})
 
-#define TAKE_FD(fd)             \
-	({                      \
+#define TAKE_FD(fd)              \
+	({                       \
 		int took = (fd); \
-		(fd) = -1;      \
-		took;           \
+		(fd) = -1;       \
+		took;            \
 	})
 
 /* DEFINE_AUTO(str, struct str, str_fini): then `AUTO(str) s = ...;` runs str_fini(&s) at scope end.
  * DEFINE_AUTO_PTR(loop, struct loop, loop_free): `AUTO_PTR(loop) l = loop_new(...)`. */
-#define DEFINE_AUTO(name, type, fn)                    \
-	typedef type auto_##name;                      \
-	static inline void cleanup_##name(type *p)     \
-	{                                              \
-		fn(p);                                 \
+#define DEFINE_AUTO(name, type, fn)                \
+	typedef type auto_##name;                  \
+	static inline void cleanup_##name(type *p) \
+	{                                          \
+		fn(p);                             \
 	}
 #define AUTO(name) CLEANUP(cleanup_##name) auto_##name
 
-#define DEFINE_AUTO_PTR(name, type, fn)                \
-	typedef type *autoptr_##name;                  \
+#define DEFINE_AUTO_PTR(name, type, fn)                 \
+	typedef type *autoptr_##name;                   \
 	static inline void cleanup_ptr_##name(type **p) \
-	{                                              \
-		fn(*p);                                \
+	{                                               \
+		fn(*p);                                 \
 	}
 #define AUTO_PTR(name) CLEANUP(cleanup_ptr_##name) autoptr_##name
 

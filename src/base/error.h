@@ -17,8 +17,8 @@
 
 enum error_kind {
 	ERROR_NONE = 0,
-	ERROR_FAILED,    /* the host side failed: exit status 1, QMP GenericError */
-	ERROR_USAGE,     /* wrong option or value: exit status 2, QMP GenericError */
+	ERROR_FAILED,	 /* the host side failed: exit status 1, QMP GenericError */
+	ERROR_USAGE,	 /* wrong option or value: exit status 2, QMP GenericError */
 	ERROR_NOT_FOUND, /* a named thing does not exist: QMP DeviceNotFound, exit status 2 */
 };
 
@@ -27,13 +27,13 @@ struct error {
 	char msg[ERROR_MSG_MAX]; /* NUL-terminated, no trailing newline or full stop */
 };
 
-#define ERROR_INIT            \
-	{                     \
+#define ERROR_INIT                 \
+	{                          \
 		.kind = ERROR_NONE \
 	}
 
-#define MUST_USE       __attribute__((warn_unused_result))
-#define PRINTF(f, a)   __attribute__((format(printf, f, a)))
+#define MUST_USE     __attribute__((warn_unused_result))
+#define PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 /* Set @err (an error already in it is replaced). Always returns false, so that a caller can write
  * `return error_set(err, ...)`. Too long a message is cut and ends in "...". */

@@ -20,25 +20,30 @@
 #include "base/str.h"
 
 enum field_type {
-	FT_BOOL,   /* bool; on|off|yes|no|true|false */
-	FT_U8,     /* uint8_t .. uint64_t: decimal or 0x */
+	FT_BOOL, /* bool; on|off|yes|no|true|false */
+	/* uint8_t .. uint64_t: decimal or 0x */
+	FT_U8,
 	FT_U16,
 	FT_U32,
 	FT_U64,
-	FT_I64,    /* int64_t */
-	FT_SIZE,   /* uint64_t with K M G T suffixes */
-	FT_ENUM,   /* int; one of ->names (NULL-terminated), the value is the index */
-	FT_STR,    /* char *, owned by the object, NULL when absent */
-	FT_BYTES,  /* uint8_t[count]; hex text, `-` or `:` may stand between bytes; saved as count bytes */
-	FT_MAC,    /* uint8_t[6]; aa:bb:cc:dd:ee:ff */
+	FT_I64,	 /* int64_t */
+	FT_SIZE, /* uint64_t with K M G T suffixes */
+	FT_ENUM, /* int; one of ->names (NULL-terminated), the value is the index */
+	FT_STR,	 /* char *, owned by the object, NULL when absent */
+	/* uint8_t[count]; hex text, `-` or `:` may stand between bytes; saved as count bytes */
+	FT_BYTES,
+	FT_MAC,	   /* uint8_t[6]; aa:bb:cc:dd:ee:ff */
 	FT_STRUCT, /* struct, ->sub; text form `outer.inner=value` */
-	FT_ARRAY,  /* T[count] of ->elem type (or ->sub); state and JSON only */
-	FT_LIST,   /* struct { T *items; size_t len; } of ->elem type (or ->sub), items owned;
-		      text form: the key repeated; a struct's value is its own `key=value,,key=value` */
-	FT_UNION,  /* union whose arm is chosen by the enum member at ->sel; ->arms[value], an entry
-		      may be NULL (that arm is empty). Text form as FT_STRUCT; choosing another arm
-		      clears the old one and gives the new one its defaults. Elements of arrays and
-		      lists are scalars or structs */
+	/* T[count] of ->elem type (or ->sub); state and JSON only. Elements of arrays and lists are
+	 * scalars or structs */
+	FT_ARRAY,
+	/* struct { T *items; size_t len; } of ->elem type (or ->sub), items owned; text form: the
+	 * key repeated; a struct's value is its own `key=value,,key=value` */
+	FT_LIST,
+	/* union whose arm is chosen by the enum member at ->sel; ->arms[value], an entry may be NULL
+	 * (that arm is empty). Text form as FT_STRUCT; choosing another arm clears the old one and
+	 * gives the new one its defaults */
+	FT_UNION,
 };
 
 /* The shape of every FT_LIST member: any struct whose first members are these two. */
@@ -48,103 +53,113 @@ struct field_list {
 };
 
 enum field_flag {
-	FF_REQUIRED = 1 << 0,   /* text/JSON: must be given: the object must not have zero there (an empty
-				   text or list). Not for FT_BOOL; FT_ENUM: names[0] is "" */
-	FF_FIRST = 1 << 1,      /* text: the first bare value is this key's (`user,...`) */
-	FF_DERIVED = 1 << 2,    /* result only: shown, never parsed or loaded */
-	FF_OPTIONAL_STATE = 1 << 3, /* state: a reader that does not know the tag may skip it */
-	FF_SECRET = 1 << 4,     /* never printed or logged */
+	/* text, JSON: must be given, that is, not be zero there (an empty text or list). Not for
+	 * FT_BOOL; FT_ENUM: names[0] is "" */
+	FF_REQUIRED = 1 << 0,
+	/* text: the first bare value is this key's (`user,...`) */
+	FF_FIRST = 1 << 1,
+	/* result only: shown, never parsed or loaded */
+	FF_DERIVED = 1 << 2,
+	/* state: a reader that does not know the tag may skip it */
+	FF_OPTIONAL_STATE = 1 << 3,
+	/* never printed or logged */
+	FF_SECRET = 1 << 4,
 };
 
 /* Named limits. */
-#define FIELDS_MAX       256u   /* fields in one table */
-#define FIELD_STR_MAX    65536u /* bytes of a FT_STR without a max of its own */
-#define FIELD_TOKENS_MAX 1024   /* options in one text */
-#define FIELD_DEPTH_MAX  8u     /* structs in structs in lists ... that a text or stream may make */
+#define FIELDS_MAX	 256u	/* fields in one table */
+#define FIELD_STR_MAX	 65536u /* bytes of a FT_STR without a max of its own */
+#define FIELD_TOKENS_MAX 1024	/* options in one text */
+#define FIELD_DEPTH_MAX	 8u	/* structs in lists in structs ... that a text or stream may make */
 
 struct field_table;
 
 struct field {
-	const char *name;     /* no '.', '=' or ','. FT_STRUCT, FT_UNION: "" when its keys stand among
-				 the outer ones (flat) instead of being reached as `name.key` */
-	const char *doc;      /* one line, for help and schema */
-	const char *dflt;     /* default in text form (of each element of a FT_ARRAY); NULL: zero / absent */
+	/* No '.', '=' or ','. FT_STRUCT, FT_UNION: "" when the keys stand among the outer ones
+	 * (flat) instead of being reached as `name.key` */
+	const char *name;
+	/* One line, for help and schema */
+	const char *doc;
+	/* Default in text form (of each element of a FT_ARRAY); NULL: zero or absent */
+	const char *dflt;
 	enum field_type type;
 	enum field_type elem; /* FT_ARRAY, FT_LIST: element type; FT_STRUCT: see ->sub */
 	uint32_t offset;      /* of the member in its struct */
-	uint32_t size;        /* sizeof the member (FT_LIST: of one element) */
-	uint32_t count;       /* FT_ARRAY, FT_BYTES: elements. FT_LIST: most elements allowed, named limit */
-	uint32_t flags;       /* enum field_flag */
-	uint16_t tag;         /* saved state: unique in its table, never reused; 0: not saved */
-	uint64_t min, max;    /* numbers: inclusive; max 0 means the type's own (FT_I64: both are
-				 signed, and both 0 mean the type's own). FT_STR: length in bytes */
-	const char *const *names;                /* FT_ENUM */
-	const struct field_table *sub;           /* struct elements */
-	const struct field_table *const *arms;   /* FT_UNION */
-	uint32_t sel;         /* FT_UNION: offset of the int enum member that selects the arm */
+	uint32_t size;	      /* sizeof the member (FT_LIST: of one element) */
+	/* FT_ARRAY, FT_BYTES: elements. FT_LIST: most elements allowed, a named limit */
+	uint32_t count;
+	uint32_t flags; /* enum field_flag */
+	uint16_t tag;	/* saved state: unique in its table, never reused; 0: not saved */
+	/* Numbers: inclusive; max 0 means the type's own (FT_I64: both are signed, and both 0 mean
+	 * the type's own). FT_STR: length in bytes */
+	uint64_t min, max;
+	const char *const *names;	       /* FT_ENUM */
+	const struct field_table *sub;	       /* struct elements */
+	const struct field_table *const *arms; /* FT_UNION */
+	uint32_t sel; /* FT_UNION: offset of the int enum that selects the arm */
 	uint32_t n_arms;
 };
 
 struct field_table {
-	const char *name;      /* "virtio-blk" - used in messages and schema */
+	const char *name; /* "virtio-blk" - used in messages and schema */
 	uint32_t struct_size;
-	uint32_t version;      /* saved state: raised with any change (tests hold golden streams) */
+	uint32_t version; /* saved state: raised with any change (tests hold golden streams) */
 	const struct field *fields;
 	uint32_t n_fields;
 };
 
-#define FIELD_TABLE(table_name, type, fields_array)                                          \
-	{                                                                                    \
-		.name = (table_name), .struct_size = sizeof(type), .version = 1,             \
-		.fields = (fields_array), .n_fields = sizeof(fields_array) / sizeof((fields_array)[0]) \
+#define FIELD_TABLE(table_name, type, fields_array)                              \
+	{                                                                        \
+		.name = (table_name), .struct_size = sizeof(type), .version = 1, \
+		.fields = (fields_array),                                        \
+		.n_fields = sizeof(fields_array) / sizeof((fields_array)[0])     \
 	}
 
 /* Offset of @m in @s, refused by the compiler unless the member has C type @t. */
-#define FIELD_OFF(s, m, t)                                                                   \
-	(offsetof(s, m) +                                                                    \
-		0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((s *)0)->m), t) ? 1 : -1]))
+#define FIELD_IS_(s, m, t) __builtin_types_compatible_p(__typeof__(((s *)0)->m), t)
+#define FIELD_OFF(s, m, t) (offsetof(s, m) + 0 * sizeof(char[FIELD_IS_(s, m, t) ? 1 : -1]))
 #define FIELD_SIZEOF(s, m) sizeof(((s *)0)->m)
-#define FIELD_SCALAR_(s, m, n, ft, ct, ...)                                                  \
-	{                                                                                    \
-		.name = (n), .type = (ft), .offset = FIELD_OFF(s, m, ct),                    \
-		.size = FIELD_SIZEOF(s, m), __VA_ARGS__                                      \
+#define FIELD_SCALAR_(s, m, n, ft, ct, ...)                               \
+	{                                                                 \
+		.name = (n), .type = (ft), .offset = FIELD_OFF(s, m, ct), \
+		.size = FIELD_SIZEOF(s, m), __VA_ARGS__                   \
 	}
 
 /* FIELD_U32(struct blk_config, queues, "queues", .min = 1, .max = 64, .dflt = "1", .doc = "...") */
 #define FIELD_BOOL(s, m, n, ...) FIELD_SCALAR_(s, m, n, FT_BOOL, bool, __VA_ARGS__)
-#define FIELD_U8(s, m, n, ...)   FIELD_SCALAR_(s, m, n, FT_U8, uint8_t, __VA_ARGS__)
-#define FIELD_U16(s, m, n, ...)  FIELD_SCALAR_(s, m, n, FT_U16, uint16_t, __VA_ARGS__)
-#define FIELD_U32(s, m, n, ...)  FIELD_SCALAR_(s, m, n, FT_U32, uint32_t, __VA_ARGS__)
-#define FIELD_U64(s, m, n, ...)  FIELD_SCALAR_(s, m, n, FT_U64, uint64_t, __VA_ARGS__)
-#define FIELD_I64(s, m, n, ...)  FIELD_SCALAR_(s, m, n, FT_I64, int64_t, __VA_ARGS__)
+#define FIELD_U8(s, m, n, ...)	 FIELD_SCALAR_(s, m, n, FT_U8, uint8_t, __VA_ARGS__)
+#define FIELD_U16(s, m, n, ...)	 FIELD_SCALAR_(s, m, n, FT_U16, uint16_t, __VA_ARGS__)
+#define FIELD_U32(s, m, n, ...)	 FIELD_SCALAR_(s, m, n, FT_U32, uint32_t, __VA_ARGS__)
+#define FIELD_U64(s, m, n, ...)	 FIELD_SCALAR_(s, m, n, FT_U64, uint64_t, __VA_ARGS__)
+#define FIELD_I64(s, m, n, ...)	 FIELD_SCALAR_(s, m, n, FT_I64, int64_t, __VA_ARGS__)
 #define FIELD_SIZE(s, m, n, ...) FIELD_SCALAR_(s, m, n, FT_SIZE, uint64_t, __VA_ARGS__)
-#define FIELD_STR(s, m, n, ...)  FIELD_SCALAR_(s, m, n, FT_STR, char *, __VA_ARGS__)
-#define FIELD_MAC(s, m, n, ...)  FIELD_SCALAR_(s, m, n, FT_MAC, uint8_t[6], __VA_ARGS__)
+#define FIELD_STR(s, m, n, ...)	 FIELD_SCALAR_(s, m, n, FT_STR, char *, __VA_ARGS__)
+#define FIELD_MAC(s, m, n, ...)	 FIELD_SCALAR_(s, m, n, FT_MAC, uint8_t[6], __VA_ARGS__)
 /* Members that hold enums are declared `int` (C leaves an enum's size open). */
 #define FIELD_ENUM(s, m, n, names_array, ...) \
 	FIELD_SCALAR_(s, m, n, FT_ENUM, int, .names = (names_array), __VA_ARGS__)
-#define FIELD_BYTES(s, m, n, ...)                                                            \
-	{                                                                                    \
-		.name = (n), .type = FT_BYTES,                                               \
-		.offset = FIELD_OFF(s, m, uint8_t[FIELD_SIZEOF(s, m)]),                      \
-		.size = FIELD_SIZEOF(s, m), .count = FIELD_SIZEOF(s, m), __VA_ARGS__         \
+#define FIELD_BYTES(s, m, n, ...)                                                    \
+	{                                                                            \
+		.name = (n), .type = FT_BYTES,                                       \
+		.offset = FIELD_OFF(s, m, uint8_t[FIELD_SIZEOF(s, m)]),              \
+		.size = FIELD_SIZEOF(s, m), .count = FIELD_SIZEOF(s, m), __VA_ARGS__ \
 	}
-#define FIELD_STRUCT(s, m, n, subtable, ...)                                                 \
-	{                                                                                    \
-		.name = (n), .type = FT_STRUCT, .offset = offsetof(s, m),                    \
-		.size = FIELD_SIZEOF(s, m), .sub = (subtable), __VA_ARGS__                   \
+#define FIELD_STRUCT(s, m, n, subtable, ...)                               \
+	{                                                                  \
+		.name = (n), .type = FT_STRUCT, .offset = offsetof(s, m),  \
+		.size = FIELD_SIZEOF(s, m), .sub = (subtable), __VA_ARGS__ \
 	}
 /* A fixed array of scalars: FIELD_ARRAY(struct pic, irr, "irr", FT_U8, uint8_t, .tag = 3) */
-#define FIELD_ARRAY(s, m, n, elem_type, ct, ...)                                             \
-	{                                                                                    \
-		.name = (n), .type = FT_ARRAY, .elem = (elem_type),                          \
-		.offset = FIELD_OFF(s, m, ct[FIELD_SIZEOF(s, m) / sizeof(ct)]),              \
+#define FIELD_ARRAY(s, m, n, elem_type, ct, ...)                                                  \
+	{                                                                                         \
+		.name = (n), .type = FT_ARRAY, .elem = (elem_type),                               \
+		.offset = FIELD_OFF(s, m, ct[FIELD_SIZEOF(s, m) / sizeof(ct)]),                   \
 		.size = FIELD_SIZEOF(s, m), .count = FIELD_SIZEOF(s, m) / sizeof(ct), __VA_ARGS__ \
 	}
-#define FIELD_STRUCT_ARRAY(s, m, n, subtable, ct, ...)                                       \
-	{                                                                                    \
-		.name = (n), .type = FT_ARRAY, .elem = FT_STRUCT, .sub = (subtable),         \
-		.offset = FIELD_OFF(s, m, ct[FIELD_SIZEOF(s, m) / sizeof(ct)]),              \
+#define FIELD_STRUCT_ARRAY(s, m, n, subtable, ct, ...)                                            \
+	{                                                                                         \
+		.name = (n), .type = FT_ARRAY, .elem = FT_STRUCT, .sub = (subtable),              \
+		.offset = FIELD_OFF(s, m, ct[FIELD_SIZEOF(s, m) / sizeof(ct)]),                   \
 		.size = FIELD_SIZEOF(s, m), .count = FIELD_SIZEOF(s, m) / sizeof(ct), __VA_ARGS__ \
 	}
 /* A member declared as `struct { T *items; size_t len; } m;`. .count is the limit. */
@@ -153,11 +168,12 @@ struct field_table {
 		.name = (n), .type = FT_LIST, .elem = (elem_type), .offset = offsetof(s, m), \
 		.size = sizeof(*((s *)0)->m.items), .count = (limit), __VA_ARGS__            \
 	}
-#define FIELD_UNION(s, m, n, sel_member, arms_array, ...)                                    \
-	{                                                                                    \
-		.name = (n), .type = FT_UNION, .offset = offsetof(s, m),                     \
-		.size = FIELD_SIZEOF(s, m), .sel = FIELD_OFF(s, sel_member, int),            \
-		.arms = (arms_array), .n_arms = sizeof(arms_array) / sizeof((arms_array)[0]), __VA_ARGS__ \
+#define FIELD_UNION(s, m, n, sel_member, arms_array, ...)                                     \
+	{                                                                                     \
+		.name = (n), .type = FT_UNION, .offset = offsetof(s, m),                      \
+		.size = FIELD_SIZEOF(s, m), .sel = FIELD_OFF(s, sel_member, int),             \
+		.arms = (arms_array), .n_arms = sizeof(arms_array) / sizeof((arms_array)[0]), \
+		__VA_ARGS__                                                                   \
 	}
 
 /* Set every member to its default. Cannot fail except for want of memory (string defaults). */
@@ -169,7 +185,8 @@ void fields_fini(const struct field_table *t, void *obj);
  * FF_FIRST field's value when it comes first, otherwise a boolean switched on. A key given twice is
  * refused unless it is a list's; a union's keys may come before its selector. Required keys are
  * checked. On failure (kind ERROR_USAGE) @obj may hold some of the values; fini it. */
-bool fields_parse(const struct field_table *t, void *obj, const char *text, struct error *err) MUST_USE;
+bool fields_parse(
+	const struct field_table *t, void *obj, const char *text, struct error *err) MUST_USE;
 /* Parse one value. @key may be dotted into FT_STRUCT and FT_UNION members. Appends to a FT_LIST. */
 bool fields_set(const struct field_table *t, void *obj, const char *key, const char *value,
 	struct error *err) MUST_USE;
@@ -177,7 +194,8 @@ bool fields_set(const struct field_table *t, void *obj, const char *key, const c
 bool fields_check(const struct field_table *t, const void *obj, struct error *err) MUST_USE;
 /* Append one member's value in text form (structs, arrays and lists as JSON; FF_SECRET as
  * "(secret)"); false when @key is unknown. */
-bool fields_get(const struct field_table *t, const void *obj, const char *key, struct str *out) MUST_USE;
+bool fields_get(
+	const struct field_table *t, const void *obj, const char *key, struct str *out) MUST_USE;
 /* Split the next element off a `a,b,,c` list: advances *@cursor, unescapes `,,` into @out (check
  * its ->failed). False at the end; a comma at the very end adds no empty element. */
 bool fields_next_token(const char **cursor, struct str *out);

@@ -181,7 +181,7 @@ static bool unique_valid(const struct field_table *t, const struct field *f, str
 		if (*f->name && strcmp(f->name, g->name) == 0)
 			return error_set(err, "its name is there twice");
 		if (f->tag && f->tag == g->tag)
-			return error_set(err, "tag %u is '%s''s, too", f->tag, g->name);
+			return error_set(err, "tag %u is that of '%s'", f->tag, g->name);
 		if (f->flags & g->flags & FF_FIRST)
 			return error_set(err, "a second first bare value");
 	}

@@ -23,7 +23,7 @@ const char *field_path_text(const struct field_path *path, char *buf, size_t siz
 /* Put the path before the message in @err. Returns false. */
 bool field_path_prefix(const struct field_path *path, struct error *err);
 
-#define fields_for_each(f, t) for (f = (t)->fields; f < (t)->fields + (t)->n_fields; f++)
+#define fields_for_each(f, t) for (f = (t)->fields; f && f < (t)->fields + (t)->n_fields; f++)
 
 /* The member's place. Takes a const object since readers and writers walk alike; who was given a
  * const object only reads. */

@@ -13,8 +13,8 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define LIST_INIT(name)                  \
-	{                                \
+#define LIST_INIT(name)                          \
+	{                                        \
 		.next = &(name), .prev = &(name) \
 	}
 
@@ -58,16 +58,15 @@ static inline void list_del(struct list *n)
 #define list_first(head, type, member) \
 	(list_empty(head) ? NULL : list_entry((head)->next, type, member))
 
-#define list_for_each(it, head, member)                                      \
-	for (it = list_entry((head)->next, __typeof__(*it), member);         \
-		&it->member != (head);                                       \
+#define list_for_each(it, head, member)                                                     \
+	for (it = list_entry((head)->next, __typeof__(*it), member); &it->member != (head); \
 		it = list_entry(it->member.next, __typeof__(*it), member))
 
 /* @it may be removed and freed in the body; @tmp is a second cursor of the same type. */
-#define list_for_each_safe(it, tmp, head, member)                            \
-	for (it = list_entry((head)->next, __typeof__(*it), member),         \
-		tmp = list_entry(it->member.next, __typeof__(*it), member);  \
-		&it->member != (head);                                       \
+#define list_for_each_safe(it, tmp, head, member)                       \
+	for (it = list_entry((head)->next, __typeof__(*it), member),    \
+	    tmp = list_entry(it->member.next, __typeof__(*it), member); \
+		&it->member != (head);                                  \
 		it = tmp, tmp = list_entry(tmp->member.next, __typeof__(*tmp), member))
 
 #endif

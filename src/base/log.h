@@ -26,10 +26,10 @@ bool log_set_file(const char *path, struct error *err) MUST_USE;
 
 void log_write(enum log_level level, const char *mod, const char *fmt, ...) PRINTF(3, 4);
 
-#define log_at(level, mod, ...)                                                              \
-	do {                                                                                 \
+#define log_at(level, mod, ...)                                                             \
+	do {                                                                                \
 		if ((int)(level) <= atomic_load_explicit(&log_level, memory_order_relaxed)) \
-			log_write(level, mod, __VA_ARGS__);                                  \
+			log_write(level, mod, __VA_ARGS__);                                 \
 	} while (0)
 #define log_err(mod, ...)   log_at(LOG_ERR, mod, __VA_ARGS__)
 #define log_warn(mod, ...)  log_at(LOG_WARN, mod, __VA_ARGS__)
@@ -47,16 +47,16 @@ bool log_ratelimit_pass(struct log_ratelimit *rl, uint32_t *dropped);
 /* The same at a given CLOCK_MONOTONIC time, for tests. */
 bool log_ratelimit_pass_at(struct log_ratelimit *rl, int64_t now_ns, uint32_t *dropped);
 
-#define log_guest(mod, ...)                                                                     \
-	do {                                                                                    \
-		static struct log_ratelimit rl_;                                                \
-		uint32_t dropped_ = 0;                                                          \
-		if (LOG_WARN <= atomic_load_explicit(&log_level, memory_order_relaxed) &&       \
-			log_ratelimit_pass(&rl_, &dropped_)) {                                  \
-			if (dropped_)                                                           \
+#define log_guest(mod, ...)                                                                       \
+	do {                                                                                      \
+		static struct log_ratelimit rl_;                                                  \
+		uint32_t dropped_ = 0;                                                            \
+		if (LOG_WARN <= atomic_load_explicit(&log_level, memory_order_relaxed) &&         \
+			log_ratelimit_pass(&rl_, &dropped_)) {                                    \
+			if (dropped_)                                                             \
 				log_write(LOG_WARN, mod, "%u like messages held back", dropped_); \
-			log_write(LOG_WARN, mod, __VA_ARGS__);                                  \
-		}                                                                               \
+			log_write(LOG_WARN, mod, __VA_ARGS__);                                    \
+		}                                                                                 \
 	} while (0)
 
 #endif

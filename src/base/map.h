@@ -19,10 +19,10 @@ struct map_entry {
 
 struct map {
 	struct map_entry *entries; /* in insertion order */
-	size_t len, cap;           /* entries used (deleted ones included) and allocated */
-	size_t live;               /* entries not deleted */
-	uint32_t *index;           /* open addressing; entry number + 1, 0 empty */
-	size_t index_size;         /* power of two */
+	size_t len, cap;	   /* entries used (deleted ones included) and allocated */
+	size_t live;		   /* entries not deleted */
+	uint32_t *index;	   /* open addressing; entry number + 1, 0 empty */
+	size_t index_size;	   /* power of two */
 };
 
 void map_init(struct map *m);
@@ -34,8 +34,8 @@ bool map_set(struct map *m, const char *key, void *value);
 /* Remove; returns the value or NULL. */
 void *map_del(struct map *m, const char *key);
 
-#define map_for_each(it, m)                                                            \
-	for (it = (m)->entries; it && it < (m)->entries + (m)->len; it++)              \
+#define map_for_each(it, m)                                               \
+	for (it = (m)->entries; it && it < (m)->entries + (m)->len; it++) \
 		if (it->key)
 
 #endif

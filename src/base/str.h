@@ -20,8 +20,8 @@ struct str {
 	bool failed;
 };
 
-#define STR_INIT     \
-	{            \
+#define STR_INIT          \
+	{                 \
 		.s = NULL \
 	}
 

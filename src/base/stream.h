@@ -23,7 +23,7 @@
 #include "base/field.h"
 #include "base/str.h"
 
-#define STREAM_DEPTH_MAX 8
+#define STREAM_DEPTH_MAX   8
 #define STREAM_F_MANDATORY 1u
 
 struct stream_reader {
@@ -50,6 +50,7 @@ void fields_save(const struct field_table *t, const void *obj, struct str *out);
 /* Read over an object that fields_init() has prepared: unknown mandatory tags refuse, missing tags
  * keep their default, every value is checked against its limits. On failure @obj may be half
  * loaded; the caller discards it. */
-bool fields_load(const struct field_table *t, void *obj, const void *p, size_t len, struct error *err) MUST_USE;
+bool fields_load(const struct field_table *t, void *obj, const void *p, size_t len,
+	struct error *err) MUST_USE;
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * testing - what unit tests include for cmocka (whose header wants its helpers in a certain order),
- * and a small random generator. Tests only.
+ * testing - what unit tests include for cmocka (whose header wants its helpers in a certain order). Tests
+ * only.
  */
 #ifndef BASE_TESTING_H
 #define BASE_TESTING_H
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "base/random.h"
 
 /* Fails and shows both texts when @text does not contain @part. */
 #define assert_contains(text, part)                                             \
@@ -21,14 +22,5 @@
 		if (!strstr((text), (part)))                                    \
 			fail_msg("'%s' does not contain '%s'", (text), (part)); \
 	} while (0)
-
-/* xorshift64: the same numbers in every run from the same seed (never 0). */
-static inline uint64_t test_random(uint64_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 7;
-	*seed ^= *seed << 17;
-	return *seed;
-}
 
 #endif

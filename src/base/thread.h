@@ -14,15 +14,15 @@
 #include <stdbool.h>
 
 #if defined(__clang__)
-#define CAPABILITY(x)      __attribute__((capability(x)))
-#define SCOPED_CAPABILITY  __attribute__((scoped_lockable))
-#define GUARDED_BY(x)      __attribute__((guarded_by(x)))
-#define REQUIRES(...)      __attribute__((requires_capability(__VA_ARGS__)))
-#define EXCLUDES(...)      __attribute__((locks_excluded(__VA_ARGS__)))
-#define ACQUIRE(...)       __attribute__((acquire_capability(__VA_ARGS__)))
-#define RELEASE(...)       __attribute__((release_capability(__VA_ARGS__)))
-#define ASSERT_CAP(...)    __attribute__((assert_capability(__VA_ARGS__)))
-#define NO_THREAD_SAFETY   __attribute__((no_thread_safety_analysis))
+#define CAPABILITY(x)	  __attribute__((capability(x)))
+#define SCOPED_CAPABILITY __attribute__((scoped_lockable))
+#define GUARDED_BY(x)	  __attribute__((guarded_by(x)))
+#define REQUIRES(...)	  __attribute__((requires_capability(__VA_ARGS__)))
+#define EXCLUDES(...)	  __attribute__((locks_excluded(__VA_ARGS__)))
+#define ACQUIRE(...)	  __attribute__((acquire_capability(__VA_ARGS__)))
+#define RELEASE(...)	  __attribute__((release_capability(__VA_ARGS__)))
+#define ASSERT_CAP(...)	  __attribute__((assert_capability(__VA_ARGS__)))
+#define NO_THREAD_SAFETY  __attribute__((no_thread_safety_analysis))
 #else
 #define CAPABILITY(x)
 #define SCOPED_CAPABILITY
@@ -40,8 +40,8 @@ struct CAPABILITY("mutex") mutex {
 	pthread_mutex_t m;
 };
 
-#define MUTEX_INIT                           \
-	{                                    \
+#define MUTEX_INIT                             \
+	{                                      \
 		.m = PTHREAD_MUTEX_INITIALIZER \
 	}
 
@@ -85,7 +85,7 @@ static inline struct mutex_guard mutex_guard_take(struct mutex *m) NO_THREAD_SAF
 
 #define GUARD_NAME2(line) guard_##line
 #define GUARD_NAME(line)  GUARD_NAME2(line)
-#define GUARD(m)                                                                              \
+#define GUARD(m)                                                                             \
 	__attribute__((cleanup(mutex_guard_release), unused)) struct mutex_guard GUARD_NAME( \
 		__LINE__) = mutex_guard_take(m)
 

@@ -11,15 +11,15 @@
 
 #if HAVE_SDT
 #include <sys/sdt.h>
-#define TRACE0(mod, name)             DTRACE_PROBE(lodge, mod##_##name)
-#define TRACE1(mod, name, a)          DTRACE_PROBE1(lodge, mod##_##name, a)
-#define TRACE2(mod, name, a, b)       DTRACE_PROBE2(lodge, mod##_##name, a, b)
+#define TRACE0(mod, name)	      DTRACE_PROBE(lodge, mod##_##name)
+#define TRACE1(mod, name, a)	      DTRACE_PROBE1(lodge, mod##_##name, a)
+#define TRACE2(mod, name, a, b)	      DTRACE_PROBE2(lodge, mod##_##name, a, b)
 #define TRACE3(mod, name, a, b, c)    DTRACE_PROBE3(lodge, mod##_##name, a, b, c)
 #define TRACE4(mod, name, a, b, c, d) DTRACE_PROBE4(lodge, mod##_##name, a, b, c, d)
 #else
-#define TRACE0(mod, name)             ((void)0)
-#define TRACE1(mod, name, a)          ((void)(a))
-#define TRACE2(mod, name, a, b)       ((void)(a), (void)(b))
+#define TRACE0(mod, name)	      ((void)0)
+#define TRACE1(mod, name, a)	      ((void)(a))
+#define TRACE2(mod, name, a, b)	      ((void)(a), (void)(b))
 #define TRACE3(mod, name, a, b, c)    ((void)(a), (void)(b), (void)(c))
 #define TRACE4(mod, name, a, b, c, d) ((void)(a), (void)(b), (void)(c), (void)(d))
 #endif

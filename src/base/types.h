@@ -25,15 +25,15 @@ typedef struct {
 #define GPA(x) ((gpa_t){ (x) })
 #define GVA(x) ((gva_t){ (x) })
 
-#define ARRAY_SIZE(a)       (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a)		      (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
-#define MIN(a, b)           ((a) < (b) ? (a) : (b))
-#define MAX(a, b)           ((a) > (b) ? (a) : (b))
-#define BIT(n)              (1u << (n))
-#define BIT_ULL(n)          (1ull << (n))
+#define MIN(a, b)		      ((a) < (b) ? (a) : (b))
+#define MAX(a, b)		      ((a) > (b) ? (a) : (b))
+#define BIT(n)			      (1u << (n))
+#define BIT_ULL(n)		      (1ull << (n))
 /* Round to a power of two. @align and @x of one width; the caller has excluded overflow. */
-#define ALIGN_UP(x, align)   (((x) + ((align)-1)) & ~((align)-1))
-#define ALIGN_DOWN(x, align) ((x) & ~((align)-1))
+#define ALIGN_UP(x, align)	      (((x) + ((align)-1)) & ~((align)-1))
+#define ALIGN_DOWN(x, align)	      ((x) & ~((align)-1))
 
 #define KIB (1ull << 10)
 #define MIB (1ull << 20)

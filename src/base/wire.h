@@ -11,28 +11,28 @@
 #include <stdint.h>
 #include <string.h>
 
-#define WIRE_TYPE(name, bits, to_host, from_host)                       \
-	typedef struct {                                                \
-		uint##bits##_t raw;                                     \
-	} name;                                                         \
-	static inline uint##bits##_t name##_get(name x)                 \
-	{                                                               \
-		return to_host(x.raw);                                  \
-	}                                                               \
-	static inline name name##_of(uint##bits##_t x)                  \
-	{                                                               \
-		return (name){ from_host(x) };                          \
-	}                                                               \
-	static inline uint##bits##_t rd_##name(const void *p)           \
-	{                                                               \
-		uint##bits##_t x;                                       \
-		memcpy(&x, p, sizeof(x));                               \
-		return to_host(x);                                      \
-	}                                                               \
-	static inline void wr_##name(void *p, uint##bits##_t x)         \
-	{                                                               \
-		x = from_host(x);                                       \
-		memcpy(p, &x, sizeof(x));                               \
+#define WIRE_TYPE(name, bits, to_host, from_host)               \
+	typedef struct {                                        \
+		uint##bits##_t raw;                             \
+	} name;                                                 \
+	static inline uint##bits##_t name##_get(name x)         \
+	{                                                       \
+		return to_host(x.raw);                          \
+	}                                                       \
+	static inline name name##_of(uint##bits##_t x)          \
+	{                                                       \
+		return (name){ from_host(x) };                  \
+	}                                                       \
+	static inline uint##bits##_t rd_##name(const void *p)   \
+	{                                                       \
+		uint##bits##_t x;                               \
+		memcpy(&x, p, sizeof(x));                       \
+		return to_host(x);                              \
+	}                                                       \
+	static inline void wr_##name(void *p, uint##bits##_t x) \
+	{                                                       \
+		x = from_host(x);                               \
+		memcpy(p, &x, sizeof(x));                       \
 	}
 
 WIRE_TYPE(le16, 16, le16toh, htole16)

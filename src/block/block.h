@@ -19,6 +19,10 @@
 
 enum block_cache { BLOCK_CACHE_WRITEBACK, BLOCK_CACHE_NONE, BLOCK_CACHE_WRITETHROUGH, BLOCK_CACHE_UNSAFE };
 
+/* `unmap` and `on` are one, `ignore` and `off` too: users of QEMU know both. */
+enum block_discard { BLOCK_DISCARD_IGNORE, BLOCK_DISCARD_UNMAP, BLOCK_DISCARD_OFF, BLOCK_DISCARD_ON };
+enum block_detect_zeroes { BLOCK_DETECT_OFF, BLOCK_DETECT_ON, BLOCK_DETECT_UNMAP };
+
 /* `--disk` keys that concern the back end. Table: block_config_table. */
 struct block_config {
 	char *file;
@@ -27,7 +31,7 @@ struct block_config {
 	bool readonly;
 	bool snapshot;         /* writes go to a temporary file that vanishes */
 	int cache;             /* enum block_cache */
-	bool discard;          /* pass discards down (unmap); otherwise ignored */
+	int discard;           /* enum block_discard: pass discards down or not */
 	int detect_zeroes;     /* off, on, unmap */
 };
 extern const struct field_table block_config_table;
@@ -53,18 +57,25 @@ struct block_req {
 	void *opaque;
 	/* private */
 	struct loop_io io;
-	struct iovec *bounce_iov;
-	void *bounce;
-	uint64_t progress;
-	struct block_dev *dev;
-	struct list node;
+	struct block_dev *dev;     /* NULL: a format's own request on its file */
+	uint64_t progress;         /* bytes done; FLUSH: the write generation that it covers */
+	uint64_t iov_off;          /* cursor: bytes into iov[iov_idx] */
+	uint32_t iov_idx;
+	uint8_t stage, retries;
+	bool special, tracked, synced;
+	enum block_op act;         /* what is done for @op (detect-zeroes) */
+	struct iovec part;
+	uint8_t *bounce;           /* a slot of the file's, or NULL */
+	uint64_t bounce_done;
+	struct list node, wait;    /* in the file's lists; valid when @special */
 };
 
 struct block_info {
 	uint64_t size;             /* bytes */
 	uint32_t logical_block;    /* smallest unit a guest should be told: 512 or 4096 */
 	uint32_t physical_block;
-	uint32_t request_align;    /* offsets and lengths must be multiples; 512 unless O_DIRECT wants more */
+	uint32_t request_align;    /* offsets and lengths must be multiples: 512; what O_DIRECT wants
+				      beyond that is done here, by read-modify-write */
 	uint32_t opt_io;           /* 0 unknown */
 	bool readonly, can_discard, can_write_zeroes;
 	bool rotational;
@@ -78,7 +89,8 @@ void block_close(struct block_dev *b);
 const struct block_info *block_get_info(const struct block_dev *b);
 const char *block_id(const struct block_dev *b);
 /* The writethrough behaviour: guest without flush gets FUA writes. Set by the device from the
- * negotiated features. */
+ * negotiated features. Writes in flight become durable before they are done; for those done before,
+ * the caller submits a flush. */
 void block_set_writethrough(struct block_dev *b, bool on);
 /* Requests complete on @l. One device at a time may attach. */
 bool block_attach(struct block_dev *b, struct loop *l, struct error *err) MUST_USE;
@@ -89,7 +101,8 @@ void block_submit(struct block_dev *b, struct block_req *r);
 /* Requests in flight. */
 uint32_t block_in_flight(const struct block_dev *b);
 
-/* A memory-backed device for tests. */
+/* A disk of @size zero bytes (a multiple of 512) in memory that belongs to nobody else, for tests.
+ * Same code as a disk on a file. */
 struct block_dev *block_open_test(uint64_t size, struct error *err) MUST_USE;
 
 #endif

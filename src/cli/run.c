@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,7 +306,7 @@ static bool needs_pci(struct run *r, bool *pci, struct error *err)
 {
 	*pci = r->c.machine.pci == 1 || r->c.disk.len || r->c.console.len;
 	for (size_t i = 0; i < r->c.device.len; i++) {
-		const struct device_type *t;
+		const struct device_type *t = NULL;
 
 		if (!is_user_device(r->c.device.items[i], &t, err))
 			return false;
@@ -494,6 +495,9 @@ static bool make_board_config(struct run *r, struct error *err)
 
 static bool start(struct run *r, struct error *err)
 {
+	/* One heap for all threads: they allocate at the start only, and each heap of its own would
+	 * cost memory and system calls. */
+	mallopt(M_ARENA_MAX, 1);
 	if (!set_log(r->c.log, err) || (r->c.daemonize && !daemonize(r, err)))
 		return false;
 	if (!make_name(r, err) || !make_board_config(r, err) || !select_engine(r, err))

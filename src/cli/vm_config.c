@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "base/types.h"
 
 #define LIST_MAX	64
 #define CONFIG_FILE_MAX (1 << 20)

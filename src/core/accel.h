@@ -101,6 +101,7 @@ struct accel_vm {
 	const struct accel *accel;
 	struct machine *machine;
 	uint32_t tsc_khz;	 /* guest TSC frequency, 0 unknown */
+	int irqchip;		 /* enum accel_irqchip: what vm_new made; an option may say split */
 	bool fast_port_doorbell; /* a port write is a cheaper doorbell than a memory write */
 };
 
@@ -130,7 +131,7 @@ struct accel {
 	int (*dirty_sync)(struct accel_vm *vm);
 
 	/* Interrupts. irq_set: a pin of the chips. msi_send: at once. routes_set: replaces all message
-	 * routes (gsi >= IRQ_GSI_PINS). */
+	 * routes (gsi >= IRQ_GSI_PINS; with a split irqchip the pins' too). */
 	int (*irq_set)(struct accel_vm *vm, uint32_t gsi, bool level);
 	int (*msi_send)(struct accel_vm *vm, uint64_t addr, uint32_t data);
 	int (*routes_set)(
@@ -154,7 +155,10 @@ struct accel {
 	struct accel_vcpu *(*vcpu_new)(struct accel_vm *vm, struct vcpu *v, struct error *err);
 	void (*vcpu_free)(struct accel_vcpu *v);
 	bool (*vcpu_set_cpuid)(struct accel_vcpu *v, const struct x86_cpuid *c, struct error *err);
-	/* Run until something is the machine's business. Finishes the previous exit's access first. */
+	/* Run until something is the machine's business. Finishes the previous exit's access first;
+	 * @exit stays as the caller left it until then (it may hold the answer). A kick makes it
+	 * return at least once more after the kick, in the end with VCPU_EXIT_NONE: the place to
+	 * park, since no access is half done there. */
 	int (*vcpu_run)(struct accel_vcpu *v, struct vcpu_exit *exit);
 	/* Make vcpu_run return soon, from any thread; not lost when it comes just before the run. */
 	void (*vcpu_kick)(struct accel_vcpu *v);

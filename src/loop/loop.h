@@ -6,13 +6,17 @@
  * descriptor polls and file I/O alike, so that a completion costs no extra system call. The rest
  * of the program cannot tell which. All timers of a loop share one timerfd.
  *
- * Everything here is called on the loop's own thread, except loop_post(), loop_call() and
- * loop_stop(), which any thread may call. Callbacks run with no lock held. A callback may remove
- * any watch, timer or itself, and may free the object that holds them after removing them.
+ * Everything here is called on the loop's own thread, except loop_post(), loop_call(), loop_stop()
+ * and loop_event_kick(), which any thread may call. A loop belongs to the thread that made it until
+ * another one runs it. Callbacks run with no lock held. A callback may remove any watch, timer or
+ * itself, and may free the object that holds them after removing them; it does not run the loop.
+ *
+ * A loop with nothing to do sleeps in one system call and has no wake-ups of its own.
  */
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -30,21 +34,27 @@ enum loop_flag {
 
 /* A new loop, run by whoever calls loop_run(). NULL and @err when descriptors run out. */
 struct loop *loop_new(const char *name, unsigned int flags, struct error *err) MUST_USE;
+/* On the loop's thread. Watches are removed and timers disarmed; requests in flight are waited for
+ * and their done() runs, as do deferred calls that are queued. NULL is fine. */
 void loop_free(struct loop *l);
 DEFINE_AUTO_PTR(loop, struct loop, loop_free)
-/* Run until loop_stop(). The calling thread becomes the loop's thread. */
+/* Run until loop_stop(). The calling thread becomes the loop's thread and stays so: an io_uring
+ * takes requests from one thread only. */
 void loop_run(struct loop *l);
 /* Handle what is ready (waiting at most @timeout_ms, -1: for ever, 0: not at all); for tests and tools. */
 void loop_run_once(struct loop *l, int timeout_ms);
+/* loop_run() returns after the callbacks at hand; when it is not running, its next call returns at
+ * once. */
 void loop_stop(struct loop *l);
 bool loop_in_thread(const struct loop *l);
 bool loop_has_uring(const struct loop *l);
 const char *loop_name(const struct loop *l);
 
-/* Start a thread named @name with @role that runs a new loop until loop_thread_stop(). */
-struct loop *loop_thread_start(const char *name, enum thread_role role, unsigned int flags,
-	struct error *err) MUST_USE;
-/* Stop, join and free. Deferred calls that are queued still run. */
+/* Start a thread named @name with @role that runs a new loop until loop_thread_stop(). It blocks all
+ * signals. The loop is the new thread's from here on. */
+struct loop *loop_thread_start(
+	const char *name, enum thread_role role, unsigned int flags, struct error *err) MUST_USE;
+/* Stop, join and free, as loop_free() does. From any other thread. */
 void loop_thread_stop(struct loop *l);
 
 /* -------- descriptors -------- */
@@ -57,33 +67,37 @@ enum loop_events {
 struct loop_fd {
 	void (*cb)(void *opaque, unsigned int events);
 	void *opaque;
-	int fd;              /* borrowed: the owner closes it after loop_fd_del */
+	int fd;		     /* borrowed: the owner closes it after loop_fd_del */
 	unsigned int events; /* wanted */
 	struct loop *loop;   /* NULL: not added */
 	/* private to loop */
-	struct list node;
+	struct list node; /* among those to be armed before the next wait */
 	uint32_t slot;
 	bool armed;
+	bool edge; /* told of each kick once; the descriptor is never read */
 };
 
 /* Prepare a watch on the caller's storage; cannot fail. */
 void loop_fd_init(struct loop_fd *w, int fd, unsigned int events,
 	void (*cb)(void *opaque, unsigned int events), void *opaque);
-/* Level-triggered. -ENOMEM, -EBADF ... or 0. */
+/* Level-triggered: the callback runs as long as the condition holds. 0, or -ENOMEM, -EBADF, -EPERM
+ * (a file that cannot be waited for: it is always ready), -EBUSY (is added). */
 int loop_fd_add(struct loop *l, struct loop_fd *w) MUST_USE;
 int loop_fd_modify(struct loop_fd *w, unsigned int events) MUST_USE;
+/* Nothing happens when it is not added. */
 void loop_fd_del(struct loop_fd *w);
 
-/* An eventfd that others kick (ioeventfd, another thread). The callback runs once for any number
- * of kicks; the loop consumes the counter itself. */
+/* An eventfd that others kick (ioeventfd, another thread). The callback runs at least once after
+ * every kick, once for any number of kicks at a time, and perhaps once after loop_event_add (so no
+ * kick is lost that came before or between two loops). Nobody reads the eventfd: its counter only
+ * grows, which saves a system call a kick. */
 struct loop_event {
 	void (*cb)(void *opaque);
 	void *opaque;
-	int fd; /* owned: made by loop_event_init, closed by loop_event_fini */
-	struct loop_fd watch;
-	uint64_t counter; /* private: target of the asynchronous read */
-	struct loop *loop;
+	int fd; /* owned: made by loop_event_init, closed by loop_event_fini; non-blocking */
+	struct loop_fd watch; /* private */
 };
+/* 0, or -EMFILE, -ENFILE, -ENOMEM. */
 int loop_event_init(struct loop_event *e, void (*cb)(void *opaque), void *opaque) MUST_USE;
 void loop_event_fini(struct loop_event *e);
 int loop_event_add(struct loop *l, struct loop_event *e) MUST_USE;
@@ -97,11 +111,15 @@ struct loop_timer {
 	void *opaque;
 	struct loop *loop;
 	int64_t deadline_ns; /* CLOCK_MONOTONIC; valid while armed */
-	uint32_t heap_index; /* private; UINT32_MAX: not armed */
+	/* private: a pairing heap, which needs no memory of its own */
+	struct loop_timer *child, *next, *prev; /* prev: left sibling, or parent of a first child */
+	uint64_t seq;
+	bool armed;
 };
 void loop_timer_init(struct loop_timer *t, struct loop *l, void (*cb)(void *opaque), void *opaque);
-/* Fire once at @deadline_ns (CLOCK_MONOTONIC); re-arms if armed. At once when in the past. The heap
- * is grown by loop_timer_init's reservation: arming cannot fail. */
+/* Fire once at @deadline_ns (CLOCK_MONOTONIC), never earlier; re-arms if armed. When it is in the
+ * past, as soon as the loop comes round. Timers fire in the order of their deadlines, equal ones in
+ * the order of arming. Cannot fail. */
 void loop_timer_arm(struct loop_timer *t, int64_t deadline_ns);
 void loop_timer_disarm(struct loop_timer *t);
 bool loop_timer_armed(const struct loop_timer *t);
@@ -122,8 +140,20 @@ void loop_post(struct loop *l, struct loop_defer *d);
 /* On the loop's thread: forget a queued call. */
 void loop_defer_cancel(struct loop *l, struct loop_defer *d);
 /* Run @fn(@opaque) on the loop's thread and wait until it is done. Called on that thread: runs at
- * once. Only main may wait for an io loop, never the reverse, and vCPU threads never wait. */
+ * once. The loop must be running, or be about to. What was queued for the kernel before has been handed
+ * over when it returns (loop_flush()). Only main may wait for an io loop, never the reverse, and vCPU threads never wait. */
 void loop_call(struct loop *l, void (*fn)(void *opaque), void *opaque);
+
+/* A job for a pool of threads: see worker.h. On the caller's storage. */
+struct worker_job {
+	void (*work)(void *opaque); /* on a worker thread */
+	void (*done)(void *opaque); /* on the loop's thread, after work() */
+	void *opaque;
+	/* private */
+	struct loop *loop;
+	struct list node;
+	struct loop_defer defer;
+};
 
 /* -------- asynchronous file I/O -------- */
 enum loop_io_kind {
@@ -141,22 +171,29 @@ struct loop_io {
 	const struct iovec *iov;
 	int n_iov;
 	int falloc_mode;
-	bool fua;         /* WRITEV: durable when done (RWF_DSYNC) */
-	uint64_t offset;  /* bytes */
-	uint64_t len;     /* bytes; FALLOCATE only */
-	void (*done)(struct loop_io *io, int64_t res); /* bytes or 0, or -errno; short counts are possible */
+	bool fua;	 /* WRITEV: durable when done (RWF_DSYNC) */
+	uint64_t offset; /* bytes */
+	uint64_t len;	 /* bytes; FALLOCATE only */
+	void (*done)(struct loop_io *io,
+		int64_t res); /* bytes or 0, or -errno; short counts are possible */
 	void *opaque;
 	/* private */
 	struct loop_io *next;
 	struct loop *loop;
 	int64_t res;
+	struct worker_job job;
 };
 /* Queue; with io_uring it reaches the kernel at the latest when the loop next waits (all that were
  * queued in one callback go in one system call), otherwise a worker thread does it. Cannot fail:
  * errors come through done(). */
 void loop_io_submit(struct loop *l, struct loop_io *io);
 /* Queue a write of 1 to eventfd @fd (irqfd) with the next submission; without io_uring it is
- * written at once. */
+ * written at once. @fd must be EFD_NONBLOCK (io_uring would hand a blocking one to a kernel thread)
+ * and stay open until the loop has waited once more, or loop_flush() or a loop_call() to it has
+ * returned: the number may mean a disk by then. */
 void loop_eventfd_signal(struct loop *l, int fd);
+/* Hand everything that is queued to the kernel now: before closing descriptors that queued signals
+ * name, on the loop's thread. */
+void loop_flush(struct loop *l);
 
 #endif

@@ -11,21 +11,16 @@
 
 struct worker_pool;
 
-/* One job on the caller's storage. */
-struct worker_job {
-	void (*work)(void *opaque); /* on a worker thread */
-	void (*done)(void *opaque); /* on @loop's thread, after work() */
-	void *opaque;
-	/* private */
-	struct loop *loop;
-	struct list node;
-	struct loop_defer defer;
-};
+#define WORKER_THREADS_MAX 64
 
-/* @max_threads 1..64. */
-struct worker_pool *worker_pool_new(const char *name, unsigned int max_threads, struct error *err) MUST_USE;
-/* Waits for running jobs; queued ones still run. */
+/* A pool of at most @max_threads (1..WORKER_THREADS_MAX) threads called @name. */
+struct worker_pool *worker_pool_new(
+	const char *name, unsigned int max_threads, struct error *err) MUST_USE;
+/* Waits for running jobs; queued ones still run. Their done() is posted to their loops, which must
+ * outlive the pool. NULL is fine. */
 void worker_pool_free(struct worker_pool *p);
+/* Queue @job, which lives until its done() runs. From any thread. Cannot fail: when no thread can
+ * be made, the work is done by the caller. */
 void worker_submit(struct worker_pool *p, struct loop *done_loop, struct worker_job *job);
 
 #endif

@@ -277,7 +277,7 @@ static bool pc_reset(struct machine *m, struct error *err)
 		return false;
 	if (!boot_load(&m->mem, &b->request, &b->boot, err))
 		return false;
-	x86_cpu_state_reset(&b->reset_state, true);
+	x86_cpu_state_reset(&b->reset_state, m->vcpus[0].apic_id, true);
 	boot_cpu_state(&b->boot, &b->reset_state);
 	return true;
 }
@@ -294,7 +294,7 @@ static void pc_vcpu_reset(struct machine *m, struct vcpu *v)
 	if (b->resets > 1) {
 		parts = X86_STATE_ALL;
 		if (!s && (s = calloc(1, sizeof(*s))))
-			x86_cpu_state_reset(s, false);
+			x86_cpu_state_reset(s, v->apic_id, false);
 	}
 	if (!s && b->resets == 1)
 		return;

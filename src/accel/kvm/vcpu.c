@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * vcpu - a KVM vCPU: making it, running it, and getting it out of guest mode.
+ *
+ * The kick, and why none is lost. run->immediate_exit is a byte that KVM_RUN reads after it has
+ * completed the previous exit's access and before it enters the guest: set, KVM_RUN fails with
+ * EINTR. A kick sets the byte first and then sends a signal to the vCPU's thread.
+ *  1. The byte is set before KVM_RUN reads it: KVM_RUN returns at once.
+ *  2. It is set later: the signal comes later still, is pending when the thread is in or on its
+ *     way into guest mode, and ends KVM_RUN.
+ *  3. Only this thread clears the byte, and only when KVM_RUN has ended with EINTR, that is when
+ *     vcpu_run is about to return VCPU_EXIT_NONE. So after every kick there is a return of
+ *     vcpu_run, and the caller that looks for requests after VCPU_EXIT_NONE sees all requests
+ *     posted before any kick that this clearing may have covered: the exchange (acquire) pairs
+ *     with the kick's store (release).
+ * A signal that arrives outside of KVM_RUN does nothing: the handler is empty.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include "accel/kvm/kvm_int.h"
+#include "base/log.h"
+#include "core/vcpu.h"
+
+static void on_kick(int sig)
+{
+}
+
+static void kick_install(void)
+{
+	struct sigaction sa = { .sa_handler = on_kick, .sa_flags = SA_RESTART };
+
+	sigemptyset(&sa.sa_mask);
+	sigaction(KVM_KICK_SIGNAL, &sa, NULL);
+}
+
+/* The handler once a process; the signal let through on this thread. */
+static void kick_enable(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	sigset_t set;
+
+	pthread_once(&once, kick_install);
+	sigemptyset(&set);
+	sigaddset(&set, KVM_KICK_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static bool make_error(struct kvm_vm *vm, uint32_t apic_id, int r, struct error *err)
+{
+	int max = kvm_ioctl_val(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+	int max_id = kvm_ioctl_val(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPU_ID);
+
+	return error_set_errno(err, r,
+		"kvm: cannot create the vCPU with APIC id %u (this host allows %d vCPUs and ids "
+		"below %d)",
+		apic_id, max, max_id);
+}
+
+struct kvm_vcpu *kvm_vcpu_make(struct kvm_vm *vm, uint32_t apic_id, struct error *err)
+{
+	struct kvm_vcpu *v = calloc(1, sizeof(*v));
+	int r;
+
+	if (!v) {
+		error_set_errno(err, ENOMEM, "kvm");
+		return NULL;
+	}
+	v->base.vm = &vm->base;
+	v->vm = vm;
+	v->tid = gettid();
+	v->run = MAP_FAILED;
+	r = v->fd = kvm_ioctl_val(vm->fd, KVM_CREATE_VCPU, apic_id);
+	if (r < 0) {
+		make_error(vm, apic_id, r, err);
+		goto fail;
+	}
+	v->run = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	if (v->run == MAP_FAILED) {
+		error_set_errno(err, errno, "kvm: cannot map vCPU %u", apic_id);
+		goto fail;
+	}
+	kick_enable();
+	return v;
+fail:
+	kvm_vcpu_free(&v->base);
+	return NULL;
+}
+
+struct accel_vcpu *kvm_vcpu_new(struct accel_vm *vm, struct vcpu *vcpu, struct error *err)
+{
+	struct kvm_vcpu *v = kvm_vcpu_make(to_kvm_vm(vm), vcpu->apic_id, err);
+
+	if (!v)
+		return NULL;
+	v->base.vcpu = vcpu;
+	return &v->base;
+}
+
+void kvm_vcpu_free(struct accel_vcpu *av)
+{
+	struct kvm_vcpu *v;
+
+	if (!av)
+		return;
+	v = to_kvm_vcpu(av);
+	if (v->run != MAP_FAILED)
+		munmap(v->run, v->vm->run_size);
+	if (v->fd >= 0)
+		close(v->fd);
+	free(v);
+}
+
+bool kvm_vcpu_set_cpuid(struct accel_vcpu *av, const struct x86_cpuid *c, struct error *err)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 e[X86_CPUID_MAX];
+	} k;
+	int r;
+
+	assert(c->n <= X86_CPUID_MAX);
+	memset(&k.head, 0, sizeof(k.head));
+	k.head.nent = c->n;
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct x86_cpuid_leaf *l = &c->leaf[i];
+
+		k.e[i] = (struct kvm_cpuid_entry2){
+			.function = l->function,
+			.index = l->index,
+			.flags = l->indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
+			.eax = l->eax,
+			.ebx = l->ebx,
+			.ecx = l->ecx,
+			.edx = l->edx,
+		};
+	}
+	r = kvm_ioctl(to_kvm_vcpu(av)->fd, KVM_SET_CPUID2, &k);
+	if (r < 0)
+		return error_set_errno(err, r, "kvm: the CPU model was refused");
+	return true;
+}
+
+static uint8_t immediate_exit_take(struct kvm_vcpu *v)
+{
+	return __atomic_exchange_n(&v->run->immediate_exit, 0, __ATOMIC_ACQ_REL);
+}
+
+int kvm_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
+{
+	struct kvm_vcpu *v = to_kvm_vcpu(av);
+
+	if (v->held) {
+		v->held = false;
+		kvm_exit_translate(v, exit);
+		return 0;
+	}
+	kvm_msr_answer(v);
+	/* Not kvm_ioctl(): an interrupted run is an answer. */
+	if (ioctl(v->fd, KVM_RUN, 0) == 0) {
+		kvm_exit_translate(v, exit);
+		return 0;
+	}
+	v->unfinished = false;
+	/* EAGAIN: this vCPU waited for its start-up IPI and was woken: go on waiting. */
+	if (errno == EINTR || errno == EAGAIN) {
+		if (errno == EINTR)
+			immediate_exit_take(v);
+		exit->kind = VCPU_EXIT_NONE;
+		return 0;
+	}
+	kvm_exit_failed(v, errno, exit);
+	return 0;
+}
+
+int kvm_vcpu_finish(struct kvm_vcpu *v)
+{
+	if (!v->unfinished || v->held)
+		return 0;
+	kvm_msr_answer(v);
+	/* KVM_RUN completes the access, sees the flag and returns. The flag stays set: the next
+	 * vcpu_run returns VCPU_EXIT_NONE for nothing, but a kick that comes in now is not lost. */
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
+	if (ioctl(v->fd, KVM_RUN, 0) == 0) {
+		/* An access of several pieces: the next one is up, and kept for vcpu_run. */
+		v->held = true;
+		return 0;
+	}
+	if (errno != EINTR)
+		return -errno;
+	v->unfinished = false;
+	return 0;
+}
+
+void kvm_vcpu_kick(struct accel_vcpu *av)
+{
+	struct kvm_vcpu *v = to_kvm_vcpu(av);
+
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
+	if (v->tid != gettid())
+		syscall(SYS_tgkill, getpid(), v->tid, KVM_KICK_SIGNAL);
+}
+
+int kvm_vcpu_nmi(struct accel_vcpu *av)
+{
+	int r = kvm_ioctl_val(to_kvm_vcpu(av)->fd, KVM_NMI, 0);
+
+	return r < 0 ? r : 0;
+}
+
+int kvm_vcpu_stalled(struct accel_vcpu *av)
+{
+	int r = kvm_ioctl_val(to_kvm_vcpu(av)->fd, KVM_KVMCLOCK_CTRL, 0);
+
+	/* EINVAL: the guest does not use kvmclock, so there is nobody to tell. */
+	return r < 0 && r != -EINVAL ? r : 0;
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The disk as its device sees it: checks, accounting, the way into the format. */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/ovf.h"
+#include "block/block_int.h"
+
+#define REQUEST_ALIGN 512u
+
+static const char *const cache_names[] = { "writeback", "none", "writethrough", "unsafe", NULL };
+static const char *const discard_names[] = { "ignore", "unmap", "off", "on", NULL };
+static const char *const detect_names[] = { "off", "on", "unmap", NULL };
+
+static const struct field block_config_fields[] = {
+	FIELD_STR(struct block_config, file, "file", .flags = FF_FIRST | FF_REQUIRED,
+		.doc = "image file or host block device"),
+	FIELD_STR(struct block_config, format, "format", .doc = "raw; never guessed"),
+	FIELD_STR(struct block_config, id, "id", .doc = "name of the disk"),
+	FIELD_BOOL(struct block_config, readonly, "readonly", .dflt = "off",
+		.doc = "the guest cannot write; several VMs may share the image"),
+	FIELD_BOOL(struct block_config, snapshot, "snapshot", .dflt = "off",
+		.doc = "writes go to a temporary file that vanishes with the VM"),
+	FIELD_ENUM(struct block_config, cache, "cache", cache_names, .dflt = "writeback",
+		.doc = "host page cache: used, none (O_DIRECT), every write durable, flushes "
+		       "ignored"),
+	FIELD_ENUM(struct block_config, discard, "discard", discard_names, .dflt = "ignore",
+		.doc = "give space back that the guest discards"),
+	FIELD_ENUM(struct block_config, detect_zeroes, "detect-zeroes", detect_names, .dflt = "off",
+		.doc = "turn writes of zeroes into write-zeroes requests"),
+};
+const struct field_table block_config_table = FIELD_TABLE(
+	"disk", struct block_config, block_config_fields);
+
+struct block_dev *block_dev_new(const char *id, struct error *err)
+{
+	struct block_dev *b = calloc(1, sizeof(*b));
+
+	if (!b || !(b->id = strdup(id))) {
+		free(b);
+		error_set(err, "out of memory");
+		return NULL;
+	}
+	return b;
+}
+
+void block_dev_fill_info(struct block_dev *b)
+{
+	const struct block_file *f = b->file;
+
+	b->info = (struct block_info){
+		.size = f->size,
+		.logical_block = f->logical,
+		.physical_block = f->physical,
+		.request_align = REQUEST_ALIGN,
+		.opt_io = f->opt_io,
+		.readonly = f->readonly,
+		.can_discard = f->discard && !f->readonly,
+		.can_write_zeroes = !f->readonly,
+		.rotational = f->rotational,
+	};
+}
+
+void block_close(struct block_dev *b)
+{
+	if (!b)
+		return;
+	assert(!b->in_flight);
+	if (b->format && b->format->close)
+		b->format->close(b);
+	block_file_close(b->file);
+	free(b->id);
+	free(b);
+}
+
+const struct block_info *block_get_info(const struct block_dev *b)
+{
+	return &b->info;
+}
+
+const char *block_id(const struct block_dev *b)
+{
+	return b->id;
+}
+
+uint32_t block_in_flight(const struct block_dev *b)
+{
+	return b->in_flight;
+}
+
+void block_set_writethrough(struct block_dev *b, bool on)
+{
+	b->file->guest_through = on;
+}
+
+bool block_attach(struct block_dev *b, struct loop *l, struct error *err)
+{
+	if (b->loop)
+		return error_usage(err, "disk '%s' is already used by another device", b->id);
+	b->loop = b->file->loop = l;
+	return true;
+}
+
+void block_detach(struct block_dev *b)
+{
+	assert(!b->in_flight);
+	b->loop = b->file->loop = NULL;
+}
+
+/* 0, or why the request cannot be. */
+static int check(const struct block_dev *b, const struct block_req *r)
+{
+	if (r->op == BLOCK_FLUSH)
+		return 0;
+	if (r->op != BLOCK_READ && b->info.readonly)
+		return -EROFS;
+	if ((r->offset | r->len) & (REQUEST_ALIGN - 1))
+		return -EINVAL;
+	return range_fits(r->offset, r->len, b->info.size) ? 0 : -EIO;
+}
+
+void block_submit(struct block_dev *b, struct block_req *r)
+{
+	int res = check(b, r);
+
+	assert(b->loop);
+	if (res || (!r->len && r->op != BLOCK_FLUSH)) {
+		r->done(r, res);
+		return;
+	}
+	r->dev = b;
+	b->in_flight++;
+	b->format->submit(b, r);
+}

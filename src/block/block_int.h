@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * block_int - what lies below a block_dev: the file protocol's object and its engine.
+ *
+ * file.c opens (size, alignment, locks, temporary overlay), file_io.c carries requests out. All on
+ * the attached loop's thread after opening.
+ */
+#ifndef BLOCK_BLOCK_INT_H
+#define BLOCK_BLOCK_INT_H
+
+#include "block/block.h"
+#include "block/format.h"
+#include "loop/worker.h"
+
+/* Unit in which the temporary overlay (snapshot=on) holds data: a page, so that what guests write
+ * seldom needs the rest read first. */
+#define OVERLAY_UNIT 4096u
+/* Bounce buffers for requests that O_DIRECT or the overlay cannot take as they are. */
+#define BOUNCE_SLOTS 8u
+#define BOUNCE_SIZE  (256u * 1024)
+
+struct block_file {
+	char *path;	   /* owned */
+	int fd;		   /* owned */
+	struct loop *loop; /* borrowed; NULL: not attached */
+	uint64_t size;
+	uint32_t logical, physical, opt_io;
+	bool rotational, blkdev, readonly;
+
+	bool direct;	    /* O_DIRECT: dio_align and mem_align count */
+	uint32_t dio_align; /* offsets, lengths; 1 when buffered */
+	uint32_t mem_align;
+	uint32_t rmw_align; /* writes not aligned to this are read-modify-write; > 512: writes that
+				 overlap in these units are serialised */
+	bool unsafe;	    /* no flush, no FUA: cache=unsafe and overlays */
+	bool cache_through; /* cache=writethrough */
+	bool guest_through; /* the guest has no flush */
+	bool discard;
+	int detect_zeroes;
+	bool no_zero_range, no_punch; /* the host has said so */
+
+	int flush_error;    /* 0 or -errno for good: fsync errors are told once */
+	uint64_t write_gen; /* writes done that are not yet durable: raised by each */
+	uint64_t flushed_gen;
+
+	int overlay_fd;	       /* owned; -1: none */
+	uint64_t *overlay_map; /* owned: a bit a unit that lives in the overlay */
+
+	uint8_t *bounce;      /* owned: BOUNCE_SLOTS slots, pages touched on use */
+	uint32_t bounce_free; /* bit mask */
+	struct list bounce_wait;
+	struct list active, waiting; /* modifying requests, when they are tracked */
+	bool starting;		     /* inside start_waiting() */
+
+	struct worker_pool *pool; /* owned: BLKDISCARD */
+	struct worker_job job;
+	struct block_req *job_req; /* NULL: job idle */
+	int job_res;
+	struct list job_wait;
+};
+
+struct block_dev {
+	char *id; /* owned */
+	struct block_info info;
+	const struct block_format *format;
+	void *format_data;
+	struct block_file *file; /* owned */
+	struct loop *loop;
+	uint32_t in_flight;
+};
+
+/* `disk 'ID'` goes before every message. */
+struct block_file *block_file_open(const struct block_config *c, struct error *err) MUST_USE;
+struct block_file *block_file_new_memory(uint64_t size, struct error *err) MUST_USE;
+void block_file_close(struct block_file *f);
+/* As block_submit without the checks: bounds and 512-byte alignment have been checked. */
+void block_file_submit(struct block_file *f, struct block_req *r);
+/* OFD locks, compatible with QEMU's. */
+bool block_file_lock(struct block_file *f, struct error *err) MUST_USE;
+bool block_file_overlay(struct block_file *f, struct error *err) MUST_USE;
+bool block_file_bounce(struct block_file *f, struct error *err) MUST_USE;
+
+struct block_dev *block_dev_new(const char *id, struct error *err) MUST_USE;
+void block_dev_fill_info(struct block_dev *b);
+/* End of a request. The caller does not touch @r afterwards. */
+static inline void block_req_end(struct block_req *r, int res)
+{
+	if (r->dev)
+		r->dev->in_flight--;
+	r->done(r, res);
+}
+
+extern const struct block_format raw_format;
+
+#endif

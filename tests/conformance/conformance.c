@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * conformance - what every device type must hold, without a line written for it: each type of the
+ * generated table is
+ *   - made and freed with each of its allocations failing in turn;
+ *   - made with random options, good and bad, and freed;
+ *   - reset twice, the second reset changing nothing;
+ *   - saved, loaded and saved again: the two are equal; and loaded from damaged streams;
+ *   - accessed at random in all its registers, and then reset, saved, loaded, freed in that state;
+ *   - held to its golden files in tests/state: the shape of its saved state may change only with a
+ *     new version, and old versions' streams still load.
+ *
+ * usage: conformance STATE_DIR [SEED]. LODGE_GOLDEN=write writes golden files that are missing.
+ */
+#include "base/testing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include "accel/null/null.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/wire.h"
+#include "block/block.h"
+#include "chardev/chardev.h"
+#include "core/io.h"
+#include "core/machine.h"
+#include "hw/pci/pci.h"
+#include "mem/ram.h"
+
+#define RAM_SIZE (16 * MIB)
+
+static const char *state_dir;
+static uint64_t seed;
+
+struct fixture {
+	const struct device_type *type;
+	struct loop *loop;
+	struct machine *m;
+	struct ram_block *ram;
+	struct as_region region;
+	struct chardev *chardev;
+	struct block_dev *disk;
+	struct device *dev;
+};
+
+static struct machine *make_machine(struct fixture *f)
+{
+	static const struct pci_host_config pci = {
+		.ecam_base = 0xe0000000,
+		.ecam_buses = 1,
+		.mmio32_base = 0xc0000000,
+		.mmio32_size = 0x20000000,
+		.mmio64_base = 0x100000000,
+		.mmio64_size = 0x100000000,
+		.io_base = 0x1000,
+		.io_size = 0xf000,
+		.intx_gsi = { 16, 17, 18, 19 },
+		.assign = true,
+	};
+	struct accel_vm_config vc = { .max_vcpus = 1 };
+	struct error err = ERROR_INIT;
+	struct machine *m = machine_new("conformance", f->loop, &err);
+
+	assert_non_null(m);
+	assert_true(machine_set_accel(m, &null_accel, &vc, &err));
+	f->region =
+		(struct as_region){ .name = "ram", .kind = AS_RAM, .priority = -10, .ram = f->ram };
+	assert_int_equal(as_add(&m->mem, &f->region, 0, RAM_SIZE), 0);
+	assert_non_null(pci_host_new(m, &pci, &err));
+	assert_true(machine_backend_add(m, BACKEND_CHARDEV, "test", f->chardev, &err));
+	assert_true(machine_backend_add(m, BACKEND_BLOCK, "test", f->disk, &err));
+	return m;
+}
+
+static void setup(struct fixture *f, const struct device_type *type)
+{
+	struct ram_config rc = { .name = "ram", .size = RAM_SIZE, .host_node = -1 };
+	struct error err = ERROR_INIT;
+
+	memset(f, 0, sizeof(*f));
+	f->type = type;
+	f->loop = loop_new("main", 0, &err);
+	f->ram = ram_block_new(&rc, &err);
+	f->chardev = chardev_open("null", "test", f->loop, &err);
+	f->disk = block_open_test(1 * MIB, &err);
+	assert_true(f->loop && f->ram && f->chardev && f->disk);
+	f->m = make_machine(f);
+}
+
+static void teardown(struct fixture *f)
+{
+	device_free(f->dev);
+	f->dev = NULL;
+	machine_free(f->m);
+	block_close(f->disk);
+	chardev_close(f->chardev);
+	loop_free(f->loop);
+	ram_block_unref(f->ram);
+}
+
+static void make(struct fixture *f)
+{
+	struct error err = ERROR_INIT;
+
+	f->dev = device_create(f->m, f->type->name, f->type->test_options, &err);
+	if (!f->dev)
+		fail_msg("%s", err.msg);
+}
+
+static void reset(struct fixture *f)
+{
+	if (f->type->quiesce)
+		f->type->quiesce(f->dev);
+	if (f->type->reset)
+		f->type->reset(f->dev);
+	if (f->type->resume)
+		f->type->resume(f->dev);
+}
+
+static void save(struct fixture *f, struct str *out)
+{
+	struct error err = ERROR_INIT;
+
+	if (f->type->quiesce)
+		f->type->quiesce(f->dev);
+	if (!device_save(f->dev, out, &err))
+		fail_msg("%s", err.msg);
+	if (f->type->resume)
+		f->type->resume(f->dev);
+}
+
+static bool load(struct fixture *f, const void *p, size_t len, struct error *err)
+{
+	bool ok;
+
+	if (f->type->quiesce)
+		f->type->quiesce(f->dev);
+	ok = device_load(f->dev, p, len, err);
+	if (f->type->resume)
+		f->type->resume(f->dev);
+	return ok;
+}
+
+static void test_tables(void **state)
+{
+	const struct device_type *t = *state;
+	struct error err = ERROR_INIT;
+
+	assert_non_null(t->doc);
+	if (t->config && !fields_table_valid(t->config, &err))
+		fail_msg("options: %s", err.msg);
+	if (t->state && !fields_table_valid(t->state, &err))
+		fail_msg("state: %s", err.msg);
+}
+
+static void test_allocation_failures(void **state)
+{
+	struct fault_sweep sweep = FAULT_SWEEP_INIT;
+	struct fixture f;
+
+	setup(&f, *state);
+	while (fault_sweep(&sweep)) {
+		struct error err = ERROR_INIT;
+
+		f.dev = device_create(f.m, f.type->name, f.type->test_options, &err);
+		fault_stop();
+		if (!f.dev)
+			assert_true(fault_hit() && err.kind != ERROR_NONE && err.msg[0]);
+		device_free(f.dev);
+		f.dev = NULL;
+	}
+	teardown(&f);
+}
+
+static const char *const odd_values[] = { "", "0", "1", "-1", "on", "off", "test", "nonsense",
+	"65536", "4294967295", "18446744073709551615", "0x10", "1G", ",,", "=", "a=b", "\xff\xfe",
+	"1.2.3" };
+
+static void random_options(const struct device_type *t, uint64_t *rnd, struct str *out)
+{
+	bool base = test_random(rnd) % 2 && t->test_options;
+
+	if (base)
+		str_append(out, t->test_options);
+	for (uint64_t n = test_random(rnd) % 4; n; n--) {
+		const struct field *f =
+			t->config && t->config->n_fields
+				? &t->config->fields[test_random(rnd) % t->config->n_fields]
+				: NULL;
+
+		str_appendf(out, "%s%s=%s", out->len ? "," : "", f && f->name ? f->name : "id",
+			odd_values[test_random(rnd) % ARRAY_SIZE(odd_values)]);
+	}
+}
+
+static void test_random_options(void **state)
+{
+	uint64_t rnd = seed;
+	struct fixture f;
+
+	setup(&f, *state);
+	for (int i = 0; i < 300; i++) {
+		struct error err = ERROR_INIT;
+		AUTO(str) options = STR_INIT;
+
+		random_options(f.type, &rnd, &options);
+		f.dev = device_create(f.m, f.type->name, str_cstr(&options), &err);
+		if (!f.dev && !err.msg[0])
+			fail_msg("no message for '%s'", str_cstr(&options));
+		device_free(f.dev);
+		f.dev = NULL;
+	}
+	teardown(&f);
+}
+
+static void test_reset_twice(void **state)
+{
+	AUTO(str) first = STR_INIT;
+	AUTO(str) second = STR_INIT;
+	struct fixture f;
+
+	setup(&f, *state);
+	make(&f);
+	reset(&f);
+	save(&f, &first);
+	reset(&f);
+	save(&f, &second);
+	assert_int_equal(first.len, second.len);
+	if (first.len)
+		assert_memory_equal(first.s, second.s, first.len);
+	teardown(&f);
+}
+
+static void save_load_save(struct fixture *f)
+{
+	AUTO(str) first = STR_INIT;
+	AUTO(str) second = STR_INIT;
+	struct error err = ERROR_INIT;
+
+	save(f, &first);
+	if (!load(f, first.s, first.len, &err))
+		fail_msg("own state refused: %s", err.msg);
+	save(f, &second);
+	assert_int_equal(first.len, second.len);
+	if (first.len)
+		assert_memory_equal(first.s, second.s, first.len);
+}
+
+static void damaged_loads(struct fixture *f, uint64_t *rnd)
+{
+	AUTO(str) good = STR_INIT;
+
+	save(f, &good);
+	for (int i = 0; good.len && i < 200; i++) {
+		AUTO(str) bad = STR_INIT;
+		struct error err = ERROR_INIT;
+
+		str_append_mem(&bad, good.s, good.len);
+		for (uint64_t n = 1 + test_random(rnd) % 4; n; n--)
+			bad.s[test_random(rnd) % bad.len] = (char)test_random(rnd);
+		if (!load(f, bad.s, i % 4 ? bad.len : test_random(rnd) % bad.len, &err))
+			assert_true(err.kind != ERROR_NONE && err.msg[0]);
+	}
+	reset(f);
+}
+
+static void test_save_load(void **state)
+{
+	uint64_t rnd = seed;
+	struct fixture f;
+
+	setup(&f, *state);
+	make(&f);
+	reset(&f);
+	save_load_save(&f);
+	damaged_loads(&f, &rnd);
+	save_load_save(&f);
+	teardown(&f);
+}
+
+/* One access somewhere in the I/O ranges of @as. */
+static void random_access(struct machine *m, struct as *as, uint64_t *rnd)
+{
+	uint8_t data[8];
+	uint64_t addr = 0, pick, count = 0, off;
+	const struct as_snapshot *s;
+
+	as_read_begin();
+	s = atomic_load(&as->current);
+	for (uint32_t i = 0; i < s->n; i++)
+		count += s->r[i].kind == AS_IO;
+	pick = count ? test_random(rnd) % count : 0;
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (s->r[i].kind == AS_IO && !pick--) {
+			off = test_random(rnd) % s->r[i].size;
+			/* Registers cluster at the start. */
+			addr = s->r[i].start +
+			       (test_random(rnd) % 4 ? off % 256 % s->r[i].size : off);
+		}
+	}
+	as_read_end();
+	if (!count)
+		return;
+	wr_le64(data, test_random(rnd) >> (test_random(rnd) % 64));
+	if (as == &m->pio)
+		io_access_port(
+			m, (uint16_t)addr, data, 1u << test_random(rnd) % 3, test_random(rnd) % 2);
+	else
+		io_access_mem(m, addr, data, 1u << test_random(rnd) % 4, test_random(rnd) % 2);
+}
+
+static void random_accesses(struct fixture *f, uint64_t *rnd, int n)
+{
+	for (int i = 0; i < n; i++) {
+		random_access(f->m, test_random(rnd) % 2 ? &f->m->pio : &f->m->mem, rnd);
+		if (i % 64 == 0)
+			loop_run_once(f->loop, 0);
+	}
+}
+
+static void test_random_registers(void **state)
+{
+	uint64_t rnd = seed;
+	struct fixture f;
+
+	setup(&f, *state);
+	for (int round = 0; round < 12; round++) {
+		make(&f);
+		reset(&f);
+		random_accesses(&f, &rnd, 3000);
+		save_load_save(&f);
+		random_accesses(&f, &rnd, 500);
+		reset(&f);
+		random_accesses(&f, &rnd, 500);
+		device_free(f.dev); /* in whatever state it is */
+		f.dev = NULL;
+	}
+	teardown(&f);
+}
+
+/* -------- golden files -------- */
+
+static void describe(const struct field_table *t, int depth, struct str *out)
+{
+	for (uint32_t i = 0; i < t->n_fields; i++) {
+		const struct field *f = &t->fields[i];
+
+		if (!f->tag && f->name && f->name[0])
+			continue;
+		str_appendf(out, "%*s%u %s type %d elem %d count %u size %u flags %u\n", depth * 2,
+			"", f->tag, f->name ?: "", f->type, f->elem, f->count,
+			f->type == FT_STRUCT || f->type == FT_UNION || f->sub ? 0 : f->size,
+			f->flags & FF_OPTIONAL_STATE);
+		if (f->sub && depth < 8)
+			describe(f->sub, depth + 1, out);
+	}
+}
+
+static bool read_file(const char *path, struct str *out)
+{
+	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char buf[4096];
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		str_append_mem(out, buf, n);
+	return n == 0;
+}
+
+static void write_file(const char *path, const struct str *data)
+{
+	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+	assert_true(fd >= 0 && write(fd, data->s, data->len) == (ssize_t)data->len);
+	print_message("wrote %s\n", path);
+}
+
+/* True when @path exists; otherwise written, or the test fails. */
+static bool golden(const char *path, const struct str *now)
+{
+	const char *mode = getenv("LODGE_GOLDEN");
+
+	if (access(path, R_OK) == 0)
+		return true;
+	if (!mode || strcmp(mode, "write"))
+		fail_msg("%s is missing: run with LODGE_GOLDEN=write, and commit it", path);
+	write_file(path, now);
+	return false;
+}
+
+static void test_golden(void **state)
+{
+	AUTO(str) shape = STR_INIT;
+	AUTO(str) stream = STR_INIT;
+	AUTO(str) old = STR_INIT;
+	struct fixture f;
+	char path[4096];
+
+	setup(&f, *state);
+	if (!f.type->state) {
+		teardown(&f);
+		return;
+	}
+	make(&f);
+	reset(&f);
+	save(&f, &stream);
+	describe(f.type->state, 0, &shape);
+	snprintf(path, sizeof(path), "%s/%s.v%u.fields", state_dir, f.type->name,
+		f.type->state->version);
+	if (golden(path, &shape)) {
+		assert_true(read_file(path, &old));
+		if (strcmp(str_cstr(&old), str_cstr(&shape)))
+			fail_msg(
+				"the saved state changed its shape: raise the table's version (%s)",
+				path);
+	}
+	for (uint32_t v = 1; v <= f.type->state->version; v++) {
+		AUTO(str) saved = STR_INIT;
+		struct error err = ERROR_INIT;
+
+		snprintf(path, sizeof(path), "%s/%s.v%u.state", state_dir, f.type->name, v);
+		if (golden(path, &stream) &&
+			(!read_file(path, &saved) || !load(&f, saved.s, saved.len, &err)))
+			fail_msg("%s does not load: %s", path, err.msg);
+	}
+	teardown(&f);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		CMUnitTestFunction fn;
+	} checks[] = {
+		{ "tables", test_tables },
+		{ "allocation failures", test_allocation_failures },
+		{ "random options", test_random_options },
+		{ "reset twice", test_reset_twice },
+		{ "save-load-save", test_save_load },
+		{ "random registers", test_random_registers },
+		{ "golden state", test_golden },
+	};
+	static struct CMUnitTest tests[1024];
+	static char names[1024][96];
+	size_t n = 0;
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: conformance STATE_DIR [SEED]\n");
+		return 2;
+	}
+	state_dir = argv[1];
+	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)clock_wall_ns() | 1;
+	printf("seed %llu\n", (unsigned long long)seed);
+	log_level = LOG_ERR;
+	for (const struct device_type *const *t = device_type_table; *t; t++) {
+		for (size_t i = 0; i < ARRAY_SIZE(checks) && !((*t)->flags & DEVICE_NO_TEST);
+			i++, n++) {
+			snprintf(names[n], sizeof(names[n]), "%s: %s", (*t)->name, checks[i].name);
+			tests[n] = (struct CMUnitTest){ .name = names[n],
+				.test_func = checks[i].fn };
+			memcpy(&tests[n].initial_state, t, sizeof(*t));
+		}
+	}
+	return _cmocka_run_group_tests("conformance", tests, n, NULL, NULL);
+}
