@@ -2,8 +2,8 @@
 """What the end-to-end tests share: cases with names, told as "ok - NAME" lines.
 
 A test program makes a list of (name, function) and calls run(). A function returns None when the
-test passed, else a text that says what went wrong; it raises Skip with a reason when the test cannot
-be made here. Words on the command line choose the cases whose GROUP/NAME contains one of them.
+test passed, else a text that says what went wrong; it raises Skip with a reason when it cannot be
+made here. Words on the command line choose the cases whose GROUP/NAME contains one of them.
 """
 import os
 import sys
