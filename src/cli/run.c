@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -494,6 +495,9 @@ static bool make_board_config(struct run *r, struct error *err)
 
 static bool start(struct run *r, struct error *err)
 {
+	/* One heap for all threads: they allocate at the start only, and each heap of its own would
+	 * cost memory and system calls. */
+	mallopt(M_ARENA_MAX, 1);
 	if (!set_log(r->c.log, err) || (r->c.daemonize && !daemonize(r, err)))
 		return false;
 	if (!make_name(r, err) || !make_board_config(r, err) || !select_engine(r, err))

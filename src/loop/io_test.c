@@ -2,14 +2,10 @@
 /* Asynchronous file I/O on both back ends: data, errors, short counts, many at once, ending. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
+#include "base/testing.h"
 #include "loop/loop.h"
 
 #define SIZE 65536u

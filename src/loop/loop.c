@@ -285,6 +285,7 @@ void loop_defer_cancel(struct loop *l, struct loop_defer *d)
 
 struct call {
 	struct loop_defer defer;
+	struct loop *loop;
 	void (*fn)(void *opaque);
 	void *opaque;
 	sem_t done;
@@ -295,12 +296,13 @@ static void call_run(void *opaque)
 	struct call *c = opaque;
 
 	c->fn(c->opaque);
+	loop_flush(c->loop); /* the caller may close what was signalled */
 	sem_post(&c->done);
 }
 
 void loop_call(struct loop *l, void (*fn)(void *opaque), void *opaque)
 {
-	struct call c = { .fn = fn, .opaque = opaque };
+	struct call c = { .loop = l, .fn = fn, .opaque = opaque };
 
 	if (loop_in_thread(l)) {
 		fn(opaque);

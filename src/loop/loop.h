@@ -52,8 +52,8 @@ const char *loop_name(const struct loop *l);
 
 /* Start a thread named @name with @role that runs a new loop until loop_thread_stop(). It blocks all
  * signals. The loop is the new thread's from here on. */
-struct loop *loop_thread_start(const char *name, enum thread_role role, unsigned int flags,
-	struct error *err) MUST_USE;
+struct loop *loop_thread_start(
+	const char *name, enum thread_role role, unsigned int flags, struct error *err) MUST_USE;
 /* Stop, join and free, as loop_free() does. From any other thread. */
 void loop_thread_stop(struct loop *l);
 
@@ -67,7 +67,7 @@ enum loop_events {
 struct loop_fd {
 	void (*cb)(void *opaque, unsigned int events);
 	void *opaque;
-	int fd;              /* borrowed: the owner closes it after loop_fd_del */
+	int fd;		     /* borrowed: the owner closes it after loop_fd_del */
 	unsigned int events; /* wanted */
 	struct loop *loop;   /* NULL: not added */
 	/* private to loop */
@@ -140,7 +140,8 @@ void loop_post(struct loop *l, struct loop_defer *d);
 /* On the loop's thread: forget a queued call. */
 void loop_defer_cancel(struct loop *l, struct loop_defer *d);
 /* Run @fn(@opaque) on the loop's thread and wait until it is done. Called on that thread: runs at
- * once. The loop must be running, or be about to. Only main may wait for an io loop, never the reverse, and vCPU threads never wait. */
+ * once. The loop must be running, or be about to. What was queued for the kernel before has been handed
+ * over when it returns (loop_flush()). Only main may wait for an io loop, never the reverse, and vCPU threads never wait. */
 void loop_call(struct loop *l, void (*fn)(void *opaque), void *opaque);
 
 /* A job for a pool of threads: see worker.h. On the caller's storage. */
@@ -170,10 +171,11 @@ struct loop_io {
 	const struct iovec *iov;
 	int n_iov;
 	int falloc_mode;
-	bool fua;         /* WRITEV: durable when done (RWF_DSYNC) */
-	uint64_t offset;  /* bytes */
-	uint64_t len;     /* bytes; FALLOCATE only */
-	void (*done)(struct loop_io *io, int64_t res); /* bytes or 0, or -errno; short counts are possible */
+	bool fua;	 /* WRITEV: durable when done (RWF_DSYNC) */
+	uint64_t offset; /* bytes */
+	uint64_t len;	 /* bytes; FALLOCATE only */
+	void (*done)(struct loop_io *io,
+		int64_t res); /* bytes or 0, or -errno; short counts are possible */
 	void *opaque;
 	/* private */
 	struct loop_io *next;
@@ -187,7 +189,11 @@ struct loop_io {
 void loop_io_submit(struct loop *l, struct loop_io *io);
 /* Queue a write of 1 to eventfd @fd (irqfd) with the next submission; without io_uring it is
  * written at once. @fd must be EFD_NONBLOCK (io_uring would hand a blocking one to a kernel thread)
- * and stay open until the loop has waited once more. */
+ * and stay open until the loop has waited once more, or loop_flush() or a loop_call() to it has
+ * returned: the number may mean a disk by then. */
 void loop_eventfd_signal(struct loop *l, int fd);
+/* Hand everything that is queued to the kernel now: before closing descriptors that queued signals
+ * name, on the loop's thread. */
+void loop_flush(struct loop *l);
 
 #endif

@@ -28,11 +28,7 @@ static void fini(struct loop *l)
 	l->epoll_fd = -1;
 }
 
-static void enter(struct loop *l)
-{
-}
-
-static void leave(struct loop *l)
+static void nothing(struct loop *l)
 {
 }
 
@@ -87,8 +83,9 @@ static void dispatch(struct loop *l)
 const struct loop_ops loop_epoll_ops = {
 	.init = init,
 	.fini = fini,
-	.enter = enter,
-	.leave = leave,
+	.enter = nothing,
+	.leave = nothing,
+	.flush = nothing, /* all is done at once */
 	.fd_add = fd_add,
 	.fd_modify = fd_modify,
 	.fd_del = fd_del,

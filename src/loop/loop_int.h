@@ -38,6 +38,7 @@ struct loop_ops {
 	void (*dispatch)(struct loop *l);
 	void (*io_submit)(struct loop *l, struct loop_io *io);
 	void (*signal)(struct loop *l, int fd);
+	void (*flush)(struct loop *l);
 };
 
 extern const struct loop_ops loop_epoll_ops, loop_uring_ops;
@@ -51,10 +52,10 @@ struct loop {
 	bool quiescing; /* being freed: watches are gone, requests are waited for */
 
 	/* deferred calls */
-	_Atomic(struct loop_defer *) posts;	/* a stack, pushed by any thread */
-	struct loop_defer *later; /* taken from it, in order of posting */
-	struct loop_defer *ready;		/* being run */
-	_Atomic bool sleeping;			/* a post must kick */
+	_Atomic(struct loop_defer *) posts; /* a stack, pushed by any thread */
+	struct loop_defer *later;	    /* taken from it, in order of posting */
+	struct loop_defer *ready;	    /* being run */
+	_Atomic bool sleeping;		    /* a post must kick */
 	_Atomic bool stop;
 	struct loop_event wake;
 

@@ -18,6 +18,12 @@ void loop_eventfd_signal(struct loop *l, int fd)
 	l->ops->signal(l, fd);
 }
 
+void loop_flush(struct loop *l)
+{
+	assert(loop_in_thread(l));
+	l->ops->flush(l);
+}
+
 void loop_signal_now(struct loop *l, int fd)
 {
 	const uint64_t one = 1;

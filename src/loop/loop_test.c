@@ -2,15 +2,17 @@
 /* Descriptors, events, timers and deferred calls, on both back ends. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
-#include <cmocka.h>
 #include "base/clock.h"
+#include "base/fault.h"
+#include "base/testing.h"
 #include "loop/loop.h"
 
 static struct loop *make(void **state)
@@ -418,6 +420,10 @@ static void test_signal(void **state)
 		settle(l);
 		assert_in_range(c.n, 1, 2);
 	}
+	loop_eventfd_signal(l, fd);
+	loop_flush(l);
+	assert_int_equal(read(fd, &v, 8), 8);
+	assert_int_equal(v, 1);
 	close(fd);
 	loop_event_fini(&e);
 	loop_free(l);
@@ -692,6 +698,72 @@ static void test_run_and_stop(void **state)
 	loop_free(NULL);
 }
 
+static void test_out_of_memory(void **state)
+{
+	struct fault_sweep sweep = FAULT_SWEEP_INIT;
+
+	while (fault_sweep(&sweep)) {
+		struct error err = ERROR_INIT;
+		struct loop *l = loop_new("test", *(unsigned int *)*state, &err);
+
+		fault_stop();
+		if (l)
+			loop_free(l);
+		else
+			assert_true(fault_hit() && strstr(err.msg, "test"));
+	}
+}
+
+/* The slots are used up after some watches: the next one says so. */
+static void test_out_of_slots(void **state)
+{
+	struct loop *l = make(state);
+	static struct loop_event e[100];
+	int n = 0, rc = 0;
+
+	fault_alloc_after(1);
+	for (; rc == 0 && n < 100; n++) {
+		assert_int_equal(loop_event_init(&e[n], count_cb, NULL), 0);
+		rc = loop_event_add(l, &e[n]);
+	}
+	fault_stop();
+	assert_int_equal(rc, -ENOMEM);
+	assert_int_equal(loop_event_add(l, &e[n - 1]), 0);
+	while (n)
+		loop_event_fini(&e[--n]);
+	loop_free(l);
+}
+
+/* A seccomp filter or an administrator forbids io_uring: epoll does it, and nobody is told. */
+static void test_uring_forbidden(void **state)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { .len = ARRAY_SIZE(code), .filter = code };
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct error err = ERROR_INIT;
+		struct loop *l;
+
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+			prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0)
+			_exit(77);
+		l = loop_new("test", LOOP_URING, &err);
+		_exit(l && !loop_has_uring(l) ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) != 77)
+		assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_backend(void **state)
 {
 	struct loop *l = make(state);
@@ -715,6 +787,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BOTH(test_backend),
+		BOTH(test_out_of_memory),
+		BOTH(test_out_of_slots),
+		cmocka_unit_test(test_uring_forbidden),
 		BOTH(test_level_triggered),
 		BOTH(test_hup_and_eof),
 		BOTH(test_modify),

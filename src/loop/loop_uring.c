@@ -232,6 +232,12 @@ static void signal_fd(struct loop *l, int fd)
 	sqe->user_data = TAG_NONE;
 }
 
+static void flush(struct loop *l)
+{
+	if (l->ring_enabled)
+		(void)io_uring_submit(&l->ring);
+}
+
 /* -------- waiting -------- */
 
 static bool prepare_removals(struct loop *l)
@@ -351,4 +357,5 @@ const struct loop_ops loop_uring_ops = {
 	.dispatch = dispatch,
 	.io_submit = io_submit,
 	.signal = signal_fd,
+	.flush = flush,
 };

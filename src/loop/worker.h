@@ -14,7 +14,8 @@ struct worker_pool;
 #define WORKER_THREADS_MAX 64
 
 /* A pool of at most @max_threads (1..WORKER_THREADS_MAX) threads called @name. */
-struct worker_pool *worker_pool_new(const char *name, unsigned int max_threads, struct error *err) MUST_USE;
+struct worker_pool *worker_pool_new(
+	const char *name, unsigned int max_threads, struct error *err) MUST_USE;
 /* Waits for running jobs; queued ones still run. Their done() is posted to their loops, which must
  * outlive the pool. NULL is fine. */
 void worker_pool_free(struct worker_pool *p);

@@ -30,13 +30,13 @@ enum as_kind { AS_NONE, AS_RAM, AS_ROM, AS_IO };
 
 /* A region as its owner describes it, on the owner's storage. Zero-initialise. */
 struct as_region {
-	const char *name;      /* borrowed, static or as long-lived as the region */
+	const char *name; /* borrowed, static or as long-lived as the region */
 	enum as_kind kind;
 	uint64_t start, size;  /* set by as_add */
-	int priority;          /* 0 normal; RAM -10; overlays +10 */
+	int priority;	       /* 0 normal; RAM -10; overlays +10 */
 	struct ram_block *ram; /* RAM, ROM: counted while mapped */
 	uint64_t ram_off;
-	void *io;              /* I/O: core's struct io_handler; ROM: handler of writes or NULL */
+	void *io; /* I/O: core's struct io_handler; ROM: handler of writes or NULL */
 	/* private */
 	struct list node;
 	bool mapped;
@@ -46,18 +46,19 @@ struct as_region {
 /* A piece of a snapshot; pieces are sorted, do not overlap, and may leave holes. */
 struct as_range {
 	uint64_t start, size;
-	uint64_t off;              /* of @start in the region */
+	uint64_t off; /* of @start in the region */
 	enum as_kind kind;
-	uint8_t *host;             /* RAM, ROM: address of @start's byte; otherwise NULL */
-	struct ram_block *ram;     /* RAM, ROM */
-	uint64_t ram_off;          /* of @start in @ram */
+	uint8_t *host;	       /* RAM, ROM: address of @start's byte; otherwise NULL */
+	struct ram_block *ram; /* RAM, ROM */
+	uint64_t ram_off;      /* of @start in @ram */
 	void *io;
-	const struct as_region *region; /* identity only: may be dead after the snapshot is replaced */
+	const struct as_region
+		*region; /* identity only: may be dead after the snapshot is replaced */
 };
 
 struct as_snapshot {
-	uint64_t retired_epoch;    /* private */
-	struct as_snapshot *next;  /* private */
+	uint64_t retired_epoch;	  /* private */
+	struct as_snapshot *next; /* private */
 	uint32_t n, cap;
 	struct as_range r[];
 };
@@ -79,7 +80,7 @@ struct as {
 	const char *name;
 	uint64_t limit; /* addresses are below this */
 	_Atomic(struct as_snapshot *) current;
-	struct mutex lock; /* writers: everything below */
+	struct mutex lock;   /* writers: everything below */
 	struct list regions; /* what wins comes first */
 	struct list listeners;
 	struct as_snapshot *reserve; /* so that as_del can do without malloc */

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Flattening against a byte map, errors and undoing, listeners. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "base/fault.h"
+#include "base/testing.h"
 #include "mem/gmem.h"
 #include "mem/mem_int.h"
 
@@ -301,11 +298,58 @@ static void test_change_inside_section(void **state)
 	as_fini(&as);
 }
 
+/* Every allocation failing: adding says so and changes nothing, deleting cannot fail. */
+static void test_out_of_memory(void **state)
+{
+	struct fault_sweep sweep = FAULT_SWEEP_INIT;
+	struct model m;
+	int rc;
+
+	while (fault_sweep(&sweep)) {
+		struct error err = ERROR_INIT;
+		struct as as;
+		bool ok = as_init(&as, "test", 16, &err);
+
+		fault_stop();
+		assert_true(ok || fault_hit());
+		as_fini(&as);
+	}
+	model_init(&m);
+	assert_int_equal(as_add(&m.as, &m.r[0], 0, 100), 0);
+	for (unsigned int n = 1; n < 4; n++) {
+		fault_alloc_after(n);
+		rc = as_add(&m.as, &m.r[1], 50, 100);
+		fault_stop();
+		assert_int_equal(rc, fault_hit() ? -ENOMEM : 0);
+		model_check(&m, true);
+		if (m.r[1].mapped) {
+			fault_alloc_after(1);
+			as_del(&m.as, &m.r[1]);
+			fault_stop();
+			assert_true(fault_hit());
+			model_check(&m, true);
+		}
+	}
+	assert_int_equal(as_add(&m.as, &m.r[1], 50, 100), 0);
+	fault_alloc_after(1);
+	assert_int_equal(as_move(&m.as, &m.r[1], 10), -ENOMEM);
+	fault_stop();
+	model_check(&m, true);
+	for (int i = 0; i < 2; i++) { /* one from the reserve, one after a pause */
+		fault_alloc_after(1);
+		as_del(&m.as, &m.r[i]);
+		fault_stop();
+		model_check(&m, true);
+	}
+	model_fini(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_against_byte_map),
 		cmocka_unit_test(test_bad_arguments),
+		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_many_regions),
 		cmocka_unit_test(test_listener_sees_difference_only),
 		cmocka_unit_test(test_change_inside_section),

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Readers against writers, under TSan and ASan: nothing is freed that a reader holds. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-#include <cmocka.h>
+#include "base/testing.h"
 #include "mem/gmem.h"
 
 #define READERS 3

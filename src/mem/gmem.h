@@ -27,7 +27,8 @@ int gmem_read_str(struct as *as, gpa_t addr, char *buf, size_t size) MUST_USE;
  * most @max entries in all. @write: the range will be written (ROM refused). 0, -EFAULT, or -E2BIG
  * when @max is too small (then *@n is unchanged). The memory stays mapped while the device that
  * uses it is not quiesced. */
-int gmem_iov(struct as *as, gpa_t addr, uint64_t len, bool write, struct iovec *iov, int *n, int max) MUST_USE;
+int gmem_iov(struct as *as, gpa_t addr, uint64_t len, bool write, struct iovec *iov, int *n,
+	int max) MUST_USE;
 /* After the kernel wrote through iovecs: mark the guest range dirty. */
 void gmem_mark_dirty(struct as *as, gpa_t addr, uint64_t len);
 
@@ -35,7 +36,8 @@ void gmem_mark_dirty(struct as *as, gpa_t addr, uint64_t len);
  * not. Used with the atomic accessors below; the owner drops it when the address map changes under
  * it (device reset, memory unplug) by ram_block_unref(*@ram), and marks what it writes with
  * ram_dirty_mark(*@ram, *@ram_off + ..., ...). */
-void *gmem_map(struct as *as, gpa_t addr, uint64_t len, bool write, struct ram_block **ram, uint64_t *ram_off);
+void *gmem_map(struct as *as, gpa_t addr, uint64_t len, bool write, struct ram_block **ram,
+	uint64_t *ram_off);
 
 /* Accesses to shared memory that the guest may change at any time: relaxed atomics, so that the
  * compiler reads or writes exactly once. Pair with fences as the protocol says. */

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Guest memory access over a map with RAM, ROM, a device and holes, held against a plain copy. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "base/testing.h"
 #include "mem/gmem.h"
 
 /*

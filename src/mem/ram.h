@@ -18,23 +18,23 @@
 #include "base/types.h"
 
 struct ram_config {
-	const char *name;     /* borrowed; for messages and /proc/PID/maps */
-	uint64_t size;        /* bytes, a multiple of 4 KiB */
-	const char *file;     /* path of a file or of a directory (a file without name is made in it,
+	const char *name; /* borrowed; for messages and /proc/PID/maps */
+	uint64_t size;	  /* bytes, a multiple of 4 KiB */
+	const char *file; /* path of a file or of a directory (a file without name is made in it,
 				 for hugetlbfs); NULL: memory */
-	bool share;           /* other processes will map it: always a descriptor */
-	bool hugepages;       /* MFD_HUGETLB 2 MiB; fails clearly when the host has none reserved */
+	bool share;	  /* other processes will map it: always a descriptor */
+	bool hugepages;	  /* MFD_HUGETLB 2 MiB; fails clearly when the host has none reserved */
 	bool prealloc;
-	bool readonly;        /* ROM: the guest may not write */
-	int host_node;        /* -1: any NUMA node of the host */
+	bool readonly; /* ROM: the guest may not write */
+	int host_node; /* -1: any NUMA node of the host */
 };
 
 struct ram_block {
-	char *name;           /* owned */
-	uint8_t *host;        /* mapping of @size bytes */
+	char *name;    /* owned */
+	uint8_t *host; /* mapping of @size bytes */
 	uint64_t size;
-	int fd;               /* owned; -1 for anonymous */
-	uint64_t page_size;   /* smallest page of the backing: 4096, 2 MiB (hugetlb) ... */
+	int fd;		    /* owned; -1 for anonymous */
+	uint64_t page_size; /* smallest page of the backing: 4096, 2 MiB (hugetlb) ... */
 	bool readonly;
 	_Atomic uint32_t refs;
 	/* Dirty log: one bit a 4 KiB page, atomic words; NULL when off. Set by gmem writes and merged
@@ -60,6 +60,7 @@ void ram_dirty_mark(struct ram_block *b, uint64_t off, uint64_t len);
  * when the log is off. */
 void ram_dirty_take(struct ram_block *b, uint64_t first_page, uint64_t *out, uint64_t n_words);
 /* Merge an accelerator's bitmap (bit i = page @first_page + i). Bits beyond the block are dropped. */
-void ram_dirty_merge(struct ram_block *b, uint64_t first_page, const uint64_t *bits, uint64_t n_words);
+void ram_dirty_merge(
+	struct ram_block *b, uint64_t first_page, const uint64_t *bits, uint64_t n_words);
 
 #endif

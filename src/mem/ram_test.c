@@ -2,14 +2,10 @@
 /* RAM blocks of every kind, refusals, the dirty log. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
+#include "base/fault.h"
+#include "base/testing.h"
 #include "mem/ram.h"
 
 static struct ram_block *make(const struct ram_config *c)
@@ -191,6 +187,23 @@ static void test_hugepages(void **state)
 	ram_block_unref(b);
 }
 
+static void test_out_of_memory(void **state)
+{
+	struct ram_config c = { .name = "ram0", .size = 64 * KIB, .host_node = -1 };
+	struct fault_sweep sweep = FAULT_SWEEP_INIT;
+
+	while (fault_sweep(&sweep)) {
+		struct error err = ERROR_INIT;
+		struct ram_block *b = ram_block_new(&c, &err);
+		bool ok = b && ram_dirty_start(b, &err);
+
+		fault_stop();
+		if (!ok)
+			assert_true(fault_hit() && strstr(err.msg, "'ram0'"));
+		ram_block_unref(b);
+	}
+}
+
 /* -------- dirty log -------- */
 
 #define PAGES 200u /* not a multiple of 64 */
@@ -285,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_hugepages),
+		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_dirty_off),
 		cmocka_unit_test(test_dirty_against_byte_map),
 		cmocka_unit_test(test_dirty_merge_and_restart),

@@ -3,7 +3,8 @@
  * irq - interrupt chips in the kernel, message routes, irqfd and ioeventfd.
  *
  * Full: PIC, I/O APIC and local APICs are KVM's; GSI n is pin n of the I/O APIC and, below 16,
- * line n of the PICs, which is the routing that KVM sets up itself. Split: only the local APICs
+ * line n of the PICs; but GSI 0, the PIT's, is pin 2 of the I/O APIC, as on every PC (and as the
+ * MADT tells), which is not what KVM sets up itself. Split: only the local APICs
  * are; a pin is a message route that the board's I/O APIC writes (routes_set with a GSI below
  * IRQ_GSI_PINS), from which KVM also learns which vectors' EOI it has to report.
  */
@@ -15,51 +16,7 @@
 #include "core/irq.h"
 
 #define PIC_LINES 16
-
-static bool full_chips_new(struct kvm_vm *vm, const struct accel_vm_config *c, struct error *err)
-{
-	int r = kvm_ioctl_val(vm->fd, KVM_CREATE_IRQCHIP, 0);
-
-	if (r < 0)
-		return error_set_errno(err, r, "kvm: cannot create the interrupt chips");
-	vm->has_chips = true;
-	if (c->pit) {
-		/* Lost ticks are delivered late rather than dropped: KVM's default. */
-		struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-
-		r = kvm_ioctl(vm->fd, KVM_CREATE_PIT2, &pit);
-		if (r < 0)
-			return error_set_errno(err, r, "kvm: cannot create the timer (PIT)");
-		vm->has_pit = true;
-	}
-	return true;
-}
-
-bool kvm_chips_new(struct kvm_vm *vm, const struct accel_vm_config *c, struct error *err)
-{
-	uint64_t ident = KVM_IDENTITY_ADDR;
-	int r;
-
-	if (!kvm_host_is_amd()) {
-		/* Both fail only on hosts that do without. */
-		kvm_ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &ident);
-		kvm_ioctl_val(vm->fd, KVM_SET_TSS_ADDR, KVM_TSS_ADDR);
-	}
-	if (c->max_apic_id >= 255) {
-		r = kvm_enable_cap(vm->fd, KVM_CAP_X2APIC_API,
-			KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
-		if (r < 0)
-			return error_set_errno(err, r, "kvm: no APIC ids above 254 on this host");
-		vm->apic_id32 = true;
-	}
-	if (!vm->split)
-		return full_chips_new(vm, c, err);
-	r = kvm_enable_cap(vm->fd, KVM_CAP_SPLIT_IRQCHIP, IRQ_GSI_PINS);
-	if (r < 0)
-		return error_set_errno(
-			err, r, "kvm: kernel-irqchip=split is not supported on this host");
-	return true;
-}
+#define TIMER_PIN 2 /* the I/O APIC's, of GSI 0 */
 
 int kvm_irq_set(struct accel_vm *vm, uint32_t gsi, bool level)
 {
@@ -91,12 +48,15 @@ static uint32_t route_pins(struct kvm_irq_routing_entry *e)
 							: KVM_IRQCHIP_PIC_SLAVE,
 				.pin = i % 8 },
 		};
-	for (uint32_t i = 0; i < IRQ_GSI_PINS; i++)
+	for (uint32_t i = 0; i < IRQ_GSI_PINS; i++) {
+		if (i == TIMER_PIN)
+			continue;
 		e[n++] = (struct kvm_irq_routing_entry){
 			.gsi = i,
 			.type = KVM_IRQ_ROUTING_IRQCHIP,
-			.u.irqchip = { .irqchip = KVM_IRQCHIP_IOAPIC, .pin = i },
+			.u.irqchip = { .irqchip = KVM_IRQCHIP_IOAPIC, .pin = i ?: TIMER_PIN },
 		};
+	}
 	return n;
 }
 
@@ -140,6 +100,54 @@ int kvm_routes_set(struct accel_vm *avm, const struct accel_msi *routes, uint32_
 		r = routes_put(vm, routes, n);
 	mutex_unlock(&vm->routes_lock);
 	return r;
+}
+
+static bool full_chips_new(struct kvm_vm *vm, const struct accel_vm_config *c, struct error *err)
+{
+	int r = kvm_ioctl_val(vm->fd, KVM_CREATE_IRQCHIP, 0);
+
+	if (r < 0)
+		return error_set_errno(err, r, "kvm: cannot create the interrupt chips");
+	vm->has_chips = true;
+	if (c->pit) {
+		/* Lost ticks are delivered late rather than dropped: KVM's default. */
+		struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
+		r = kvm_ioctl(vm->fd, KVM_CREATE_PIT2, &pit);
+		if (r < 0)
+			return error_set_errno(err, r, "kvm: cannot create the timer (PIT)");
+		vm->has_pit = true;
+		r = kvm_routes_set(&vm->base, NULL, 0);
+		if (r < 0)
+			return error_set_errno(err, r, "kvm: cannot route the timer's interrupt");
+	}
+	return true;
+}
+
+bool kvm_chips_new(struct kvm_vm *vm, const struct accel_vm_config *c, struct error *err)
+{
+	uint64_t ident = KVM_IDENTITY_ADDR;
+	int r;
+
+	if (!kvm_host_is_amd()) {
+		/* Both fail only on hosts that do without. */
+		kvm_ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &ident);
+		kvm_ioctl_val(vm->fd, KVM_SET_TSS_ADDR, KVM_TSS_ADDR);
+	}
+	if (c->max_apic_id >= 255) {
+		r = kvm_enable_cap(vm->fd, KVM_CAP_X2APIC_API,
+			KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+		if (r < 0)
+			return error_set_errno(err, r, "kvm: no APIC ids above 254 on this host");
+		vm->apic_id32 = true;
+	}
+	if (!vm->split)
+		return full_chips_new(vm, c, err);
+	r = kvm_enable_cap(vm->fd, KVM_CAP_SPLIT_IRQCHIP, IRQ_GSI_PINS);
+	if (r < 0)
+		return error_set_errno(
+			err, r, "kvm: kernel-irqchip=split is not supported on this host");
+	return true;
 }
 
 int kvm_irqfd_set(struct accel_vm *vm, uint32_t gsi, int eventfd, bool add)
