@@ -178,9 +178,10 @@ static void watch_set(struct chardev *c, struct loop_fd *w, int fd, unsigned int
 		w->events = events;
 		r = loop_fd_add(c->loop, w);
 	}
-	if (r == -EPERM && w == &c->in_watch)
+	if (r == -EPERM && w == &c->in_watch) {
 		c->in_always = true;
-	else if (r < 0)
+		loop_post(c->loop, &c->update);
+	} else if (r < 0)
 		log_debug("chardev", "%s: cannot watch: %s", c->id, strerror(-r));
 }
 
@@ -201,8 +202,9 @@ void chardev_update(struct chardev *c)
 	out = c->out_len && !c->out_failed ? LOOP_OUT : 0;
 	mutex_unlock(&c->lock);
 	same = in_fd >= 0 && in_fd == out_fd;
-	/* A connection is watched for its end even when nothing is wanted of it (but see point 3). */
-	idle = same && !c->hup;
+	/* A connection is watched for its end even when nothing is wanted of it (but see point 3);
+	 * once its input has ended, by the kind. */
+	idle = same && !c->hup && !c->in_ended;
 	watch_set(c, &c->in_watch, in_fd, in | (same ? out : 0), idle);
 	watch_set(c, &c->out_watch, same ? -1 : out_fd, out, false);
 }

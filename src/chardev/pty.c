@@ -106,5 +106,6 @@ const struct chardev_kind chardev_pty = {
 	.name = "pty",
 	.open = pty_open,
 	.close = pty_close,
+	.input_end = chardev_disconnect,
 	.hangup = chardev_disconnect,
 };

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -25,6 +26,8 @@ struct unix_sock {
 	dev_t dev;  /* of the socket file that we made */
 	ino_t ino;
 	struct loop_fd watch; /* of fd */
+	int end_fd;	      /* owned: tells when a half-closed client is gone; -1: none */
+	struct loop_fd end_watch;
 };
 
 /* Take new clients only while there is none. */
@@ -53,15 +56,49 @@ static void unix_accept(void *opaque, unsigned int events)
 	chardev_connect(s->c, fd, true);
 }
 
+static void end_stop(struct unix_sock *s)
+{
+	if (s->end_watch.loop)
+		loop_fd_del(&s->end_watch);
+	if (s->end_fd >= 0)
+		close(s->end_fd);
+	s->end_fd = -1;
+}
+
 static void unix_hangup(struct chardev *c)
 {
 	struct unix_sock *s = c->data;
 
+	end_stop(s);
 	chardev_disconnect(c);
 	if (s->client >= 0)
 		close(s->client);
 	s->client = -1;
 	listen_update(s);
+}
+
+static void unix_gone(void *opaque, unsigned int events)
+{
+	struct unix_sock *s = opaque;
+
+	unix_hangup(s->c);
+}
+
+/*
+ * The client sends no more (`printf .. | nc -U`), but may still read. That it goes away altogether
+ * must be noticed without being told of the half-close over and over: an io_uring poll cannot be
+ * asked for the one without the other, an epoll can, and it can be watched itself.
+ */
+static void unix_input_end(struct chardev *c)
+{
+	struct unix_sock *s = c->data;
+	struct epoll_event ev = { .events = 0 };
+
+	s->end_fd = epoll_create1(EPOLL_CLOEXEC);
+	s->end_watch.fd = s->end_fd;
+	if (s->end_fd < 0 || epoll_ctl(s->end_fd, EPOLL_CTL_ADD, s->client, &ev) < 0 ||
+		loop_fd_add(c->loop, &s->end_watch) < 0)
+		unix_hangup(c);
 }
 
 /* Remove the socket file only if it is still the one that we made. */
@@ -77,6 +114,7 @@ static void unix_close(struct chardev *c)
 {
 	struct unix_sock *s = c->data;
 
+	end_stop(s);
 	if (s->watch.loop)
 		loop_fd_del(&s->watch);
 	if (s->client >= 0)
@@ -196,7 +234,8 @@ static bool unix_open(struct chardev *c, const char *arg, struct error *err)
 	if (!s)
 		return error_set(err, "chardev '%s': out of memory", c->id);
 	s->c = c;
-	s->fd = s->client = -1;
+	s->fd = s->client = s->end_fd = -1;
+	loop_fd_init(&s->end_watch, -1, LOOP_IN, unix_gone, s);
 	loop_fd_init(&s->watch, -1, LOOP_IN, unix_accept, s);
 	c->data = s;
 	if (!parse(s, arg, err) || !(s->server ? server_start(s, err) : client_start(s, err))) {
@@ -211,5 +250,6 @@ const struct chardev_kind chardev_unix = {
 	.name = "unix",
 	.open = unix_open,
 	.close = unix_close,
+	.input_end = unix_input_end,
 	.hangup = unix_hangup,
 };

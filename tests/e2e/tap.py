@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the end-to-end tests share: cases with names, chosen by the command line, told as "ok - NAME" lines.
+"""What the end-to-end tests share: cases with names, told as "ok - NAME" lines.
 
-A test program makes a list of (name, function) and calls run(). A function returns None when the test passed, else a
-text that says what went wrong; it raises Skip with a reason when the test cannot be made here. Words on the command line
-choose the cases whose names contain one of them, as "GROUP/NAME" or NAME; without words all run.
+A test program makes a list of (name, function) and calls run(). A function returns None when the
+test passed, else a text that says what went wrong; it raises Skip with a reason when it cannot be
+made here. Words on the command line choose the cases whose GROUP/NAME contains one of them.
 """
 import os
 import sys
