@@ -32,6 +32,7 @@ struct chardev_front {
 /* Join a device; one at a time; NULL leaves. On the loop's thread or before it runs. Callbacks run
  * on the loop's thread with no lock held. */
 void chardev_set_front(struct chardev *c, const struct chardev_front *f);
+bool chardev_has_front(const struct chardev *c);
 /* How many bytes the front end can take now; 0 stops input. Any thread. What receive() is given is
  * taken off; the front end tells anew when it has room again, under the lock that guards its own
  * buffer (so that what is told last is the newest). */
@@ -41,6 +42,8 @@ void chardev_set_room(struct chardev *c, size_t room);
  * dropped. After a short count writable() is called when half of the buffer is free. */
 size_t chardev_write(struct chardev *c, const uint8_t *p, size_t n);
 bool chardev_is_open(const struct chardev *c);
+/* The size of the terminal behind it, in characters; false (and zeroes) when there is none. */
+bool chardev_size(const struct chardev *c, uint16_t *cols, uint16_t *rows);
 
 /* Terminal of stdio: raw while a VM runs, restored by chardev_close, at exit and on fatal signals.
  * In raw mode Ctrl-] (0x1d) is not passed on: @escape is called instead. */
