@@ -503,7 +503,7 @@ bool chardev_size(const struct chardev *c, uint16_t *cols, uint16_t *rows)
 {
 	struct winsize w = { 0 };
 	bool ok = c->kind == &chardev_stdio && c->in_fd >= 0 && !ioctl(c->in_fd, TIOCGWINSZ, &w) &&
-		w.ws_col && w.ws_row;
+		  w.ws_col && w.ws_row;
 
 	*cols = ok ? w.ws_col : 0;
 	*rows = ok ? w.ws_row : 0;

@@ -16,7 +16,8 @@
 struct chardev;
 
 /* @spec: `stdio`, `null`, `pty`, `file:PATH`, `unix:PATH[,server]`; @id for messages and QMP. */
-struct chardev *chardev_open(const char *spec, const char *id, struct loop *l, struct error *err) MUST_USE;
+struct chardev *chardev_open(
+	const char *spec, const char *id, struct loop *l, struct error *err) MUST_USE;
 /* Writes out what is buffered (bounded wait of 1 s), restores the terminal. */
 void chardev_close(struct chardev *c);
 const char *chardev_id(const struct chardev *c);
@@ -25,8 +26,8 @@ const char *chardev_filename(const struct chardev *c);
 
 struct chardev_front {
 	void (*receive)(void *opaque, const uint8_t *p, size_t n); /* n <= the room last told */
-	void (*opened)(void *opaque, bool open);                   /* peer came or went; may be NULL */
-	void (*writable)(void *opaque);                            /* room again after a short write */
+	void (*opened)(void *opaque, bool open); /* peer came or went; may be NULL */
+	void (*writable)(void *opaque);		 /* room again after a short write */
 	void *opaque;
 };
 /* Join a device; one at a time; NULL leaves. On the loop's thread or before it runs. Callbacks run

@@ -26,14 +26,14 @@
 #include "chardev/chardev.h"
 #include "hw/virtio/virtio.h"
 
-#define PORTS_MAX 31u /* two queues each, two for control: VIRTIO_QUEUES_MAX */
+#define PORTS_MAX    31u /* two queues each, two for control: VIRTIO_QUEUES_MAX */
 #define NAME_MAX_LEN 64u
-#define ROOM_MAX  4096u
+#define ROOM_MAX     4096u
 #define Q_CONTROL_RX 2u
 #define Q_CONTROL_TX 3u
 
 /* Features (5.3.3). */
-#define F_SIZE        0
+#define F_SIZE	      0
 #define F_MULTIPORT   1
 #define F_EMERG_WRITE 2
 
@@ -84,7 +84,7 @@ struct console;
 struct port {
 	struct console *s;
 	struct chardev *chardev; /* borrowed */
-	const char *name;        /* in the config; NULL: none */
+	const char *name;	 /* in the config; NULL: none */
 	uint32_t index;
 	bool console;
 };
@@ -97,7 +97,7 @@ struct console {
 	struct port port[PORTS_MAX];
 	struct iovec *iov; /* owned, VQ_IOV_MAX */
 	/* Saved. */
-	uint32_t guest_open;        /* a bit a port: the driver has opened it */
+	uint32_t guest_open;	    /* a bit a port: the driver has opened it */
 	uint8_t send[PORTS_MAX];    /* SEND_* */
 	uint32_t tx_off[PORTS_MAX]; /* bytes of the next chain that have gone out */
 };
@@ -130,7 +130,8 @@ static int pop_in(struct console *s, struct virtqueue *q, struct vq_chain *c)
 		return 1;
 	if (!r)
 		return 0;
-	virtio_break(&s->v, r < 0 ? "queue %u is damaged" : "queue %u: no room in a buffer", q->index);
+	virtio_break(
+		&s->v, r < 0 ? "queue %u is damaged" : "queue %u: no room in a buffer", q->index);
 	return -1;
 }
 
@@ -222,7 +223,8 @@ static void on_writable(void *opaque)
 
 /* -------- control -------- */
 
-static void message_fill(struct console *s, struct port *p, unsigned int bit, uint8_t *buf, size_t *n)
+static void message_fill(
+	struct console *s, struct port *p, unsigned int bit, uint8_t *buf, size_t *n)
 {
 	struct control *m = (struct control *)buf;
 	uint16_t event = EV_PORT_OPEN, value = 1;
@@ -291,7 +293,8 @@ static void control_port(struct console *s, struct port *p, uint16_t event, uint
 		if (!value) /* the driver could not make it */
 			break;
 		s->send[p->index] |= (uint8_t)((p->console ? SEND_CONSOLE : 0) |
-			(p->name ? SEND_NAME : 0) | (chardev_is_open(p->chardev) ? SEND_OPEN : 0));
+					       (p->name ? SEND_NAME : 0) |
+					       (chardev_is_open(p->chardev) ? SEND_OPEN : 0));
 		break;
 	case EV_PORT_OPEN:
 		s->guest_open &= ~BIT(p->index);
@@ -321,7 +324,8 @@ static void control_receive(struct console *s, struct virtqueue *q)
 			for (uint32_t i = 0; i < s->n_ports && le16_get(m.value); i++)
 				s->send[i] |= SEND_ADD;
 		} else if (le32_get(m.id) < s->n_ports) {
-			control_port(s, &s->port[le32_get(m.id)], le16_get(m.event), le16_get(m.value));
+			control_port(
+				s, &s->port[le32_get(m.id)], le16_get(m.event), le16_get(m.value));
 		}
 	}
 	if (r < 0)
@@ -372,11 +376,11 @@ static uint64_t console_features(struct virtio_device *v)
 	struct console *s = console_of(v);
 
 	return BIT_ULL(F_EMERG_WRITE) | (s->multiport ? BIT_ULL(F_MULTIPORT) : 0) |
-		(has_size(&s->port[0]) ? BIT_ULL(F_SIZE) : 0);
+	       (has_size(&s->port[0]) ? BIT_ULL(F_SIZE) : 0);
 }
 
-static void console_config_write(struct virtio_device *v, uint32_t off, const void *data,
-	unsigned int size)
+static void console_config_write(
+	struct virtio_device *v, uint32_t off, const void *data, unsigned int size)
 {
 	struct console *s = console_of(v);
 
@@ -448,7 +452,8 @@ static bool ports_make(struct console *s, struct error *err)
 			return false;
 	}
 	if (!s->n_ports)
-		return error_usage(err, "needs at least one console=CHARDEV or port=CHARDEV[:NAME]");
+		return error_usage(
+			err, "needs at least one console=CHARDEV or port=CHARDEV[:NAME]");
 	s->multiport = s->n_ports > 1 || s->port[0].name || !s->port[0].console;
 	return true;
 }
@@ -542,8 +547,8 @@ static const struct field console_config_fields[] = {
 		.doc = "CHARDEV[:NAME]: a byte stream, /dev/virtio-ports/NAME"),
 	VIRTIO_FIELDS(struct console_config, virtio),
 };
-static const struct field_table console_config_table =
-	FIELD_TABLE("virtio-console-pci", struct console_config, console_config_fields);
+static const struct field_table console_config_table = FIELD_TABLE(
+	"virtio-console-pci", struct console_config, console_config_fields);
 
 static const struct field console_state_fields[] = {
 	FIELD_STRUCT(struct console, v, "virtio", &virtio_device_state, .tag = 1),
@@ -551,8 +556,8 @@ static const struct field console_state_fields[] = {
 	FIELD_ARRAY(struct console, send, "send", FT_U8, uint8_t, .tag = 3),
 	FIELD_ARRAY(struct console, tx_off, "tx-off", FT_U32, uint32_t, .tag = 4),
 };
-static const struct field_table console_state_table =
-	FIELD_TABLE("virtio-console-pci", struct console, console_state_fields);
+static const struct field_table console_state_table = FIELD_TABLE(
+	"virtio-console-pci", struct console, console_state_fields);
 
 const struct device_type virtio_console_pci_type = {
 	.name = "virtio-console-pci",
