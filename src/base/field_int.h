@@ -99,9 +99,9 @@ void field_format_scalar(const struct field *f, const void *obj, struct str *out
 void field_want(const struct field *f, struct str *out);
 /* `1..64`, or nothing when the type has no limit worth saying. */
 void field_range_text(const struct field *f, struct str *out);
-/* Fail with `unknown key 'KEY' for TABLE; valid: a, b`. Returns false. */
-bool field_unknown_key(
-	const struct field_table *t, const void *obj, const char *key, struct error *err);
+/* Fail with `unknown key 'KEY' for PATH; valid: a, b`. Returns false. */
+bool field_unknown_key(const struct field_table *t, const void *obj, const struct field_path *path,
+	const char *key, struct error *err);
 /* Set a member from text; @key is what messages call it. @t NULL: an element. */
 bool field_set_text(const struct field_table *t, const struct field *f, void *obj, const char *key,
 	const char *value, unsigned int depth, struct error *err);

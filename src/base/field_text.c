@@ -254,13 +254,14 @@ static bool unknown(const char *what, const char *key, const char *table_name,
 	return false;
 }
 
-bool field_unknown_key(
-	const struct field_table *t, const void *obj, const char *key, struct error *err)
+bool field_unknown_key(const struct field_table *t, const void *obj, const struct field_path *path,
+	const char *key, struct error *err)
 {
 	struct field_ref in = { .t = t, .obj = (void *)(uintptr_t)obj };
 	struct key_list keys = { .arrays = true };
+	char buf[FIELD_PATH_MAX];
 
-	return unknown("key", key, t->name, &in, &keys, err);
+	return unknown("key", key, field_path_text(path, buf, sizeof(buf)), &in, &keys, err);
 }
 
 /* -------- keys -------- */

@@ -60,25 +60,24 @@ static bool open_error(const char *path, int errnum, struct error *err)
 	switch (errnum) {
 	case ENOENT:
 		return error_set(err,
-			"kvm: %s does not exist: load the module (modprobe kvm_%s) and see that "
+			"%s does not exist: load the module (modprobe kvm_%s) and see that "
 			"virtualization is switched on in the firmware's setup",
 			path, kvm_host_is_amd() ? "amd" : "intel");
 	case ENODEV:
 	case ENXIO:
 		return error_set(err,
-			"kvm: %s has no driver behind it: load the module (modprobe kvm_%s)", path,
+			"%s has no driver behind it: load the module (modprobe kvm_%s)", path,
 			kvm_host_is_amd() ? "amd" : "intel");
 	case EACCES:
 	case EPERM:
 		if (stat(path, &st) == 0 && (st.st_mode & S_IRGRP) && (g = getgrgid(st.st_gid)))
 			return error_set(err,
-				"kvm: no permission on %s: it is for group '%s' (usermod -aG %s "
+				"no permission on %s: it is for group '%s' (usermod -aG %s "
 				"$USER, then log in again)",
 				path, g->gr_name, g->gr_name);
-		return error_set(
-			err, "kvm: no permission on %s: ask its owner (chmod, setfacl)", path);
+		return error_set(err, "no permission on %s: ask its owner (chmod, setfacl)", path);
 	default:
-		return error_set_errno(err, errnum, "kvm: cannot open %s", path);
+		return error_set_errno(err, errnum, "cannot open %s", path);
 	}
 }
 

@@ -18,6 +18,9 @@
 #include "hw/virtio/virtqueue.h"
 
 #define VIRTIO_QUEUES_MAX 64
+#define VIRTIO_NO_VECTOR  0xffff
+/* Chains a queue may pop in one turn of its loop, so that other devices there get theirs. */
+#define VIRTIO_BUDGET     256
 
 /* Feature bits of the transport (virtio 1.2, 6). */
 #define VIRTIO_F_INDIRECT_DESC 28
@@ -43,7 +46,7 @@ struct virtio_device;
 struct virtio_class {
 	uint16_t device_id;      /* virtio 1.2, 5: 1 net, 2 blk, 3 console, 4 rng */
 	uint32_t pci_class;      /* 24-bit class code */
-	uint32_t config_size;    /* bytes of device-specific configuration */
+	uint32_t config_size;    /* bytes of device-specific configuration; <= 256 without hooks */
 	/* Device features offered (the transport adds its own). Called once, at init. */
 	uint64_t (*features)(struct virtio_device *v);
 	/* Guest's choice is final (FEATURES_OK is being set): false refuses it. */
@@ -54,18 +57,48 @@ struct virtio_class {
 	void (*config_write)(struct virtio_device *v, uint32_t off, const void *data, unsigned int size);
 	/* Driver said DRIVER_OK: queues are live. */
 	void (*start)(struct virtio_device *v);
-	/* Kick on queue @q: on the home loop, dev.lock held. */
+	/* Kick on queue @q: on the home loop, dev.lock held, the driver's kicks turned off meanwhile.
+	 * Pop until vq_pop gives 0 (it ends a turn of the loop after VIRTIO_BUDGET chains, and this
+	 * is called again), or leave chains for which there is no room: then nobody calls again until
+	 * the next kick or virtio_kick(). */
 	void (*handle_queue)(struct virtio_device *v, unsigned int q);
-	/* Guest's or system reset: drop state; requests in flight may still complete (their
-	 * completions must call virtio_request_done and nothing else: see virtio_generation). */
+	/* Guest's or system reset, dev.lock held: drop state; the queues are dead already. Requests in
+	 * flight may still complete: remember ->generation in a request; when it is another one at
+	 * completion, call virtio_request_done and nothing else. */
 	void (*reset)(struct virtio_device *v);
+};
+
+/* One a queue: where the driver's kick arrives. */
+struct virtio_doorbell {
+	struct virtio_device *v;
+	uint16_t index;
+	struct io_event event;
+	struct loop_event kick;  /* on the home loop */
+};
+
+/* What is saved, filled by virtio_pre_save(). */
+struct virtio_queue_saved {
+	uint64_t desc, avail, used;
+	uint16_t size, msix_vector, last_avail, used_idx;
+	bool ready;
+};
+struct virtio_saved {
+	uint64_t guest_features;
+	uint32_t device_feature_select, driver_feature_select;
+	uint16_t queue_select, msix_config;
+	uint8_t status, config_generation, isr;
+	bool broken;
+	struct {
+		struct virtio_queue_saved *items;
+		size_t len;
+	} queues;
 };
 
 struct virtio_device {
 	struct pci_device pci;   /* first */
 	const struct virtio_class *vclass;
 	uint64_t host_features, guest_features;
-	uint32_t feature_select[2];
+	uint32_t feature_select[2]; /* device's, driver's */
 	uint8_t status;
 	uint8_t config_generation;
 	uint8_t isr;
@@ -78,10 +111,13 @@ struct virtio_device {
 	bool resetting;          /* status 0 was written, requests still in flight */
 	bool broken;             /* needs reset: queues are dead until then */
 	uint32_t generation;     /* raised by each reset: late completions compare it */
-	/* notify: one doorbell a queue */
-	struct io_event *events; /* owned, n_queues */
-	struct loop_event *kicks; /* owned, n_queues */
-	bool started;
+	bool quiesced;           /* kicks are ignored until resume */
+	bool started;            /* DRIVER_OK */
+	bool pio_notify;         /* doorbell in BAR 2 instead of BAR 0 */
+	uint8_t cfg_cap;         /* offset of the PCI configuration access capability */
+	pthread_cond_t idle;     /* in_flight fell to 0 */
+	struct virtio_doorbell *doorbells; /* owned, n_queues */
+	struct virtio_saved saved;
 };
 
 /* Options that every virtio device has; put FIELD_STRUCT(..., "", ...)? no: VIRTIO_FIELDS(s, m)
@@ -105,15 +141,21 @@ extern const char *const virtio_notify_names[];
 		.doc = "descriptors a queue, a power of two"),                                      \
 	FIELD_STR(s, m.iothread, "iothread", .doc = "home loop by name; default: a shared one")
 
-/* From realize: PCI function, capabilities, queues, doorbells on dev.home (set it before). */
+/* From realize: PCI function, capabilities, queues, doorbells on dev.home (set it before). On
+ * failure nothing is left. Main. */
 bool virtio_init(struct virtio_device *v, const struct virtio_class *c, const struct virtio_config *cfg,
 	uint32_t n_queues, struct error *err) MUST_USE;
+/* From unrealize, first: waits for requests in flight (so what they use is freed after this), leaves
+ * the bus, frees the queues. Main. */
 void virtio_fini(struct virtio_device *v);
-/* The device_type hooks of a virtio device; a device's own hooks call these. */
+/* The device_type hooks of a virtio device; a device's own hooks call these. quiesce waits for
+ * virtio_request_done of all; when the home loop is the caller's own, it runs that loop, so devices
+ * with asynchronous requests live on an io loop. */
 void virtio_reset(struct device *d);
 void virtio_quiesce(struct device *d);
 void virtio_resume(struct device *d);
 void virtio_pre_save(struct device *d);
+/* Does not call ->start(): the device's own post_load goes on from here. */
 bool virtio_post_load(struct device *d, struct error *err);
 extern const struct field_table virtio_device_state; /* for FIELD_STRUCT in the device's table */
 
@@ -124,11 +166,15 @@ static inline bool virtio_has(const struct virtio_device *v, unsigned int featur
 
 /* Tell the guest that the device's configuration changed. Under dev.lock. */
 void virtio_config_changed(struct virtio_device *v);
-/* Queue @q's interrupt, if the driver wants one (event index, flags). Under dev.lock, home loop. */
+/* Queue @q's interrupt, if the driver wants one (event index, flags). Under dev.lock. */
 void virtio_notify(struct virtio_device *v, struct virtqueue *q);
-/* The guest broke the protocol: dead until reset, NEEDS_RESET shown, one rate-limited log line. */
+/* Have handle_queue(@q) called on the home loop, soon: there is room again. Any thread. */
+void virtio_kick(struct virtio_device *v, unsigned int q);
+/* The guest broke the protocol: dead until reset, NEEDS_RESET shown, one rate-limited log line. Its
+ * queues are gone: vq_pop gives 0, vq_push an error. Under dev.lock. */
 void virtio_break(struct virtio_device *v, const char *fmt, ...) PRINTF(2, 3);
-/* A request was popped / is done (also when its completion came after a reset). */
+/* A request was popped / is done (also when its completion came after a reset). Whatever is popped
+ * and kept beyond a handle_queue call is such a request. Under dev.lock. */
 void virtio_request_begin(struct virtio_device *v);
 void virtio_request_done(struct virtio_device *v);
 

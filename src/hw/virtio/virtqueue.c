@@ -46,6 +46,7 @@ void vq_reset(struct virtqueue *q)
 	q->last_avail = q->used_idx = q->avail_seen = 0;
 	q->unsignalled = q->in_flight = q->desc_out = 0;
 	q->notify_on = true;
+	q->budget = UINT32_MAX;
 }
 
 static int area_map(struct virtqueue *q, struct vq_area *a, uint64_t addr, uint32_t align,
@@ -116,7 +117,9 @@ int vq_pop(struct virtqueue *q, struct vq_chain *c, int max)
 	struct vq_walk w = { .as = q->as, .c = c, .max = max };
 	int rc;
 
-	if (!q->ready || vq_empty(q))
+	if (!q->ready || !q->budget)
+		return 0;
+	if (vq_empty(q) && !(q->notify_on && q->event_idx && vq_set_notify(q, true)))
 		return 0;
 	/* A driver cannot have more buffers out than it has descriptors. */
 	if (q->in_flight >= q->size)
@@ -129,6 +132,7 @@ int vq_pop(struct virtqueue *q, struct vq_chain *c, int max)
 	as_read_end();
 	if (rc > 0) {
 		q->in_flight++;
+		q->budget -= q->budget != UINT32_MAX;
 		TRACE3(virtio, pop, q->index, c->head, c->n_desc);
 	}
 	return rc;
@@ -186,6 +190,7 @@ void vq_unpop(struct virtqueue *q, const struct vq_chain *c)
 	if (!q->ready || !q->in_flight)
 		return;
 	q->in_flight--;
+	q->budget += q->budget != UINT32_MAX;
 	if (q->packed)
 		packed_unpop(q, c->n_desc);
 	else

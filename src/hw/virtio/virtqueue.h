@@ -49,7 +49,9 @@ struct virtqueue {
 				   look at the (contended) index */
 	uint32_t unsignalled;   /* split: used entries, packed: used descriptors since the last
 				   vq_should_signal(); saturates at UINT16_MAX + 1 */
-	bool notify_on;
+	bool notify_on;         /* the driver shall kick when it adds to an empty ring */
+	uint32_t budget;        /* chains that may still be popped in this turn of the loop;
+				   UINT32_MAX: no limit (outside handle_queue) */
 	uint32_t in_flight;     /* chains popped, not pushed */
 	uint32_t desc_out;      /* packed: ring descriptors popped, not pushed */
 };
@@ -76,7 +78,8 @@ int vq_enable(struct virtqueue *q) MUST_USE;
  * that cannot be. No chain may be out. */
 int vq_restore(struct virtqueue *q) MUST_USE;
 /* Take the next available chain into @c, whose iov has room for @max entries. 1: got one, 0: ring
- * empty or not ready, -EPROTO: broken. */
+ * empty, not ready, or this turn's budget is spent, -EPROTO: broken. When it finds the ring empty
+ * while kicks are wanted, it sees to it that the next chain brings one. */
 int vq_pop(struct virtqueue *q, struct vq_chain *c, int max) MUST_USE;
 /* Give a chain back with @written bytes written to it. Becomes visible at once, and the pages
  * written are marked dirty. -EPROTO: ring gone. */
@@ -84,7 +87,7 @@ int vq_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written) MUS
 /* Undo the newest vq_pop (device has no room): the chain will be popped again. */
 void vq_unpop(struct virtqueue *q, const struct vq_chain *c);
 /* Is nothing available? Also true when the queue is not ready. A broken ring isn't empty: vq_pop
- * will tell. */
+ * will tell. Unlike vq_pop it does not arm the kick. */
 bool vq_empty(struct virtqueue *q);
 /* Ask the driver (not) to kick. Returns true when, after enabling, more is already available. */
 bool vq_set_notify(struct virtqueue *q, bool on);
