@@ -232,6 +232,7 @@ static bool read_key(const struct field_table *t, void *obj, const struct read *
 	if (!field_lookup(t, obj, str_cstr(&name), name.len, &ref))
 		return field_unknown_key(t, obj, &at->path, str_cstr(&name), err);
 	in.path.name = ref.f->name;
+	in.depth += ref.depth;
 	if (ref.f->flags & FF_DERIVED)
 		return wrong_type(&in, "nothing", err);
 	return read_member(ref.t, ref.f, ref.obj, &in, err);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "accel/kvm/kvm_int.h"
@@ -51,11 +52,26 @@ bool kvm_host_is_amd(void)
 	return known == 1;
 }
 
+/* The name of group @gid in /etc/group, in @name. Not getgrgid(): a static program has no NSS. */
+static bool group_name(gid_t gid, char *name, size_t size)
+{
+	FILE *f = fopen("/etc/group", "re");
+	struct group *g = NULL;
+
+	while (f && (g = fgetgrent(f)) && g->gr_gid != gid)
+		;
+	if (g)
+		snprintf(name, size, "%s", g->gr_name);
+	if (f)
+		fclose(f);
+	return g;
+}
+
 /* Why @path could not be opened, in words that help. Always returns false. */
 static bool open_error(const char *path, int errnum, struct error *err)
 {
 	struct stat st;
-	struct group *g;
+	char group[64];
 
 	switch (errnum) {
 	case ENOENT:
@@ -70,11 +86,12 @@ static bool open_error(const char *path, int errnum, struct error *err)
 			kvm_host_is_amd() ? "amd" : "intel");
 	case EACCES:
 	case EPERM:
-		if (stat(path, &st) == 0 && (st.st_mode & S_IRGRP) && (g = getgrgid(st.st_gid)))
+		if (stat(path, &st) == 0 && (st.st_mode & S_IRGRP) &&
+			group_name(st.st_gid, group, sizeof(group)))
 			return error_set(err,
 				"no permission on %s: it is for group '%s' (usermod -aG %s "
 				"$USER, then log in again)",
-				path, g->gr_name, g->gr_name);
+				path, group, group);
 		return error_set(err, "no permission on %s: ask its owner (chmod, setfacl)", path);
 	default:
 		return error_set_errno(err, errnum, "cannot open %s", path);

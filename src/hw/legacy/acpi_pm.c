@@ -55,15 +55,15 @@ struct pm_state {
 	uint16_t sts, en, cnt;
 	uint8_t gpe[GPE_SIZE]; /* status 2, enable 2 */
 	uint8_t cf9, apm[SMI_SIZE];
-	uint64_t elapsed_ns;   /* of the timer; valid while frozen */
+	uint64_t elapsed_ns;   /* of the timer; set when saved */
 	uint64_t toggle_ticks; /* when the status bit is set next */
 };
 
 struct pm {
 	struct device dev;
 	struct pm_state s; /* under dev.lock */
-	int64_t base_ns;   /* CLOCK_MONOTONIC at counter 0 */
-	bool frozen;
+	int64_t base_ns;   /* machine_clock_ns() at counter 0 */
+	bool quiet;	   /* paused: no timer is armed */
 	struct io_region pm_io, gpe_io, cf9_io, smi_io;
 	struct irq_source sci;
 	struct dev_timer timer;
@@ -85,7 +85,7 @@ static const struct field_table state_table = FIELD_TABLE("acpi-pm", struct pm_s
 
 static uint64_t elapsed_ns(const struct pm *p)
 {
-	return p->frozen ? p->s.elapsed_ns : (uint64_t)(clock_mono_ns() - p->base_ns);
+	return (uint64_t)(machine_clock_ns(p->dev.machine) - p->base_ns);
 }
 
 static uint64_t ns_to_ticks(uint64_t ns)
@@ -118,11 +118,13 @@ static void update(struct pm *p)
 {
 	struct pm_state *s = &p->s;
 	uint16_t gpe = rd_le16(s->gpe) & rd_le16(s->gpe + 2);
-	bool timer = (s->en & STS_TMR) && !(s->sts & STS_TMR) && !p->frozen;
+	int64_t deadline = DEV_TIMER_OFF;
 
 	irq_set(&p->sci, (s->cnt & CNT_SCI_EN) && ((s->sts & s->en & STS_SCI) || gpe));
-	dev_timer_set(&p->timer,
-		timer ? p->base_ns + (int64_t)ticks_to_ns(s->toggle_ticks) : DEV_TIMER_OFF);
+	if ((s->en & STS_TMR) && !(s->sts & STS_TMR) && !p->quiet)
+		deadline = clock_mono_ns() +
+			   (int64_t)(ticks_to_ns(s->toggle_ticks) - elapsed_ns(p));
+	dev_timer_set(&p->timer, deadline);
 }
 
 static void on_timer(struct device *d)
@@ -276,34 +278,31 @@ static void pm_reset(struct device *d)
 
 	mutex_lock(&d->lock);
 	p->s = (struct pm_state){ .cnt = CNT_SCI_EN };
-	p->base_ns = clock_mono_ns();
+	p->base_ns = machine_clock_ns(d->machine);
 	restart_toggle(p);
+	update(p);
+	mutex_unlock(&d->lock);
+}
+
+static void set_quiet(struct device *d, bool quiet)
+{
+	struct pm *p = CONTAINER_OF(d, struct pm, dev);
+
+	mutex_lock(&d->lock);
+	p->quiet = quiet;
+	sync_timer(p);
 	update(p);
 	mutex_unlock(&d->lock);
 }
 
 static void pm_quiesce(struct device *d)
 {
-	struct pm *p = CONTAINER_OF(d, struct pm, dev);
-
-	mutex_lock(&d->lock);
-	p->s.elapsed_ns = elapsed_ns(p);
-	p->frozen = true;
-	sync_timer(p);
-	update(p);
-	mutex_unlock(&d->lock);
+	set_quiet(d, true);
 }
 
 static void pm_resume(struct device *d)
 {
-	struct pm *p = CONTAINER_OF(d, struct pm, dev);
-
-	mutex_lock(&d->lock);
-	if (p->frozen)
-		p->base_ns = clock_mono_ns() - (int64_t)p->s.elapsed_ns;
-	p->frozen = false;
-	update(p);
-	mutex_unlock(&d->lock);
+	set_quiet(d, false);
 }
 
 static void pm_pre_save(struct device *d)
@@ -321,7 +320,7 @@ static bool pm_post_load(struct device *d, struct error *err)
 	if (p->s.toggle_ticks > now + 2 * TIMER_TOGGLE)
 		return error_set(err, "acpi-pm: the timer's next toggle is too far away");
 	mutex_lock(&d->lock);
-	p->base_ns = clock_mono_ns() - (int64_t)p->s.elapsed_ns;
+	p->base_ns = machine_clock_ns(d->machine) - (int64_t)p->s.elapsed_ns;
 	update(p);
 	mutex_unlock(&d->lock);
 	return true;

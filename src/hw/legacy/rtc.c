@@ -79,13 +79,14 @@ struct rtc_state {
 	uint8_t cmos[CMOS];
 	uint8_t index;	   /* as written: bit 7 masks NMIs */
 	int64_t offset_ns; /* guest time - host wall clock */
-	int64_t last_ns;   /* guest time up to which flags are known */
+	int64_t last_s;	   /* saved: last_ns in seconds while an alarm is awaited, otherwise 0 */
 };
 
 struct rtc {
 	struct device dev;
 	struct rtc_config config;
 	struct rtc_state s; /* under dev.lock */
+	int64_t last_ns;    /* guest time up to which flags are known */
 	struct io_region io;
 	struct irq_source irq;
 	struct dev_timer timer;
@@ -103,7 +104,7 @@ static const struct field state_fields[] = {
 	FIELD_BYTES(struct rtc_state, cmos, "cmos", .tag = 1),
 	FIELD_U8(struct rtc_state, index, "index", .tag = 2),
 	FIELD_I64(struct rtc_state, offset_ns, "offset-ns", .tag = 3),
-	FIELD_I64(struct rtc_state, last_ns, "last-ns", .tag = 4),
+	FIELD_I64(struct rtc_state, last_s, "alarm-checked", .tag = 4),
 };
 static const struct field_table state_table = FIELD_TABLE(
 	"mc146818-rtc", struct rtc_state, state_fields);
@@ -228,10 +229,10 @@ static int64_t next_alarm(const struct rtc_state *s, int64_t after_s)
 static void sync_flags(struct rtc *r)
 {
 	struct rtc_state *s = &r->s;
-	int64_t now = guest_now(r), last = s->last_ns, period = period_ticks(s);
+	int64_t now = guest_now(r), last = r->last_ns, period = period_ticks(s);
 	uint8_t *c = &s->cmos[REG_C];
 
-	s->last_ns = now;
+	r->last_ns = now;
 	if (now <= last) /* the host's clock was set back */
 		return;
 	if (period && to_ticks(now) / period != to_ticks(last) / period)
@@ -246,10 +247,11 @@ static void sync_flags(struct rtc *r)
 }
 
 /* Guest time of the next flag that the guest waits for. */
-static int64_t next_event(const struct rtc_state *s)
+static int64_t next_event(const struct rtc *r)
 {
+	const struct rtc_state *s = &r->s;
 	uint8_t want = s->cmos[REG_B] & ~s->cmos[REG_C];
-	int64_t now = s->last_ns, period = period_ticks(s), next = INT64_MAX;
+	int64_t now = r->last_ns, period = period_ticks(s), next = INT64_MAX;
 
 	if ((want & C_PF) && period) {
 		int64_t tick = (to_ticks(now) / period + 1) * period;
@@ -279,7 +281,7 @@ static void update(struct rtc *r)
 	s->cmos[REG_C] = (s->cmos[REG_C] & C_FLAGS) | (irq ? C_IRQF : 0);
 	irq_set(&r->irq, irq);
 	/* While the line is high another flag changes nothing. */
-	next = irq ? INT64_MAX : next_event(s);
+	next = irq ? INT64_MAX : next_event(r);
 	dev_timer_set(&r->timer,
 		next == INT64_MAX ? DEV_TIMER_OFF : clock_mono_ns() + (next - guest_now(r)));
 }
@@ -329,7 +331,7 @@ static uint8_t read_cmos(struct rtc *r, uint8_t reg)
 static void set_time(struct rtc *r, int64_t ns)
 {
 	r->s.offset_ns = ns - clock_wall_ns();
-	r->s.last_ns = ns;
+	r->last_ns = ns;
 }
 
 static void write_time(struct rtc *r, uint8_t reg, uint8_t v)
@@ -453,7 +455,7 @@ static void rtc_reset(struct device *d)
 	r->s.index = 0;
 	c[REG_B] &= B_BINARY | B_24H | B_SET;
 	c[REG_C] = 0;
-	r->s.last_ns = guest_now(r);
+	r->last_ns = guest_now(r);
 	fill_memory(r);
 	update(r);
 	mutex_unlock(&d->lock);
@@ -496,13 +498,17 @@ static void rtc_unrealize(struct device *d)
 	irq_set(&r->irq, false);
 }
 
+/* Time registers that tick are derived: saved as zero, so that equal states are equal streams. */
 static void rtc_pre_save(struct device *d)
 {
 	struct rtc *r = CONTAINER_OF(d, struct rtc, dev);
+	struct rtc_state *s = &r->s;
 
 	mutex_lock(&d->lock);
-	if (ticking(&r->s))
-		store_time(&r->s, guest_now(r));
+	for (uint8_t reg = 0; ticking(s) && reg < CMOS; reg++)
+		if (is_time(reg))
+			s->cmos[reg] = 0;
+	s->last_s = s->cmos[REG_B] & C_AF ? r->last_ns / NS_PER_SEC : 0;
 	mutex_unlock(&d->lock);
 }
 
@@ -511,10 +517,12 @@ static bool rtc_post_load(struct device *d, struct error *err)
 	struct rtc *r = CONTAINER_OF(d, struct rtc, dev);
 	struct rtc_state *s = &r->s;
 
-	if (s->offset_ns > TIME_MAX_NS || s->offset_ns < -TIME_MAX_NS || s->last_ns < 0 ||
-		s->last_ns > TIME_MAX_NS)
+	if (s->offset_ns > TIME_MAX_NS || s->offset_ns < -TIME_MAX_NS || s->last_s < 0 ||
+		s->last_s > TIME_MAX_NS / NS_PER_SEC)
 		return error_set(err, "mc146818-rtc: impossible time");
 	mutex_lock(&d->lock);
+	/* An alarm that was due while the guest was nowhere is found at the next look. */
+	r->last_ns = s->last_s ? s->last_s * NS_PER_SEC : guest_now(r);
 	s->cmos[REG_A] &= ~A_UIP;
 	s->cmos[REG_D] = D_VALID;
 	update(r);
