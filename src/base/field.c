@@ -469,15 +469,17 @@ bool field_lookup(const struct field_table *t, const void *obj, const char *name
 		return false;
 	fields_for_each (f, t) {
 		if (strlen(f->name) == n && memcmp(f->name, name, n) == 0) {
-			*ref = (struct field_ref){ t, f, (void *)(uintptr_t)obj };
+			*ref = (struct field_ref){ t, f, (void *)(uintptr_t)obj, 0 };
 			return true;
 		}
 	}
 	fields_for_each (f, t) {
 		const struct field_table *sub = field_is_flat(f) ? field_sub(f, obj) : NULL;
 
-		if (sub && field_lookup(sub, field_ptr(f, obj), name, n, ref))
+		if (sub && field_lookup(sub, field_ptr(f, obj), name, n, ref)) {
+			ref->depth++;
 			return true;
+		}
 	}
 	return false;
 }

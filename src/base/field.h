@@ -204,6 +204,21 @@ void fields_help(const struct field_table *t, int indent, struct str *out);
 /* Append `{"key": value, ...}` (results, `--json`). uint64 exact. FF_SECRET members and absent texts
  * have no key. */
 void fields_to_json(const struct field_table *t, const void *obj, struct str *out);
+/*
+ * Read a JSON object (json.h has the rules of the text) over an initialised object. Keys are the
+ * table's names; structs and unions are objects, arrays and lists are arrays, and an array replaces
+ * what a list held. Any scalar but a text may be a JSON string in its text form, too ("512M",
+ * "0x10"). The order of keys does not matter. FF_REQUIRED is not checked, since options may still
+ * follow: fields_check() does. On failure (ERROR_USAGE, with the line or with the member's path) @obj
+ * may hold some of the values; fini it.
+ */
+bool fields_from_json_text(const struct field_table *t, void *obj, const char *text, size_t len,
+	struct error *err) MUST_USE;
+/* The same from a part of a document: @tok is any token of @doc. */
+struct json_doc;
+struct json_token;
+bool fields_from_json(const struct field_table *t, void *obj, const struct json_doc *doc,
+	const struct json_token *tok, struct error *err) MUST_USE;
 /* The field called @name, or NULL. */
 const struct field *fields_find(const struct field_table *t, const char *name);
 /* Equality of all saved members (tag != 0). */

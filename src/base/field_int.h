@@ -81,14 +81,17 @@ bool field_str_len_ok(const struct field *f, size_t len);
 /* FT_STR: replace the text by a copy of @len bytes, NULL: absent. False: out of memory. */
 bool field_set_str(const struct field *f, void *obj, const char *text, size_t len);
 
-/* A key found: the member, the table and object it is in. */
+/* A key found: the member, the table and object it is in, and how many structs and unions, flat ones
+ * too, lie between that and where the search began: they count as depth, as they do in a stream. */
 struct field_ref {
 	const struct field_table *t;
 	const struct field *f;
 	void *obj;
+	unsigned int depth;
 };
 
-/* The member called by the @n bytes at @name, in @t or in what is flat in it. */
+/* The member called by the @n bytes at @name, in @t or in what is flat in it. @ref is set on success
+ * only. */
 bool field_lookup(const struct field_table *t, const void *obj, const char *name, size_t n,
 	struct field_ref *ref);
 
@@ -99,9 +102,9 @@ void field_format_scalar(const struct field *f, const void *obj, struct str *out
 void field_want(const struct field *f, struct str *out);
 /* `1..64`, or nothing when the type has no limit worth saying. */
 void field_range_text(const struct field *f, struct str *out);
-/* Fail with `unknown key 'KEY' for TABLE; valid: a, b`. Returns false. */
-bool field_unknown_key(
-	const struct field_table *t, const void *obj, const char *key, struct error *err);
+/* Fail with `unknown key 'KEY' for PATH; valid: a, b`. Returns false. */
+bool field_unknown_key(const struct field_table *t, const void *obj, const struct field_path *path,
+	const char *key, struct error *err);
 /* Set a member from text; @key is what messages call it. @t NULL: an element. */
 bool field_set_text(const struct field_table *t, const struct field *f, void *obj, const char *key,
 	const char *value, unsigned int depth, struct error *err);

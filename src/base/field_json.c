@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * field_json - objects as JSON text, for QMP results and `--json`. Writing only; reading is in
- * json.c.
+ * field_json - objects as JSON text, for QMP results and `--json`, and from JSON, for configuration
+ * files and QMP arguments.
  */
 #include "base/json.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include "base/field_int.h"
+
+/* -------- writing -------- */
 
 static void array_to_json(const struct field *f, const void *obj, struct str *out)
 {
@@ -94,4 +99,176 @@ void fields_to_json(const struct field_table *t, const void *obj, struct str *ou
 	str_append(out, "{");
 	members_to_json(t, obj, &sep, out);
 	str_append(out, "}");
+}
+
+/* -------- reading -------- */
+
+/* Where the reader is. */
+struct read {
+	const struct json_doc *doc;
+	const struct json_token *tok;
+	unsigned int depth;
+	struct field_path path;
+};
+
+static bool read_table(
+	const struct field_table *t, void *obj, const struct read *at, struct error *err);
+
+static bool wrong_type(const struct read *at, const char *want, struct error *err)
+{
+	char path[FIELD_PATH_MAX];
+
+	return error_usage(err, "bad value for '%s': %s is wanted",
+		field_path_text(&at->path, path, sizeof(path)), want);
+}
+
+/* Scalars go through their text form, so that options and JSON agree in all values and messages. */
+static bool read_scalar(const struct field_table *t, const struct field *f, void *obj,
+	const struct read *at, struct error *err)
+{
+	AUTO(str) text = STR_INIT, want = STR_INIT;
+	char path[FIELD_PATH_MAX];
+
+	json_text(at->doc, at->tok, &text);
+	field_path_text(&at->path, path, sizeof(path));
+	if (text.failed)
+		return error_set_errno(err, ENOMEM, "'%s'", path);
+	if (at->tok->type == JSON_NULL || at->tok->type > JSON_STRING ||
+		(f->type == FT_STR && at->tok->type != JSON_STRING) ||
+		strlen(str_cstr(&text)) != text.len) {
+		field_want(f, &want);
+		return wrong_type(at, str_cstr(&want), err);
+	}
+	return field_set_text(t, f, obj, path, str_cstr(&text), 0, err);
+}
+
+static bool read_elements(
+	const struct field *f, void *obj, const struct read *at, struct error *err);
+
+static bool read_member(const struct field_table *t, const struct field *f, void *obj,
+	const struct read *at, struct error *err)
+{
+	const struct field_table *sub;
+
+	switch (f->type) {
+	case FT_ARRAY:
+	case FT_LIST:
+		return read_elements(f, obj, at, err);
+	case FT_STRUCT:
+	case FT_UNION:
+		sub = field_sub(f, obj);
+		if (!sub)
+			return wrong_type(at, "nothing", err);
+		return read_table(sub, field_ptr(f, obj), at, err);
+	default:
+		return read_scalar(t, f, obj, at, err);
+	}
+}
+
+static bool read_elements(
+	const struct field *f, void *obj, const struct read *at, struct error *err)
+{
+	const struct json_token *tok = at->tok + 1, *end = at->doc->tokens + at->tok->next;
+	struct read in = { .doc = at->doc, .depth = at->depth, .path = { .up = &at->path } };
+	struct field e = field_element(f);
+	char want[64];
+	size_t n = 0;
+
+	snprintf(want, sizeof(want), "an array of %s%u", f->type == FT_LIST ? "at most " : "",
+		f->count);
+	if (at->tok->type != JSON_ARRAY)
+		return wrong_type(at, want, err);
+	for (in.tok = tok; in.tok < end; in.tok = at->doc->tokens + in.tok->next)
+		n++;
+	if (n > f->count || (f->type == FT_ARRAY && n != f->count))
+		return wrong_type(at, want, err);
+	if (f->type == FT_LIST && !field_list_alloc(f, obj, n, err))
+		return field_path_prefix(&at->path, err);
+	in.tok = tok;
+	for (; in.path.index < n; in.path.index++) {
+		if (!read_member(NULL, &e, field_at(f, obj, in.path.index), &in, err))
+			return false;
+		in.tok = at->doc->tokens + in.tok->next;
+	}
+	return true;
+}
+
+/* Unions' selectors first, so that the order of keys does not matter; flat structs and arms have
+ * theirs in the same JSON object. */
+static bool read_selectors(
+	const struct field_table *t, void *obj, const struct read *at, struct error *err)
+{
+	const struct field *f;
+
+	fields_for_each (f, t) {
+		struct read in = { at->doc, NULL, at->depth, { .up = &at->path, .name = f->name } };
+
+		if (!field_is_selector(t, f))
+			continue;
+		in.tok = json_member(at->doc, at->tok, f->name);
+		if (in.tok && !read_scalar(t, f, obj, &in, err))
+			return false;
+	}
+	fields_for_each (f, t)
+		if (field_is_flat(f) && field_sub(f, obj) &&
+			!read_selectors(field_sub(f, obj), field_ptr(f, obj), at, err))
+			return false;
+	return true;
+}
+
+/* One key, at @key, and the value behind it. */
+static bool read_key(const struct field_table *t, void *obj, const struct read *at,
+	const struct json_token *key, struct error *err)
+{
+	AUTO(str) name = STR_INIT;
+	struct read in = { at->doc, key + 1, at->depth + 1, { .up = &at->path } };
+	struct field_ref ref;
+
+	json_text(at->doc, key, &name);
+	if (name.failed) {
+		error_set_errno(err, ENOMEM, "JSON");
+		return field_path_prefix(&at->path, err);
+	}
+	if (!field_lookup(t, obj, str_cstr(&name), name.len, &ref))
+		return field_unknown_key(t, obj, &at->path, str_cstr(&name), err);
+	in.path.name = ref.f->name;
+	in.depth += ref.depth;
+	if (ref.f->flags & FF_DERIVED)
+		return wrong_type(&in, "nothing", err);
+	return read_member(ref.t, ref.f, ref.obj, &in, err);
+}
+
+static bool read_table(
+	const struct field_table *t, void *obj, const struct read *at, struct error *err)
+{
+	const struct json_token *key = at->tok + 1, *end = at->doc->tokens + at->tok->next;
+
+	if (at->tok->type != JSON_OBJECT)
+		return wrong_type(at, "an object", err);
+	if (at->depth >= FIELD_DEPTH_MAX) {
+		error_usage(err, "nested too deeply");
+		return field_path_prefix(&at->path, err);
+	}
+	if (!read_selectors(t, obj, at, err))
+		return false;
+	for (; key < end; key = at->doc->tokens + key[1].next)
+		if (!read_key(t, obj, at, key, err))
+			return false;
+	return true;
+}
+
+bool fields_from_json(const struct field_table *t, void *obj, const struct json_doc *doc,
+	const struct json_token *tok, struct error *err)
+{
+	struct read at = { doc, tok, 0, { .name = t->name } };
+
+	return read_table(t, obj, &at, err);
+}
+
+bool fields_from_json_text(
+	const struct field_table *t, void *obj, const char *text, size_t len, struct error *err)
+{
+	AUTO(json_doc) doc = JSON_DOC_INIT;
+
+	return json_parse(&doc, text, len, err) && fields_from_json(t, obj, &doc, doc.tokens, err);
 }

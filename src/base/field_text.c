@@ -254,13 +254,14 @@ static bool unknown(const char *what, const char *key, const char *table_name,
 	return false;
 }
 
-bool field_unknown_key(
-	const struct field_table *t, const void *obj, const char *key, struct error *err)
+bool field_unknown_key(const struct field_table *t, const void *obj, const struct field_path *path,
+	const char *key, struct error *err)
 {
 	struct field_ref in = { .t = t, .obj = (void *)(uintptr_t)obj };
 	struct key_list keys = { .arrays = true };
+	char buf[FIELD_PATH_MAX];
 
-	return unknown("key", key, t->name, &in, &keys, err);
+	return unknown("key", key, field_path_text(path, buf, sizeof(buf)), &in, &keys, err);
 }
 
 /* -------- keys -------- */
@@ -271,6 +272,7 @@ static bool resolve(const struct field_table *t, const void *obj, const char *ke
 	struct field_ref *ref, size_t *good)
 {
 	const char *at = key;
+	unsigned int depth = 0;
 
 	for (;;) {
 		size_t n = strcspn(at, ".");
@@ -279,6 +281,8 @@ static bool resolve(const struct field_table *t, const void *obj, const char *ke
 		*ref = (struct field_ref){ .t = t, .obj = (void *)(uintptr_t)obj };
 		if (!t || !field_lookup(t, obj, at, n, ref))
 			return false;
+		depth += ref->depth;
+		ref->depth = depth;
 		if (!at[n])
 			return true;
 		if (!field_is_aggregate(ref->f)) {
@@ -288,6 +292,7 @@ static bool resolve(const struct field_table *t, const void *obj, const char *ke
 		t = field_sub(ref->f, ref->obj);
 		obj = field_ptr(ref->f, ref->obj);
 		at += n + 1;
+		depth++;
 	}
 }
 
@@ -331,7 +336,7 @@ static bool set_aggregate(const struct field *f, void *obj, const char *key, con
 
 	if (!sub)
 		return error_usage(err, "'%s' takes no options here", key);
-	if (depth >= FIELD_DEPTH_MAX)
+	if (depth + 1 >= FIELD_DEPTH_MAX)
 		return error_usage(err, "'%s' is nested too deeply", key);
 	return parse_table(sub, field_ptr(f, obj), value, depth + 1, err) ||
 	       error_prefix(err, "'%s'", key);
@@ -378,7 +383,7 @@ bool fields_set(const struct field_table *t, void *obj, const char *key, const c
 	struct field_ref ref;
 
 	return resolve_or_fail(t, obj, key, &ref, err) &&
-	       field_set_text(ref.t, ref.f, ref.obj, key, value, 0, err);
+	       field_set_text(ref.t, ref.f, ref.obj, key, value, ref.depth, err);
 }
 
 /* -------- key=value,... -------- */
@@ -518,6 +523,7 @@ static bool apply_token(const struct field_table *t, void *obj, const struct tok
 
 	if (!resolve_or_fail(t, obj, tok->key, &ref, err))
 		return false;
+	depth += ref.depth;
 	if (ref.f->type != FT_LIST && tokens_find(ts, tok->key, i))
 		return error_usage(err, "'%s' is given twice", tok->key);
 	if (tok->value)

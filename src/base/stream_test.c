@@ -319,6 +319,41 @@ static void test_depth(void **state)
 	}
 }
 
+/* As deep as text and JSON can go, no deeper, a stream can follow. */
+static void test_depth_agrees(void **state)
+{
+	for (unsigned int kids = 0; kids < FIELD_DEPTH_MAX + 2; kids++) {
+		AUTO(str) text = STR_INIT, json = STR_INIT, out = STR_INIT;
+		struct error err = ERROR_INIT;
+		AUTO(sample) a, b, c;
+		bool ok;
+
+		sample_new(&a);
+		sample_new(&b);
+		sample_new(&c);
+		str_append(&json, "{\"node\": [");
+		for (unsigned int i = 0; i < kids; i++) {
+			str_append(&text, "kids=");
+			str_append(&json, "{\"kids\": [");
+		}
+		str_append(&text, "id=1");
+		str_append(&json, "{\"id\": 1}");
+		for (unsigned int i = 0; i < kids; i++)
+			str_append(&json, "]}");
+		str_append(&json, "]}");
+		ok = fields_set(&sample_table, &a, "node", str_cstr(&text), &err);
+		assert_int_equal(ok, kids + 2 <= FIELD_DEPTH_MAX);
+		assert_int_equal(
+			ok, fields_from_json_text(&sample_table, &b, json.s, json.len, &err));
+		if (!ok)
+			continue;
+		fields_save(&sample_table, &a, &out);
+		assert_true(fields_load(&sample_table, &c, out.s, out.len, &err));
+		assert_true(fields_equal_state(&sample_table, &a, &c));
+		assert_true(fields_equal_state(&sample_table, &b, &c));
+	}
+}
+
 /* Cut anywhere, a stream is refused, or it is a whole number of records. */
 static void test_truncation(void **state)
 {
@@ -424,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_bad_values),
 		cmocka_unit_test(test_bad_structure),
 		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_depth_agrees),
 		cmocka_unit_test(test_truncation),
 		cmocka_unit_test(test_mutations),
 		cmocka_unit_test(test_out_of_memory),

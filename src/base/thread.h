@@ -13,6 +13,11 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+/* GUARDED_BY works for variables only: in C, clang looks a struct member's lock up before the members
+ * are known. A member says MEMBER_GUARDED_BY(its sibling), which is for the reader alone; functions
+ * that are called with the lock held say REQUIRES(s->lock), which is checked. */
+#define MEMBER_GUARDED_BY(lock)
+
 #if defined(__clang__)
 #define CAPABILITY(x)	  __attribute__((capability(x)))
 #define SCOPED_CAPABILITY __attribute__((scoped_lockable))

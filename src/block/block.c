@@ -91,7 +91,7 @@ uint32_t block_in_flight(const struct block_dev *b)
 
 void block_set_writethrough(struct block_dev *b, bool on)
 {
-	b->file->guest_through = on;
+	atomic_store_explicit(&b->file->guest_through, on, memory_order_relaxed);
 }
 
 bool block_attach(struct block_dev *b, struct loop *l, struct error *err)

@@ -17,22 +17,32 @@
 #include "base/list.h"
 #include "loop/loop.h"
 
-enum block_cache { BLOCK_CACHE_WRITEBACK, BLOCK_CACHE_NONE, BLOCK_CACHE_WRITETHROUGH, BLOCK_CACHE_UNSAFE };
+enum block_cache {
+	BLOCK_CACHE_WRITEBACK,
+	BLOCK_CACHE_NONE,
+	BLOCK_CACHE_WRITETHROUGH,
+	BLOCK_CACHE_UNSAFE
+};
 
 /* `unmap` and `on` are one, `ignore` and `off` too: users of QEMU know both. */
-enum block_discard { BLOCK_DISCARD_IGNORE, BLOCK_DISCARD_UNMAP, BLOCK_DISCARD_OFF, BLOCK_DISCARD_ON };
+enum block_discard {
+	BLOCK_DISCARD_IGNORE,
+	BLOCK_DISCARD_UNMAP,
+	BLOCK_DISCARD_OFF,
+	BLOCK_DISCARD_ON
+};
 enum block_detect_zeroes { BLOCK_DETECT_OFF, BLOCK_DETECT_ON, BLOCK_DETECT_UNMAP };
 
 /* `--disk` keys that concern the back end. Table: block_config_table. */
 struct block_config {
 	char *file;
-	char *format;          /* "raw"; never guessed from a guest's disk */
+	char *format; /* "raw"; never guessed from a guest's disk */
 	char *id;
 	bool readonly;
-	bool snapshot;         /* writes go to a temporary file that vanishes */
-	int cache;             /* enum block_cache */
-	int discard;           /* enum block_discard: pass discards down or not */
-	int detect_zeroes;     /* off, on, unmap */
+	bool snapshot;	   /* writes go to a temporary file that vanishes */
+	int cache;	   /* enum block_cache */
+	int discard;	   /* enum block_discard: pass discards down or not */
+	int detect_zeroes; /* off, on, unmap */
 };
 extern const struct field_table block_config_table;
 
@@ -40,43 +50,43 @@ enum block_op {
 	BLOCK_READ,
 	BLOCK_WRITE,
 	BLOCK_FLUSH,
-	BLOCK_DISCARD,         /* contents become undefined but never someone else's data */
-	BLOCK_WRITE_ZEROES,    /* ->may_unmap: space may be given back */
+	BLOCK_DISCARD,	    /* contents become undefined but never someone else's data */
+	BLOCK_WRITE_ZEROES, /* ->may_unmap: space may be given back */
 };
 
 /* A request on the caller's storage. Fill the first part; everything must live until done(). */
 struct block_req {
 	enum block_op op;
-	uint64_t offset, len;  /* bytes; multiples of the device's request alignment */
+	uint64_t offset, len;	 /* bytes; multiples of the device's request alignment */
 	const struct iovec *iov; /* READ, WRITE: sums to @len */
 	int n_iov;
-	bool fua;              /* WRITE: durable when done */
+	bool fua; /* WRITE: durable when done */
 	bool may_unmap;
 	/* On the loop's thread; 0 or -errno. May run before block_submit returns. */
 	void (*done)(struct block_req *r, int res);
 	void *opaque;
 	/* private */
 	struct loop_io io;
-	struct block_dev *dev;     /* NULL: a format's own request on its file */
-	uint64_t progress;         /* bytes done; FLUSH: the write generation that it covers */
-	uint64_t iov_off;          /* cursor: bytes into iov[iov_idx] */
+	struct block_dev *dev; /* NULL: a format's own request on its file */
+	uint64_t progress;     /* bytes done; FLUSH: the write generation that it covers */
+	uint64_t iov_off;      /* cursor: bytes into iov[iov_idx] */
 	uint32_t iov_idx;
 	uint8_t stage, retries;
 	bool special, tracked, synced;
-	enum block_op act;         /* what is done for @op (detect-zeroes) */
+	enum block_op act; /* what is done for @op (detect-zeroes) */
 	struct iovec part;
-	uint8_t *bounce;           /* a slot of the file's, or NULL */
+	uint8_t *bounce; /* a slot of the file's, or NULL */
 	uint64_t bounce_done;
-	struct list node, wait;    /* in the file's lists; valid when @special */
+	struct list node, wait; /* in the file's lists; valid when @special */
 };
 
 struct block_info {
-	uint64_t size;             /* bytes */
-	uint32_t logical_block;    /* smallest unit a guest should be told: 512 or 4096 */
+	uint64_t size;		/* bytes */
+	uint32_t logical_block; /* smallest unit a guest should be told: 512 or 4096 */
 	uint32_t physical_block;
-	uint32_t request_align;    /* offsets and lengths must be multiples: 512; what O_DIRECT wants
+	uint32_t request_align; /* offsets and lengths must be multiples: 512; what O_DIRECT wants
 				      beyond that is done here, by read-modify-write */
-	uint32_t opt_io;           /* 0 unknown */
+	uint32_t opt_io;	/* 0 unknown */
 	bool readonly, can_discard, can_write_zeroes;
 	bool rotational;
 };
@@ -90,7 +100,7 @@ const struct block_info *block_get_info(const struct block_dev *b);
 const char *block_id(const struct block_dev *b);
 /* The writethrough behaviour: guest without flush gets FUA writes. Set by the device from the
  * negotiated features. Writes in flight become durable before they are done; for those done before,
- * the caller submits a flush. */
+ * the caller submits a flush. Any thread. */
 void block_set_writethrough(struct block_dev *b, bool on);
 /* Requests complete on @l. One device at a time may attach. */
 bool block_attach(struct block_dev *b, struct loop *l, struct error *err) MUST_USE;

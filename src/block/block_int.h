@@ -8,6 +8,8 @@
 #ifndef BLOCK_BLOCK_INT_H
 #define BLOCK_BLOCK_INT_H
 
+#include <stdatomic.h>
+#include <stdatomic.h>
 #include "block/block.h"
 #include "block/format.h"
 #include "loop/worker.h"
@@ -34,7 +36,7 @@ struct block_file {
 				 overlap in these units are serialised */
 	bool unsafe;	    /* no flush, no FUA: cache=unsafe and overlays */
 	bool cache_through; /* cache=writethrough */
-	bool guest_through; /* the guest has no flush */
+	_Atomic bool guest_through; /* the guest has no flush; set by any thread */
 	bool discard;
 	int detect_zeroes;
 	bool no_zero_range, no_punch; /* the host has said so */

@@ -148,7 +148,8 @@ static void finish(struct block_file *f, struct block_req *r, int res)
 static bool want_fua(const struct block_file *f, const struct block_req *r)
 {
 	return !f->unsafe && r->op != BLOCK_DISCARD &&
-	       (r->fua || f->cache_through || f->guest_through);
+	       (r->fua || f->cache_through ||
+		       atomic_load_explicit(&f->guest_through, memory_order_relaxed));
 }
 
 static void submit_io(

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -484,6 +485,11 @@ void chardev_set_front(struct chardev *c, const struct chardev_front *f)
 	loop_post(c->loop, &c->update);
 }
 
+bool chardev_has_front(const struct chardev *c)
+{
+	return c->front.opaque;
+}
+
 void chardev_set_room(struct chardev *c, size_t room)
 {
 	size_t old = atomic_exchange(&c->room, room);
@@ -491,6 +497,17 @@ void chardev_set_room(struct chardev *c, size_t room)
 	/* From 0: start reading. To 0: the reader notices by itself when it has nothing to take. */
 	if (room && !old)
 		loop_post(c->loop, &c->update);
+}
+
+bool chardev_size(const struct chardev *c, uint16_t *cols, uint16_t *rows)
+{
+	struct winsize w = { 0 };
+	bool ok = c->kind == &chardev_stdio && c->in_fd >= 0 && !ioctl(c->in_fd, TIOCGWINSZ, &w) &&
+		  w.ws_col && w.ws_row;
+
+	*cols = ok ? w.ws_col : 0;
+	*rows = ok ? w.ws_row : 0;
+	return ok;
 }
 
 bool chardev_is_open(const struct chardev *c)

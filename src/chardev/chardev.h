@@ -16,7 +16,8 @@
 struct chardev;
 
 /* @spec: `stdio`, `null`, `pty`, `file:PATH`, `unix:PATH[,server]`; @id for messages and QMP. */
-struct chardev *chardev_open(const char *spec, const char *id, struct loop *l, struct error *err) MUST_USE;
+struct chardev *chardev_open(
+	const char *spec, const char *id, struct loop *l, struct error *err) MUST_USE;
 /* Writes out what is buffered (bounded wait of 1 s), restores the terminal. */
 void chardev_close(struct chardev *c);
 const char *chardev_id(const struct chardev *c);
@@ -25,13 +26,14 @@ const char *chardev_filename(const struct chardev *c);
 
 struct chardev_front {
 	void (*receive)(void *opaque, const uint8_t *p, size_t n); /* n <= the room last told */
-	void (*opened)(void *opaque, bool open);                   /* peer came or went; may be NULL */
-	void (*writable)(void *opaque);                            /* room again after a short write */
+	void (*opened)(void *opaque, bool open); /* peer came or went; may be NULL */
+	void (*writable)(void *opaque);		 /* room again after a short write */
 	void *opaque;
 };
 /* Join a device; one at a time; NULL leaves. On the loop's thread or before it runs. Callbacks run
  * on the loop's thread with no lock held. */
 void chardev_set_front(struct chardev *c, const struct chardev_front *f);
+bool chardev_has_front(const struct chardev *c);
 /* How many bytes the front end can take now; 0 stops input. Any thread. What receive() is given is
  * taken off; the front end tells anew when it has room again, under the lock that guards its own
  * buffer (so that what is told last is the newest). */
@@ -41,6 +43,8 @@ void chardev_set_room(struct chardev *c, size_t room);
  * dropped. After a short count writable() is called when half of the buffer is free. */
 size_t chardev_write(struct chardev *c, const uint8_t *p, size_t n);
 bool chardev_is_open(const struct chardev *c);
+/* The size of the terminal behind it, in characters; false (and zeroes) when there is none. */
+bool chardev_size(const struct chardev *c, uint16_t *cols, uint16_t *rows);
 
 /* Terminal of stdio: raw while a VM runs, restored by chardev_close, at exit and on fatal signals.
  * In raw mode Ctrl-] (0x1d) is not passed on: @escape is called instead. */

@@ -146,9 +146,13 @@ static void read_all(int fd, char *buf, size_t want)
 static void test_null(void **state)
 {
 	struct front *f = front_new("null");
+	uint16_t cols = 1, rows = 1;
 
 	assert_int_equal(put(f, "gone"), 4);
 	assert_true(chardev_is_open(f->c));
+	assert_true(chardev_has_front(f->c));
+	assert_false(chardev_size(f->c, &cols, &rows));
+	assert_int_equal(cols + rows, 0);
 	assert_string_equal(chardev_id(f->c), "c0");
 	chardev_set_room(f->c, 100);
 	assert_idle(f);

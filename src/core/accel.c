@@ -73,6 +73,13 @@ static bool candidates(char *names, accel_list *out, struct error *err)
 	return out->len || unknown_engine("", err);
 }
 
+/* The report names each engine that was looked at. */
+static bool probe(const struct accel *a, const void *options, struct str *report)
+{
+	str_appendf(report, "%s%s: ", report->len ? "; " : "", a->name);
+	return a->probe(options, report);
+}
+
 static const struct accel *first_working(const accel_list *list, const char *rest, void **options,
 	struct str *report, struct error *err)
 {
@@ -83,7 +90,7 @@ static const struct accel *first_working(const accel_list *list, const char *res
 		if (rest && a->config && !(o = options_new(a, rest, err)))
 			return NULL;
 		/* The only candidate is not probed: the user insists, and its own error says more. */
-		if (list->len == 1 || a->probe(o, report)) {
+		if (list->len == 1 || probe(a, o, report)) {
 			*options = o;
 			return a;
 		}
@@ -108,7 +115,7 @@ const struct accel *accel_select(
 		error_set(err, "out of memory");
 	else if (candidates(names, &list, err)) {
 		/* auto must see through an engine that opens and does not work, even if it is alone. */
-		if (automatic && list.len == 1 && !list.data[0]->probe(NULL, report))
+		if (automatic && list.len == 1 && !probe(list.data[0], NULL, report))
 			error_set(err, "no engine works here: %s", str_cstr(report));
 		else
 			a = first_working(&list, comma ? comma + 1 : NULL, options, report, err);

@@ -115,7 +115,7 @@ struct accel {
 	bool hardware;			  /* auto: hardware engines are tried first */
 	const struct field_table *config; /* `--accel NAME,KEY=VALUE`; NULL: none */
 
-	/* Can it run a guest here? Runs a tiny guest, a few milliseconds. Appends a line to @report
+	/* Can it run a guest here? Runs a tiny guest, a few milliseconds. Appends a clause to @report
 	 * either way (what was found, why not). @options as in accel_vm_config. */
 	bool (*probe)(const void *options, struct str *report);
 

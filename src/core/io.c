@@ -169,10 +169,17 @@ static void access_space(struct as *as, uint64_t addr, uint8_t *data, unsigned i
 		}
 		off = addr + done - r->start;
 		n = MIN(size - done, r->size - off);
-		if (r->kind == AS_IO)
+		if (r->kind == AS_IO) {
+			const struct io_region *reg = r->io;
+
+			/* The region where an access starts gets it whole, as far as the region
+			 * reaches, even if a smaller one lies over its tail: a dword to 0xcf8 is
+			 * not a byte to the reset register 0xcf9. */
+			n = MIN(size - done, reg->as.size - (r->off + off));
 			region_access(r->io, r->off + off, data + done, n, write);
-		else
+		} else {
 			memory_access(r, off, data + done, n, write);
+		}
 	}
 	as_read_end();
 }

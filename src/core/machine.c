@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/clock.h"
 #include "base/log.h"
 #include "core/io.h"
 #include "core/vcpu.h"
@@ -248,12 +249,32 @@ static void resume_devices(struct machine *m)
 	}
 }
 
+int64_t machine_clock_ns(const struct machine *m)
+{
+	int64_t stopped = atomic_load(&m->clock_stopped_ns);
+
+	return stopped >= 0 ? stopped : clock_mono_ns() - atomic_load(&m->clock_off_ns);
+}
+
+static void clock_stop(struct machine *m)
+{
+	atomic_store(&m->clock_stopped_ns, machine_clock_ns(m));
+}
+
+static void clock_start(struct machine *m)
+{
+	atomic_store(&m->clock_off_ns, clock_mono_ns() - atomic_load(&m->clock_stopped_ns));
+	/* Pairs with the reader: the offset is there before anybody uses it. */
+	atomic_store(&m->clock_stopped_ns, -1);
+}
+
 void machine_pause(struct machine *m)
 {
 	assert(thread_is(ROLE_MAIN));
 	if (m->state != RUN_RUNNING)
 		return;
 	park_vcpus(m);
+	clock_stop(m);
 	m->clock_valid = m->accel->clock_get &&
 			 m->accel->clock_get(m->vm, &m->paused_clock_ns) == 0;
 	quiesce_devices(m);
@@ -294,6 +315,7 @@ bool machine_resume(struct machine *m, struct error *err)
 	if (m->clock_valid && m->accel->clock_set)
 		m->accel->clock_set(m->vm, m->paused_clock_ns);
 	m->clock_valid = false;
+	clock_start(m);
 	resume_devices(m);
 	m->state = RUN_RUNNING;
 	for (uint32_t i = 0; i < m->n_vcpus; i++)

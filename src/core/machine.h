@@ -90,6 +90,8 @@ struct machine {
 	bool quiesced;		/* devices are; from pause to resume */
 	bool clock_valid;	/* paused_clock_ns was taken */
 	uint64_t paused_clock_ns;
+	_Atomic int64_t clock_off_ns;     /* CLOCK_MONOTONIC - machine_clock_ns() while running */
+	_Atomic int64_t clock_stopped_ns; /* machine_clock_ns() while not running; -1: running */
 	VEC(struct accel_msi) msi_routes; /* under irqs.lock */
 	struct as_listener mem_listener, pio_listener;
 };
@@ -120,6 +122,9 @@ bool machine_resume(struct machine *m, struct error *err) MUST_USE;
 void machine_pause(struct machine *m);
 /* Power-on state of devices, memory contents that the board put there, and vCPUs. */
 bool machine_reset(struct machine *m, struct error *err) MUST_USE;
+/* Nanoseconds that the machine has been running: what device timers of the guest's own time are
+ * made of. Stands still while it is paused. Any thread. */
+int64_t machine_clock_ns(const struct machine *m);
 /* The process was stopped and continued: tell the guest that it lost time. */
 void machine_stalled(struct machine *m);
 

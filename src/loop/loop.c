@@ -166,7 +166,10 @@ void loop_event_del(struct loop_event *e)
 
 void loop_event_kick(struct loop_event *e)
 {
-	loop_signal_now(NULL, e->fd);
+	const uint64_t one = 1;
+
+	/* Refused only when the counter is at its limit: then a kick is pending anyway. */
+	(void)!write(e->fd, &one, sizeof(one));
 }
 
 /* -------- deferred calls -------- */
@@ -332,6 +335,8 @@ static void round_once(struct loop *l, int timeout_ms)
 	assert(!l->running); /* a callback runs the loop */
 	l->running = true;
 	loop_timers_prepare(l);
+	if (l->n_signals)
+		loop_flush(l);
 	if (timeout_ms != 0) {
 		atomic_store_explicit(&l->sleeping, true, memory_order_seq_cst);
 		if (posts_pending(l) || atomic_load_explicit(&l->stop, memory_order_seq_cst))
@@ -476,6 +481,7 @@ static void quiesce(struct loop *l)
 		if (l->in_flight)
 			round_once(l, -1);
 	} while (l->in_flight || posts_pending(l));
+	loop_flush(l);
 	worker_pool_free(l->pool); /* the threads may still be leaving loop_post() */
 	l->pool = NULL;
 	drop_watches(l);

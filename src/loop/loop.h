@@ -140,8 +140,8 @@ void loop_post(struct loop *l, struct loop_defer *d);
 /* On the loop's thread: forget a queued call. */
 void loop_defer_cancel(struct loop *l, struct loop_defer *d);
 /* Run @fn(@opaque) on the loop's thread and wait until it is done. Called on that thread: runs at
- * once. The loop must be running, or be about to. What was queued for the kernel before has been handed
- * over when it returns (loop_flush()). Only main may wait for an io loop, never the reverse, and vCPU threads never wait. */
+ * once. The loop must be running, or be about to. Signals that were put off have been written when it
+ * returns (loop_flush()). Only main may wait for an io loop, never the reverse, and vCPU threads never wait. */
 void loop_call(struct loop *l, void (*fn)(void *opaque), void *opaque);
 
 /* A job for a pool of threads: see worker.h. On the caller's storage. */
@@ -187,13 +187,11 @@ struct loop_io {
  * queued in one callback go in one system call), otherwise a worker thread does it. Cannot fail:
  * errors come through done(). */
 void loop_io_submit(struct loop *l, struct loop_io *io);
-/* Queue a write of 1 to eventfd @fd (irqfd) with the next submission; without io_uring it is
- * written at once. @fd must be EFD_NONBLOCK (io_uring would hand a blocking one to a kernel thread)
- * and stay open until the loop has waited once more, or loop_flush() or a loop_call() to it has
- * returned: the number may mean a disk by then. */
+/* Write 1 to eventfd @fd (irqfd) before the loop waits next, once for any number of calls until then:
+ * requests that end together make one interrupt. @fd stays open until the loop has waited, or
+ * loop_flush() or a loop_call() to it has returned: the number may mean a disk by then. */
 void loop_eventfd_signal(struct loop *l, int fd);
-/* Hand everything that is queued to the kernel now: before closing descriptors that queued signals
- * name, on the loop's thread. */
+/* Write what is put off now, on the loop's thread: before such a descriptor is closed. */
 void loop_flush(struct loop *l);
 
 #endif

@@ -85,12 +85,10 @@ const struct loop_ops loop_epoll_ops = {
 	.fini = fini,
 	.enter = nothing,
 	.leave = nothing,
-	.flush = nothing, /* all is done at once */
 	.fd_add = fd_add,
 	.fd_modify = fd_modify,
 	.fd_del = fd_del,
 	.wait = wait,
 	.dispatch = dispatch,
 	.io_submit = loop_io_by_worker,
-	.signal = loop_signal_now,
 };

@@ -15,6 +15,7 @@
 
 #define EPOLL_BATCH   64
 #define URING_ENTRIES 128u
+#define SIGNALS_MAX   16u
 #define IO_THREADS    16u /* of a loop that has no io_uring */
 
 struct loop_slot {
@@ -37,8 +38,6 @@ struct loop_ops {
 	void (*wait)(struct loop *l, int timeout_ms);
 	void (*dispatch)(struct loop *l);
 	void (*io_submit)(struct loop *l, struct loop_io *io);
-	void (*signal)(struct loop *l, int fd);
-	void (*flush)(struct loop *l);
 };
 
 extern const struct loop_ops loop_epoll_ops, loop_uring_ops;
@@ -73,6 +72,10 @@ struct loop {
 	struct list to_arm;	     /* uring */
 	uint32_t n_removing;	     /* uring */
 
+	/* eventfds to signal before the next wait */
+	int signals[SIGNALS_MAX];
+	uint32_t n_signals;
+
 	/* file I/O */
 	uint32_t in_flight;
 	struct worker_pool *pool; /* made when first needed */
@@ -106,7 +109,6 @@ static inline void loop_io_complete(struct loop *l, struct loop_io *io, int64_t 
 }
 /* The thread fallback. */
 void loop_io_by_worker(struct loop *l, struct loop_io *io);
-void loop_signal_now(struct loop *l, int fd);
 
 int loop_timers_init(struct loop *l);
 void loop_timers_fini(struct loop *l);

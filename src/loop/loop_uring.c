@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * loop_uring - waiting by one io_uring: an io_uring_enter(2) hands over everything that the last
- * callbacks queued (reads, writes, interrupts, polls) and waits for what comes next.
+ * callbacks queued (reads, writes, polls) and waits for what comes next.
  *
  * Descriptors. A level-triggered watch is a one-shot poll that is queued again before the next wait:
  * the kernel looks at the descriptor when the poll is armed, so a condition that still holds is told
@@ -24,8 +24,6 @@
 
 /* In user_data: what a completion belongs to. A request is its address (tag 0). */
 enum tag { TAG_IO, TAG_POLL, TAG_NONE, TAG_MASK = 7 };
-
-static const uint64_t one = 1; /* what an interrupt writes */
 
 static uint64_t poll_id(const struct loop *l, uint32_t slot)
 {
@@ -219,25 +217,6 @@ static void io_submit(struct loop *l, struct loop_io *io)
 	l->backlog_tail = &io->next;
 }
 
-static void signal_fd(struct loop *l, int fd)
-{
-	struct io_uring_sqe *sqe = get_sqe(l);
-
-	if (!sqe) {
-		loop_signal_now(l, fd);
-		return;
-	}
-	io_uring_prep_write(sqe, fd, &one, sizeof(one), 0);
-	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-	sqe->user_data = TAG_NONE;
-}
-
-static void flush(struct loop *l)
-{
-	if (l->ring_enabled)
-		(void)io_uring_submit(&l->ring);
-}
-
 /* -------- waiting -------- */
 
 static bool prepare_removals(struct loop *l)
@@ -356,6 +335,4 @@ const struct loop_ops loop_uring_ops = {
 	.wait = wait,
 	.dispatch = dispatch,
 	.io_submit = io_submit,
-	.signal = signal_fd,
-	.flush = flush,
 };

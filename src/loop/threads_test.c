@@ -250,7 +250,7 @@ static void idle_arm(void *opaque)
 	struct idle *d = opaque;
 
 	loop_timer_init(&d->t, d->l, idle_fired, d);
-	loop_timer_arm(&d->t, clock_mono_ns() + 5 * NS_PER_MS);
+	loop_timer_arm(&d->t, clock_mono_ns() + 150 * NS_PER_MS);
 }
 
 static void idle_count(void *opaque)
@@ -271,7 +271,7 @@ static void test_idle_has_no_wakeups(void **state)
 	loop_call(d.l, idle_arm, &d);
 	usleep(1000); /* asleep: the timerfd is set */
 	loop_call(d.l, idle_count, &d);
-	usleep(100000);
+	usleep(300000);
 	loop_call(d.l, idle_count, &d);
 	assert_in_range(d.switches, 1, 3); /* the timerfd, and the call that asks */
 	loop_thread_stop(d.l);

@@ -263,10 +263,12 @@ static bool populate(struct ram_block *b, const struct ram_config *c, struct err
 }
 
 /* Advice, which may be refused: the guest runs without it. */
-static void advise(struct ram_block *b)
+static void advise(struct ram_block *b, uint64_t small_head)
 {
 	if (b->page_size == PAGE && b->size >= HUGE_PAGE)
 		(void)!madvise(b->host, b->size, MADV_HUGEPAGE);
+	if (b->page_size == PAGE && small_head)
+		(void)!madvise(b->host, MIN(small_head, b->size), MADV_NOHUGEPAGE);
 	(void)!madvise(b->host, b->size, MADV_DONTDUMP);
 #ifdef PR_SET_VMA
 	if (b->fd < 0)
@@ -294,7 +296,7 @@ static bool block_make(struct ram_block *b, const struct ram_config *c, struct e
 {
 	if (!open_backing(b, c, err) || !map(b, c, err) || !bind_node(b, c, err))
 		return false;
-	advise(b);
+	advise(b, c->small_head);
 	return populate(b, c, err);
 }
 

@@ -25,8 +25,11 @@ struct ram_config {
 	bool share;	  /* other processes will map it: always a descriptor */
 	bool hugepages;	  /* MFD_HUGETLB 2 MiB; fails clearly when the host has none reserved */
 	bool prealloc;
-	bool readonly; /* ROM: the guest may not write */
-	int host_node; /* -1: any NUMA node of the host */
+	uint64_t
+		small_head; /* this many bytes at the start stay in 4 KiB pages: where only a few are
+				touched, the first of a huge page would cost the clearing of all of it */
+	bool readonly;	    /* ROM: the guest may not write */
+	int host_node;	    /* -1: any NUMA node of the host */
 };
 
 struct ram_block {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "accel/kvm/kvm_int.h"
@@ -51,34 +52,49 @@ bool kvm_host_is_amd(void)
 	return known == 1;
 }
 
+/* The name of group @gid in /etc/group, in @name. Not getgrgid(): a static program has no NSS. */
+static bool group_name(gid_t gid, char *name, size_t size)
+{
+	FILE *f = fopen("/etc/group", "re");
+	struct group *g = NULL;
+
+	while (f && (g = fgetgrent(f)) && g->gr_gid != gid)
+		;
+	if (g)
+		snprintf(name, size, "%s", g->gr_name);
+	if (f)
+		fclose(f);
+	return g;
+}
+
 /* Why @path could not be opened, in words that help. Always returns false. */
 static bool open_error(const char *path, int errnum, struct error *err)
 {
 	struct stat st;
-	struct group *g;
+	char group[64];
 
 	switch (errnum) {
 	case ENOENT:
 		return error_set(err,
-			"kvm: %s does not exist: load the module (modprobe kvm_%s) and see that "
+			"%s does not exist: load the module (modprobe kvm_%s) and see that "
 			"virtualization is switched on in the firmware's setup",
 			path, kvm_host_is_amd() ? "amd" : "intel");
 	case ENODEV:
 	case ENXIO:
 		return error_set(err,
-			"kvm: %s has no driver behind it: load the module (modprobe kvm_%s)", path,
+			"%s has no driver behind it: load the module (modprobe kvm_%s)", path,
 			kvm_host_is_amd() ? "amd" : "intel");
 	case EACCES:
 	case EPERM:
-		if (stat(path, &st) == 0 && (st.st_mode & S_IRGRP) && (g = getgrgid(st.st_gid)))
+		if (stat(path, &st) == 0 && (st.st_mode & S_IRGRP) &&
+			group_name(st.st_gid, group, sizeof(group)))
 			return error_set(err,
-				"kvm: no permission on %s: it is for group '%s' (usermod -aG %s "
+				"no permission on %s: it is for group '%s' (usermod -aG %s "
 				"$USER, then log in again)",
-				path, g->gr_name, g->gr_name);
-		return error_set(
-			err, "kvm: no permission on %s: ask its owner (chmod, setfacl)", path);
+				path, group, group);
+		return error_set(err, "no permission on %s: ask its owner (chmod, setfacl)", path);
 	default:
-		return error_set_errno(err, errnum, "kvm: cannot open %s", path);
+		return error_set_errno(err, errnum, "cannot open %s", path);
 	}
 }
 

@@ -134,6 +134,8 @@ struct kvm_vcpu *kvm_vcpu_make(struct kvm_vm *vm, uint32_t apic_id, struct error
 void kvm_vcpu_free(struct accel_vcpu *v);
 bool kvm_vcpu_set_cpuid(struct accel_vcpu *v, const struct x86_cpuid *c, struct error *err);
 int kvm_vcpu_run(struct accel_vcpu *v, struct vcpu_exit *exit);
+/* Let KVM_KICK_SIGNAL through on this thread; it does nothing but end KVM_RUN. */
+void kvm_kick_enable(void);
 void kvm_vcpu_kick(struct accel_vcpu *v);
 int kvm_vcpu_nmi(struct accel_vcpu *v);
 int kvm_vcpu_stalled(struct accel_vcpu *v);

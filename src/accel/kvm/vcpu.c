@@ -38,8 +38,7 @@ static void kick_install(void)
 	sigaction(KVM_KICK_SIGNAL, &sa, NULL);
 }
 
-/* The handler once a process; the signal let through on this thread. */
-static void kick_enable(void)
+void kvm_kick_enable(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	sigset_t set;
@@ -84,7 +83,7 @@ struct kvm_vcpu *kvm_vcpu_make(struct kvm_vm *vm, uint32_t apic_id, struct error
 		error_set_errno(err, errno, "kvm: cannot map vCPU %u", apic_id);
 		goto fail;
 	}
-	kick_enable();
+	kvm_kick_enable();
 	return v;
 fail:
 	kvm_vcpu_free(&v->base);

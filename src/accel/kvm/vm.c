@@ -43,7 +43,7 @@ static bool create(struct kvm_vm *vm, const char *path, struct error *err)
 
 	vm->dev_fd = kvm_open(path, err);
 	if (vm->dev_fd < 0)
-		return false;
+		return error_prefix(err, "kvm");
 	r = kvm_ioctl_val(vm->dev_fd, KVM_CREATE_VM, 0);
 	if (r < 0)
 		return create_error(vm->dev_fd, path, r, err);

@@ -17,7 +17,9 @@ struct fw_cfg;
 /* Items and files may be added until the guest first runs. Data is copied. False: table full or out
  * of memory. The machine must have a fw_cfg device (device_create(m, "fw_cfg", ...)): its
  * machine->fw_cfg points at it. */
-bool fw_cfg_add_file(struct fw_cfg *f, const char *name, const void *data, size_t len, struct error *err) MUST_USE;
-bool fw_cfg_add_item(struct fw_cfg *f, uint16_t key, const void *data, size_t len, struct error *err) MUST_USE;
+bool fw_cfg_add_file(struct fw_cfg *f, const char *name, const void *data, size_t len,
+	struct error *err) MUST_USE;
+bool fw_cfg_add_item(
+	struct fw_cfg *f, uint16_t key, const void *data, size_t len, struct error *err) MUST_USE;
 
 #endif

@@ -13,11 +13,11 @@
 struct device;
 
 /* Ports of the ACPI fixed hardware ("acpi-pm"), as the FADT tells them. */
-#define ACPI_PM_BASE      0x600 /* PM1 event block: 4 bytes; control: base + 4; timer: base + 8 */
-#define ACPI_PM_GPE0      0x620 /* GPE0 block: 4 bytes (2 status, 2 enable) */
-#define ACPI_PM_SCI_GSI   9
-#define ACPI_RESET_PORT   0xcf9 /* reset register, value 6 */
-#define ACPI_SMI_CMD      0xb2
+#define ACPI_PM_BASE	0x600 /* PM1 event block: 4 bytes; control: base + 4; timer: base + 8 */
+#define ACPI_PM_GPE0	0x620 /* GPE0 block: 4 bytes (2 status, 2 enable) */
+#define ACPI_PM_SCI_GSI 9
+#define ACPI_RESET_PORT 0xcf9 /* reset register, value 6 */
+#define ACPI_SMI_CMD	0xb2
 /* Press the power button: PM1 status bit and SCI. False: the guest has not enabled the event. */
 bool acpi_pm_power_button(struct device *pm);
 /* S5's SLP_TYP value, told in the DSDT. */

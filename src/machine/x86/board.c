@@ -70,6 +70,7 @@ static bool map_ram(struct machine *m, struct board *b, struct error *err)
 		.file = b->c.memory_file,
 		.hugepages = b->c.hugepages,
 		.prealloc = b->c.prealloc,
+		.small_head = 2 * MIB, /* tables, boot structures, the guest's trampolines */
 		.host_node = -1,
 	};
 	uint64_t low = low_size(&b->c), high = b->c.memory - low;

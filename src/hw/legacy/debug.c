@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * debug - two ports for software under test: one ends the machine with a status, one takes text.
+ */
+#include <stddef.h>
+#include "base/types.h"
+#include "chardev/chardev.h"
+#include "core/device.h"
+#include "core/io.h"
+#include "core/machine.h"
+
+/* ---------------------------------------------------------------- isa-debug-exit */
+
+struct exit_config {
+	uint16_t iobase;
+	uint8_t iosize;
+};
+
+struct debug_exit {
+	struct device dev;
+	struct exit_config config;
+	struct io_region io;
+};
+
+static const struct field exit_fields[] = {
+	FIELD_U16(struct exit_config, iobase, "iobase", .dflt = "0x501", .doc = "first port"),
+	FIELD_U8(struct exit_config, iosize, "iosize", .dflt = "2", .min = 1, .max = 8,
+		.doc = "how many ports"),
+};
+static const struct field_table exit_table = FIELD_TABLE(
+	"isa-debug-exit", struct exit_config, exit_fields);
+
+static uint64_t exit_read(void *opaque, uint64_t off, unsigned int size)
+{
+	return 0;
+}
+
+/* Exit statuses are a byte, and odd, so that none looks like success. */
+static void exit_write(void *opaque, uint64_t off, uint64_t value, unsigned int size)
+{
+	struct debug_exit *x = opaque;
+
+	machine_event(x->dev.machine, MACHINE_DEBUG_EXIT, (int)((value << 1 | 1) & 0xff));
+}
+
+static const struct io_ops exit_ops = { exit_read, exit_write, 1, 4 };
+
+static bool exit_realize(struct device *d, struct error *err)
+{
+	struct debug_exit *x = CONTAINER_OF(d, struct debug_exit, dev);
+	int rc;
+
+	io_region_init(&x->io, "debug-exit", &exit_ops, x, NULL);
+	rc = io_region_map(d->machine, &x->io, true, x->config.iobase, x->config.iosize);
+	return !rc || error_set_errno(err, rc, "cannot take port 0x%x", x->config.iobase);
+}
+
+static void exit_unrealize(struct device *d)
+{
+	io_region_unmap(&CONTAINER_OF(d, struct debug_exit, dev)->io);
+}
+
+const struct device_type isa_debug_exit_type = {
+	.name = "isa-debug-exit",
+	.doc = "a write of N ends the VM with exit status (N << 1) | 1",
+	.bus = BUS_SYSTEM,
+	.flags = DEVICE_USER,
+	.size = sizeof(struct debug_exit),
+	.config = &exit_table,
+	.config_off = offsetof(struct debug_exit, config),
+	.realize = exit_realize,
+	.unrealize = exit_unrealize,
+};
+
+/* ---------------------------------------------------------------- isa-debugcon */
+
+struct con_config {
+	uint16_t iobase;
+	uint8_t readback;
+	char *chardev; /* owned; NULL: text goes nowhere */
+};
+
+struct debugcon {
+	struct device dev;
+	struct con_config config;
+	struct io_region io;
+	struct chardev *chr; /* borrowed from the machine */
+};
+
+static const struct field con_fields[] = {
+	FIELD_STR(struct con_config, chardev, "chardev", .flags = FF_FIRST,
+		.doc = "id of the character device that takes the text"),
+	FIELD_U16(struct con_config, iobase, "iobase", .dflt = "0xe9", .doc = "its port"),
+	FIELD_U8(struct con_config, readback, "readback", .dflt = "0xe9",
+		.doc = "what a read gives: how software finds it"),
+};
+static const struct field_table con_table = FIELD_TABLE(
+	"isa-debugcon", struct con_config, con_fields);
+
+static uint64_t con_read(void *opaque, uint64_t off, unsigned int size)
+{
+	const struct debugcon *c = opaque;
+
+	return c->config.readback;
+}
+
+static void con_write(void *opaque, uint64_t off, uint64_t value, unsigned int size)
+{
+	struct debugcon *c = opaque;
+	uint8_t byte = (uint8_t)value;
+
+	/* Debug text that the back end has no room for is lost: there is no way to say "wait". */
+	if (c->chr)
+		chardev_write(c->chr, &byte, 1);
+}
+
+static const struct io_ops con_ops = { con_read, con_write, 1, 1 };
+
+static bool con_realize(struct device *d, struct error *err)
+{
+	struct debugcon *c = CONTAINER_OF(d, struct debugcon, dev);
+	static const struct chardev_front front = { 0 };
+	int rc;
+
+	if (c->config.chardev) {
+		c->chr = machine_backend(d->machine, BACKEND_CHARDEV, c->config.chardev, err);
+		if (!c->chr)
+			return false;
+	}
+	io_region_init(&c->io, "debugcon", &con_ops, c, NULL);
+	rc = io_region_map(d->machine, &c->io, true, c->config.iobase, 1);
+	if (rc)
+		return error_set_errno(err, rc, "cannot take port 0x%x", c->config.iobase);
+	if (c->chr)
+		chardev_set_front(c->chr, &front);
+	return true;
+}
+
+static void con_unrealize(struct device *d)
+{
+	struct debugcon *c = CONTAINER_OF(d, struct debugcon, dev);
+
+	io_region_unmap(&c->io);
+	if (c->chr)
+		chardev_set_front(c->chr, NULL);
+}
+
+const struct device_type isa_debugcon_type = {
+	.name = "isa-debugcon",
+	.doc = "a port whose bytes go to a character device",
+	.bus = BUS_SYSTEM,
+	.flags = DEVICE_USER,
+	.size = sizeof(struct debugcon),
+	.config = &con_table,
+	.config_off = offsetof(struct debugcon, config),
+	.realize = con_realize,
+	.unrealize = con_unrealize,
+	.test_options = "chardev=test",
+};
