@@ -102,6 +102,12 @@ static void echo_let_go(struct echo *e)
 	mutex_unlock(&e->v.pci.dev.lock);
 }
 
+static int n_kept(struct echo *e)
+{
+	GUARD(&e->v.pci.dev.lock);
+	return e->n_kept;
+}
+
 static void echo_start(struct virtio_device *v)
 {
 	((struct echo *)v)->starts++;
@@ -531,7 +537,7 @@ static void test_quiesce(void **state)
 
 	vt_send(t, 1, &b, 1, false);
 	vt_kick(t, 1);
-	while (__atomic_load_n(&e->n_kept, __ATOMIC_ACQUIRE) == 0)
+	while (n_kept(e) == 0)
 		vt_run(t);
 	pthread_create(&thread, NULL, let_go_later, e);
 	virtio_quiesce(d);
@@ -558,7 +564,7 @@ static void test_free_in_flight(void **state)
 
 	vt_send(t, 1, &b, 1, false);
 	vt_kick(t, 1);
-	while (__atomic_load_n(&e->n_kept, __ATOMIC_ACQUIRE) == 0)
+	while (n_kept(e) == 0)
 		vt_run(t);
 	pthread_create(&thread, NULL, let_go_later, e);
 	device_free(&e->v.pci.dev);

@@ -28,18 +28,55 @@
 
 #define PATIENCE_NS (10 * NS_PER_SEC)
 
+/* Guest RAM of the arena is shared with the device's thread: acquire and release, so that a race that
+ * ThreadSanitizer finds is the device's. NULL: not in it, or not aligned. */
+static uint8_t *shared(struct vt_driver *t, uint64_t addr, unsigned int size)
+{
+	if (addr < t->ram || addr - t->ram > t->ram_size - size || addr & (size - 1))
+		return NULL;
+	return t->ram_host + (addr - t->ram);
+}
+
 uint64_t vt_read(struct vt_driver *t, uint64_t addr, unsigned int size)
 {
-	uint8_t b[8] = { 0 };
+	uint8_t *p = shared(t, addr, size), b[8] = { 0 };
 
+	if (p) {
+		switch (size) {
+		case 1:
+			return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+		case 2:
+			return le16toh(__atomic_load_n((uint16_t *)p, __ATOMIC_ACQUIRE));
+		case 4:
+			return le32toh(__atomic_load_n((uint32_t *)p, __ATOMIC_ACQUIRE));
+		case 8:
+			return le64toh(__atomic_load_n((uint64_t *)p, __ATOMIC_ACQUIRE));
+		}
+	}
 	io_access_mem(t->m, addr, b, size, false);
 	return rd_le64(b);
 }
 
 void vt_write(struct vt_driver *t, uint64_t addr, unsigned int size, uint64_t value)
 {
-	uint8_t b[8];
+	uint8_t *p = shared(t, addr, size), b[8];
 
+	if (p) {
+		switch (size) {
+		case 1:
+			__atomic_store_n(p, (uint8_t)value, __ATOMIC_RELEASE);
+			return;
+		case 2:
+			__atomic_store_n((uint16_t *)p, htole16((uint16_t)value), __ATOMIC_RELEASE);
+			return;
+		case 4:
+			__atomic_store_n((uint32_t *)p, htole32((uint32_t)value), __ATOMIC_RELEASE);
+			return;
+		case 8:
+			__atomic_store_n((uint64_t *)p, htole64(value), __ATOMIC_RELEASE);
+			return;
+		}
+	}
 	wr_le64(b, value);
 	io_access_mem(t->m, addr, b, size, true);
 }
@@ -62,6 +99,8 @@ uint64_t vt_alloc(struct vt_driver *t, uint64_t len, uint64_t align)
 static bool find_ram(struct vt_driver *t)
 {
 	const struct as_snapshot *s;
+	struct ram_block *b;
+	uint64_t off;
 
 	as_read_begin();
 	s = atomic_load_explicit(&t->m->mem.current, memory_order_seq_cst);
@@ -72,7 +111,12 @@ static bool find_ram(struct vt_driver *t)
 		t->ram_size = MIN(s->r[i].size, 8 * MIB) - 64 * KIB;
 	}
 	as_read_end();
-	return t->ram_size != 0;
+	if (!t->ram_size)
+		return false;
+	t->ram_host = gmem_map(&t->m->mem, GPA(t->ram), t->ram_size, true, &b, &off);
+	if (t->ram_host)
+		ram_block_unref(b); /* the machine holds it as long as this driver lives */
+	return t->ram_host;
 }
 
 static uint32_t config(struct vt_driver *t, uint16_t off, unsigned int size)

@@ -37,6 +37,7 @@ struct vt_driver {
 	bool notify_pio;
 	uint64_t features;
 	uint64_t ram, ram_size, used_ram;     /* arena for rings and buffers */
+	uint8_t *ram_host;
 	uint16_t n_queues;
 	struct vt_queue q[VIRTIO_QUEUES_MAX];
 };
