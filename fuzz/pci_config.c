@@ -33,7 +33,7 @@ static void reset(void)
 	}
 }
 
-static void access(struct fuzz_input *in, uint8_t op)
+static void touch(struct fuzz_input *in, uint8_t op)
 {
 	static const uint8_t sizes[] = { 1, 2, 4, 8 };
 	unsigned int size = sizes[op >> 4 & 3];
@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		else if (op == 0xfe)
 			save_and_load();
 		else
-			access(&in, op);
+			touch(&in, op);
 	}
 	m->pending = 0;
 	assert(pci_config_read(m->pci, 0, dev->devfn, 0, 4) == 0x10441af4);

@@ -4,6 +4,7 @@
  * each operation. What is popped must lie in guest RAM, within bounds; nothing else is asked for.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/wire.h"
@@ -129,7 +130,9 @@ static void run(struct virtqueue *q, struct input *in)
 			if (n) {
 				struct slot *s = &out[(op >> 3) % n];
 
-				(void)vq_push(q, &s->c, (uint32_t)MIN(take(in, 2), s->c.in_len));
+				int rc = vq_push(q, &s->c, (uint32_t)MIN(take(in, 2), s->c.in_len));
+
+				assert(rc == 0 || rc == -EPROTO);
 				*s = out[--n];
 				s->c.iov = s->iov;
 			}
