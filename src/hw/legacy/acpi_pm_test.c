@@ -146,6 +146,19 @@ static void test_timer_status(void **state)
 	machine_pause(rig.m);
 }
 
+/* A search for PCI on a machine without it: address dwords, of which the second byte, at the reset
+ * register's port, is a device's number. */
+static void test_pci_search(void **state)
+{
+	for (uint32_t device = 0; device < 32; device++) {
+		rig_out(&rig, 0xcf8, 0x80000000 | device << 11, 4);
+		assert_int_equal(rig_in(&rig, 0xcfc, 4), 0xffffffff);
+	}
+	rig_out(&rig, 0xcf8, 0xffff, 2);
+	assert_int_equal(rig_in(&rig, 0xcf8, 4), 0xffffffff);
+	assert_false(rig_event(&rig, MACHINE_RESET));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +166,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_power_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_power_button, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reset_register, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pci_search, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_timer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_timer_status, setup, teardown),
 	};
