@@ -118,8 +118,9 @@ static uint64_t read_unit(struct io_region *r, uint64_t off, unsigned int size, 
 	return v >> (8 * (off & (min - 1)));
 }
 
-static void region_access(
-	struct io_region *r, uint64_t off, uint8_t *data, unsigned int size, bool write)
+/* Takes the region's lock if it has one, which clang's analysis cannot follow. */
+static void region_access(struct io_region *r, uint64_t off, uint8_t *data, unsigned int size,
+	bool write) NO_THREAD_SAFETY
 {
 	unsigned int min = r->ops->min_size ?: 1, max = r->ops->max_size ?: 8;
 

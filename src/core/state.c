@@ -102,9 +102,15 @@ static bool read_parts(const void *data, size_t len, struct parts *p, struct err
 {
 	struct stream_reader r = { data, len };
 	struct stream_record rec;
+	uint32_t seen = 0;
 
 	memset(p, 0, sizeof(*p));
 	while (stream_next(&r, &rec, err)) {
+		uint32_t bit = 1u << MIN(rec.tag, 31);
+
+		if (seen & bit)
+			return error_set(err, "saved state is damaged: part %u comes twice", rec.tag);
+		seen |= bit;
 		if (!read_part(&rec, p, err))
 			return false;
 	}
@@ -113,7 +119,8 @@ static bool read_parts(const void *data, size_t len, struct parts *p, struct err
 	return p->fields || error_set(err, "saved state is damaged: a record without fields");
 }
 
-/* Load into a scratch copy first, so that a bad stream leaves the live object alone. */
+/* Load into a scratch copy first, so that a bad stream leaves the live object alone. What the stream
+ * lacks takes its default, not what was there. */
 static bool load_fields(
 	const struct field_table *t, void *live, const struct parts *p, struct error *err)
 {
@@ -126,7 +133,10 @@ static bool load_fields(
 	else
 		fields_fini(t, scratch);
 	free(scratch);
-	return ok && fields_load(t, live, p->fields, p->fields_len, err);
+	if (!ok)
+		return false;
+	fields_fini(t, live);
+	return fields_init(t, live, err) && fields_load(t, live, p->fields, p->fields_len, err);
 }
 
 static bool load_device(struct device *d, const struct parts *p, struct error *err)
