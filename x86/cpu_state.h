@@ -51,7 +51,7 @@ struct x86_events {
 	uint64_t exception_payload;
 	uint8_t exception_has_payload;
 	uint8_t interrupt_injected, interrupt_nr, interrupt_soft;
-	uint8_t interrupt_shadow; /* bit 0: MOV SS, bit 1: STI */
+	uint8_t interrupt_shadow; /* bit 0: MOV SS, bit 1: STI; both where the hardware does not tell */
 	uint8_t nmi_injected, nmi_pending, nmi_masked;
 	uint8_t smm, smi_pending, smm_inside_nmi, latched_init;
 	uint8_t triple_fault_pending;

@@ -221,7 +221,7 @@ static const char *choose_flags(struct build *b, char *buf, size_t size)
 		else if (model_needs(b->model, f->cls))
 			return say(buf, size, model_names[b->model], " needs '", f->name,
 				"', which this host does not offer; ",
-				b->model == MODEL_V3 ? "x86-64-v2 may do" : "host may do");
+				f->cls == C_V3 ? "x86-64-v2 may do" : "host may do");
 	}
 	return NULL;
 }

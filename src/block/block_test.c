@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 /* The generated table is not linked into unit tests. */
 const struct block_format *const block_format_table[] = { &raw_format, NULL };
 
+/* For the model: */
 #define DISK_SIZE (1536 * KIB + 512) /* its last unit of 4 KiB is not whole */
 #define DEPTH	  8
 #define REQ_MAX	  (160 * KIB)
@@ -177,6 +180,8 @@ static void fill(struct test_req *t, uint64_t len)
 	}
 }
 
+static uint64_t disk_size = DISK_SIZE;
+
 static void model_batch(struct block_dev *b, struct loop *l, struct model *m, struct test_req *reqs)
 {
 	static const enum block_op ops[] = { BLOCK_READ, BLOCK_READ, BLOCK_WRITE, BLOCK_WRITE,
@@ -187,7 +192,7 @@ static void model_batch(struct block_dev *b, struct loop *l, struct model *m, st
 
 	for (int i = 0; i < n; i++) {
 		uint64_t len = 512 * (1 + rnd(rnd(2) ? 16 : REQ_MAX / 512));
-		uint64_t off = 512 * (uint64_t)rnd((uint32_t)((DISK_SIZE - len) / 512 + 1));
+		uint64_t off = 512 * (uint64_t)rnd((uint32_t)((disk_size - len) / 512 + 1));
 		struct test_req *t = &reqs[made];
 		enum block_op op = ops[rnd(ARRAY_SIZE(ops))];
 
@@ -195,14 +200,14 @@ static void model_batch(struct block_dev *b, struct loop *l, struct model *m, st
 			len = 512 * (1 + rnd(9));
 			off = 512 * (uint64_t)rnd(64);
 		} else if (rnd(16) == 0) { /* the end */
-			off = DISK_SIZE - len;
+			off = disk_size - len;
 		}
 		if (clashes(reqs, made, off, len))
 			continue;
 		t->data = t->mem + (rnd(2) ? 0 : rnd(512));
 		fill(t, len);
 		cut(t, len, rnd(2));
-		t->r.fua = rnd(4) == 0;
+		t->r.fua = rnd(24) == 0;
 		t->r.may_unmap = rnd(2);
 		made++;
 		submit(b, t, op, off, len);
@@ -223,11 +228,11 @@ static void model_batch(struct block_dev *b, struct loop *l, struct model *m, st
 
 static void model_compare_file(const struct model *m)
 {
-	uint8_t *p = malloc(DISK_SIZE);
+	uint8_t *p = malloc(disk_size);
 	int fd = open(path, O_RDONLY);
 
-	assert_int_equal(pread(fd, p, DISK_SIZE, 0), DISK_SIZE);
-	for (uint64_t s = 0; s < DISK_SIZE / 512; s++) {
+	assert_int_equal(pread(fd, p, disk_size, 0), disk_size);
+	for (uint64_t s = 0; s < disk_size / 512; s++) {
 		if (!m->undefined[s])
 			assert_memory_equal(p + s * 512, m->ref + s * 512, 512);
 	}
@@ -236,16 +241,20 @@ static void model_compare_file(const struct model *m)
 }
 
 /* False when the file system here has no direct I/O. */
-static bool model_run(struct block_config *c, unsigned int loop_flags, int batches)
+static bool model_run(
+	struct block_config *c, unsigned int loop_flags, int batches, const char *device)
 {
 	struct error err = ERROR_INIT;
-	struct model m = { calloc(1, DISK_SIZE), calloc(1, DISK_SIZE / 512) };
+	struct model m = { calloc(1, disk_size), calloc(1, disk_size / 512) };
 	struct test_req *reqs = calloc(DEPTH, sizeof(*reqs));
 	struct loop *l = loop_new("test", loop_flags, &err);
 	struct block_dev *b;
 
 	assert_non_null(l);
-	make_file(DISK_SIZE);
+	if (device)
+		snprintf(path, sizeof(path), "%s", device);
+	else
+		make_file(disk_size);
 	b = open_config(c, &err);
 	if (!b) {
 		print_message("skipped: %s\n", err.msg);
@@ -261,8 +270,8 @@ static bool model_run(struct block_config *c, unsigned int loop_flags, int batch
 		model_batch(b, l, &m, reqs);
 	}
 	/* Read all back. */
-	for (uint64_t off = 0; off < DISK_SIZE; off += 512 * KIB) {
-		uint64_t len = MIN(DISK_SIZE - off, 512 * KIB);
+	for (uint64_t off = 0; off < disk_size; off += 512 * KIB) {
+		uint64_t len = MIN(disk_size - off, 512 * KIB);
 		uint8_t *p = malloc(len);
 		struct test_req t = { .data = p };
 
@@ -275,14 +284,15 @@ static bool model_run(struct block_config *c, unsigned int loop_flags, int batch
 	block_detach(b);
 	block_close(b);
 	if (c->snapshot) {
-		memset(m.ref, 0, DISK_SIZE); /* the file has not been touched */
-		memset(m.undefined, 0, DISK_SIZE / 512);
+		memset(m.ref, 0, disk_size); /* the file has not been touched */
+		memset(m.undefined, 0, disk_size / 512);
 	}
 	model_compare_file(&m);
 	for (int i = 0; i < DEPTH; i++)
 		free(reqs[i].mem);
 out:
-	unlink(path);
+	if (!device)
+		unlink(path);
 	loop_free(l);
 	free(reqs);
 	free(m.ref);
@@ -301,9 +311,9 @@ static void test_model(void **state)
 
 			seed = 1 + (uint32_t)(cache * 4 + v);
 			model_run(&c, v & 1 ? LOOP_NO_URING : LOOP_URING,
-				cache == BLOCK_CACHE_WRITETHROUGH ? 40 : 150);
+				cache == BLOCK_CACHE_WRITETHROUGH ? 15 : 100, NULL);
 			model_run(&c, v & 1 ? LOOP_URING : LOOP_NO_URING,
-				cache == BLOCK_CACHE_WRITETHROUGH ? 40 : 150);
+				cache == BLOCK_CACHE_WRITETHROUGH ? 15 : 100, NULL);
 		}
 	}
 }
@@ -348,6 +358,69 @@ static void test_model_4kn(void **state)
 		free(reqs);
 		free(m.ref);
 		free(m.undefined);
+	}
+}
+
+/* -------- a block device -------- */
+
+/* A loop device with sectors of @sector bytes on a file of ours: its number, or -1. */
+static int make_loop_device(uint32_t sector)
+{
+	struct loop_config lc = { .block_size = sector };
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), n = -1, fd = -1;
+	char name[32];
+
+	if (control >= 0)
+		n = ioctl(control, LOOP_CTL_GET_FREE);
+	if (n >= 0) {
+		snprintf(name, sizeof(name), "/dev/loop%d", n);
+		fd = open(name, O_RDWR | O_CLOEXEC);
+	}
+	lc.fd = (uint32_t)open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, LOOP_CONFIGURE, &lc) < 0)
+		n = -1;
+	close((int)lc.fd);
+	if (fd >= 0)
+		close(fd);
+	if (control >= 0)
+		close(control);
+	return n;
+}
+
+static void drop_loop_device(int n)
+{
+	char name[32];
+	int fd;
+
+	snprintf(name, sizeof(name), "/dev/loop%d", n);
+	fd = open(name, O_RDWR | O_CLOEXEC);
+	ioctl(fd, LOOP_CLR_FD);
+	close(fd);
+}
+
+/* Needs root. With 4 KiB sectors O_DIRECT takes nothing smaller. */
+static void test_block_device(void **state)
+{
+	for (int v = 0; v < 4; v++) {
+		struct block_config c = { .cache = v & 1 ? BLOCK_CACHE_NONE : 0, .discard = 1 };
+		char file[PATH_MAX], device[32];
+		int n;
+
+		disk_size = 1536 * KIB;
+		make_file(disk_size);
+		memcpy(file, path, sizeof(file));
+		n = make_loop_device(v & 2 ? 4096 : 512);
+		if (n < 0) {
+			unlink(file);
+			disk_size = DISK_SIZE;
+			skip();
+		}
+		snprintf(device, sizeof(device), "/dev/loop%d", n);
+		seed = 99 + (uint32_t)v;
+		assert_true(model_run(&c, v & 1 ? LOOP_URING : LOOP_NO_URING, 100, device));
+		drop_loop_device(n);
+		unlink(file);
+		disk_size = DISK_SIZE;
 	}
 }
 
@@ -738,6 +811,7 @@ int main(void)
 		cmocka_unit_test(test_locks),
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_model_4kn),
+		cmocka_unit_test(test_block_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,30 @@ static void output_ready(struct chardev *c)
 		c->front.writable(c->front.opaque);
 }
 
+/* Has the peer sent what has not been read yet? */
+static bool unread(const struct chardev *c)
+{
+	int n = 0;
+
+	return !ioctl(c->in_fd, FIONREAD, &n) && n > 0;
+}
+
+/* The peer has hung up; what it sent before is still wanted, if there is room some time. */
+static void hung_up(struct chardev *c, bool more)
+{
+	if (!more && !c->in_ended && (atomic_load(&c->room) || !unread(c)))
+		input_end(c);
+	if (c->in_fd < 0)
+		return; /* the kind has seen to it */
+	if (c->in_ended && c->kind->hangup) {
+		c->kind->hangup(c);
+	} else if (!c->hup) {
+		c->hup = true;
+		if (c->kind->lingers)
+			c->kind->lingers(c);
+	}
+}
+
 static void on_in(void *opaque, unsigned int events)
 {
 	struct chardev *c = opaque;
@@ -253,13 +277,8 @@ static void on_in(void *opaque, unsigned int events)
 		output_ready(c);
 	if (c->in_fd >= 0 && (events & (LOOP_IN | LOOP_HUP)))
 		more = !c->in_ended && input_once(c);
-	if (c->in_fd >= 0 && (events & LOOP_HUP)) {
-		c->hup = true;
-		if (!more && !c->in_ended && atomic_load(&c->room))
-			input_end(c); /* hung up with nothing left to read */
-		if (c->in_ended && c->kind->hangup)
-			c->kind->hangup(c);
-	}
+	if (c->in_fd >= 0 && (events & LOOP_HUP))
+		hung_up(c, more);
 	chardev_update(c);
 }
 

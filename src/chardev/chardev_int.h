@@ -28,6 +28,9 @@ struct chardev_kind {
 	void (*input_end)(struct chardev *c);
 	/* Loop's thread: the peer is gone (hang-up or failed write); NULL: drop output from now on. */
 	void (*hangup)(struct chardev *c);
+	/* Loop's thread: the peer is gone, but has left input for which there is no room yet; hangup()
+	 * follows when it has been read. May be NULL. */
+	void (*lingers)(struct chardev *c);
 	/* Loop's thread: take out of @n input bytes what is not the guest's; returns what is left. */
 	size_t (*filter)(struct chardev *c, uint8_t *p, size_t n);
 };

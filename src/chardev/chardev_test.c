@@ -365,8 +365,23 @@ static void test_unix_ends(void **state)
 	/* The next one is served. */
 	a = dial(path);
 	run_until(f, chardev_is_open(f->c));
-	close(a);
+	close(a); /* noticed without room to read */
 	run_until(f, !chardev_is_open(f->c));
+	/* One that is gone and whose input nobody reads makes way for the next. */
+	a = dial(path);
+	run_until(f, chardev_is_open(f->c));
+	assert_int_equal(write(a, "unread", 6), 6);
+	close(a);
+	run_ms(f, 10);
+	assert_idle(f);
+	a = dial(path);
+	run_until(f, f->opens == 5);
+	f->n = 0;
+	assert_int_equal(write(a, "new", 3), 3);
+	chardev_set_room(f->c, 10);
+	run_until(f, f->n == 3);
+	assert_string_equal(f->in, "new");
+	close(a);
 	front_free(f);
 }
 

@@ -29,7 +29,7 @@ static void pty_opened(void *opaque, unsigned int events)
 
 	while (read(p->inotify, buf, sizeof(buf)) > 0)
 		;
-	if (p->c->in_fd < 0)
+	if (p->c->in_fd < 0 || p->c->hup)
 		chardev_connect(p->c, p->master, false);
 }
 

@@ -30,10 +30,10 @@ struct unix_sock {
 	struct loop_fd end_watch;
 };
 
-/* Take new clients only while there is none. */
+/* Take new clients only while there is none, or only the unread input of one. */
 static void listen_update(struct unix_sock *s)
 {
-	bool want = s->fd >= 0 && s->client < 0;
+	bool want = s->fd >= 0 && (s->client < 0 || s->c->hup);
 
 	if (s->watch.loop && !want) {
 		loop_fd_del(&s->watch);
@@ -42,18 +42,6 @@ static void listen_update(struct unix_sock *s)
 		if (loop_fd_add(s->c->loop, &s->watch) < 0)
 			return; /* out of memory: no further clients, nothing worse */
 	}
-}
-
-static void unix_accept(void *opaque, unsigned int events)
-{
-	struct unix_sock *s = opaque;
-	int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	s->client = fd;
-	listen_update(s);
-	chardev_connect(s->c, fd, true);
 }
 
 static void end_stop(struct unix_sock *s)
@@ -75,6 +63,25 @@ static void unix_hangup(struct chardev *c)
 		close(s->client);
 	s->client = -1;
 	listen_update(s);
+}
+
+static void unix_accept(void *opaque, unsigned int events)
+{
+	struct unix_sock *s = opaque;
+	int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (s->client >= 0)
+		unix_hangup(s->c);
+	s->client = fd;
+	listen_update(s);
+	chardev_connect(s->c, fd, true);
+}
+
+static void unix_lingers(struct chardev *c)
+{
+	listen_update(c->data);
 }
 
 static void unix_gone(void *opaque, unsigned int events)
@@ -252,4 +259,5 @@ const struct chardev_kind chardev_unix = {
 	.close = unix_close,
 	.input_end = unix_input_end,
 	.hangup = unix_hangup,
+	.lingers = unix_lingers,
 };

@@ -60,18 +60,18 @@ struct kvm_vm {
 	bool apic_id32;		 /* the LAPIC page's ID register is 32 bits wide in x2APIC mode */
 	_Atomic bool event_caps; /* exception payloads and pending triple faults are told */
 
-	struct mutex slots_lock;
-	VEC(struct kvm_slot) slots GUARDED_BY(slots_lock);
-	bool dirty_on GUARDED_BY(slots_lock);
-	uint64_t *dirty_buf GUARDED_BY(slots_lock); /* one slot's bitmap and a word */
-	size_t dirty_words GUARDED_BY(slots_lock);
+	struct mutex slots_lock; /* of the members up to the next lock */
+	VEC(struct kvm_slot) slots;
+	bool dirty_on;
+	uint64_t *dirty_buf; /* one slot's bitmap and a word */
+	size_t dirty_words;
 
-	struct mutex routes_lock;
-	struct kvm_irq_routing *routes GUARDED_BY(routes_lock);
+	struct mutex routes_lock; /* likewise */
+	struct kvm_irq_routing *routes;
 
-	struct mutex msrs_lock;
-	uint32_t *msrs GUARDED_BY(msrs_lock); /* indices that are state; NULL: not asked yet */
-	uint32_t n_msrs GUARDED_BY(msrs_lock);
+	struct mutex msrs_lock; /* likewise */
+	uint32_t *msrs;		/* indices that are state; NULL: not asked yet */
+	uint32_t n_msrs;
 };
 
 struct kvm_vcpu {
@@ -83,6 +83,12 @@ struct kvm_vcpu {
 	bool unfinished;	  /* an exit's access is completed by the next KVM_RUN */
 	struct vcpu_exit *answer; /* an MSR exit whose answer goes to KVM with the next run */
 	bool held; /* an exit came up while finishing another: vcpu_run returns it first */
+};
+
+/* KVM's tables with a tail, and room for it. */
+union kvm_cpuid_buf {
+	struct kvm_cpuid2 head;
+	uint8_t room[sizeof(struct kvm_cpuid2) + X86_CPUID_MAX * sizeof(struct kvm_cpuid_entry2)];
 };
 
 #define to_kvm_vm(p)   CONTAINER_OF(p, struct kvm_vm, base)

@@ -11,11 +11,10 @@
 
 #define MSR_TSC		   0x10
 #define MSR_TSC_DEADLINE   0x6e0
+#define MSR_LIST_MAX	   512 /* more than any kernel names */
 #define MSR_BATCH	   64
 #define APIC_X2APIC_ENABLE (1u << 10)
 #define LAPIC_ID	   0x20
-#define DR6_RESET	   0xffff0ff0
-#define DR7_RESET	   0x400
 
 _Static_assert(sizeof(struct kvm_xsave) == X86_XSAVE_MAX, "xsave area");
 _Static_assert(sizeof(struct kvm_lapic_state) == X86_LAPIC_SIZE, "LAPIC page");
@@ -445,26 +444,23 @@ static uint32_t add_mtrrs(uint32_t *list, uint32_t n, uint32_t max)
 /* Ask KVM which MSRs there are and keep those that are state. */
 static int msrs_list(struct kvm_vm *vm) REQUIRES(vm->msrs_lock)
 {
-	struct {
-		struct kvm_msr_list head;
-		uint32_t index[512];
-	} * l;
+	struct kvm_msr_list *l;
 	uint32_t *list, n = 0;
 	int r;
 
 	if (vm->msrs)
 		return 0;
-	l = calloc(1, sizeof(*l));
+	l = calloc(1, sizeof(*l) + MSR_LIST_MAX * sizeof(l->indices[0]));
 	list = calloc(X86_MSR_MAX, sizeof(*list));
 	r = l && list ? 0 : -ENOMEM;
 	if (r == 0) {
-		l->head.nmsrs = ARRAY_SIZE(l->index);
+		l->nmsrs = MSR_LIST_MAX;
 		r = kvm_ioctl(vm->dev_fd, KVM_GET_MSR_INDEX_LIST, l);
 	}
 	if (r >= 0) {
-		for (uint32_t i = 0; i < l->head.nmsrs && n < X86_MSR_MAX; i++)
-			if (msr_is_state(l->index[i]))
-				list[n++] = l->index[i];
+		for (uint32_t i = 0; i < l->nmsrs && n < X86_MSR_MAX; i++)
+			if (msr_is_state(l->indices[i]))
+				list[n++] = l->indices[i];
 		vm->n_msrs = add_mtrrs(list, n, X86_MSR_MAX);
 		vm->msrs = TAKE(list);
 		r = 0;
@@ -474,9 +470,9 @@ static int msrs_list(struct kvm_vm *vm) REQUIRES(vm->msrs_lock)
 	return r;
 }
 
-struct msr_batch {
+union msr_batch {
 	struct kvm_msrs head;
-	struct kvm_msr_entry e[MSR_BATCH];
+	uint8_t room[sizeof(struct kvm_msrs) + MSR_BATCH * sizeof(struct kvm_msr_entry)];
 };
 
 /* Read the listed MSRs into @s. KVM stops at one that this CPU model does not have: that one is
@@ -484,7 +480,7 @@ struct msr_batch {
 static int msrs_read(struct kvm_vcpu *v, struct x86_cpu_state *s) REQUIRES(v->vm->msrs_lock)
 {
 	struct kvm_vm *vm = v->vm;
-	struct msr_batch b;
+	union msr_batch b;
 	uint32_t i = 0;
 
 	s->n_msrs = 0;
@@ -495,12 +491,13 @@ static int msrs_read(struct kvm_vcpu *v, struct x86_cpu_state *s) REQUIRES(v->vm
 		memset(&b, 0, sizeof(b));
 		b.head.nmsrs = n;
 		for (uint32_t k = 0; k < n; k++)
-			b.e[k].index = vm->msrs[i + k];
+			b.head.entries[k].index = vm->msrs[i + k];
 		done = kvm_ioctl(v->fd, KVM_GET_MSRS, &b);
 		if (done < 0)
 			return done;
 		for (int k = 0; k < done; k++)
-			s->msr[s->n_msrs++] = (struct x86_msr){ b.e[k].index, b.e[k].data };
+			s->msr[s->n_msrs++] = (struct x86_msr){ b.head.entries[k].index,
+				b.head.entries[k].data };
 		i += done;
 		if ((uint32_t)done < n) {
 			vm->n_msrs--;
@@ -525,7 +522,7 @@ static int msrs_get(struct kvm_vcpu *v, struct x86_cpu_state *s)
 
 /* Write @n entries. One that KVM refuses may be missing from this CPU: it has no state to lose if
  * it is to hold its reset value; anything else is an error. */
-static int msrs_write(struct kvm_vcpu *v, struct msr_batch *b, uint32_t n)
+static int msrs_write(struct kvm_vcpu *v, union msr_batch *b, uint32_t n)
 {
 	while (n) {
 		int done;
@@ -536,13 +533,15 @@ static int msrs_write(struct kvm_vcpu *v, struct msr_batch *b, uint32_t n)
 			return done;
 		if ((uint32_t)done >= n)
 			return 0;
-		if (b->e[done].data != x86_msr_reset_value(b->e[done].index)) {
-			log_debug("kvm", "MSR %x refuses value %llx", b->e[done].index,
-				b->e[done].data);
+		if (b->head.entries[done].data !=
+			x86_msr_reset_value(b->head.entries[done].index)) {
+			log_debug("kvm", "MSR %x refuses value %llx", b->head.entries[done].index,
+				b->head.entries[done].data);
 			return -EINVAL;
 		}
 		n -= done + 1;
-		memmove(&b->e[0], &b->e[done + 1], n * sizeof(b->e[0]));
+		memmove(&b->head.entries[0], &b->head.entries[done + 1],
+			n * sizeof(b->head.entries[0]));
 	}
 	return 0;
 }
@@ -550,7 +549,7 @@ static int msrs_write(struct kvm_vcpu *v, struct msr_batch *b, uint32_t n)
 /* @deadline: the deadline timer only, which is set after the APIC is in that mode; or the rest. */
 static int msrs_set(struct kvm_vcpu *v, const struct x86_cpu_state *s, bool deadline)
 {
-	struct msr_batch b;
+	union msr_batch b;
 	uint32_t n = 0;
 	int r = 0;
 
@@ -562,7 +561,7 @@ static int msrs_set(struct kvm_vcpu *v, const struct x86_cpu_state *s, bool dead
 
 		if ((m->index == MSR_TSC_DEADLINE) != deadline)
 			continue;
-		b.e[n++] = (struct kvm_msr_entry){ .index = m->index, .data = m->value };
+		b.head.entries[n++] = (struct kvm_msr_entry){ .index = m->index, .data = m->value };
 		if (n == MSR_BATCH) {
 			r = msrs_write(v, &b, n);
 			n = 0;

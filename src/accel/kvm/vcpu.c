@@ -116,10 +116,7 @@ void kvm_vcpu_free(struct accel_vcpu *av)
 
 bool kvm_vcpu_set_cpuid(struct accel_vcpu *av, const struct x86_cpuid *c, struct error *err)
 {
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 e[X86_CPUID_MAX];
-	} k;
+	union kvm_cpuid_buf k;
 	int r;
 
 	assert(c->n <= X86_CPUID_MAX);
@@ -128,7 +125,7 @@ bool kvm_vcpu_set_cpuid(struct accel_vcpu *av, const struct x86_cpuid *c, struct
 	for (uint32_t i = 0; i < c->n; i++) {
 		const struct x86_cpuid_leaf *l = &c->leaf[i];
 
-		k.e[i] = (struct kvm_cpuid_entry2){
+		k.head.entries[i] = (struct kvm_cpuid_entry2){
 			.function = l->function,
 			.index = l->index,
 			.flags = l->indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,

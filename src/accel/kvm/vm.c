@@ -109,10 +109,7 @@ void kvm_vm_free(struct accel_vm *avm)
 
 bool kvm_cpuid_query(int dev_fd, struct x86_cpuid *out, struct error *err)
 {
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 e[X86_CPUID_MAX];
-	} c;
+	union kvm_cpuid_buf c;
 	int r;
 
 	memset(&c.head, 0, sizeof(c.head));
@@ -122,7 +119,7 @@ bool kvm_cpuid_query(int dev_fd, struct x86_cpuid *out, struct error *err)
 		return error_set_errno(err, r, "kvm: cannot get the supported CPUID leaves");
 	out->n = MIN(c.head.nent, X86_CPUID_MAX);
 	for (uint32_t i = 0; i < out->n; i++) {
-		const struct kvm_cpuid_entry2 *e = &c.e[i];
+		const struct kvm_cpuid_entry2 *e = &c.head.entries[i];
 
 		out->leaf[i] = (struct x86_cpuid_leaf){
 			.function = e->function,

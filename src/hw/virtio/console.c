@@ -159,6 +159,7 @@ static void on_receive(void *opaque, const uint8_t *data, size_t n)
 	struct vq_chain c;
 
 	mutex_lock(&s->v.pci.dev.lock);
+	chardev_set_room(p->chardev, 0); /* the rest of this buffer is not used */
 	/* A driver that has changed its buffer since we looked loses what does not fit. */
 	if (pop_in(s, q, &c) > 0) {
 		n = vq_chain_write(&c, 0, data, n);
@@ -433,7 +434,7 @@ static bool port_add(struct console *s, char *spec, bool console, struct error *
 		return false;
 	for (uint32_t i = 0; i < s->n_ports; i++) {
 		if (s->port[i].chardev == p->chardev)
-			return error_usage(err, "two ports use '%s'", spec);
+			return error_usage(err, "two ports use '%s'", chardev_id(p->chardev));
 	}
 	if (chardev_has_front(p->chardev))
 		return error_usage(err, "'%s' is already used by another device", spec);

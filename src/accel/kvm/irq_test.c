@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Interrupts into a guest (pins, messages, irqfd), doorbells out of it (ioeventfd), chips' state. */
+#include <poll.h>
+#include <sys/eventfd.h>
+#include "accel/kvm/guest_testing.h"
+
+#define HANDLER	 0x9000ull
+#define PD_HIGH	 0x15000ull
+#define VECTOR	 0x41
+#define MSI_ADDR 0xfee00000ull
+
+/* Enables its APIC and interrupts, says so, then asks for more until stopped. */
+GUEST(waits64, 64,
+	"mov $0x1b, %ecx\n rdmsr\n"
+	"mov $0xfee000f0, %ebx\n movl $0x1ff, (%rbx)\n"
+	"sti\n nop\n"
+	"1: out %al, $0x77\n jmp 1b");
+/* The handler: tell, end of interrupt, back. */
+GUEST(handler64, 64, "out %al, $0x55\n mov $0xfee000b0, %ebx\n movl $0, (%rbx)\n iretq");
+
+static struct guest *irq_guest(int irqchip, bool pit)
+{
+	struct guest *g = guest_new_chips(MODE_LONG, irqchip, pit);
+
+	/* The APIC's page, mapped for the guest through the 4th GiB. */
+	guest_put64(g, G_PDPT + 24, PD_HIGH | 7);
+	guest_put64(g, PD_HIGH + 8 * 503, 0xfee00000 | 0x97);
+	memcpy(g->ram->host + HANDLER, handler64, handler64_end - handler64);
+	guest_gate(g, VECTOR, HANDLER);
+	GUEST_LOAD(g, waits64);
+	guest_expect_port(g, 0x77, 1, true);
+	return g;
+}
+
+/* Interrupts are taken within some turns of the guest's loop. */
+static bool interrupted(struct guest *g)
+{
+	for (int i = 0; i < 100; i++) {
+		if (guest_next(g) != VCPU_EXIT_PORT)
+			return false;
+		if (g->e.port.port == 0x55)
+			return true;
+	}
+	return false;
+}
+
+static void msi(void **state)
+{
+	struct guest *g = irq_guest(ACCEL_IRQCHIP_FULL, false);
+
+	assert_false(interrupted(g));
+	assert_int_equal(kvm_accel.msi_send(g->vm, MSI_ADDR, VECTOR), 0);
+	assert_true(interrupted(g));
+	assert_false(interrupted(g));
+	guest_free(g);
+}
+
+static void irqfd_of_a_route(void **state)
+{
+	struct guest *g = irq_guest(ACCEL_IRQCHIP_FULL, false);
+	struct accel_msi routes[] = { { 30, MSI_ADDR, VECTOR }, { 31, MSI_ADDR, VECTOR } };
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	assert_int_equal(kvm_accel.routes_set(g->vm, routes, 2), 0);
+	assert_int_equal(kvm_accel.irqfd(g->vm, 31, fd, true), 0);
+	assert_int_equal(eventfd_write(fd, 1), 0);
+	assert_true(interrupted(g));
+	assert_false(interrupted(g));
+	/* The route is gone, or the irqfd: nothing comes. */
+	assert_int_equal(kvm_accel.routes_set(g->vm, routes, 1), 0);
+	assert_int_equal(eventfd_write(fd, 1), 0);
+	assert_false(interrupted(g));
+	assert_int_equal(kvm_accel.irqfd(g->vm, 31, fd, false), 0);
+	assert_int_equal(kvm_accel.routes_set(g->vm, routes, 2), 0);
+	assert_int_equal(eventfd_write(fd, 1), 0);
+	assert_false(interrupted(g));
+	close(fd);
+	guest_free(g);
+}
+
+static void bad_routes(void **state)
+{
+	struct guest *g = guest_new(MODE_LONG);
+	struct accel_msi r = { .gsi = 3 };
+
+	assert_int_equal(kvm_accel.routes_set(g->vm, &r, 1), -EINVAL);
+	r.gsi = IRQ_GSI_MAX;
+	assert_int_equal(kvm_accel.routes_set(g->vm, &r, 1), -EINVAL);
+	assert_int_equal(kvm_accel.routes_set(g->vm, &r, IRQ_GSI_MAX + 1), -ENOSPC);
+	assert_int_equal(kvm_accel.routes_set(g->vm, NULL, 0), 0);
+	guest_free(g);
+}
+
+/* Every message route that core can hand out, at once. */
+static void many_routes(void **state)
+{
+	struct guest *g = guest_new(MODE_LONG);
+	struct accel_msi *r = calloc(IRQ_GSI_MAX, sizeof(*r));
+	uint32_t n = 0;
+
+	for (uint32_t i = IRQ_GSI_PINS; i < IRQ_GSI_MAX; i++)
+		r[n++] = (struct accel_msi){ i, MSI_ADDR, VECTOR };
+	assert_int_equal(kvm_accel.routes_set(g->vm, r, n), 0);
+	free(r);
+	guest_free(g);
+}
+
+/* The PICs have the same pins; their vectors are not set up. */
+static void mask_pics(struct x86_chips_state *s)
+{
+	s->pic[0].imr = s->pic[1].imr = 0xff;
+}
+
+static uint64_t redirection(uint8_t vector, bool level)
+{
+	return vector | (level ? 1u << 15 : 0);
+}
+
+static void pins(void **state)
+{
+	struct guest *g = irq_guest(ACCEL_IRQCHIP_FULL, false);
+	struct x86_chips_state s;
+
+	assert_int_equal(kvm_accel.chips_get(g->vm, &s), 0);
+	assert_int_equal(s.ioapic.base_address, 0xfec00000);
+	mask_pics(&s);
+	s.ioapic.redirtbl[10] = redirection(VECTOR, true);
+	assert_int_equal(kvm_accel.chips_set(g->vm, &s), 0);
+	assert_int_equal(kvm_accel.irq_set(g->vm, 10, true), 0);
+	assert_true(interrupted(g));
+	/* Still high after the end of interrupt: again. */
+	assert_true(interrupted(g));
+	assert_int_equal(kvm_accel.irq_set(g->vm, 10, false), 0);
+	interrupted(g);
+	assert_false(interrupted(g));
+	guest_free(g);
+}
+
+static void chips_round_trip(void **state)
+{
+	struct guest *g = guest_new_chips(MODE_LONG, ACCEL_IRQCHIP_FULL, true);
+	struct x86_chips_state s, t;
+
+	assert_int_equal(kvm_accel.chips_get(g->vm, &s), 0);
+	s.pic[0].irq_base = 0x20;
+	s.pic[0].imr = 0xfb;
+	s.pic[1].irq_base = 0x28;
+	s.pic[1].elcr = 0x0c;
+	s.ioapic.id = 3;
+	for (int i = 0; i < 24; i++)
+		s.ioapic.redirtbl[i] = 0x0100000000010000ull | (0x30 + i);
+	s.pit.channel[0] = (struct x86_pit_channel_state){
+		.count = 11932, .rw_mode = 3, .mode = 2, .gate = 1
+	};
+	assert_int_equal(kvm_accel.chips_set(g->vm, &s), 0);
+	assert_int_equal(kvm_accel.chips_get(g->vm, &t), 0);
+	assert_memory_equal(t.pic, s.pic, sizeof(s.pic));
+	assert_memory_equal(&t.ioapic, &s.ioapic, sizeof(s.ioapic));
+	assert_int_equal(t.pit.channel[0].count, 11932);
+	assert_int_equal(t.pit.channel[0].mode, 2);
+	assert_true(t.clock_ns >= s.clock_ns);
+	/* Load times are of the VM's clock: the count has just begun. */
+	assert_true(t.pit.channel[0].count_load_time <= (int64_t)t.clock_ns);
+	assert_true(t.pit.channel[0].count_load_time + 30000000000 > (int64_t)t.clock_ns);
+	guest_free(g);
+}
+
+/* The PIT's ticks arrive through pin 2, as on every PC. */
+static void pit_ticks(void **state)
+{
+	struct guest *g = irq_guest(ACCEL_IRQCHIP_FULL, true);
+	struct x86_chips_state s;
+	bool came = false;
+
+	assert_int_equal(kvm_accel.chips_get(g->vm, &s), 0);
+	mask_pics(&s);
+	s.ioapic.redirtbl[2] = redirection(VECTOR, false);
+	s.pit.channel[0] = (struct x86_pit_channel_state){
+		.count = 1193, .rw_mode = 3, .mode = 2, .gate = 1
+	}; /* 1 ms */
+	assert_int_equal(kvm_accel.chips_set(g->vm, &s), 0);
+	for (int i = 0; i < 100 && !came; i++) {
+		usleep(1000);
+		came = interrupted(g);
+	}
+	assert_true(came);
+	guest_free(g);
+}
+
+static void no_pit(void **state)
+{
+	struct guest *g = guest_new_chips(MODE_LONG, ACCEL_IRQCHIP_FULL, false);
+	struct x86_chips_state s;
+
+	assert_int_equal(kvm_accel.chips_get(g->vm, &s), 0);
+	assert_int_equal(s.pit.channel[0].count, 0);
+	assert_int_equal(kvm_accel.chips_set(g->vm, &s), 0);
+	guest_free(g);
+}
+
+/* Split: a pin is a route that the board's I/O APIC writes; the end of a level interrupt is told. */
+static void split(void **state)
+{
+	struct guest *g = irq_guest(ACCEL_IRQCHIP_SPLIT, true);
+	struct accel_msi r[] = { { 10, MSI_ADDR, 1 << 15 | 1 << 14 | VECTOR },
+		{ 40, MSI_ADDR, 0x42 } };
+	struct x86_chips_state s;
+
+	assert_int_equal(g->vm->irqchip, ACCEL_IRQCHIP_SPLIT);
+	assert_int_equal(kvm_accel.routes_set(g->vm, r, 2), 0);
+	assert_int_equal(kvm_accel.irq_set(g->vm, 10, true), 0);
+	assert_true(interrupted(g));
+	assert_int_equal(guest_next(g), VCPU_EXIT_EOI);
+	assert_int_equal(g->e.eoi.vector, VECTOR);
+	assert_false(interrupted(g));
+	assert_int_equal(kvm_accel.chips_get(g->vm, &s), 0);
+	assert_int_equal(s.ioapic.base_address, 0);
+	guest_free(g);
+}
+
+static void nmi(void **state)
+{
+	struct guest *g = irq_guest(ACCEL_IRQCHIP_FULL, false);
+
+	guest_gate(g, 2, HANDLER);
+	assert_int_equal(kvm_accel.vcpu_nmi(&g->v->base), 0);
+	assert_true(interrupted(g));
+	guest_free(g);
+}
+
+/* -------- doorbells -------- */
+
+GUEST(bells64, 64,
+	"mov $0x3f000000, %rbx\n"
+	"out %al, $0x60\n" /* port, any length */
+	"out %ax, $0x60\n"
+	"mov $7, %eax\n out %eax, $0x64\n" /* port, 4 bytes, 7 */
+	"mov $8, %eax\n out %eax, $0x64\n"
+	"mov %al, (%rbx)\n" /* memory, any length */
+	"mov %rax, (%rbx)\n"
+	"mov $5, %ax\n mov %ax, 16(%rbx)\n" /* memory, 2 bytes, 5 */
+	"mov $6, %ax\n mov %ax, 16(%rbx)\n"
+	"mov 16(%rbx), %ax\n"
+	"out %al, $0x99\n hlt");
+
+static uint64_t rung(int fd)
+{
+	uint64_t n = 0;
+
+	return eventfd_read(fd, &n) == 0 ? n : 0;
+}
+
+static void doorbells(void **state)
+{
+	struct guest *g = guest_new(MODE_LONG);
+	int fd[4];
+
+	for (int i = 0; i < 4; i++)
+		fd[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	assert_int_equal(kvm_accel.ioeventfd(g->vm, true, 0x60, 0, false, 0, fd[0], true), 0);
+	assert_int_equal(kvm_accel.ioeventfd(g->vm, true, 0x64, 4, true, 7, fd[1], true), 0);
+	assert_int_equal(kvm_accel.ioeventfd(g->vm, false, G_MMIO, 0, false, 0, fd[2], true), 0);
+	assert_int_equal(
+		kvm_accel.ioeventfd(g->vm, false, G_MMIO + 16, 2, true, 5, fd[3], true), 0);
+	/* Two of the same are refused. */
+	assert_int_equal(
+		kvm_accel.ioeventfd(g->vm, false, G_MMIO + 16, 2, true, 5, fd[2], true), -EEXIST);
+	GUEST_LOAD(g, bells64);
+	guest_expect_port(g, 0x64, 4, true); /* 8 is not the doorbell's */
+	assert_int_equal(rung(fd[0]), 2);
+	assert_int_equal(rung(fd[1]), 1);
+	assert_int_equal(guest_next(g), VCPU_EXIT_MEM);
+	assert_true(g->e.mem.write);
+	assert_int_equal(g->e.mem.addr, G_MMIO + 16);
+	assert_int_equal(g->e.mem.data[0], 6);
+	assert_int_equal(rung(fd[2]), 2);
+	assert_int_equal(rung(fd[3]), 1);
+	assert_int_equal(guest_next(g), VCPU_EXIT_MEM);
+	assert_false(g->e.mem.write); /* reads are the device's */
+	guest_expect_done(g);
+	assert_int_equal(kvm_accel.ioeventfd(g->vm, true, 0x60, 0, false, 0, fd[0], false), 0);
+	assert_int_equal(kvm_accel.ioeventfd(g->vm, true, 0x64, 4, true, 7, fd[1], false), 0);
+	assert_int_equal(kvm_accel.ioeventfd(g->vm, true, 0x64, 4, true, 7, fd[1], false), -ENOENT);
+	GUEST_LOAD(g, bells64);
+	guest_expect_port(g, 0x60, 1, true);
+	for (int i = 0; i < 4; i++)
+		close(fd[i]);
+	guest_free(g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(msi),
+		cmocka_unit_test(irqfd_of_a_route),
+		cmocka_unit_test(bad_routes),
+		cmocka_unit_test(many_routes),
+		cmocka_unit_test(pins),
+		cmocka_unit_test(chips_round_trip),
+		cmocka_unit_test(pit_ticks),
+		cmocka_unit_test(no_pit),
+		cmocka_unit_test(split),
+		cmocka_unit_test(nmi),
+		cmocka_unit_test(doorbells),
+	};
+
+	return guest_testing_skip() ?: cmocka_run_group_tests(tests, NULL, NULL);
+}
