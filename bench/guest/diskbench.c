@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #define DEPTH_MAX 32
+#define BUFFER_MAX 131072
 
 struct phase {
 	const char *name;
@@ -34,14 +36,16 @@ struct phase {
 	unsigned int count;
 	int opcode;
 	int is_random;
+	int scattered; /* the buffer's pages lie apart in the guest's memory */
 };
 
 static const struct phase phases[] = {
-	{ "none", 1, 4096, 0, IOCB_CMD_PREAD, 1 },
-	{ "rand-read-4k-d1", 1, 4096, 4000, IOCB_CMD_PREAD, 1 },
-	{ "rand-write-4k-d1", 1, 4096, 4000, IOCB_CMD_PWRITE, 1 },
-	{ "rand-read-4k-d32", 32, 4096, 16000, IOCB_CMD_PREAD, 1 },
-	{ "seq-read-128k-d1", 1, 131072, 1000, IOCB_CMD_PREAD, 0 },
+	{ "none", 1, 4096, 0, IOCB_CMD_PREAD, 1, 0 },
+	{ "rand-read-4k-d1", 1, 4096, 500, IOCB_CMD_PREAD, 1, 0 },
+	{ "rand-write-4k-d1", 1, 4096, 500, IOCB_CMD_PWRITE, 1, 0 },
+	{ "rand-read-4k-d32", 32, 4096, 2000, IOCB_CMD_PREAD, 1, 0 },
+	{ "seq-read-128k-d1", 1, 131072, 200, IOCB_CMD_PREAD, 0, 0 },
+	{ "seq-read-128k-sg", 1, 131072, 200, IOCB_CMD_PREAD, 0, 1 },
 };
 
 static uint64_t seed = 88172645463325252ull;
@@ -111,6 +115,19 @@ static void mark(const char *name, const char *suffix)
 	usleep(50000);
 }
 
+/* Memory for the largest operations: in huge pages, or in pages that lie apart. */
+static char *get_memory(int scattered)
+{
+	size_t size = (size_t)BUFFER_MAX * DEPTH_MAX, pages = size / 4096;
+	char *m = aligned_alloc(2 << 20, size);
+
+	if (!m || madvise(m, size, scattered ? MADV_NOHUGEPAGE : MADV_HUGEPAGE))
+		die("memory");
+	for (size_t i = 0; i < pages; i++)
+		memset(m + i * 37 % pages * 4096, 0x5a, 4096);
+	return m;
+}
+
 static void prepare(struct iocb *cb, const struct phase *p, uint64_t blocks, uint64_t i)
 {
 	cb->aio_offset = (p->is_random ? random64() % blocks : i % blocks) * p->size;
@@ -163,7 +180,7 @@ int main(void)
 {
 	aio_context_t ctx = 0;
 	uint64_t size;
-	char *memory;
+	char *memory[2];
 	int fd;
 
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
@@ -172,10 +189,10 @@ int main(void)
 	mark("init", "");
 	load_modules();
 	fd = open_disk();
-	memory = aligned_alloc(4096, 131072 * DEPTH_MAX);
-	if (!memory || ioctl(fd, BLKGETSIZE64, &size))
+	if (ioctl(fd, BLKGETSIZE64, &size))
 		die("disk");
-	memset(memory, 0x5a, 131072 * DEPTH_MAX);
+	memory[0] = get_memory(0);
+	memory[1] = get_memory(1);
 	if (syscall(SYS_io_setup, DEPTH_MAX, &ctx))
 		die("io_setup");
 	for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
@@ -183,7 +200,7 @@ int main(void)
 		int64_t ns;
 
 		mark(p->name, "");
-		ns = run_phase(ctx, fd, p, size, memory);
+		ns = run_phase(ctx, fd, p, size, memory[p->scattered]);
 		mark(p->name, "-end");
 		printf("= %s %u %lld\n", p->name, p->count, (long long)ns);
 	}

@@ -212,8 +212,8 @@ static bool bad_value(const struct field *f, const char *key, const char *value,
 	field_want(f, &want);
 	if (f->flags & FF_SECRET)
 		return error_usage(err, "bad value for '%s': %s is wanted", key, str_cstr(&want));
-	return error_usage(
-		err, "bad value '%s' for '%s': %s is wanted", value, key, str_cstr(&want));
+	return error_usage(err, "bad value '%.100s%s' for '%s': %s is wanted", value,
+		strlen(value) > 100 ? "..." : "", key, str_cstr(&want));
 }
 
 /* The keys that can be given, behind the prefix that led to their table. */

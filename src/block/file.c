@@ -70,8 +70,7 @@ static bool check_kind(struct block_file *f, struct error *err)
 	if (stat(f->path, &st) < 0)
 		return error_set_errno(err, errno, "cannot open '%s'", f->path);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return error_usage(
-			err, "'%s' is neither a regular file nor a block device", f->path);
+		return error_set(err, "'%s' is neither a regular file nor a block device", f->path);
 	f->blkdev = S_ISBLK(st.st_mode);
 	return true;
 }

@@ -144,7 +144,7 @@ static bool list_append(
 	if (!fields_init(f->sub, item, err))
 		return false;
 	l->len++; /* owned by the list from here on, whole or not */
-	return fields_parse(f->sub, item, value, err);
+	return fields_parse(f->sub, item, value, err) || error_prefix(err, "--%s", f->name);
 }
 
 static bool set_option(
@@ -153,7 +153,8 @@ static bool set_option(
 	if (f->type == FT_LIST)
 		return list_append(c, f, value, err);
 	if (f->type == FT_STRUCT)
-		return fields_parse(f->sub, (char *)c + f->offset, value, err);
+		return fields_parse(f->sub, (char *)c + f->offset, value, err) ||
+		       error_prefix(err, "--%s", f->name);
 	return fields_set(&vm_config_table, c, f->name, value, err);
 }
 

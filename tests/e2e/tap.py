@@ -28,9 +28,8 @@ def run(group, cases):
         except Skip as reason:
             print('ok - %s # SKIP %s' % (name, reason), flush=True)
             continue
-        if fault:
-            failed = True
-            print('not ok - %s; %s' % (name, fault), flush=True)
-        else:
-            print('ok - %s; %.1f s' % (name, time.monotonic() - start), flush=True)
+        failed = failed or bool(fault)
+        seconds = time.monotonic() - start
+        print('%s - %s; %s%.1f s' % ('not ok' if fault else 'ok', name,
+                                     fault + '; ' if fault else '', seconds), flush=True)
     sys.exit(1 if failed else 0)

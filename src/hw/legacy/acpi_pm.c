@@ -28,6 +28,8 @@
 
 #define PM_SIZE	 12 /* bytes: status 2, enable 2, control 2, reserved 2, timer 4 */
 #define GPE_SIZE 4
+#define CF8_PORT 0xcf8
+#define CF8_SIZE 4
 #define CF9_SIZE 1
 #define SMI_SIZE 2
 
@@ -65,6 +67,7 @@ struct pm {
 	int64_t base_ns;   /* machine_clock_ns() at counter 0 */
 	bool quiet;	   /* paused: no timer is armed */
 	struct io_region pm_io, gpe_io, cf9_io, smi_io;
+	struct io_region cf8_io; /* nothing: see cf8_ops */
 	struct irq_source sci;
 	struct dev_timer timer;
 };
@@ -253,6 +256,9 @@ static void smi_write(void *opaque, uint64_t off, uint64_t value, unsigned int s
 static const struct io_ops pm_ops = { pm_read, pm_write, 1, 4 };
 static const struct io_ops gpe_ops = { gpe_read, gpe_write, 1, 1 };
 static const struct io_ops cf9_ops = { cf9_read, cf9_write, 1, 1 };
+/* Where the PCI configuration address would be. Without a PCI host, software that looks for one must
+ * find nothing there: a dword must not fall apart into bytes of which one resets the machine. */
+static const struct io_ops cf8_ops = { NULL, NULL, 1, 4 };
 static const struct io_ops smi_ops = { smi_read, smi_write, 1, 1 };
 
 bool acpi_pm_power_button(struct device *d)
@@ -333,7 +339,7 @@ static bool map(struct pm *p, struct io_region *r, const char *name, const struc
 
 	io_region_init(r, name, ops, p, &p->dev.lock);
 	/* 0xcf9 lies inside the PCI configuration address register and wins for byte accesses. */
-	r->as.priority = port == ACPI_RESET_PORT ? 10 : 0;
+	r->as.priority = port == ACPI_RESET_PORT ? 10 : port == CF8_PORT ? -10 : 0;
 	rc = io_region_map(p->dev.machine, r, true, port, size);
 	return !rc || error_set_errno(err, rc, "cannot take port 0x%x", port);
 }
@@ -345,6 +351,7 @@ static void pm_unrealize(struct device *d)
 	io_region_unmap(&p->pm_io);
 	io_region_unmap(&p->gpe_io);
 	io_region_unmap(&p->cf9_io);
+	io_region_unmap(&p->cf8_io);
 	io_region_unmap(&p->smi_io);
 	dev_timer_fini(&p->timer);
 	irq_set(&p->sci, false);
@@ -359,6 +366,7 @@ static bool pm_realize(struct device *d, struct error *err)
 	if (!map(p, &p->pm_io, "acpi-pm", &pm_ops, ACPI_PM_BASE, PM_SIZE, err) ||
 		!map(p, &p->gpe_io, "acpi-gpe", &gpe_ops, ACPI_PM_GPE0, GPE_SIZE, err) ||
 		!map(p, &p->cf9_io, "reset-register", &cf9_ops, ACPI_RESET_PORT, CF9_SIZE, err) ||
+		!map(p, &p->cf8_io, "no-pci", &cf8_ops, CF8_PORT, CF8_SIZE, err) ||
 		!map(p, &p->smi_io, "smi-command", &smi_ops, ACPI_SMI_CMD, SMI_SIZE, err)) {
 		pm_unrealize(d);
 		return false;

@@ -14,6 +14,11 @@
 struct machine;
 struct fw_cfg;
 
+/* Keys of items that are not files; little-endian numbers. */
+#define FW_CFG_RAM_SIZE 0x0003 /* bytes, 64 bits */
+#define FW_CFG_CPUS	0x0005 /* 16 bits */
+#define FW_CFG_MAX_CPUS 0x000f /* 16 bits */
+
 /* Items and files may be added until the guest first runs. Data is copied. False: table full or out
  * of memory. The machine must have a fw_cfg device (device_create(m, "fw_cfg", ...)): its
  * machine->fw_cfg points at it. */

@@ -225,7 +225,7 @@ static char *read_text(const char *name)
 	return text;
 }
 
-static void run(const char *format, ...)
+static void PRINTF(1, 2) run(const char *format, ...)
 {
 	char cmd[512];
 	va_list ap;

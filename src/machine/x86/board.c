@@ -8,6 +8,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/str.h"
+#include "base/wire.h"
 #include "core/vcpu.h"
 #include "hw/legacy/fw_cfg.h"
 #include "hw/legacy/legacy.h"
@@ -446,10 +447,24 @@ bool board_init(struct machine *m, const struct board_config *c, struct error *e
 	       add_devices(m, b, err);
 }
 
+/* What software without another way to know asks fw_cfg for. */
+static bool fill_fw_cfg(struct machine *m, const struct board *b, struct error *err)
+{
+	uint8_t size[8], cpus[2];
+
+	wr_le64(size, b->c.memory);
+	wr_le16(cpus, (uint16_t)b->c.cpus);
+	return fw_cfg_add_item(m->fw_cfg, FW_CFG_RAM_SIZE, size, sizeof(size), err) &&
+	       fw_cfg_add_item(m->fw_cfg, FW_CFG_CPUS, cpus, sizeof(cpus), err) &&
+	       fw_cfg_add_item(m->fw_cfg, FW_CFG_MAX_CPUS, cpus, sizeof(cpus), err);
+}
+
 bool board_start(struct machine *m, struct error *err)
 {
 	struct board *b = board_of(m);
 
+	if (m->fw_cfg && !fill_fw_cfg(m, b, err))
+		return false;
 	build_map(b);
 	b->request = (struct boot_request){
 		.kernel = b->c.kernel,

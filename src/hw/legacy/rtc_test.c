@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hw/legacy/legacy_rig.h"
+
+#include <time.h>
+#include "base/clock.h"
+
+extern const struct device_type rtc_type;
+
+#define IRQ 8
+
+static struct rig rig;
+
+static int setup(void **state)
+{
+	rig_init(&rig);
+	rig_add(&rig, &rtc_type, NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_fini(&rig);
+	return 0;
+}
+
+static uint8_t rd(uint8_t reg)
+{
+	outb(&rig, 0x70, reg);
+	return inb(&rig, 0x71);
+}
+
+static void wr(uint8_t reg, uint8_t v)
+{
+	outb(&rig, 0x70, reg);
+	outb(&rig, 0x71, v);
+}
+
+static int bcd(uint8_t v)
+{
+	return (v >> 4) * 10 + (v & 0xf);
+}
+
+/* The guest's time as Linux reads it. */
+static time_t guest_time(void)
+{
+	struct tm tm;
+
+	while (rd(10) & 0x80)
+		;
+	tm = (struct tm){ .tm_sec = bcd(rd(0)),
+		.tm_min = bcd(rd(2)),
+		.tm_hour = bcd(rd(4)),
+		.tm_mday = bcd(rd(7)),
+		.tm_mon = bcd(rd(8)) - 1,
+		.tm_year = bcd(rd(9)) + bcd(rd(0x32)) * 100 - 1900 };
+	return timegm(&tm);
+}
+
+/* 13:37:58 on 31 December 2099. */
+static void set_some_time(void)
+{
+	wr(11, 0x82); /* SET */
+	wr(0, 0x58);
+	wr(2, 0x37);
+	wr(4, 0x13);
+	wr(6, 0x05);
+	wr(7, 0x31);
+	wr(8, 0x12);
+	wr(9, 0x99);
+	wr(0x32, 0x20);
+	assert_int_equal(rd(0), 0x58); /* stands still */
+	wr(11, 0x02);
+}
+
+#define SOME_TIME 4102407478ll
+
+static void test_host_time(void **state)
+{
+	time_t now = time(NULL), t = guest_time();
+
+	assert_true(t >= now && t <= now + 1);
+	assert_int_equal(rd(13), 0x80);
+	assert_int_equal(rd(11), 0x02);
+	assert_int_equal(rd(10) & 0x7f, 0x26);
+	assert_int_equal(inb(&rig, 0x70), 0xff);
+	outb(&rig, 0x70, 0x8d); /* NMIs masked: the same register */
+	assert_int_equal(inb(&rig, 0x71), 0x80);
+}
+
+static void test_set_time(void **state)
+{
+	time_t t;
+
+	set_some_time();
+	t = guest_time();
+	assert_true(t >= SOME_TIME && t <= SOME_TIME + 2);
+	rig.dev->type->reset(rig.dev); /* the battery keeps it */
+	t = guest_time();
+	assert_true(t >= SOME_TIME && t <= SOME_TIME + 2);
+	rig_save_load(&rig);
+	t = guest_time();
+	assert_true(t >= SOME_TIME && t <= SOME_TIME + 2);
+	wr(4, 0x20); /* one register while it runs */
+	t = guest_time();
+	assert_true(t >= SOME_TIME + 7 * 3600 && t <= SOME_TIME + 7 * 3600 + 2);
+}
+
+static void test_formats(void **state)
+{
+	set_some_time();
+	wr(11, 0x06); /* binary, 24 hours */
+	assert_int_equal(rd(4), 13);
+	assert_int_equal(rd(9), 99);
+	wr(11, 0x00); /* BCD, 12 hours */
+	assert_int_equal(rd(4), 0x81);
+	wr(11, 0x04);
+	assert_int_equal(rd(4), 0x81);
+	wr(11, 0x80);
+	wr(4, 0x12); /* midnight */
+	wr(11, 0x02);
+	assert_int_equal(rd(4), 0);
+}
+
+static void test_divider(void **state)
+{
+	uint8_t sec;
+
+	set_some_time();
+	wr(10, 0x76); /* held in reset */
+	sec = rd(0);
+	assert_int_equal(rd(10), 0x76);
+	wr(0, 0x10);
+	wr(10, 0x26);
+	assert_in_range(rd(0), 0x10, 0x11);
+	assert_in_range(sec, 0x58, 0x59);
+}
+
+static void test_update_interrupt(void **state)
+{
+	int64_t t = clock_mono_ns();
+
+	wr(11, 0x12);
+	while (!rig_level[IRQ] && clock_mono_ns() - t < 3 * NS_PER_SEC)
+		loop_run_once(rig.loop, 100);
+	assert_true(rig_level[IRQ]);
+	assert_true(clock_mono_ns() - t < 1500 * NS_PER_MS);
+	assert_int_equal(rd(12) & 0x90, 0x90);
+	assert_false(rig_level[IRQ]);
+	assert_int_equal(rd(12) & 0x80, 0);
+}
+
+static void test_periodic_interrupt(void **state)
+{
+	int64_t t = clock_mono_ns();
+	unsigned int n = 0;
+
+	wr(10, 0x2a); /* 64 Hz */
+	rd(12);
+	wr(11, 0x42);
+	while (clock_mono_ns() - t < NS_PER_SEC / 2) {
+		loop_run_once(rig.loop, 5);
+		if (rig_level[IRQ]) {
+			assert_int_equal(rd(12) & 0xc0, 0xc0);
+			n++;
+		}
+	}
+	assert_in_range(n, 16, 34); /* 32 on an idle host */
+	wr(11, 0x02);
+	rd(12);
+	n = rig_rises[IRQ];
+	for (int i = 0; i < 10; i++)
+		loop_run_once(rig.loop, 10);
+	assert_int_equal(rig_rises[IRQ], n);
+}
+
+static void test_alarm(void **state)
+{
+	int64_t t = clock_mono_ns();
+
+	set_some_time();
+	wr(1, 0x00); /* 13:38:00, two seconds away */
+	wr(3, 0x38);
+	wr(5, 0x13);
+	rd(12);
+	wr(11, 0x22);
+	assert_false(rig_level[IRQ]);
+	while (!rig_level[IRQ] && clock_mono_ns() - t < 4 * NS_PER_SEC)
+		loop_run_once(rig.loop, 100);
+	assert_true(rig_level[IRQ]);
+	assert_true(clock_mono_ns() - t > 900 * NS_PER_MS);
+	assert_int_equal(rd(12) & 0xa0, 0xa0);
+	/* Every second, by three don't-cares. */
+	wr(1, 0xff);
+	wr(3, 0xff);
+	wr(5, 0xc0);
+	t = clock_mono_ns();
+	while (!rig_level[IRQ] && clock_mono_ns() - t < 3 * NS_PER_SEC)
+		loop_run_once(rig.loop, 100);
+	assert_true(rig_level[IRQ]);
+	rd(12);
+	/* Impossible: never, and no endless search. */
+	wr(5, 0x39);
+	assert_false(rig_level[IRQ]);
+}
+
+static void test_idle(void **state)
+{
+	struct rig *r = &rig;
+	int64_t t = clock_mono_ns();
+
+	/* No interrupt is wanted: nothing is armed, the loop waits its whole time. */
+	loop_run_once(r->loop, 0);
+	loop_run_once(r->loop, 300);
+	assert_true(clock_mono_ns() - t >= 290 * NS_PER_MS);
+}
+
+static void test_cmos(void **state)
+{
+	assert_int_equal(rd(0x15) | rd(0x16) << 8, 640);
+	assert_int_equal(rd(0x17) | rd(0x18) << 8, 0); /* the rig has 1 MiB */
+	wr(0x40, 0x77);
+	assert_int_equal(rd(0x40), 0x77);
+	rig.dev->type->reset(rig.dev);
+	assert_int_equal(rd(0x40), 0x77);
+	wr(13, 0);
+	assert_int_equal(rd(13), 0x80);
+}
+
+/* Garbage in every register: whatever time comes of it, nothing breaks. */
+static void test_garbage(void **state)
+{
+	for (int round = 0; round < 256; round++) {
+		wr(11, (uint8_t)(round & 1 ? 0x86 : 0x80));
+		for (uint8_t i = 0; i < 10; i++)
+			wr(i, (uint8_t)(round * 7 + i * 31));
+		wr(0x32, (uint8_t)round);
+		wr(11, (uint8_t)(round & 1 ? 0x36 : 0x70));
+		rd(0);
+		rd(9);
+		rd(12);
+		wr(8, 0);
+		loop_run_once(rig.loop, 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_host_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_set_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_formats, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_divider, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_update_interrupt, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_periodic_interrupt, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_alarm, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cmos, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
