@@ -30,10 +30,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SEEN_MAX (1u << 20) /* unmatched output kept; the older half goes when it is full */
-#define TAIL_MAX 2000	    /* output shown after a failure */
+#define SEEN_MAX  (1u << 20) /* unmatched output kept; the older half goes when it is full */
+#define TAIL_MAX  2000	     /* output shown after a failure */
 #define STEPS_MAX 4096
-#define GRACE_MS 5000 /* from SIGTERM to SIGKILL at the end */
+#define GRACE_MS  5000 /* from SIGTERM to SIGKILL at the end */
 
 enum verb { EXPECT, MATCH, NEVER, SEND, TIMEOUT, SLEEP, SIGNAL, END, CLOSE, STATUS };
 
@@ -41,9 +41,15 @@ static const struct {
 	const char *word;
 	bool has_arg;
 } verbs[] = {
-	[EXPECT] = { "expect", true },	 [MATCH] = { "match", true },	[NEVER] = { "never", true },
-	[SEND] = { "send", true },	 [TIMEOUT] = { "timeout", true }, [SLEEP] = { "sleep", true },
-	[SIGNAL] = { "signal", true },	 [END] = { "eof", false },	[CLOSE] = { "close", false },
+	[EXPECT] = { "expect", true },
+	[MATCH] = { "match", true },
+	[NEVER] = { "never", true },
+	[SEND] = { "send", true },
+	[TIMEOUT] = { "timeout", true },
+	[SLEEP] = { "sleep", true },
+	[SIGNAL] = { "signal", true },
+	[END] = { "eof", false },
+	[CLOSE] = { "close", false },
 	[STATUS] = { "status", true },
 };
 
@@ -97,7 +103,8 @@ __attribute__((noreturn, format(printf, 1, 2))) static void usage(const char *fm
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "\nusage: drive [-p] [-q] [-t SECONDS] {SCRIPT | -e LINE...} -- COMMAND...\n");
+	fprintf(stderr,
+		"\nusage: drive [-p] [-q] [-t SECONDS] {SCRIPT | -e LINE...} -- COMMAND...\n");
 	exit(2);
 }
 
@@ -150,8 +157,8 @@ static void show_tail(void)
 		fputc('\n', stderr);
 }
 
-__attribute__((noreturn, format(printf, 2, 3))) static void fail(const struct step *s,
-	const char *fmt, ...)
+__attribute__((noreturn, format(printf, 2, 3))) static void fail(
+	const struct step *s, const char *fmt, ...)
 {
 	va_list ap;
 

@@ -14,7 +14,7 @@
 #include <time.h>
 
 #define GUEST_AT 0x1000
-#define PORT 0x3f8
+#define PORT	 0x3f8
 
 static const unsigned char guest[] = {
 	0xba, 0xf8, 0x03, /* mov dx, PORT */
@@ -75,6 +75,7 @@ int main(void)
 	check(ioctl(vcpu, KVM_RUN, 0), "KVM_RUN");
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	printf("KVM API %d, guest ran, halted: %s, clock %lld.%09ld\n", version,
-		run->exit_reason == KVM_EXIT_HLT ? "yes" : "no", (long long)now.tv_sec, now.tv_nsec);
+		run->exit_reason == KVM_EXIT_HLT ? "yes" : "no", (long long)now.tv_sec,
+		now.tv_nsec);
 	return run->exit_reason == KVM_EXIT_HLT ? 0 : 1;
 }
