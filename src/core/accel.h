@@ -118,6 +118,9 @@ struct accel {
 	/* Can it run a guest here? Runs a tiny guest, a few milliseconds. Appends a clause to @report
 	 * either way (what was found, why not). @options as in accel_vm_config. */
 	bool (*probe)(const void *options, struct str *report);
+	/* Optional: is it plain without a guest, in microseconds, that the probe would find it
+	 * usable? Appends why when so, nothing otherwise. */
+	bool (*evident)(const void *options, struct str *report);
 
 	struct accel_vm *(*vm_new)(
 		struct machine *m, const struct accel_vm_config *c, struct error *err);

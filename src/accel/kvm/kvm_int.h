@@ -105,6 +105,7 @@ bool kvm_host_is_amd(void);
 
 /* probe.c */
 bool kvm_probe(const void *options, struct str *report);
+bool kvm_evident(const void *options, struct str *report);
 
 /* vm.c */
 struct accel_vm *kvm_vm_new(struct machine *m, const struct accel_vm_config *c, struct error *err);
@@ -147,6 +148,9 @@ int kvm_vcpu_nmi(struct accel_vcpu *v);
 int kvm_vcpu_stalled(struct accel_vcpu *v);
 /* Complete the last exit's access without running guest code. 0 or -errno. */
 int kvm_vcpu_finish(struct kvm_vcpu *v);
+/* Complete it with all that follows of its instruction: the state is about to be replaced, and KVM
+ * would go on with the instruction over the new one. */
+void kvm_vcpu_abandon(struct kvm_vcpu *v);
 
 /* exits.c: the kvm_run page after KVM_RUN returned 0, as a normalised exit. */
 void kvm_exit_translate(struct kvm_vcpu *v, struct vcpu_exit *exit);

@@ -173,9 +173,9 @@ int kvm_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 	return 0;
 }
 
-int kvm_vcpu_finish(struct kvm_vcpu *v)
+static int finish_piece(struct kvm_vcpu *v)
 {
-	if (!v->unfinished || v->held)
+	if (!v->unfinished)
 		return 0;
 	kvm_msr_answer(v);
 	/* KVM_RUN completes the access, sees the flag and returns. The flag stays set: the next
@@ -186,10 +186,22 @@ int kvm_vcpu_finish(struct kvm_vcpu *v)
 		v->held = true;
 		return 0;
 	}
-	if (errno != EINTR)
-		return -errno;
-	v->unfinished = false;
-	return 0;
+	v->held = v->unfinished = false;
+	return errno == EINTR ? 0 : -errno;
+}
+
+int kvm_vcpu_finish(struct kvm_vcpu *v)
+{
+	return v->held ? 0 : finish_piece(v);
+}
+
+void kvm_vcpu_abandon(struct kvm_vcpu *v)
+{
+	/* Inside of one instruction KVM comes out 1024 times at most (a string instruction). What
+	 * its pieces read does not matter any more; what they write is dropped. */
+	for (int i = 0; i < 2048 && v->unfinished; i++)
+		finish_piece(v);
+	v->held = v->unfinished = false;
 }
 
 void kvm_vcpu_kick(struct accel_vcpu *av)
