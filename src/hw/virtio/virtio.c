@@ -296,7 +296,9 @@ static void wait_idle(struct virtio_device *v)
 		mutex_lock(&d->lock);
 	}
 	mutex_unlock(&d->lock);
-	/* A turn that was running is over and its interrupts have reached the kernel. */
+	/* A turn that was running is over after the first, with what it posted (a device may defer
+	 * its interrupts); after the second its interrupts have reached the kernel. */
+	loop_call(d->home, nothing, NULL);
 	loop_call(d->home, nothing, NULL);
 }
 

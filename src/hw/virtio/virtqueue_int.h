@@ -28,6 +28,7 @@ struct vq_walk {
 	struct as *as;
 	struct vq_chain *c;
 	int n, max;       /* iovecs used and allowed */
+	const struct as_range *near; /* where the last buffer was; inside vq_pop's read section */
 	bool writing;     /* a writable descriptor was seen: no readable one may follow */
 };
 
@@ -65,7 +66,7 @@ static inline int vq_walk_add(struct vq_walk *w, uint64_t addr, uint32_t len, bo
 		return 0; /* legal, and nothing to do */
 	if (c->out_len + c->in_len + len > UINT32_MAX)
 		return -EPROTO;
-	if (gmem_iov(w->as, GPA(addr), len, write, c->iov, &n, w->max) < 0)
+	if (gmem_iov_near(w->as, &w->near, GPA(addr), len, write, c->iov, &n, w->max) < 0)
 		return -EPROTO;
 	if (write) {
 		c->n_in += n - w->n;
@@ -81,9 +82,17 @@ static inline int vq_walk_add(struct vq_walk *w, uint64_t addr, uint32_t len, bo
 /* The table that an INDIRECT descriptor names: 1..VQ_SIZE_MAX descriptors. 0 or -EPROTO.
  * SPEC: 2.7.5.3.1 allows a driver no more descriptors in it than the queue has; Linux goes beyond
  * that, so the queue's size is not enforced here. */
-int vq_table_open(struct as *as, uint64_t addr, uint32_t len, struct vq_table *t);
+int vq_table_open(struct vq_walk *w, uint64_t addr, uint32_t len, struct vq_table *t);
 /* Its descriptor @i < t->n. 0 or -EPROTO. */
-int vq_table_read(struct as *as, const struct vq_table *t, uint32_t i, struct vq_desc *d);
+int vq_table_copy(struct as *as, const struct vq_table *t, uint32_t i, struct vq_desc *d);
+static inline int vq_table_read(
+	struct as *as, const struct vq_table *t, uint32_t i, struct vq_desc *d)
+{
+	if (!t->host)
+		return vq_table_copy(as, t, i, d);
+	*d = vq_desc_load(t->host + VQ_DESC_SIZE * (size_t)i);
+	return 0;
+}
 
 /* After a store of @len bytes at @off of a ring area. */
 static inline void vq_area_dirty(const struct vq_area *a, uint64_t off, uint64_t len)
