@@ -281,6 +281,23 @@ void machine_pause(struct machine *m)
 	m->state = RUN_PAUSED;
 }
 
+/* The engine's chips at power-on. A machine that has not run yet has them so. */
+static void reset_chips(struct machine *m)
+{
+	struct x86_chips_state s;
+	int rc;
+
+	if (m->state == RUN_PRELAUNCH || !m->accel || !m->accel->chips_get)
+		return;
+	rc = m->accel->chips_get(m->vm, &s);
+	if (!rc) {
+		x86_chips_state_reset(&s);
+		rc = m->accel->chips_set(m->vm, &s);
+	}
+	if (rc)
+		log_err("machine", "the interrupt chips cannot be reset: %s", strerror(-rc));
+}
+
 bool machine_reset(struct machine *m, struct error *err)
 {
 	bool was_running = m->state == RUN_RUNNING;
@@ -295,6 +312,7 @@ bool machine_reset(struct machine *m, struct error *err)
 		if (d->realized && d->type->reset)
 			d->type->reset(d);
 	}
+	reset_chips(m);
 	if (m->board && m->board->reset && !m->board->reset(m, err))
 		return false;
 	for (uint32_t i = 0; i < m->n_vcpus; i++)
