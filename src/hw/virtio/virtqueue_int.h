@@ -53,29 +53,28 @@ static inline struct vq_desc vq_desc_load(const void *p)
 }
 
 /* Add a buffer to the chain. 0 or -EPROTO. */
-static inline int vq_walk_add(struct vq_walk *w, uint64_t addr, uint32_t len, bool write)
+static inline __attribute__((always_inline)) int vq_walk_add(
+	struct vq_walk *w, uint64_t addr, uint32_t len, bool write)
 {
 	struct vq_chain *c = w->c;
-	int n = w->n;
+	int before = w->n;
 
-	if (write)
-		w->writing = true;
-	else if (w->writing)
+	if (!write && w->writing)
 		return -EPROTO;
+	w->writing = write;
 	if (!len)
 		return 0; /* legal, and nothing to do */
 	if (c->out_len + c->in_len + len > UINT32_MAX)
 		return -EPROTO;
-	if (gmem_iov_near(w->as, &w->near, GPA(addr), len, write, c->iov, &n, w->max) < 0)
+	if (gmem_iov_near(w->as, &w->near, GPA(addr), len, write, c->iov, &w->n, w->max) < 0)
 		return -EPROTO;
 	if (write) {
-		c->n_in += n - w->n;
+		c->n_in += w->n - before;
 		c->in_len += len;
 	} else {
-		c->n_out += n - w->n;
+		c->n_out += w->n - before;
 		c->out_len += len;
 	}
-	w->n = n;
 	return 0;
 }
 
