@@ -281,6 +281,7 @@ static bool pc_reset(struct machine *m, struct error *err)
 	b->resets++;
 	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
 		return false;
+	b->request.ram_zeroed = b->resets == 1 && !b->c.memory_file;
 	if (!boot_load(&m->mem, &b->request, &b->boot, err))
 		return false;
 	x86_cpu_state_reset(&b->reset_state, m->vcpus[0].apic_id, true);
