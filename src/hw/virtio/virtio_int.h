@@ -18,7 +18,6 @@ bool virtio_queue_writable(const struct virtio_device *v, const struct virtqueue
 void virtio_kick_ready(struct virtio_device *v);
 
 /* PCI function, BARs, capabilities, doorbell regions; undone by pci_device_fini(). */
-bool virtio_pci_init(
-	struct virtio_device *v, const char *addr, bool pio_notify, struct error *err);
+bool virtio_pci_init(struct virtio_device *v, const char *addr, bool pio_notify, struct error *err);
 
 #endif
