@@ -5,7 +5,7 @@
  * (`device=PATH`).
  *
  * Locks: slots_lock (memory slots; taken inside the memory address space's lock), routes_lock
- * (routing table), msrs_lock (which MSRs there are). Each is a leaf.
+ * (routing table and, when split, the I/O APIC; taken inside the machine's irqs.lock), msrs_lock (which MSRs there are). Each is a leaf.
  */
 #ifndef ACCEL_KVM_INT_H
 #define ACCEL_KVM_INT_H
@@ -21,6 +21,7 @@
 #include "base/types.h"
 #include "base/vec.h"
 #include "core/accel.h"
+#include "x86/ioapic.h"
 
 #define KVM_DEVICE_DEFAULT "/dev/kvm"
 /* Interrupts the guest-mode thread. An ordinary signal: any number of kicks are one. */
@@ -31,6 +32,8 @@
 #define KVM_TSS_ADDR	   0xfeffd000ull
 /* Where slots start to be refused: far above what a board makes, below every kernel's limit. */
 #define KVM_SLOTS_LIMIT	   509
+/* The I/O APIC's pin of GSI 0, the timer. */
+#define KVM_TIMER_PIN	   2
 
 struct kvm_config {
 	char *device; /* owned; NULL: KVM_DEVICE_DEFAULT */
@@ -54,8 +57,7 @@ struct kvm_vm {
 	struct accel_vm base;
 	int dev_fd, fd; /* owned */
 	size_t run_size;
-	bool split;	/* PIC and I/O APIC are not in the kernel */
-	bool has_chips; /* PIC and I/O APIC are */
+	bool split; /* PIC and I/O APIC are not in the kernel */
 	bool has_pit;
 	bool apic_id32;		 /* the LAPIC page's ID register is 32 bits wide in x2APIC mode */
 	_Atomic bool event_caps; /* exception payloads and pending triple faults are told */
@@ -68,6 +70,9 @@ struct kvm_vm {
 
 	struct mutex routes_lock; /* likewise */
 	struct kvm_irq_routing *routes;
+	uint32_t n_messages;		/* the table's first entries; the pins follow */
+	struct x86_ioapic_state ioapic; /* split only */
+	uint32_t routed;		/* split: pins that have a route */
 
 	struct mutex msrs_lock; /* likewise */
 	uint32_t *msrs;		/* indices that are state; NULL: not asked yet */
@@ -134,6 +139,17 @@ int kvm_ioeventfd_set(struct accel_vm *vm, bool pio, uint64_t addr, uint8_t size
 	uint64_t data, int eventfd, bool add);
 int kvm_chips_get(struct accel_vm *vm, struct x86_chips_state *out);
 int kvm_chips_set(struct accel_vm *vm, const struct x86_chips_state *in);
+
+/* Send the routing table with its pins made anew; routes_lock is held. */
+int kvm_routes_put(struct kvm_vm *vm);
+
+/* split.c: our own I/O APIC in front of the kernel's local APICs */
+int kvm_split_irq_set(struct kvm_vm *vm, uint32_t gsi, bool level);
+int kvm_split_set(struct kvm_vm *vm, const struct x86_ioapic_state *in);
+/* Append the pins' routes at @e; how many. */
+uint32_t kvm_split_routes(struct kvm_vm *vm, struct kvm_irq_routing_entry *e);
+/* True: the exit was the I/O APIC's and is dealt with. */
+bool kvm_split_exit(struct kvm_vm *vm, struct vcpu_exit *exit);
 
 /* vcpu.c */
 struct accel_vcpu *kvm_vcpu_new(struct accel_vm *vm, struct vcpu *v, struct error *err);

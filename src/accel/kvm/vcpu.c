@@ -146,21 +146,27 @@ static uint8_t immediate_exit_take(struct kvm_vcpu *v)
 	return __atomic_exchange_n(&v->run->immediate_exit, 0, __ATOMIC_ACQ_REL);
 }
 
+/* KVM_RUN returned 0, or the exit was kept: what is up. */
+static int up(struct kvm_vcpu *v, struct vcpu_exit *exit)
+{
+	kvm_exit_translate(v, exit);
+	if (v->vm->split)
+		kvm_split_exit(v->vm, exit);
+	return 0;
+}
+
 int kvm_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 {
 	struct kvm_vcpu *v = to_kvm_vcpu(av);
 
 	if (v->held) {
 		v->held = false;
-		kvm_exit_translate(v, exit);
-		return 0;
+		return up(v, exit);
 	}
 	kvm_msr_answer(v);
 	/* Not kvm_ioctl(): an interrupted run is an answer. */
-	if (ioctl(v->fd, KVM_RUN, 0) == 0) {
-		kvm_exit_translate(v, exit);
-		return 0;
-	}
+	if (ioctl(v->fd, KVM_RUN, 0) == 0)
+		return up(v, exit);
 	v->unfinished = false;
 	/* EAGAIN: this vCPU waited for its start-up IPI and was woken: go on waiting. */
 	if (errno == EINTR || errno == EAGAIN) {

@@ -217,7 +217,7 @@ static bool write_acpi(struct machine *m, struct board *b, struct error *err)
 		.ioapic_base = IOAPIC_BASE,
 		.have_i8042 = b->c.keyboard,
 		.have_rtc = b->c.rtc,
-		.have_pit_pic = b->c.irqchip == ACCEL_IRQCHIP_FULL,
+		.have_pit_pic = m->vm->irqchip == ACCEL_IRQCHIP_FULL,
 		.n_serial = b->c.n_serial,
 		.serial = { { 0x3f8, 4 }, { 0x2f8, 3 }, { 0x3e8, 4 }, { 0x2e8, 3 } },
 		.have_fw_cfg = m->fw_cfg,
