@@ -235,6 +235,11 @@ static bool write_acpi(struct machine *m, struct board *b, struct error *err)
 		return error_set(err, "out of memory");
 	for (uint32_t i = 0; i < b->c.cpus; i++)
 		ids[i] = m->vcpus[i].apic_id;
+	/* A port without a back end does not exist. */
+	for (uint32_t i = 0; i < b->c.n_serial; i++) {
+		if (!b->c.serial[i])
+			t.serial[i].port = 0;
+	}
 	describe_nodes(b, &t, nodes);
 	list_for_each (d, &m->devices, node)
 		t.have_pvpanic |= !strcmp(d->type->name, "pvpanic");
