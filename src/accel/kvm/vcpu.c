@@ -146,31 +146,42 @@ static uint8_t immediate_exit_take(struct kvm_vcpu *v)
 	return __atomic_exchange_n(&v->run->immediate_exit, 0, __ATOMIC_ACQ_REL);
 }
 
-int kvm_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
+/* KVM_RUN: true: an exit waits in the run page. */
+static bool enter(struct kvm_vcpu *v, struct vcpu_exit *exit)
 {
-	struct kvm_vcpu *v = to_kvm_vcpu(av);
-
 	if (v->held) {
 		v->held = false;
-		kvm_exit_translate(v, exit);
-		return 0;
+		return true;
 	}
 	kvm_msr_answer(v);
 	/* Not kvm_ioctl(): an interrupted run is an answer. */
-	if (ioctl(v->fd, KVM_RUN, 0) == 0) {
-		kvm_exit_translate(v, exit);
-		return 0;
-	}
+	if (ioctl(v->fd, KVM_RUN, 0) == 0)
+		return true;
 	v->unfinished = false;
 	/* EAGAIN: this vCPU waited for its start-up IPI and was woken: go on waiting. */
 	if (errno == EINTR || errno == EAGAIN) {
 		if (errno == EINTR)
 			immediate_exit_take(v);
 		exit->kind = VCPU_EXIT_NONE;
-		return 0;
+		return false;
 	}
 	kvm_exit_failed(v, errno, exit);
-	return 0;
+	return false;
+}
+
+int kvm_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
+{
+	struct kvm_vcpu *v = to_kvm_vcpu(av);
+	int r = 0;
+
+	while (!r && enter(v, exit)) {
+		kvm_exit_translate(v, exit);
+		if (exit->kind != VCPU_EXIT_PORT || !kvm_pit_takes(v->vm, exit->port.port))
+			break;
+		/* The engine's own: into the guest again, which also completes the access. */
+		r = kvm_pit_access(v->vm, exit);
+	}
+	return r;
 }
 
 static int finish_piece(struct kvm_vcpu *v)

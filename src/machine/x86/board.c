@@ -17,6 +17,7 @@
 #include "machine/x86/tables.h"
 #include "mem/gmem.h"
 #include "mem/ram.h"
+#include "x86/pit.h"
 
 #define LOW_RAM_END  0xc0000000ull /* 3 GiB: one-GiB pages fit */
 #define HIGH_RAM     0x100000000ull
@@ -269,12 +270,29 @@ static bool write_smbios(struct machine *m, struct board *b, struct error *err)
 
 /* -------- reset -------- */
 
+/* The engine's chips go on where they were unless they are told. The clock does go on. */
+static bool reset_chips(struct machine *m, struct error *err)
+{
+	struct x86_chips_state chips;
+	int rc;
+
+	if (!m->accel->chips_get || !m->accel->chips_set)
+		return true;
+	rc = m->accel->chips_get(m->vm, &chips);
+	if (!rc) {
+		x86_pit_reset(&chips.pit);
+		rc = m->accel->chips_set(m->vm, &chips);
+	}
+	return !rc || error_set_errno(err, rc, "cannot reset the interrupt chips");
+}
+
 /* What is in RAM is the guest's to destroy: put it all back. */
 static bool pc_reset(struct machine *m, struct error *err)
 {
 	struct board *b = board_of(m);
 
-	b->resets++;
+	if (b->resets++ && !reset_chips(m, err))
+		return false;
 	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
 		return false;
 	if (!boot_load(&m->mem, &b->request, &b->boot, err))
