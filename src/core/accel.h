@@ -134,7 +134,7 @@ struct accel {
 	int (*dirty_sync)(struct accel_vm *vm);
 
 	/* Interrupts. irq_set: a pin of the chips. msi_send: at once. routes_set: replaces all message
-	 * routes (gsi >= IRQ_GSI_PINS; with a split irqchip the pins' too). */
+	 * routes (gsi >= IRQ_GSI_PINS). */
 	int (*irq_set)(struct accel_vm *vm, uint32_t gsi, bool level);
 	int (*msi_send)(struct accel_vm *vm, uint64_t addr, uint32_t data);
 	int (*routes_set)(

@@ -90,7 +90,7 @@ struct machine {
 	bool quiesced;		/* devices are; from pause to resume */
 	bool clock_valid;	/* paused_clock_ns was taken */
 	uint64_t paused_clock_ns;
-	_Atomic int64_t clock_off_ns;     /* CLOCK_MONOTONIC - machine_clock_ns() while running */
+	_Atomic int64_t clock_off_ns;	  /* CLOCK_MONOTONIC - machine_clock_ns() while running */
 	_Atomic int64_t clock_stopped_ns; /* machine_clock_ns() while not running; -1: running */
 	VEC(struct accel_msi) msi_routes; /* under irqs.lock */
 	struct as_listener mem_listener, pio_listener;

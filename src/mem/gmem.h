@@ -31,8 +31,8 @@ int gmem_iov(struct as *as, gpa_t addr, uint64_t len, bool write, struct iovec *
 	int max) MUST_USE;
 /* The same for one who makes many in one read section (as_read_begin): *@near is the piece where the
  * last was found, NULL at first, and saves most look-ups. Errors as gmem_iov. */
-static inline int gmem_iov_near(struct as *as, const struct as_range **near, gpa_t addr, uint64_t len,
-	bool write, struct iovec *iov, int *n, int max)
+static inline int gmem_iov_near(struct as *as, const struct as_range **near, gpa_t addr,
+	uint64_t len, bool write, struct iovec *iov, int *n, int max)
 {
 	const struct as_range *r = *near;
 

@@ -5,8 +5,7 @@
  * Full: PIC, I/O APIC and local APICs are KVM's; GSI n is pin n of the I/O APIC and, below 16,
  * line n of the PICs; but GSI 0, the PIT's, is pin 2 of the I/O APIC, as on every PC (and as the
  * MADT tells), which is not what KVM sets up itself. Split: only the local APICs
- * are; a pin is a message route that the board's I/O APIC writes (routes_set with a GSI below
- * IRQ_GSI_PINS), from which KVM also learns which vectors' EOI it has to report.
+ * are, and the I/O APIC is ours (split.c); there is no PIC and no PIT.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,13 +15,15 @@
 #include "core/irq.h"
 
 #define PIC_LINES 16
-#define TIMER_PIN 2 /* the I/O APIC's, of GSI 0 */
 
 int kvm_irq_set(struct accel_vm *vm, uint32_t gsi, bool level)
 {
 	struct kvm_irq_level l = { .irq = gsi, .level = level };
-	int r = kvm_ioctl(to_kvm_vm(vm)->fd, KVM_IRQ_LINE, &l);
+	int r;
 
+	if (to_kvm_vm(vm)->split)
+		return kvm_split_irq_set(to_kvm_vm(vm), gsi, level);
+	r = kvm_ioctl(to_kvm_vm(vm)->fd, KVM_IRQ_LINE, &l);
 	return r < 0 ? r : 0;
 }
 
@@ -49,33 +50,25 @@ static uint32_t route_pins(struct kvm_irq_routing_entry *e)
 				.pin = i % 8 },
 		};
 	for (uint32_t i = 0; i < IRQ_GSI_PINS; i++) {
-		if (i == TIMER_PIN)
+		if (i == KVM_TIMER_PIN)
 			continue;
 		e[n++] = (struct kvm_irq_routing_entry){
 			.gsi = i,
 			.type = KVM_IRQ_ROUTING_IRQCHIP,
-			.u.irqchip = { .irqchip = KVM_IRQCHIP_IOAPIC, .pin = i ?: TIMER_PIN },
+			.u.irqchip = { .irqchip = KVM_IRQCHIP_IOAPIC, .pin = i ?: KVM_TIMER_PIN },
 		};
 	}
 	return n;
 }
 
-static int routes_put(struct kvm_vm *vm, const struct accel_msi *routes, uint32_t n)
-	REQUIRES(vm->routes_lock)
+int kvm_routes_put(struct kvm_vm *vm)
 {
 	struct kvm_irq_routing *t = vm->routes;
-	uint32_t k = vm->split ? 0 : route_pins(t->entries);
+	uint32_t n = vm->n_messages;
 	int r;
 
-	for (uint32_t i = 0; i < n; i++)
-		t->entries[k++] = (struct kvm_irq_routing_entry){
-			.gsi = routes[i].gsi,
-			.type = KVM_IRQ_ROUTING_MSI,
-			.u.msi = { .address_lo = routes[i].addr,
-				.address_hi = routes[i].addr >> 32,
-				.data = routes[i].data },
-		};
-	t->nr = k;
+	n += vm->split ? kvm_split_routes(vm, t->entries + n) : route_pins(t->entries + n);
+	t->nr = n;
 	t->flags = 0;
 	r = kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, t);
 	if (r < 0)
@@ -85,7 +78,7 @@ static int routes_put(struct kvm_vm *vm, const struct accel_msi *routes, uint32_
 }
 
 /* Room for all there can ever be, made once; untouched pages of it cost nothing. */
-static bool routes_room(struct kvm_vm *vm) REQUIRES(vm->routes_lock)
+static bool routes_alloc(struct kvm_vm *vm)
 {
 	if (!vm->routes)
 		vm->routes = malloc(sizeof(*vm->routes) + (IRQ_GSI_MAX + PIC_LINES + IRQ_GSI_PINS) *
@@ -100,7 +93,7 @@ int kvm_routes_pins(struct kvm_vm *vm)
 	mutex_lock(&vm->routes_lock);
 	/* A table that was told has had them all along. */
 	if (!vm->pins_told)
-		r = routes_room(vm) ? routes_put(vm, NULL, 0) : -ENOMEM;
+		r = routes_alloc(vm) ? kvm_routes_put(vm) : -ENOMEM;
 	mutex_unlock(&vm->routes_lock);
 	return r;
 }
@@ -113,11 +106,21 @@ int kvm_routes_set(struct accel_vm *avm, const struct accel_msi *routes, uint32_
 	if (n > IRQ_GSI_MAX)
 		return -ENOSPC;
 	for (uint32_t i = 0; i < n; i++)
-		if (routes[i].gsi >= IRQ_GSI_MAX || (routes[i].gsi < IRQ_GSI_PINS && !vm->split))
+		if (routes[i].gsi >= IRQ_GSI_MAX || routes[i].gsi < IRQ_GSI_PINS)
 			return -EINVAL;
 	mutex_lock(&vm->routes_lock);
-	if (routes_room(vm))
-		r = routes_put(vm, routes, n);
+	if (routes_alloc(vm)) {
+		for (uint32_t i = 0; i < n; i++)
+			vm->routes->entries[i] = (struct kvm_irq_routing_entry){
+				.gsi = routes[i].gsi,
+				.type = KVM_IRQ_ROUTING_MSI,
+				.u.msi = { .address_lo = routes[i].addr,
+					.address_hi = routes[i].addr >> 32,
+					.data = routes[i].data },
+			};
+		vm->n_messages = n;
+		r = kvm_routes_put(vm);
+	}
 	mutex_unlock(&vm->routes_lock);
 	return r;
 }
@@ -128,7 +131,6 @@ static bool full_chips_new(struct kvm_vm *vm, const struct accel_vm_config *c, s
 
 	if (r < 0)
 		return error_set_errno(err, r, "kvm: cannot create the interrupt chips");
-	vm->has_chips = true;
 	vm->pit_wanted = c->pit;
 	return true;
 }
@@ -156,7 +158,8 @@ bool kvm_chips_new(struct kvm_vm *vm, const struct accel_vm_config *c, struct er
 	if (r < 0)
 		return error_set_errno(
 			err, r, "kvm: kernel-irqchip=split is not supported on this host");
-	return true;
+	x86_ioapic_reset(&vm->ioapic);
+	return routes_alloc(vm) || error_set_errno(err, ENOMEM, "kvm");
 }
 
 int kvm_irqfd_set(struct accel_vm *vm, uint32_t gsi, int eventfd, bool add)
@@ -288,10 +291,14 @@ int kvm_chips_get(struct accel_vm *avm, struct x86_chips_state *out)
 	int r;
 
 	memset(out, 0, sizeof(*out));
-	if (vm->has_chips) {
+	if (!vm->split) {
 		r = irqchip_get(vm, out);
 		if (r < 0)
 			return r;
+	} else {
+		mutex_lock(&vm->routes_lock);
+		out->ioapic = vm->ioapic;
+		mutex_unlock(&vm->routes_lock);
 	}
 	r = kvm_clock_get(avm, &out->clock_ns);
 	return r < 0 ? r : kvm_pit_get(vm, &out->pit, (int64_t)out->clock_ns - clock_mono_ns());
@@ -302,11 +309,9 @@ int kvm_chips_set(struct accel_vm *avm, const struct x86_chips_state *in)
 	struct kvm_vm *vm = to_kvm_vm(avm);
 	int r;
 
-	if (vm->has_chips) {
-		r = irqchip_set(vm, in);
-		if (r < 0)
-			return r;
-	}
+	r = vm->split ? kvm_split_set(vm, &in->ioapic) : irqchip_set(vm, in);
+	if (r < 0)
+		return r;
 	r = kvm_pit_set(vm, &in->pit, (int64_t)in->clock_ns - clock_mono_ns());
 	if (r < 0)
 		return r;

@@ -5,8 +5,9 @@
  * (`device=PATH`).
  *
  * Locks: slots_lock (memory slots; taken inside the memory address space's lock), routes_lock
- * (routing table), msrs_lock (which MSRs there are). Each is a leaf; but routes_lock is taken inside
- * pit_lock (the PIT until KVM has it, and its making).
+ * (routing table and, when split, the I/O APIC; taken inside the machine's irqs.lock), msrs_lock
+ * (which MSRs there are). Each is a leaf; but routes_lock is taken inside pit_lock (the PIT until KVM
+ * has it, and its making).
  */
 #ifndef ACCEL_KVM_INT_H
 #define ACCEL_KVM_INT_H
@@ -22,6 +23,7 @@
 #include "base/types.h"
 #include "base/vec.h"
 #include "core/accel.h"
+#include "x86/ioapic.h"
 
 #define KVM_DEVICE_DEFAULT "/dev/kvm"
 /* Interrupts the guest-mode thread. An ordinary signal: any number of kicks are one. */
@@ -32,6 +34,8 @@
 #define KVM_TSS_ADDR	   0xfeffd000ull
 /* Where slots start to be refused: far above what a board makes, below every kernel's limit. */
 #define KVM_SLOTS_LIMIT	   509
+/* The I/O APIC's pin of GSI 0, the timer. */
+#define KVM_TIMER_PIN	   2
 
 struct kvm_config {
 	char *device; /* owned; NULL: KVM_DEVICE_DEFAULT */
@@ -56,7 +60,6 @@ struct kvm_vm {
 	int dev_fd, fd; /* owned */
 	size_t run_size;
 	bool split;		 /* PIC and I/O APIC are not in the kernel */
-	bool has_chips;		 /* PIC and I/O APIC are */
 	bool pit_wanted;	 /* there is to be a PIT: pit.c */
 	bool apic_id32;		 /* the LAPIC page's ID register is 32 bits wide in x2APIC mode */
 	_Atomic bool event_caps; /* exception payloads and pending triple faults are told */
@@ -69,7 +72,10 @@ struct kvm_vm {
 
 	struct mutex routes_lock; /* likewise */
 	struct kvm_irq_routing *routes;
-	bool pins_told; /* KVM has our routes of the pins */
+	bool pins_told;			/* KVM has our routes of the pins */
+	uint32_t n_messages;		/* the table's first entries; the pins follow */
+	struct x86_ioapic_state ioapic; /* split only */
+	uint32_t routed;		/* split: pins that have a route */
 
 	struct mutex pit_lock; /* likewise */
 	bool has_pit;
@@ -142,6 +148,17 @@ int kvm_ioeventfd_set(struct accel_vm *vm, bool pio, uint64_t addr, uint8_t size
 	uint64_t data, int eventfd, bool add);
 int kvm_chips_get(struct accel_vm *vm, struct x86_chips_state *out);
 int kvm_chips_set(struct accel_vm *vm, const struct x86_chips_state *in);
+
+/* Send the routing table with its pins made anew; routes_lock is held. */
+int kvm_routes_put(struct kvm_vm *vm);
+
+/* split.c: our own I/O APIC in front of the kernel's local APICs */
+int kvm_split_irq_set(struct kvm_vm *vm, uint32_t gsi, bool level);
+int kvm_split_set(struct kvm_vm *vm, const struct x86_ioapic_state *in);
+/* Append the pins' routes at @e; how many. */
+uint32_t kvm_split_routes(struct kvm_vm *vm, struct kvm_irq_routing_entry *e);
+/* True: the exit was the I/O APIC's and is dealt with. */
+bool kvm_split_exit(struct kvm_vm *vm, struct vcpu_exit *exit);
 
 /* pit.c */
 /* Is an access to @port the PIT's? Carry it out; 0 or -errno. */

@@ -160,8 +160,8 @@ static void routes_stay(void **state)
 	GUEST_LOAD(g, program16);
 	while (!kernel_has_it(g))
 		assert_int_equal(guest_next(g), VCPU_EXIT_PORT);
-	assert_int_equal(
-		to_kvm_vm(g->vm)->routes->entries[to_kvm_vm(g->vm)->routes->nr - 1].gsi, 30);
+	assert_int_equal(to_kvm_vm(g->vm)->routes->entries[0].gsi, 30);
+	assert_true(to_kvm_vm(g->vm)->routes->nr > 1 + IRQ_GSI_PINS);
 	guest_free(g);
 }
 

@@ -169,6 +169,17 @@ static bool enter(struct kvm_vcpu *v, struct vcpu_exit *exit)
 	return false;
 }
 
+/* True: the exit was the chips' that the engine plays itself, and is dealt with. */
+static bool own_exit(struct kvm_vcpu *v, struct vcpu_exit *exit, int *r)
+{
+	if (v->vm->split)
+		return kvm_split_exit(v->vm, exit);
+	if (exit->kind != VCPU_EXIT_PORT || !kvm_pit_takes(v->vm, exit->port.port))
+		return false;
+	*r = kvm_pit_access(v->vm, exit);
+	return true;
+}
+
 int kvm_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 {
 	struct kvm_vcpu *v = to_kvm_vcpu(av);
@@ -176,10 +187,9 @@ int kvm_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 
 	while (!r && enter(v, exit)) {
 		kvm_exit_translate(v, exit);
-		if (exit->kind != VCPU_EXIT_PORT || !kvm_pit_takes(v->vm, exit->port.port))
+		/* Into the guest again then, which also completes the access. */
+		if (!own_exit(v, exit, &r))
 			break;
-		/* The engine's own: into the guest again, which also completes the access. */
-		r = kvm_pit_access(v->vm, exit);
 	}
 	return r;
 }
