@@ -5,7 +5,9 @@
  * (`device=PATH`).
  *
  * Locks: slots_lock (memory slots; taken inside the memory address space's lock), routes_lock
- * (routing table and, when split, the I/O APIC; taken inside the machine's irqs.lock), msrs_lock (which MSRs there are). Each is a leaf.
+ * (routing table and, when split, the I/O APIC; taken inside the machine's irqs.lock), msrs_lock
+ * (which MSRs there are). Each is a leaf; but routes_lock is taken inside pit_lock (the PIT until KVM
+ * has it, and its making).
  */
 #ifndef ACCEL_KVM_INT_H
 #define ACCEL_KVM_INT_H
@@ -57,8 +59,8 @@ struct kvm_vm {
 	struct accel_vm base;
 	int dev_fd, fd; /* owned */
 	size_t run_size;
-	bool split; /* PIC and I/O APIC are not in the kernel */
-	bool has_pit;
+	bool split;		 /* PIC and I/O APIC are not in the kernel */
+	bool pit_wanted;	 /* there is to be a PIT: pit.c */
 	bool apic_id32;		 /* the LAPIC page's ID register is 32 bits wide in x2APIC mode */
 	_Atomic bool event_caps; /* exception payloads and pending triple faults are told */
 
@@ -70,9 +72,14 @@ struct kvm_vm {
 
 	struct mutex routes_lock; /* likewise */
 	struct kvm_irq_routing *routes;
+	bool pins_told;			/* KVM has our routes of the pins */
 	uint32_t n_messages;		/* the table's first entries; the pins follow */
 	struct x86_ioapic_state ioapic; /* split only */
 	uint32_t routed;		/* split: pins that have a route */
+
+	struct mutex pit_lock; /* likewise */
+	bool has_pit;
+	struct x86_pit_state pit; /* until KVM has it; times are of CLOCK_MONOTONIC */
 
 	struct mutex msrs_lock; /* likewise */
 	uint32_t *msrs;		/* indices that are state; NULL: not asked yet */
@@ -134,6 +141,8 @@ bool kvm_chips_new(struct kvm_vm *vm, const struct accel_vm_config *c, struct er
 int kvm_irq_set(struct accel_vm *vm, uint32_t gsi, bool level);
 int kvm_msi_send(struct accel_vm *vm, uint64_t addr, uint32_t data);
 int kvm_routes_set(struct accel_vm *vm, const struct accel_msi *routes, uint32_t n);
+/* Tell KVM our routes of the pins, unless it has them. */
+int kvm_routes_pins(struct kvm_vm *vm);
 int kvm_irqfd_set(struct accel_vm *vm, uint32_t gsi, int eventfd, bool add);
 int kvm_ioeventfd_set(struct accel_vm *vm, bool pio, uint64_t addr, uint8_t size, bool match,
 	uint64_t data, int eventfd, bool add);
@@ -150,6 +159,15 @@ int kvm_split_set(struct kvm_vm *vm, const struct x86_ioapic_state *in);
 uint32_t kvm_split_routes(struct kvm_vm *vm, struct kvm_irq_routing_entry *e);
 /* True: the exit was the I/O APIC's and is dealt with. */
 bool kvm_split_exit(struct kvm_vm *vm, struct vcpu_exit *exit);
+
+/* pit.c */
+/* Is an access to @port the PIT's? Carry it out; 0 or -errno. */
+bool kvm_pit_takes(const struct kvm_vm *vm, uint16_t port);
+int kvm_pit_access(struct kvm_vm *vm, struct vcpu_exit *exit);
+/* The PIT's state; @clock_off is what to add to the host's monotonic clock to get the state's. All
+ * zero when there is no PIT. 0 or -errno. */
+int kvm_pit_get(struct kvm_vm *vm, struct x86_pit_state *out, int64_t clock_off);
+int kvm_pit_set(struct kvm_vm *vm, const struct x86_pit_state *in, int64_t clock_off);
 
 /* vcpu.c */
 struct accel_vcpu *kvm_vcpu_new(struct accel_vm *vm, struct vcpu *v, struct error *err);

@@ -146,37 +146,52 @@ static uint8_t immediate_exit_take(struct kvm_vcpu *v)
 	return __atomic_exchange_n(&v->run->immediate_exit, 0, __ATOMIC_ACQ_REL);
 }
 
-/* KVM_RUN returned 0, or the exit was kept: what is up. */
-static int up(struct kvm_vcpu *v, struct vcpu_exit *exit)
+/* KVM_RUN: true: an exit waits in the run page. */
+static bool enter(struct kvm_vcpu *v, struct vcpu_exit *exit)
 {
-	kvm_exit_translate(v, exit);
-	if (v->vm->split)
-		kvm_split_exit(v->vm, exit);
-	return 0;
-}
-
-int kvm_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
-{
-	struct kvm_vcpu *v = to_kvm_vcpu(av);
-
 	if (v->held) {
 		v->held = false;
-		return up(v, exit);
+		return true;
 	}
 	kvm_msr_answer(v);
 	/* Not kvm_ioctl(): an interrupted run is an answer. */
 	if (ioctl(v->fd, KVM_RUN, 0) == 0)
-		return up(v, exit);
+		return true;
 	v->unfinished = false;
 	/* EAGAIN: this vCPU waited for its start-up IPI and was woken: go on waiting. */
 	if (errno == EINTR || errno == EAGAIN) {
 		if (errno == EINTR)
 			immediate_exit_take(v);
 		exit->kind = VCPU_EXIT_NONE;
-		return 0;
+		return false;
 	}
 	kvm_exit_failed(v, errno, exit);
-	return 0;
+	return false;
+}
+
+/* True: the exit was the chips' that the engine plays itself, and is dealt with. */
+static bool own_exit(struct kvm_vcpu *v, struct vcpu_exit *exit, int *r)
+{
+	if (v->vm->split)
+		return kvm_split_exit(v->vm, exit);
+	if (exit->kind != VCPU_EXIT_PORT || !kvm_pit_takes(v->vm, exit->port.port))
+		return false;
+	*r = kvm_pit_access(v->vm, exit);
+	return true;
+}
+
+int kvm_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
+{
+	struct kvm_vcpu *v = to_kvm_vcpu(av);
+	int r = 0;
+
+	while (!r && enter(v, exit)) {
+		kvm_exit_translate(v, exit);
+		/* Into the guest again then, which also completes the access. */
+		if (!own_exit(v, exit, &r))
+			break;
+	}
+	return r;
 }
 
 static int finish_piece(struct kvm_vcpu *v)
