@@ -306,7 +306,7 @@ static int set_memory_types(struct machine *m, struct vcpu *v)
 	return m->accel->vcpu_set(v->accel, s, X86_STATE_MSRS);
 }
 
-/* On the vCPU's thread. A new vCPU of an engine is in its reset state already: the first time only
+/* A new vCPU of an engine is in its reset state already: the first time only
  * what direct boot changes is set. */
 static void pc_vcpu_reset(struct machine *m, struct vcpu *v)
 {
@@ -499,5 +499,5 @@ bool board_start(struct machine *m, struct error *err)
 		.ram_below_4g = low_size(&b->c),
 		.acpi_rsdp = ACPI_BASE,
 	};
-	return machine_start_vcpus(m, err);
+	return machine_init_vcpus(m, err);
 }
