@@ -117,8 +117,8 @@ static void build_map(struct board *b)
 	map_add(map, MIB, low, BOOT_MEM_RAM);
 	if (b->c.pci)
 		map_add(map, ECAM_BASE, ECAM_BASE + ECAM_BUSES * MIB, BOOT_MEM_RESERVED);
-	/* Where engines may keep pages of their own (KVM's TSS and identity map). */
-	map_add(map, 0xfffbc000, HIGH_RAM, BOOT_MEM_RESERVED);
+	/* Where engines may keep pages of their own (KVM on Intel: identity map and TSS). */
+	map_add(map, 0xfeffc000, 0xff000000, BOOT_MEM_RESERVED);
 	map_add(map, HIGH_RAM, HIGH_RAM + b->c.memory - low, BOOT_MEM_RAM);
 }
 
