@@ -227,6 +227,9 @@ static bool write_acpi(struct machine *m, struct board *b, struct error *err)
 		.have_fw_cfg = m->fw_cfg,
 		.have_power_button = true,
 		.pvpanic_port = PVPANIC_PORT,
+		/* Kernels that are entered as Linux is have the engine's clock: they would only measure
+		 * this one, for milliseconds. */
+		.no_pm_timer = b->boot.entry != BOOT_ENTRY_MULTIBOOT,
 		.oem_id = "LODGE ",
 	};
 	struct device *d;
@@ -284,10 +287,10 @@ static bool pc_reset(struct machine *m, struct error *err)
 	struct board *b = board_of(m);
 
 	b->resets++;
-	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
-		return false;
 	b->request.ram_zeroed = b->resets == 1 && !b->c.memory_file;
 	if (!boot_load(&m->mem, &b->request, &b->boot, err))
+		return false;
+	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
 		return false;
 	x86_cpu_state_reset(&b->reset_state, m->vcpus[0].apic_id, true);
 	boot_cpu_state(&b->boot, &b->reset_state);
