@@ -4,6 +4,9 @@
  * Initialization State).
  */
 #include "x86/cpu_state.h"
+#include "x86/ioapic.h"
+#include "x86/pic.h"
+#include "x86/pit.h"
 
 #define EFLAGS_RESET 0x2
 #define CR0_RESET    0x60000010 /* CD, NW, ET */
@@ -121,4 +124,11 @@ void x86_cpu_state_reset(struct x86_cpu_state *s, uint32_t apic_id, bool bsp)
 	for (size_t i = 0; i < sizeof(msr_reset) / sizeof(msr_reset[0]); i++)
 		s->msr[s->n_msrs++] = msr_reset[i];
 	reset_lapic(s, apic_id, bsp);
+}
+
+void x86_chips_state_reset(struct x86_chips_state *s)
+{
+	x86_pic_reset(s->pic);
+	x86_ioapic_reset(&s->ioapic);
+	x86_pit_reset(&s->pit);
 }

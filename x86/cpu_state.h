@@ -12,8 +12,22 @@
 #include "x86/env.h"
 
 enum x86_gpr {
-	X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
-	X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
+	X86_RAX,
+	X86_RCX,
+	X86_RDX,
+	X86_RBX,
+	X86_RSP,
+	X86_RBP,
+	X86_RSI,
+	X86_RDI,
+	X86_R8,
+	X86_R9,
+	X86_R10,
+	X86_R11,
+	X86_R12,
+	X86_R13,
+	X86_R14,
+	X86_R15,
 };
 
 enum x86_seg { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_NSEG };
@@ -28,13 +42,13 @@ struct x86_segment {
 };
 
 #define X86_ATTR_TYPE(a)  ((a)&0xf)
-#define X86_ATTR_S        (1u << 4)
-#define X86_ATTR_DPL(a)   (((a) >> 5) & 3)
-#define X86_ATTR_P        (1u << 7)
-#define X86_ATTR_AVL      (1u << 12)
-#define X86_ATTR_L        (1u << 13)
-#define X86_ATTR_DB       (1u << 14)
-#define X86_ATTR_G        (1u << 15)
+#define X86_ATTR_S	  (1u << 4)
+#define X86_ATTR_DPL(a)	  (((a) >> 5) & 3)
+#define X86_ATTR_P	  (1u << 7)
+#define X86_ATTR_AVL	  (1u << 12)
+#define X86_ATTR_L	  (1u << 13)
+#define X86_ATTR_DB	  (1u << 14)
+#define X86_ATTR_G	  (1u << 15)
 #define X86_ATTR_UNUSABLE (1u << 16)
 
 struct x86_dtable {
@@ -42,7 +56,13 @@ struct x86_dtable {
 	uint16_t limit;
 };
 
-enum x86_mp_state { X86_MP_RUNNABLE, X86_MP_UNINITIALIZED, X86_MP_INIT_RECEIVED, X86_MP_HALTED, X86_MP_SIPI_RECEIVED };
+enum x86_mp_state {
+	X86_MP_RUNNABLE,
+	X86_MP_UNINITIALIZED,
+	X86_MP_INIT_RECEIVED,
+	X86_MP_HALTED,
+	X86_MP_SIPI_RECEIVED
+};
 
 /* Pending and injected events (SDM, Interrupt and Exception Handling; KVM's VCPU_EVENTS). */
 struct x86_events {
@@ -64,7 +84,7 @@ struct x86_msr {
 	uint64_t value;
 };
 
-#define X86_XSAVE_MAX 4096   /* x87, SSE, AVX, AVX-512, PKRU; AMX is not offered to guests */
+#define X86_XSAVE_MAX  4096 /* x87, SSE, AVX, AVX-512, PKRU; AMX is not offered to guests */
 #define X86_LAPIC_SIZE 1024
 
 #define X86_APIC_BASE_BSP (1u << 8)
@@ -91,9 +111,9 @@ struct x86_cpu_state {
 
 /* What to transfer. */
 enum x86_state_part {
-	X86_STATE_REGS = 1 << 0,   /* gpr rip rflags */
-	X86_STATE_SREGS = 1 << 1,  /* segments, tables, control registers, efer, apic_base */
-	X86_STATE_FPU = 1 << 2,    /* xsave, xcr0 */
+	X86_STATE_REGS = 1 << 0,  /* gpr rip rflags */
+	X86_STATE_SREGS = 1 << 1, /* segments, tables, control registers, efer, apic_base */
+	X86_STATE_FPU = 1 << 2,	  /* xsave, xcr0 */
 	X86_STATE_DEBUG = 1 << 3,
 	X86_STATE_MSRS = 1 << 4,
 	X86_STATE_EVENTS = 1 << 5,
@@ -125,9 +145,13 @@ struct x86_ioapic_state {
 struct x86_pit_channel_state {
 	uint32_t count; /* can be 65536 */
 	uint16_t latched_count;
-	uint8_t count_latched, status_latched, status, read_state, write_state, write_latch, rw_mode;
+	uint8_t count_latched, status_latched, status, read_state, write_state, write_latch,
+		rw_mode;
 	uint8_t mode, bcd, gate;
 	int64_t count_load_time; /* ns of the VM's clock */
+	/* What KVM's lacks: see x86/pit.c. */
+	uint32_t next_count;
+	int64_t next_time, gate_time; /* ns of the VM's clock */
 };
 struct x86_pit_state {
 	struct x86_pit_channel_state channel[3];
@@ -139,5 +163,7 @@ struct x86_chips_state {
 	struct x86_pit_state pit;
 	uint64_t clock_ns; /* kvmclock: nanoseconds since boot of the guest */
 };
+/* The chips as after power-on; the clock is left as it is. */
+void x86_chips_state_reset(struct x86_chips_state *s);
 
 #endif

@@ -328,6 +328,12 @@ static uint32_t signature(const struct build *b, uint32_t host)
 	return host;
 }
 
+/* Leaves 0x15 and 0x16 are Intel's; systems look there on no other CPU. */
+static bool has_frequency_leaves(const struct build *b)
+{
+	return b->req->tsc_khz && !is_amd(b);
+}
+
 static void leaf_0_1(struct build *b)
 {
 	const struct x86_cpuid_leaf *s = x86_cpuid_find(b->sup, 0, 0);
@@ -335,7 +341,8 @@ static void leaf_0_1(struct build *b)
 	struct x86_cpuid_leaf *l = add(b, 0, 0, false);
 	uint32_t count = 1u << (b->thread_bits + b->core_bits);
 
-	l->eax = b->req->tsc_khz ? 0x16 : 0xd;
+	/* No higher than needed: a booting Linux reads what it is told to be there, an exit each. */
+	l->eax = has_frequency_leaves(b) ? 0x16 : 0xd;
 	if (s) {
 		l->ebx = s->ebx;
 		l->ecx = s->ecx;
@@ -465,7 +472,7 @@ static void leaf_frequency(struct build *b)
 	struct x86_cpuid_leaf *l;
 	uint32_t mhz = b->req->tsc_khz / 1000;
 
-	if (!b->req->tsc_khz)
+	if (!has_frequency_leaves(b))
 		return;
 	l = add(b, 0x15, 0, false);
 	l->eax = 1000000;

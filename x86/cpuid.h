@@ -27,21 +27,24 @@ struct x86_topology {
 
 #define X86_FLAGS_MAX 64
 struct x86_cpu_model_request {
-	const char *model;              /* x86-64-v2 | x86-64-v3 | host | max */
-	const char *plus[X86_FLAGS_MAX];  /* NULL-terminated flag names, Linux's /proc/cpuinfo spelling */
+	const char *model; /* x86-64-v2 | x86-64-v3 | host | max */
+	const char *plus
+		[X86_FLAGS_MAX]; /* NULL-terminated flag names, Linux's /proc/cpuinfo spelling */
 	const char *minus[X86_FLAGS_MAX];
 	struct x86_topology topology;
-	uint32_t tsc_khz;               /* announced in 0x15/0x16 and 0x40000010; 0: not */
-	bool hypervisor_leaf;           /* KVM signature and features of the engine, if it offers them */
+	uint32_t tsc_khz;     /* announced in 0x15/0x16 and 0x40000010; 0: not */
+	bool hypervisor_leaf; /* KVM signature and features of the engine, if it offers them */
 };
 
 /* @supported: all leaves the engine offers. @out: the leaves of vCPU @apic_id, ready for the engine.
  * Returns NULL, or a static or @buf text (at most @buf_size) that names what cannot be done: an
  * unknown model or flag, or a model's or asked-for feature that the engine lacks. */
-const char *x86_cpuid_build(const struct x86_cpu_model_request *req, const struct x86_cpuid *supported,
-	uint32_t apic_id, struct x86_cpuid *out, char *buf, size_t buf_size);
+const char *x86_cpuid_build(const struct x86_cpu_model_request *req,
+	const struct x86_cpuid *supported, uint32_t apic_id, struct x86_cpuid *out, char *buf,
+	size_t buf_size);
 /* The leaf for (function, index), or NULL. */
-const struct x86_cpuid_leaf *x86_cpuid_find(const struct x86_cpuid *c, uint32_t function, uint32_t index);
+const struct x86_cpuid_leaf *x86_cpuid_find(
+	const struct x86_cpuid *c, uint32_t function, uint32_t index);
 /* i-th known flag name or NULL (for help). */
 const char *x86_cpuid_flag_name(unsigned int i);
 const char *x86_cpuid_model_name(unsigned int i);

@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEPTH_MAX 32
+#define DEPTH_MAX  32
 #define BUFFER_MAX 131072
 
 struct phase {
@@ -133,8 +133,8 @@ static void prepare(struct iocb *cb, const struct phase *p, uint64_t blocks, uin
 	cb->aio_offset = (p->is_random ? random64() % blocks : i % blocks) * p->size;
 }
 
-static int64_t run_phase(aio_context_t ctx, int fd, const struct phase *p, uint64_t disk_size,
-	char *memory)
+static int64_t run_phase(
+	aio_context_t ctx, int fd, const struct phase *p, uint64_t disk_size, char *memory)
 {
 	struct iocb cbs[DEPTH_MAX], *submit[DEPTH_MAX];
 	struct io_event events[DEPTH_MAX];

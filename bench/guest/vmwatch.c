@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define COUNTERS "/sys/kernel/debug/kvm"
+#define COUNTERS      "/sys/kernel/debug/kvm"
 #define GUEST_RAM_MIN (100l << 10) /* KiB: a mapping as large as this is the guest's memory */
 
 static int64_t *start_ns; /* shared: the child sets it just before its exec */
@@ -294,11 +294,13 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	if (argc < optind + 3 || strcmp(argv[optind + 1], "--")) {
-		fprintf(stderr, "usage: vmwatch [-c] [-i SECONDS] [-t SECONDS] LAST -- COMMAND...\n");
+		fprintf(stderr,
+			"usage: vmwatch [-c] [-i SECONDS] [-t SECONDS] LAST -- COMMAND...\n");
 		return 2;
 	}
 	w.last = argv[optind];
 	watch(start(argv + optind + 2));
-	fprintf(stderr, "vmwatch: \"@@ %s\" did not come; the last: %.*s\n", w.last, (int)w.len, w.line);
+	fprintf(stderr, "vmwatch: \"@@ %s\" did not come; the last: %.*s\n", w.last, (int)w.len,
+		w.line);
 	end(1);
 }

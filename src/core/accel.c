@@ -77,7 +77,7 @@ static bool candidates(char *names, accel_list *out, struct error *err)
 static bool probe(const struct accel *a, const void *options, struct str *report)
 {
 	str_appendf(report, "%s%s: ", report->len ? "; " : "", a->name);
-	return a->probe(options, report);
+	return (a->evident && a->evident(options, report)) || a->probe(options, report);
 }
 
 static const struct accel *first_working(const accel_list *list, const char *rest, void **options,

@@ -118,6 +118,9 @@ struct accel {
 	/* Can it run a guest here? Runs a tiny guest, a few milliseconds. Appends a clause to @report
 	 * either way (what was found, why not). @options as in accel_vm_config. */
 	bool (*probe)(const void *options, struct str *report);
+	/* Optional: is it plain without a guest, in microseconds, that the probe would find it
+	 * usable? Appends why when so, nothing otherwise. */
+	bool (*evident)(const void *options, struct str *report);
 
 	struct accel_vm *(*vm_new)(
 		struct machine *m, const struct accel_vm_config *c, struct error *err);
@@ -131,7 +134,7 @@ struct accel {
 	int (*dirty_sync)(struct accel_vm *vm);
 
 	/* Interrupts. irq_set: a pin of the chips. msi_send: at once. routes_set: replaces all message
-	 * routes (gsi >= IRQ_GSI_PINS; with a split irqchip the pins' too). */
+	 * routes (gsi >= IRQ_GSI_PINS). */
 	int (*irq_set)(struct accel_vm *vm, uint32_t gsi, bool level);
 	int (*msi_send)(struct accel_vm *vm, uint64_t addr, uint32_t data);
 	int (*routes_set)(
@@ -151,7 +154,7 @@ struct accel {
 	int (*clock_get)(struct accel_vm *vm, uint64_t *ns);
 	int (*clock_set)(struct accel_vm *vm, uint64_t ns);
 
-	/* vCPUs. vcpu_new runs on the vCPU's thread. */
+	/* vCPUs. vcpu_new runs on main; the thread of the first vcpu_run is the vCPU's own. */
 	struct accel_vcpu *(*vcpu_new)(struct accel_vm *vm, struct vcpu *v, struct error *err);
 	void (*vcpu_free)(struct accel_vcpu *v);
 	bool (*vcpu_set_cpuid)(struct accel_vcpu *v, const struct x86_cpuid *c, struct error *err);

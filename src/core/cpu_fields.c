@@ -129,6 +129,9 @@ static const struct field pit_channel_fields_list[] = {
 	FIELD_U8(struct x86_pit_channel_state, bcd, "bcd", .tag = 11),
 	FIELD_U8(struct x86_pit_channel_state, gate, "gate", .tag = 12),
 	FIELD_I64(struct x86_pit_channel_state, count_load_time, "count_load_time", .tag = 13),
+	FIELD_U32(struct x86_pit_channel_state, next_count, "next_count", .max = 65536, .tag = 14),
+	FIELD_I64(struct x86_pit_channel_state, next_time, "next_time", .tag = 15),
+	FIELD_I64(struct x86_pit_channel_state, gate_time, "gate_time", .tag = 16),
 };
 static const struct field_table pit_channel_table = FIELD_TABLE(
 	"pit-channel", struct x86_pit_channel_state, pit_channel_fields_list);

@@ -163,6 +163,10 @@ void msi_vector_fini(struct msi_vector *v)
 
 	if (!m || v->gsi < 0)
 		return;
+	/* A signal that this thread's loop still holds back must not be written to a descriptor that is
+	 * somebody else's by then. Other loops have been quiesced. */
+	if (loop_in_thread(m->main_loop))
+		loop_flush(m->main_loop);
 	mutex_lock(&m->irqs.lock);
 	if (m->vm) {
 		m->accel->irqfd(m->vm, v->gsi, v->eventfd, false);

@@ -70,6 +70,8 @@ struct machine *machine_new(const char *name, struct loop *main_loop, struct err
 	loop_defer_init(&m->event_defer, handle_events, m);
 	m->mem_listener = (struct as_listener){ .added = mem_added, .removed = mem_removed };
 	m->pio_listener = (struct as_listener){ .added = pio_added, .removed = pio_removed };
+	list_init(&m->mem_listener.node);
+	list_init(&m->pio_listener.node);
 	if (!as_init(&m->mem, "memory", PHYS_LIMIT, err)) {
 		free(m->name);
 		free(m);
@@ -94,7 +96,7 @@ void machine_free(struct machine *m)
 	if (m->state == RUN_RUNNING)
 		machine_pause(m);
 	for (uint32_t i = 0; i < m->n_vcpus; i++)
-		vcpu_quit(&m->vcpus[i]);
+		vcpu_fini(&m->vcpus[i]);
 	while (!list_empty(&m->devices))
 		device_free(list_entry(m->devices.prev, struct device, node));
 	vec_for_each (l, &m->io_loops)
@@ -125,14 +127,18 @@ void machine_free(struct machine *m)
 bool machine_set_accel(struct machine *m, const struct accel *a, const struct accel_vm_config *c,
 	struct error *err)
 {
+	int rc;
+
 	assert(!m->vm);
 	m->accel = a;
 	m->vm = a->vm_new(m, c, err);
 	if (!m->vm)
 		return false;
-	as_listener_add(&m->mem, &m->mem_listener);
-	as_listener_add(&m->pio, &m->pio_listener);
-	return true;
+	rc = as_listener_add(&m->mem, &m->mem_listener);
+	if (rc)
+		return error_set_errno(err, rc, "engine %s does not take the memory map", a->name);
+	rc = as_listener_add(&m->pio, &m->pio_listener);
+	return !rc || error_set_errno(err, rc, "engine %s does not take the port map", a->name);
 }
 
 bool machine_add_vcpus(struct machine *m, uint32_t n, struct error *err)
@@ -150,18 +156,13 @@ bool machine_add_vcpus(struct machine *m, uint32_t n, struct error *err)
 	return true;
 }
 
-bool machine_start_vcpus(struct machine *m, struct error *err)
+bool machine_init_vcpus(struct machine *m, struct error *err)
 {
-	bool ok = true;
-
-	/* All threads at once, then wait: the engine's work for each overlaps. */
-	for (uint32_t i = 0; ok && i < m->n_vcpus; i++)
-		ok = vcpu_start(&m->vcpus[i], err);
 	for (uint32_t i = 0; i < m->n_vcpus; i++) {
-		if (m->vcpus[i].thread_started && !vcpu_wait_parked(&m->vcpus[i], err))
-			ok = false;
+		if (!vcpu_init(&m->vcpus[i], err))
+			return false;
 	}
-	return ok;
+	return true;
 }
 
 struct loop *machine_io_loop(struct machine *m, const char *name, struct error *err)
@@ -217,7 +218,7 @@ static void park_vcpus(struct machine *m)
 		vcpu_ask(&m->vcpus[i], VCPU_REQ_STOP);
 	mutex_lock(&m->vcpu_lock);
 	for (uint32_t i = 0; i < m->n_vcpus; i++) {
-		while (m->vcpus[i].thread_started && !m->vcpus[i].parked && !m->vcpus[i].failed)
+		while (m->vcpus[i].thread_started && !m->vcpus[i].parked)
 			pthread_cond_wait(&m->vcpu_parked, &m->vcpu_lock.m);
 	}
 	mutex_unlock(&m->vcpu_lock);
@@ -281,6 +282,23 @@ void machine_pause(struct machine *m)
 	m->state = RUN_PAUSED;
 }
 
+/* The engine's chips at power-on. A machine that has not run yet has them so. */
+static void reset_chips(struct machine *m)
+{
+	struct x86_chips_state s;
+	int rc;
+
+	if (m->state == RUN_PRELAUNCH || !m->accel || !m->accel->chips_get)
+		return;
+	rc = m->accel->chips_get(m->vm, &s);
+	if (!rc) {
+		x86_chips_state_reset(&s);
+		rc = m->accel->chips_set(m->vm, &s);
+	}
+	if (rc)
+		log_err("machine", "the interrupt chips cannot be reset: %s", strerror(-rc));
+}
+
 bool machine_reset(struct machine *m, struct error *err)
 {
 	bool was_running = m->state == RUN_RUNNING;
@@ -295,6 +313,7 @@ bool machine_reset(struct machine *m, struct error *err)
 		if (d->realized && d->type->reset)
 			d->type->reset(d);
 	}
+	reset_chips(m);
 	if (m->board && m->board->reset && !m->board->reset(m, err))
 		return false;
 	for (uint32_t i = 0; i < m->n_vcpus; i++)
@@ -318,8 +337,12 @@ bool machine_resume(struct machine *m, struct error *err)
 	clock_start(m);
 	resume_devices(m);
 	m->state = RUN_RUNNING;
-	for (uint32_t i = 0; i < m->n_vcpus; i++)
-		vcpu_go(&m->vcpus[i]);
+	for (uint32_t i = 0; i < m->n_vcpus; i++) {
+		if (!vcpu_go(&m->vcpus[i], err)) {
+			machine_pause(m);
+			return false;
+		}
+	}
 	return true;
 }
 

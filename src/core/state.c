@@ -109,7 +109,8 @@ static bool read_parts(const void *data, size_t len, struct parts *p, struct err
 		uint32_t bit = 1u << MIN(rec.tag, 31);
 
 		if (seen & bit)
-			return error_set(err, "saved state is damaged: part %u comes twice", rec.tag);
+			return error_set(
+				err, "saved state is damaged: part %u comes twice", rec.tag);
 		seen |= bit;
 		if (!read_part(&rec, p, err))
 			return false;

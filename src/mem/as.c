@@ -41,10 +41,11 @@ void as_snapshot_free(struct as_snapshot *s)
 	free(s);
 }
 
-/* Pieces that @n regions can make at most: 2n boundaries have 2n - 1 gaps. */
+/* Pieces that @n regions can make at most: 2n boundaries have 2n - 1 gaps. Before snapshot_join()
+ * the two ends of what changed are boundaries too. */
 static uint32_t pieces_max(uint32_t n)
 {
-	return 2 * n + 1;
+	return 2 * n + 2;
 }
 
 /* Index of the first piece that ends above @addr. */
@@ -86,12 +87,35 @@ static void snapshot_insert(struct as_snapshot *s, uint32_t at, const struct as_
 	}
 }
 
-/* Put @r wherever nothing lies yet: regions come in the order in which they win. */
-static void snapshot_fill(struct as_snapshot *s, const struct as_region *r)
+/* Append a piece, or the part of it from @start that is @size long. */
+static void snapshot_append(
+	struct as_snapshot *s, const struct as_range *r, uint64_t start, uint64_t size)
 {
-	uint64_t at = r->start, end = r->start + r->size;
-	uint32_t i = snapshot_search(s, at);
+	struct as_range *p = &s->r[s->n++];
 
+	assert(s->n <= s->cap);
+	*p = *r;
+	p->start = start;
+	p->size = size;
+	p->off += start - r->start;
+	if (p->ram) {
+		ram_block_ref(p->ram);
+		p->ram_off += start - r->start;
+		p->host += start - r->start;
+	}
+}
+
+/* Put @r, as far as it lies in [lo, hi), wherever nothing lies yet: regions come in the order in
+ * which they win. */
+static void snapshot_fill(
+	struct as_snapshot *s, const struct as_region *r, uint64_t lo, uint64_t hi)
+{
+	uint64_t at = MAX(r->start, lo), end = MIN(r->start + r->size, hi);
+	uint32_t i;
+
+	if (at >= end)
+		return;
+	i = snapshot_search(s, at);
 	while (at < end) {
 		uint64_t stop = i < s->n ? MIN(s->r[i].start, end) : end;
 
@@ -106,12 +130,61 @@ static void snapshot_fill(struct as_snapshot *s, const struct as_region *r)
 	}
 }
 
-static void flatten(struct as *as, struct as_snapshot *s) REQUIRES(as->lock)
+/* Append pieces @from .. @to - 1 of @old as they are. */
+static void snapshot_copy(
+	struct as_snapshot *s, const struct as_snapshot *old, uint32_t from, uint32_t to)
 {
+	if (from >= to)
+		return;
+	assert(to - from <= s->cap - s->n);
+	memcpy(&s->r[s->n], &old->r[from], (to - from) * sizeof(s->r[0]));
+	s->n += to - from;
+	for (; from < to; from++) {
+		if (old->r[from].ram)
+			ram_block_ref(old->r[from].ram);
+	}
+}
+
+/* Join neighbours from piece @from on that belong together: pieces are as large as they can be. */
+static void snapshot_join(struct as_snapshot *s, uint32_t from)
+{
+	uint32_t n = from;
+
+	for (uint32_t i = from + 1; i < s->n; i++) {
+		struct as_range *last = &s->r[n], *r = &s->r[i];
+
+		if (last->region == r->region && last->start + last->size == r->start) {
+			last->size += r->size;
+			ram_block_unref(r->ram); /* @last holds one */
+		} else if (++n != i) {
+			s->r[n] = *r;
+		}
+	}
+	s->n = MIN(s->n, n + 1);
+}
+
+/* What the regions make, where only [lo, hi) differs from @old: the rest is copied. A machine has
+ * dozens of regions that never overlap; making them one by one should not cost their square. */
+static void flatten(struct as *as, const struct as_snapshot *old, struct as_snapshot *s,
+	uint64_t lo, uint64_t hi) REQUIRES(as->lock)
+{
+	uint32_t first = snapshot_search(old, lo), last = snapshot_search(old, hi);
+	const struct as_range *p = &old->r[first];
 	struct as_region *r;
 
+	snapshot_copy(s, old, 0, first);
+	if (first < old->n && p->start < lo)
+		snapshot_append(s, p, p->start, lo - p->start);
 	list_for_each (r, &as->regions, node)
-		snapshot_fill(s, r);
+		snapshot_fill(s, r, lo, hi);
+	if (last < old->n) {
+		uint64_t start = MAX(old->r[last].start, hi);
+
+		p = &old->r[last];
+		snapshot_append(s, p, start, p->size - (start - p->start));
+	}
+	snapshot_join(s, first ? first - 1 : 0);
+	snapshot_copy(s, old, last + 1, old->n);
 }
 
 /* -------- listeners -------- */
@@ -268,16 +341,18 @@ static void publish(struct as *as, struct as_snapshot *s) REQUIRES(as->lock)
 	epoch_retire(atomic_exchange_explicit(&as->current, s, memory_order_seq_cst));
 }
 
-/* The regions are as they shall be: flatten, tell, publish. -errno: the caller restores them. */
-static int commit(struct as *as) REQUIRES(as->lock)
+/* The regions are as they shall be, and differ from what is published only in [lo, hi): flatten,
+ * tell, publish. -errno: the caller restores them. */
+static int commit(struct as *as, uint64_t lo, uint64_t hi) REQUIRES(as->lock)
 {
+	struct as_snapshot *old = atomic_load_explicit(&as->current, memory_order_relaxed);
 	struct as_snapshot *s = snapshot_new(pieces_max(as->n_regions));
 	int rc;
 
 	if (!s)
 		return -ENOMEM;
-	flatten(as, s);
-	rc = tell_listeners(as, atomic_load_explicit(&as->current, memory_order_relaxed), s);
+	flatten(as, old, s, lo, hi);
+	rc = tell_listeners(as, old, s);
 	if (rc < 0) {
 		as_snapshot_free(s);
 		return rc;
@@ -301,13 +376,13 @@ static struct as_snapshot *snapshot_nofail(struct as *as, uint32_t cap) REQUIRES
 	return s;
 }
 
-static void commit_del(struct as *as) REQUIRES(as->lock)
+static void commit_del(struct as *as, uint64_t lo, uint64_t hi) REQUIRES(as->lock)
 {
 	struct as_snapshot *s = snapshot_nofail(as, pieces_max(as->n_regions));
 	struct as_snapshot *old = atomic_load_explicit(&as->current, memory_order_relaxed);
 	struct as_listener *l;
 
-	flatten(as, s);
+	flatten(as, old, s, lo, hi);
 	list_for_each (l, &as->listeners, node)
 		listener_force(l, old, s);
 	publish(as, s);
@@ -350,7 +425,7 @@ static int region_add(struct as *as, struct as_region *r) REQUIRES(as->lock)
 		return rc;
 	r->seq = ++as->seq;
 	region_link(as, r);
-	rc = commit(as);
+	rc = commit(as, r->start, r->start + r->size);
 	if (rc < 0)
 		region_unlink(as, r);
 	return rc;
@@ -386,7 +461,7 @@ void as_del(struct as *as, struct as_region *r)
 	mutex_lock(&as->lock);
 	if (r->mapped) {
 		region_unlink(as, r);
-		commit_del(as);
+		commit_del(as, r->start, r->start + r->size);
 		r->mapped = false;
 		if (r->kind != AS_IO)
 			ram_block_unref(r->ram);
@@ -407,7 +482,7 @@ int as_move(struct as *as, struct as_region *r, uint64_t start)
 	} else if (start != r->start) {
 		was = r->start;
 		r->start = start;
-		rc = commit(as);
+		rc = commit(as, MIN(was, start), MAX(was, start) + r->size);
 		if (rc < 0)
 			r->start = was;
 	}

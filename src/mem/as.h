@@ -102,7 +102,7 @@ void as_del(struct as *as, struct as_region *r);
 /* Move in one step (BAR reprogramming). Errors as as_add; -ENOENT: is not mapped. */
 int as_move(struct as *as, struct as_region *r, uint64_t start) MUST_USE;
 /* Add a listener; it is told of the pieces that are there. 0 or what it said; then it is not added. */
-int as_listener_add(struct as *as, struct as_listener *l);
+int as_listener_add(struct as *as, struct as_listener *l) MUST_USE;
 /* Forget a listener; it is not told of pieces going away. */
 void as_listener_del(struct as *as, struct as_listener *l);
 /* Wait until every reader that was inside has left; not inside a read section, and with no lock

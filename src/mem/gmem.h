@@ -29,6 +29,21 @@ int gmem_read_str(struct as *as, gpa_t addr, char *buf, size_t size) MUST_USE;
  * uses it is not quiesced. */
 int gmem_iov(struct as *as, gpa_t addr, uint64_t len, bool write, struct iovec *iov, int *n,
 	int max) MUST_USE;
+/* The same for one who makes many in one read section (as_read_begin): *@near is the piece where the
+ * last was found, NULL at first, and saves most look-ups. Errors as gmem_iov. */
+static inline int gmem_iov_near(struct as *as, const struct as_range **near, gpa_t addr,
+	uint64_t len, bool write, struct iovec *iov, int *n, int max)
+{
+	const struct as_range *r = *near;
+
+	if (!r || addr.v - r->start >= r->size)
+		*near = r = as_find(as, addr.v);
+	if (!r || r->kind != AS_RAM || *n >= max || !len || len > r->size - (addr.v - r->start))
+		return gmem_iov(as, addr, len, write, iov, n, max);
+	iov[*n] = (struct iovec){ r->host + (addr.v - r->start), len };
+	++*n;
+	return 0;
+}
 /* After the kernel wrote through iovecs: mark the guest range dirty. */
 void gmem_mark_dirty(struct as *as, gpa_t addr, uint64_t len);
 

@@ -43,22 +43,6 @@ static bool read_small_file(const char *path, char *buf, size_t size)
 	return n > 0;
 }
 
-/* Whether a memfd gets huge pages on request. The host's setting, read once. */
-static bool shmem_has_thp(void)
-{
-	static _Atomic int cached = -1;
-	int v = atomic_load_explicit(&cached, memory_order_relaxed);
-	char buf[128];
-
-	if (v >= 0)
-		return v;
-	v = read_small_file(
-		    "/sys/kernel/mm/transparent_hugepage/shmem_enabled", buf, sizeof(buf)) &&
-	    !strstr(buf, "[never]") && !strstr(buf, "[deny]");
-	atomic_store_explicit(&cached, v, memory_order_relaxed);
-	return v;
-}
-
 /* More than the host can ever hold is refused now instead of by the OOM killer later, as the kernel
  * itself does with private memory; overcommit_memory=1 asks for no such check. */
 static bool check_host_memory(const struct ram_config *c, struct error *err)
@@ -158,7 +142,7 @@ static bool open_backing(struct ram_block *b, const struct ram_config *c, struct
 		return open_file(b, c, err);
 	if (!check_host_memory(c, err))
 		return false;
-	if (c->hugepages || c->share || (c->size >= HUGE_PAGE && shmem_has_thp()))
+	if (c->hugepages || c->share)
 		return open_memfd(b, c, err);
 	return true; /* anonymous */
 }
@@ -167,53 +151,40 @@ static bool open_backing(struct ram_block *b, const struct ram_config *c, struct
 
 static uint64_t block_align(const struct ram_block *b)
 {
-	uint64_t align = b->size >= GIB ? GIB : b->size >= HUGE_PAGE ? HUGE_PAGE : PAGE;
-
-	return MAX(align, b->page_size);
+	return MAX(b->size >= HUGE_PAGE ? HUGE_PAGE : PAGE, b->page_size);
 }
 
-/* Address space for the block and its guards; *@at is where the block goes. */
-static bool reserve(const struct ram_block *b, uint8_t **at)
+/* Address space for the block, its alignment and its guards. What is over stays reserved too: it
+ * costs nothing, giving it back would cost two system calls. */
+static bool reserve(struct ram_block *b)
 {
-	uint64_t align = block_align(b), total = b->size + align + 2 * GUARD_SIZE;
-	uint8_t *p, *end, *host;
+	uint64_t align = block_align(b), total = b->size + 2 * GUARD_SIZE;
+	uint8_t *p;
 
+	if (align > PAGE)
+		total += align;
 	p = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return false;
-	end = p + total;
-	host = (uint8_t *)ALIGN_UP((uintptr_t)p + GUARD_SIZE, (uintptr_t)align);
-	if (host - GUARD_SIZE > p)
-		munmap(p, (size_t)(host - GUARD_SIZE - p));
-	if (host + b->size + GUARD_SIZE < end)
-		munmap(host + b->size + GUARD_SIZE, (size_t)(end - (host + b->size + GUARD_SIZE)));
-	*at = host;
+	b->reserved = p;
+	b->reserved_size = total;
+	b->host = (uint8_t *)ALIGN_UP((uintptr_t)p + GUARD_SIZE, (uintptr_t)align);
 	return true;
 }
 
-static void unmap(uint8_t *host, uint64_t size)
+static bool map_backing(struct ram_block *b, const struct ram_config *c)
 {
-	munmap(host - GUARD_SIZE, size + 2 * GUARD_SIZE);
+	int prot = PROT_READ | (c->file && c->readonly ? 0 : PROT_WRITE);
+
+	if (b->fd < 0)
+		return mprotect(b->host, b->size, prot) == 0;
+	return mmap(b->host, b->size, prot, MAP_FIXED | MAP_SHARED, b->fd, 0) != MAP_FAILED;
 }
 
 static bool map(struct ram_block *b, const struct ram_config *c, struct error *err)
 {
-	int prot = PROT_READ | (c->file && c->readonly ? 0 : PROT_WRITE);
-	int flags = MAP_FIXED | (b->fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
-	uint8_t *at;
-	int saved;
-
-	if (!reserve(b, &at))
-		goto fail;
-	if (mmap(at, b->size, prot, flags, b->fd, 0) == MAP_FAILED) {
-		saved = errno;
-		unmap(at, b->size);
-		errno = saved;
-		goto fail;
-	}
-	b->host = at;
-	return true;
-fail:
+	if (reserve(b) && map_backing(b, c))
+		return true;
 	if (errno == ENOMEM && b->page_size > PAGE)
 		return error_set(err,
 			"memory '%s': the host has not reserved enough huge pages (%llu are "
@@ -344,8 +315,8 @@ void ram_block_unref(struct ram_block *b)
 	/* acq_rel: whoever frees has seen what the other holders did with the block. */
 	if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	if (b->host)
-		unmap(b->host, b->size);
+	if (b->reserved)
+		munmap(b->reserved, b->reserved_size);
 	if (b->fd >= 0)
 		close(b->fd);
 	log_free(atomic_load_explicit(&b->dirty, memory_order_relaxed));

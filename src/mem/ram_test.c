@@ -49,13 +49,28 @@ static void test_plain(void **state)
 	ram_block_unref(NULL);
 }
 
-static void test_large_is_aligned_to_1g(void **state)
+/* An overrun of either end is caught. */
+static void test_guards(void **state)
 {
-	struct ram_config c = { .name = "ram0", .size = GIB + 2 * MIB, .host_node = -1 };
-	struct ram_block *b = make(&c);
+	struct ram_config c = { .name = "ram0", .size = 64 * KIB, .host_node = -1 };
+	int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 
-	assert_int_equal((uintptr_t)b->host % GIB, 0);
-	ram_block_unref(b);
+	for (int i = 0; i < 6; i++) {
+		c.share = i % 2;
+		c.size = i < 2 ? 64 * KIB : i < 4 ? 2 * MIB : 6 * MIB;
+		struct ram_block *b = make(&c);
+
+		assert_int_equal((uintptr_t)b->host % (c.size < 2 * MIB ? 4096 : 2 * MIB), 0);
+		/* the kernel's answer instead of a signal */
+		assert_int_equal(read(zero, b->host, 1), 1);
+		assert_int_equal(read(zero, b->host + b->size - 1, 1), 1);
+		for (int k = 0; k < 16; k++) {
+			assert_int_equal(read(zero, b->host - 1 - k * 4096, 1), -1);
+			assert_int_equal(read(zero, b->host + b->size + k * 4096, 1), -1);
+		}
+		ram_block_unref(b);
+	}
+	close(zero);
 }
 
 static void test_small_odd_size(void **state)
@@ -290,7 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),
-		cmocka_unit_test(test_large_is_aligned_to_1g),
+		cmocka_unit_test(test_guards),
 		cmocka_unit_test(test_small_odd_size),
 		cmocka_unit_test(test_share_is_sealed_memfd),
 		cmocka_unit_test(test_prealloc),

@@ -7,6 +7,7 @@
  *   - reset twice, the second reset changing nothing;
  *   - saved, loaded and saved again: the two are equal; and loaded from damaged streams;
  *   - accessed at random in all its registers, and then reset, saved, loaded, freed in that state;
+ *   - if it is a virtio device, driven by a driver that lies about everything;
  *   - held to its golden files in tests/state: the shape of its saved state may change only with a
  *     new version, and old versions' streams still load.
  *
@@ -28,6 +29,7 @@
 #include "core/io.h"
 #include "core/machine.h"
 #include "hw/pci/pci.h"
+#include "hw/virtio/virtio_testing.h"
 #include "mem/ram.h"
 
 #define RAM_SIZE (16 * MIB)
@@ -341,6 +343,27 @@ static void test_random_registers(void **state)
 	teardown(&f);
 }
 
+static bool is_virtio(const struct device *d)
+{
+	const struct pci_device *p = (const struct pci_device *)d;
+
+	return d->type->bus == BUS_PCI && p->info.vendor == 0x1af4 && p->info.device >= 0x1040;
+}
+
+static void test_hostile_queues(void **state)
+{
+	uint64_t rnd = seed;
+	struct fixture f;
+
+	setup(&f, *state);
+	make(&f);
+	for (int i = 0; i < 8 && is_virtio(f.dev); i++) {
+		reset(&f);
+		virtio_hostile_test((struct virtio_device *)f.dev, test_random(&rnd));
+	}
+	teardown(&f);
+}
+
 /* -------- golden files -------- */
 
 static void describe(const struct field_table *t, int depth, struct str *out)
@@ -443,6 +466,7 @@ int main(int argc, char **argv)
 		{ "reset twice", test_reset_twice },
 		{ "save-load-save", test_save_load },
 		{ "random registers", test_random_registers },
+		{ "hostile queues", test_hostile_queues },
 		{ "golden state", test_golden },
 	};
 	static struct CMUnitTest tests[1024];

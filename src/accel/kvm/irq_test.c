@@ -18,15 +18,22 @@ GUEST(waits64, 64,
 /* The handler: tell, end of interrupt, back. */
 GUEST(handler64, 64, "out %al, $0x55\n mov $0xfee000b0, %ebx\n movl $0, (%rbx)\n iretq");
 
+/* The APICs' pages, and the handler. */
+static void map_apics(struct guest *g)
+{
+	/* The APIC's page, mapped for the guest through the 4th GiB. */
+	guest_put64(g, G_PDPT + 24, PD_HIGH | 7);
+	guest_put64(g, PD_HIGH + 8 * 502, 0xfec00000 | 0x97);
+	guest_put64(g, PD_HIGH + 8 * 503, 0xfee00000 | 0x97);
+	memcpy(g->ram->host + HANDLER, handler64, handler64_end - handler64);
+	guest_gate(g, VECTOR, HANDLER);
+}
+
 static struct guest *irq_guest(int irqchip, bool pit)
 {
 	struct guest *g = guest_new_chips(MODE_LONG, irqchip, pit);
 
-	/* The APIC's page, mapped for the guest through the 4th GiB. */
-	guest_put64(g, G_PDPT + 24, PD_HIGH | 7);
-	guest_put64(g, PD_HIGH + 8 * 503, 0xfee00000 | 0x97);
-	memcpy(g->ram->host + HANDLER, handler64, handler64_end - handler64);
-	guest_gate(g, VECTOR, HANDLER);
+	map_apics(g);
 	GUEST_LOAD(g, waits64);
 	guest_expect_port(g, 0x77, 1, true);
 	return g;
@@ -198,23 +205,64 @@ static void no_pit(void **state)
 	guest_free(g);
 }
 
-/* Split: a pin is a route that the board's I/O APIC writes; the end of a level interrupt is told. */
+/* Split: the same, with our I/O APIC; a guest that programs it and acknowledges. */
+GUEST(split64, 64,
+	"mov $0xfee000f0, %ebx\n movl $0x1ff, (%rbx)\n"
+	"mov $0xfec00000, %ebx\n"
+	"movl $0x25, (%rbx)\n movl $0, 0x10(%rbx)\n"
+	"movl $0x24, (%rbx)\n movl $0x8041, 0x10(%rbx)\n"
+	"mov 0x10(%rbx), %eax\n out %eax, $0x77\n"
+	"sti\n nop\n"
+	"1: out %al, $0x77\n jmp 1b");
+
 static void split(void **state)
 {
-	struct guest *g = irq_guest(ACCEL_IRQCHIP_SPLIT, true);
-	struct accel_msi r[] = { { 10, MSI_ADDR, 1 << 15 | 1 << 14 | VECTOR },
-		{ 40, MSI_ADDR, 0x42 } };
+	struct guest *g = guest_new_chips(MODE_LONG, ACCEL_IRQCHIP_SPLIT, true);
+	struct accel_msi r = { 40, MSI_ADDR, 0x42 };
 	struct x86_chips_state s;
 
 	assert_int_equal(g->vm->irqchip, ACCEL_IRQCHIP_SPLIT);
-	assert_int_equal(kvm_accel.routes_set(g->vm, r, 2), 0);
+	assert_int_equal(kvm_accel.routes_set(g->vm, &r, 1), 0);
+	map_apics(g);
+	GUEST_LOAD(g, split64);
+	guest_expect_port(g, 0x77, 4, true);
+	assert_memory_equal(g->e.port.data, "\x41\x80\x00\x00", 4);
 	assert_int_equal(kvm_accel.irq_set(g->vm, 10, true), 0);
 	assert_true(interrupted(g));
-	assert_int_equal(guest_next(g), VCPU_EXIT_EOI);
-	assert_int_equal(g->e.eoi.vector, VECTOR);
+	/* Still high after the end of interrupt: again. */
+	assert_true(interrupted(g));
+	assert_int_equal(kvm_accel.irq_set(g->vm, 10, false), 0);
+	interrupted(g);
 	assert_false(interrupted(g));
+	assert_int_equal(kvm_accel.irq_set(g->vm, 24, true), -EINVAL);
+
+	/* The state moves to the kernel's chips and back. */
 	assert_int_equal(kvm_accel.chips_get(g->vm, &s), 0);
-	assert_int_equal(s.ioapic.base_address, 0);
+	assert_int_equal(s.ioapic.redirtbl[10], redirection(VECTOR, true));
+	assert_int_equal(s.pic[0].irq_base, 0);
+	x86_chips_state_reset(&s);
+	assert_int_equal(kvm_accel.chips_set(g->vm, &s), 0);
+	assert_int_equal(kvm_accel.irq_set(g->vm, 10, true), 0);
+	assert_false(interrupted(g));
+	guest_free(g);
+}
+
+static void chips_reset(void **state)
+{
+	struct guest *g = guest_new_chips(MODE_LONG, ACCEL_IRQCHIP_FULL, true);
+	struct x86_chips_state fresh, s;
+
+	assert_int_equal(kvm_accel.chips_get(g->vm, &fresh), 0);
+	s = fresh;
+	x86_chips_state_reset(&s);
+	/* What we call power-on is what KVM does. */
+	assert_memory_equal(s.pic, fresh.pic, sizeof(s.pic));
+	assert_memory_equal(&s.ioapic, &fresh.ioapic, sizeof(s.ioapic));
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(s.pit.channel[i].mode, fresh.pit.channel[i].mode);
+		assert_int_equal(s.pit.channel[i].gate, fresh.pit.channel[i].gate);
+	}
+	assert_int_equal(kvm_accel.chips_set(g->vm, &s), 0);
 	guest_free(g);
 }
 
@@ -300,6 +348,7 @@ int main(void)
 		cmocka_unit_test(pit_ticks),
 		cmocka_unit_test(no_pit),
 		cmocka_unit_test(split),
+		cmocka_unit_test(chips_reset),
 		cmocka_unit_test(nmi),
 		cmocka_unit_test(doorbells),
 	};

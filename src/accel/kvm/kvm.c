@@ -125,6 +125,7 @@ const struct accel kvm_accel = {
 	.hardware = true,
 	.config = &kvm_config_table,
 	.probe = kvm_probe,
+	.evident = kvm_evident,
 	.vm_new = kvm_vm_new,
 	.vm_free = kvm_vm_free,
 	.ram_add = kvm_ram_add,

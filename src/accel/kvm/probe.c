@@ -16,6 +16,7 @@
  * milliseconds where it fails. A watchdog ends a guest that never comes back.
  */
 #include <errno.h>
+#include <cpuid.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,6 +24,9 @@
 #include <time.h>
 #include "accel/kvm/kvm_int.h"
 #include "base/clock.h"
+
+#define CPUID_SVM (1u << 2) /* 0x80000001 ecx */
+#define CPUID_VMX (1u << 5) /* 1 ecx */
 
 /* Guest-physical layout: a page each. */
 #define P_PML4	0x0000
@@ -92,6 +96,29 @@ struct probe {
 	int64_t guest_ns, native_ns;
 	char trouble[80]; /* what the guest could not do, or empty */
 };
+
+/*
+ * Linux's own hardware modules do not load on a CPU without virtualization hardware, and no other
+ * module runs guests by interpreting them on a CPU that has it. So the CPU's feature bit and the
+ * module together are proof, and starting a VM need not pay for a test guest.
+ */
+bool kvm_evident(const void *options, struct str *report)
+{
+	const struct kvm_config *c = options;
+	unsigned int a = 0, b = 0, cx = 0, d = 0;
+	bool amd = kvm_host_is_amd();
+
+	if ((c && c->device && strcmp(c->device, KVM_DEVICE_DEFAULT)) ||
+		access(KVM_DEVICE_DEFAULT, R_OK | W_OK))
+		return false;
+	if (amd ? !__get_cpuid(0x80000001, &a, &b, &cx, &d) || !(cx & CPUID_SVM)
+		: !__get_cpuid(1, &a, &b, &cx, &d) || !(cx & CPUID_VMX))
+		return false;
+	if (access(amd ? "/sys/module/kvm_amd" : "/sys/module/kvm_intel", F_OK))
+		return false;
+	str_appendf(report, "the CPU has %s, and its module is loaded", amd ? "SVM" : "VT-x");
+	return true;
+}
 
 static int64_t cpu_ns(void)
 {

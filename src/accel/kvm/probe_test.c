@@ -25,6 +25,29 @@ static void answers(void **state)
 	assert_true(t < 2 * NS_PER_SEC);
 }
 
+/* What seems plain is what the test guest finds. */
+static void evidence_is_right(void **state)
+{
+	AUTO(str) why = STR_INIT;
+	AUTO(str) report = STR_INIT;
+
+	if (!kvm_accel.evident(NULL, &why)) {
+		assert_int_equal(why.len, 0);
+		skip();
+	}
+	print_message("%s\n", str_cstr(&why));
+	assert_true(kvm_accel.probe(NULL, &report));
+}
+
+static void nothing_is_evident_elsewhere(void **state)
+{
+	struct kvm_config c = { .device = strdup("/dev/null") };
+	AUTO(str) why = STR_INIT;
+
+	assert_false(kvm_accel.evident(&c, &why));
+	free(c.device);
+}
+
 static void refuses(const char *path, const char *words)
 {
 	struct kvm_config c = { .device = strdup(path) };
@@ -77,11 +100,13 @@ int main(void)
 {
 	const struct CMUnitTest anywhere[] = {
 		cmocka_unit_test(bad_devices),
+		cmocka_unit_test(nothing_is_evident_elsewhere),
 		cmocka_unit_test(bad_vm_devices),
 		cmocka_unit_test(options),
 	};
 	const struct CMUnitTest with_kvm[] = {
 		cmocka_unit_test(answers),
+		cmocka_unit_test(evidence_is_right),
 	};
 	int failed = cmocka_run_group_tests(anywhere, NULL, NULL);
 

@@ -605,9 +605,9 @@ int kvm_vcpu_get(struct accel_vcpu *av, struct x86_cpu_state *s, unsigned int pa
 int kvm_vcpu_set(struct accel_vcpu *av, const struct x86_cpu_state *s, unsigned int parts)
 {
 	struct kvm_vcpu *v = to_kvm_vcpu(av);
-	int r = kvm_vcpu_finish(v);
+	int r = 0;
 
-	v->held = v->unfinished = false;
+	kvm_vcpu_abandon(v);
 	if (r >= 0 && (parts & X86_STATE_REGS))
 		r = regs_set(v, s);
 	if (r >= 0 && (parts & X86_STATE_SREGS))

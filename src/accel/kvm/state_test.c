@@ -319,6 +319,46 @@ static void access_is_finished_first(void **state)
 	guest_free(g);
 }
 
+/* A store over a page's end comes out in two pieces. */
+GUEST(two64, 64, "mov $0x1122334455667788, %rax\n mov %rax, 0x3f000ffc\n out %al, $0x99\n hlt");
+
+/* Looking at the state between the pieces loses neither. */
+static void pieces_are_kept(void **state)
+{
+	struct guest *g = guest_new(MODE_LONG);
+	struct x86_cpu_state s;
+
+	GUEST_LOAD(g, two64);
+	assert_int_equal(guest_next(g), VCPU_EXIT_MEM);
+	assert_int_equal(g->e.mem.addr, G_MMIO + 0xffc);
+	assert_int_equal(get(g, &s, X86_STATE_REGS), 0);
+	assert_int_equal(get(g, &s, X86_STATE_REGS), 0);
+	assert_int_equal(guest_next(g), VCPU_EXIT_MEM);
+	assert_int_equal(g->e.mem.addr, G_MMIO + 0x1000);
+	assert_memory_equal(g->e.mem.data, "\x44\x33\x22\x11", 4);
+	guest_expect_done(g);
+	guest_free(g);
+}
+
+/* A reset between the pieces: nothing of the old instruction goes on in the new state. */
+static void reset_inside_an_access(void **state)
+{
+	struct guest *g = guest_new(MODE_LONG);
+
+	for (int i = 0; i < 2; i++) {
+		GUEST_LOAD(g, two64);
+		assert_int_equal(guest_next(g), VCPU_EXIT_MEM);
+		GUEST_LOAD(g, in64);
+		guest_expect_port(g, 0x42, 1, false);
+		GUEST_LOAD(g, count64);
+		for (uint32_t k = 1; k <= 2; k++) {
+			guest_expect_port(g, 0x42, 4, true);
+			assert_memory_equal(g->e.port.data, &k, 4);
+		}
+	}
+	guest_free(g);
+}
+
 /* Power-on state over one that ran: as after a reset of the machine. */
 static void reset(void **state)
 {
@@ -428,6 +468,8 @@ int main(void)
 		cmocka_unit_test(x2apic_id),
 		cmocka_unit_test(moves_to_another_vm),
 		cmocka_unit_test(access_is_finished_first),
+		cmocka_unit_test(pieces_are_kept),
+		cmocka_unit_test(reset_inside_an_access),
 		cmocka_unit_test(reset),
 		cmocka_unit_test(cpu_models),
 		cmocka_unit_test(clock_stands),

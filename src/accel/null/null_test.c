@@ -52,7 +52,7 @@ static struct fixture *setup(uint32_t cpus)
 	f.m->board_data = &f;
 	assert_true(machine_set_accel(f.m, &null_accel, &c, &err));
 	assert_true(machine_add_vcpus(f.m, cpus, &err));
-	assert_true(machine_start_vcpus(f.m, &err));
+	assert_true(machine_init_vcpus(f.m, &err));
 	return &f;
 }
 

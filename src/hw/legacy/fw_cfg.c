@@ -28,6 +28,9 @@
 
 #define KEY_SIGNATURE  0x0000
 #define KEY_ID	       0x0001
+#define KEY_RAM_SIZE   0x0003
+#define KEY_CPUS       0x0005
+#define KEY_MAX_CPUS   0x000f
 #define KEY_FILE_DIR   0x0019
 #define KEY_FILE_FIRST 0x0020
 #define KEY_MASK       0xbfff /* without the write bit; bit 15: items of the architecture */
@@ -253,15 +256,42 @@ static void free_items(struct fw_cfg *f)
 	f->n_items = 0;
 }
 
+static uint64_t ram_size(struct as *as)
+{
+	const struct as_snapshot *s;
+	uint64_t size = 0;
+
+	as_read_begin();
+	s = atomic_load(&as->current);
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->r[i].kind == AS_RAM)
+			size += s->r[i].size;
+	as_read_end();
+	return size;
+}
+
+/* What is told by numbers: RAM is mapped and CPUs are counted when devices are made. */
+static bool add_standard(struct fw_cfg *f, struct error *err)
+{
+	struct machine *m = f->dev.machine;
+	uint8_t id[4], ram[8], cpus[2];
+
+	wr_le32(id, ID_TRADITIONAL | ID_DMA);
+	wr_le64(ram, ram_size(&m->mem));
+	wr_le16(cpus, (uint16_t)m->n_vcpus);
+	return fw_cfg_add_item(f, KEY_SIGNATURE, "QEMU", 4, err) &&
+	       fw_cfg_add_item(f, KEY_ID, id, sizeof(id), err) &&
+	       fw_cfg_add_item(f, KEY_RAM_SIZE, ram, sizeof(ram), err) &&
+	       fw_cfg_add_item(f, KEY_CPUS, cpus, sizeof(cpus), err) &&
+	       fw_cfg_add_item(f, KEY_MAX_CPUS, cpus, sizeof(cpus), err);
+}
+
 static bool fw_cfg_realize(struct device *d, struct error *err)
 {
 	struct fw_cfg *f = CONTAINER_OF(d, struct fw_cfg, dev);
-	uint8_t id[4];
 	int rc;
 
-	wr_le32(id, ID_TRADITIONAL | ID_DMA);
-	if (!fw_cfg_add_item(f, KEY_SIGNATURE, "QEMU", 4, err) ||
-		!fw_cfg_add_item(f, KEY_ID, id, sizeof(id), err)) {
+	if (!add_standard(f, err)) {
 		free_items(f);
 		return false;
 	}

@@ -51,6 +51,12 @@ static void test_ports(void **state)
 	select_key(1);
 	read_bytes(b, 4);
 	assert_int_equal(rd_le32(b), 3);
+	select_key(3);
+	read_bytes(b, 8);
+	assert_int_equal(rd_le64(b), 1 * MIB);
+	select_key(5);
+	read_bytes(b, 2);
+	assert_int_equal(rd_le16(b), 0);
 	select_key(0x19);
 	read_bytes(b, 68);
 	assert_int_equal(rd_be32(b), 2);

@@ -462,6 +462,8 @@ static void on_writable(void *opaque)
 	struct serial_state *s = &u->s;
 
 	mutex_lock(&u->dev.lock);
+	if (!u->chr)
+		s->tx_len = 0; /* state saved where there was a back end */
 	if (s->tx_len) {
 		size_t n = chardev_write(u->chr, s->tx, s->tx_len);
 

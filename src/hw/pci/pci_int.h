@@ -13,8 +13,8 @@ struct pci_host {
 	struct pci_device bridge; /* first; function 00.0 unless config.no_bridge */
 	struct pci_host_config config;
 	struct pci_device *_Atomic slot[256]; /* by devfn */
-	_Atomic uint32_t address;             /* port 0xcf8 */
-	_Atomic uint8_t reset_control;        /* port 0xcf9 */
+	_Atomic uint32_t address;	      /* port 0xcf8 */
+	_Atomic uint8_t reset_control;	      /* port 0xcf9 */
 	struct io_region ecam, address_port, data_port;
 	uint32_t saved_address;
 };
@@ -39,8 +39,10 @@ void pci_msix_control_written(struct pci_device *d);
 void pci_msix_reset(struct pci_device *d);
 void pci_msix_fini(struct pci_device *d);
 /* Is @off of BAR @bar in the table or the PBA? Then the access is done. */
-bool pci_msix_read(struct pci_device *d, uint8_t bar, uint64_t off, unsigned int size, uint64_t *value);
-bool pci_msix_write(struct pci_device *d, uint8_t bar, uint64_t off, unsigned int size, uint64_t value);
+bool pci_msix_read(
+	struct pci_device *d, uint8_t bar, uint64_t off, unsigned int size, uint64_t *value);
+bool pci_msix_write(
+	struct pci_device *d, uint8_t bar, uint64_t off, unsigned int size, uint64_t value);
 bool pci_msix_save(struct pci_device *d);
 bool pci_msix_load(struct pci_device *d, struct error *err);
 extern const struct field_table pci_msix_entry_state;

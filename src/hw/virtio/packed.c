@@ -82,7 +82,7 @@ static int collect_indirect(struct vq_walk *w, const struct vq_desc *head)
 {
 	struct vq_table t;
 	struct vq_desc d;
-	int rc = vq_table_open(w->as, head->addr, head->len, &t);
+	int rc = vq_table_open(w, head->addr, head->len, &t);
 
 	for (uint32_t i = 0; !rc && i < t.n; i++) {
 		rc = vq_table_read(w->as, &t, i, &d);

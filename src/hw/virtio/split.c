@@ -68,7 +68,7 @@ static int collect_indirect(struct vq_walk *w, const struct vq_desc *head)
 	struct vq_table t;
 	struct vq_desc d;
 	uint32_t i = 0;
-	int rc = vq_table_open(w->as, head->addr, head->len, &t);
+	int rc = vq_table_open(w, head->addr, head->len, &t);
 
 	for (uint32_t left = t.n; !rc && left; left--) {
 		rc = vq_table_read(w->as, &t, i, &d);

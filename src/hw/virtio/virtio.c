@@ -110,10 +110,10 @@ void virtio_kick(struct virtio_device *v, unsigned int q)
 	loop_event_kick(&v->doorbells[q].kick);
 }
 
-void virtio_kick_ready(struct virtio_device *v)
+void virtio_kick_live(struct virtio_device *v)
 {
 	for (uint32_t i = 0; i < v->n_queues; i++) {
-		if (queue_live(v, &v->vq[i]) && !vq_empty(&v->vq[i]))
+		if (queue_live(v, &v->vq[i]))
 			virtio_kick(v, i);
 	}
 }
@@ -221,7 +221,10 @@ static void driver_ok(struct virtio_device *v)
 	v->started = true;
 	if (v->vclass->start)
 		v->vclass->start(v);
-	virtio_kick_ready(v);
+	for (uint32_t i = 0; i < v->n_queues; i++) {
+		if (queue_live(v, &v->vq[i]) && !vq_empty(&v->vq[i]))
+			virtio_kick(v, i);
+	}
 }
 
 /* Bits only come; 0 takes all away (virtio 1.2, 2.1.1). A step before its turn does not count. */
@@ -296,7 +299,9 @@ static void wait_idle(struct virtio_device *v)
 		mutex_lock(&d->lock);
 	}
 	mutex_unlock(&d->lock);
-	/* A turn that was running is over and its interrupts have reached the kernel. */
+	/* A turn that was running is over after the first, with what it posted (a device may defer
+	 * its interrupts); after the second its interrupts have reached the kernel. */
+	loop_call(d->home, nothing, NULL);
 	loop_call(d->home, nothing, NULL);
 }
 
@@ -311,7 +316,7 @@ void virtio_resume(struct device *d)
 
 	mutex_lock(&d->lock);
 	v->quiesced = false;
-	virtio_kick_ready(v);
+	virtio_kick_live(v);
 	mutex_unlock(&d->lock);
 }
 

@@ -20,33 +20,33 @@
 #define VIRTIO_QUEUES_MAX 64
 #define VIRTIO_NO_VECTOR  0xffff
 /* Chains a queue may pop in one turn of its loop, so that other devices there get theirs. */
-#define VIRTIO_BUDGET     256
+#define VIRTIO_BUDGET	  256
 
 /* Feature bits of the transport (virtio 1.2, 6). */
-#define VIRTIO_F_INDIRECT_DESC 28
-#define VIRTIO_F_EVENT_IDX     29
-#define VIRTIO_F_VERSION_1     32
-#define VIRTIO_F_ACCESS_PLATFORM 33
-#define VIRTIO_F_RING_PACKED   34
-#define VIRTIO_F_IN_ORDER      35
-#define VIRTIO_F_ORDER_PLATFORM 36
+#define VIRTIO_F_INDIRECT_DESC	   28
+#define VIRTIO_F_EVENT_IDX	   29
+#define VIRTIO_F_VERSION_1	   32
+#define VIRTIO_F_ACCESS_PLATFORM   33
+#define VIRTIO_F_RING_PACKED	   34
+#define VIRTIO_F_IN_ORDER	   35
+#define VIRTIO_F_ORDER_PLATFORM	   36
 #define VIRTIO_F_NOTIFICATION_DATA 38
-#define VIRTIO_F_RING_RESET    40
+#define VIRTIO_F_RING_RESET	   40
 
 /* Device status bits (virtio 1.2, 2.1). */
 #define VIRTIO_S_ACKNOWLEDGE 1
-#define VIRTIO_S_DRIVER      2
+#define VIRTIO_S_DRIVER	     2
 #define VIRTIO_S_DRIVER_OK   4
 #define VIRTIO_S_FEATURES_OK 8
 #define VIRTIO_S_NEEDS_RESET 64
-#define VIRTIO_S_FAILED      128
+#define VIRTIO_S_FAILED	     128
 
 struct virtio_device;
 
 struct virtio_class {
-	uint16_t device_id;      /* virtio 1.2, 5: 1 net, 2 blk, 3 console, 4 rng */
-	uint32_t pci_class;      /* 24-bit class code */
-	uint32_t config_size;    /* bytes of device-specific configuration; <= 256 without hooks */
+	uint16_t device_id;   /* virtio 1.2, 5: 1 net, 2 blk, 3 console, 4 rng */
+	uint32_t pci_class;   /* 24-bit class code */
+	uint32_t config_size; /* bytes of device-specific configuration; <= 256 without hooks */
 	/* Device features offered (the transport adds its own). Called once, at init. */
 	uint64_t (*features)(struct virtio_device *v);
 	/* Guest's choice is final (FEATURES_OK is being set): false refuses it. */
@@ -54,7 +54,8 @@ struct virtio_class {
 	/* Device-specific configuration; @off + @size <= config_size. Fill v->config instead where a
 	 * plain copy serves; write NULL: read-only. */
 	void (*config_read)(struct virtio_device *v, uint32_t off, void *data, unsigned int size);
-	void (*config_write)(struct virtio_device *v, uint32_t off, const void *data, unsigned int size);
+	void (*config_write)(
+		struct virtio_device *v, uint32_t off, const void *data, unsigned int size);
 	/* Driver said DRIVER_OK: queues are live. */
 	void (*start)(struct virtio_device *v);
 	/* Kick on queue @q: on the home loop, dev.lock held, the driver's kicks turned off meanwhile.
@@ -73,7 +74,7 @@ struct virtio_doorbell {
 	struct virtio_device *v;
 	uint16_t index;
 	struct io_event event;
-	struct loop_event kick;  /* on the home loop */
+	struct loop_event kick; /* on the home loop */
 };
 
 /* What is saved, filled by virtio_pre_save(). */
@@ -95,7 +96,7 @@ struct virtio_saved {
 };
 
 struct virtio_device {
-	struct pci_device pci;   /* first */
+	struct pci_device pci; /* first */
 	const struct virtio_class *vclass;
 	uint64_t host_features, guest_features;
 	uint32_t feature_select[2]; /* device's, driver's */
@@ -105,17 +106,17 @@ struct virtio_device {
 	uint16_t queue_select;
 	uint16_t msix_config;
 	uint32_t n_queues;
-	struct virtqueue *vq;    /* owned, n_queues */
-	uint8_t config[256];     /* device-specific configuration, little-endian */
-	uint32_t in_flight;      /* requests popped and not yet done; under dev.lock */
-	bool resetting;          /* status 0 was written, requests still in flight */
-	bool broken;             /* needs reset: queues are dead until then */
-	uint32_t generation;     /* raised by each reset: late completions compare it */
-	bool quiesced;           /* kicks are ignored until resume */
-	bool started;            /* DRIVER_OK */
-	bool pio_notify;         /* doorbell in BAR 2 instead of BAR 0 */
-	uint8_t cfg_cap;         /* offset of the PCI configuration access capability */
-	pthread_cond_t idle;     /* in_flight fell to 0 */
+	struct virtqueue *vq;		   /* owned, n_queues */
+	uint8_t config[256];		   /* device-specific configuration, little-endian */
+	uint32_t in_flight;		   /* requests popped and not yet done; under dev.lock */
+	bool resetting;			   /* status 0 was written, requests still in flight */
+	bool broken;			   /* needs reset: queues are dead until then */
+	uint32_t generation;		   /* raised by each reset: late completions compare it */
+	bool quiesced;			   /* kicks are ignored until resume */
+	bool started;			   /* DRIVER_OK */
+	bool pio_notify;		   /* doorbell in BAR 2 instead of BAR 0 */
+	uint8_t cfg_cap;		   /* offset of the PCI configuration access capability */
+	pthread_cond_t idle;		   /* in_flight fell to 0 */
 	struct virtio_doorbell *doorbells; /* owned, n_queues */
 	struct virtio_saved saved;
 };
@@ -123,28 +124,30 @@ struct virtio_device {
 /* Options that every virtio device has; put FIELD_STRUCT(..., "", ...)? no: VIRTIO_FIELDS(s, m)
  * expands to the fields of an embedded struct virtio_config member. */
 struct virtio_config {
-	char *addr;              /* PCI address, "SLOT[.FN]" */
+	char *addr; /* PCI address, "SLOT[.FN]" */
 	bool packed, event_idx, indirect;
-	int notify;              /* enum: auto, mmio, pio */
-	uint32_t queue_size;     /* 2..1024, power of two for split */
+	int notify;	     /* enum: auto, mmio, pio */
+	uint32_t queue_size; /* 2..1024, power of two for split */
 	char *iothread;
 };
 extern const char *const virtio_notify_names[];
 #define VIRTIO_FIELDS(s, m)                                                                        \
-	FIELD_STR(s, m.addr, "addr", .doc = "PCI address SLOT[.FN], hexadecimal"),                \
-	FIELD_BOOL(s, m.packed, "packed", .dflt = "on", .doc = "offer packed rings"),             \
-	FIELD_BOOL(s, m.event_idx, "event_idx", .dflt = "on", .doc = "offer event index"),        \
-	FIELD_BOOL(s, m.indirect, "indirect_desc", .dflt = "on", .doc = "offer indirect descriptors"), \
-	FIELD_ENUM(s, m.notify, "notify", virtio_notify_names, .dflt = "auto",                    \
-		.doc = "doorbell: memory or port write, or what the engine does faster"),          \
-	FIELD_U32(s, m.queue_size, "queue-size", .min = 2, .max = 1024, .dflt = "256",            \
-		.doc = "descriptors a queue, a power of two"),                                      \
-	FIELD_STR(s, m.iothread, "iothread", .doc = "home loop by name; default: a shared one")
+	FIELD_STR(s, m.addr, "addr", .doc = "PCI address SLOT[.FN], hexadecimal"),                 \
+		FIELD_BOOL(s, m.packed, "packed", .dflt = "on", .doc = "offer packed rings"),      \
+		FIELD_BOOL(s, m.event_idx, "event_idx", .dflt = "on", .doc = "offer event index"), \
+		FIELD_BOOL(s, m.indirect, "indirect_desc", .dflt = "on",                           \
+			.doc = "offer indirect descriptors"),                                      \
+		FIELD_ENUM(s, m.notify, "notify", virtio_notify_names, .dflt = "auto",             \
+			.doc = "doorbell: memory or port write, or what the engine does faster"),  \
+		FIELD_U32(s, m.queue_size, "queue-size", .min = 2, .max = 1024, .dflt = "256",     \
+			.doc = "descriptors a queue, a power of two"),                             \
+		FIELD_STR(s, m.iothread, "iothread",                                               \
+			.doc = "home loop by name; default: a shared one")
 
 /* From realize: PCI function, capabilities, queues, doorbells on dev.home (set it before). On
  * failure nothing is left. Main. */
-bool virtio_init(struct virtio_device *v, const struct virtio_class *c, const struct virtio_config *cfg,
-	uint32_t n_queues, struct error *err) MUST_USE;
+bool virtio_init(struct virtio_device *v, const struct virtio_class *c,
+	const struct virtio_config *cfg, uint32_t n_queues, struct error *err) MUST_USE;
 /* From unrealize, first: waits for requests in flight (so what they use is freed after this), leaves
  * the bus, frees the queues. Main. */
 void virtio_fini(struct virtio_device *v);

@@ -14,11 +14,11 @@ void virtio_set_driver_features(struct virtio_device *v, unsigned int word, uint
 void virtio_queue_enable(struct virtio_device *v, struct virtqueue *q);
 /* May @q's ring registers be written now? */
 bool virtio_queue_writable(const struct virtio_device *v, const struct virtqueue *q);
-/* Kick queues that have something: after DRIVER_OK, bus mastering, resume. */
-void virtio_kick_ready(struct virtio_device *v);
+/* Kick all live queues, when a kick may have been ignored (bus mastering, resume): also those that are
+ * empty, since the turn that would have turned the driver's kicks on again may be the one missed. */
+void virtio_kick_live(struct virtio_device *v);
 
 /* PCI function, BARs, capabilities, doorbell regions; undone by pci_device_fini(). */
-bool virtio_pci_init(
-	struct virtio_device *v, const char *addr, bool pio_notify, struct error *err);
+bool virtio_pci_init(struct virtio_device *v, const char *addr, bool pio_notify, struct error *err);
 
 #endif

@@ -288,7 +288,7 @@ static void config_write(struct pci_device *d, uint16_t off, uint32_t value, uns
 	struct window w;
 
 	if (range_overlaps(off, size, PCI_COMMAND, 2))
-		virtio_kick_ready(v); /* bus mastering may have come on */
+		virtio_kick_live(v); /* bus mastering may have come on */
 	if (!cfg_data_touched(v, off, size))
 		return;
 	w = cfg_window(v);

@@ -555,6 +555,24 @@ static void test_quiesce(void **state)
 		vt_run(t);
 }
 
+/* A turn that ended with kicks off is followed by another, which quiescing may swallow: the driver must
+ * not stay told that kicks are unwanted. */
+static void test_quiesce_between_turns(void **state)
+{
+	struct echo *e = start("", ALL);
+	struct device *d = &e->v.pci.dev;
+	uint64_t flags = t->q[0].used + 2;
+
+	mutex_lock(&d->lock);
+	vq_set_notify(&e->v.vq[0], false);
+	mutex_unlock(&d->lock);
+	assert_int_equal(vt_read(t, flags, 2), 1);
+	virtio_quiesce(d);
+	virtio_resume(d);
+	vt_run(t);
+	assert_int_equal(vt_read(t, flags, 2), 2);
+}
+
 /* Freed with requests in flight: it waits. */
 static void test_free_in_flight(void **state)
 {
@@ -863,6 +881,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_async_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quiesce, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_quiesce_between_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_in_flight, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_budget, setup, teardown),

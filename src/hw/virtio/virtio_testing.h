@@ -21,9 +21,9 @@ struct vt_buf {
 };
 
 struct vt_queue {
-	uint16_t size;              /* 0: not set up */
+	uint16_t size;		    /* 0: not set up */
 	uint64_t desc, avail, used; /* guest-physical */
-	uint32_t put, got;          /* split: entries, packed: places, passed since the start */
+	uint32_t put, got;	    /* split: entries, packed: places, passed since the start */
 	uint16_t free;
 	uint16_t slots[VT_SIZE_MAX]; /* of the chain with this head or id, 0: not out */
 	bool taken[VT_SIZE_MAX];     /* split: descriptor is in use */
@@ -36,7 +36,7 @@ struct vt_driver {
 	uint32_t notify_step;
 	bool notify_pio;
 	uint64_t features;
-	uint64_t ram, ram_size, used_ram;     /* arena for rings and buffers */
+	uint64_t ram, ram_size, used_ram; /* arena for rings and buffers */
 	uint8_t *ram_host;
 	uint16_t n_queues;
 	struct vt_queue q[VIRTIO_QUEUES_MAX];

@@ -226,7 +226,7 @@ bool vq_should_signal(struct virtqueue *q)
 	return q->packed ? packed_should_signal(q, n) : split_should_signal(q, n);
 }
 
-int vq_table_open(struct as *as, uint64_t addr, uint32_t len, struct vq_table *t)
+int vq_table_open(struct vq_walk *w, uint64_t addr, uint32_t len, struct vq_table *t)
 {
 	struct iovec v[2];
 	int n = 0;
@@ -234,7 +234,7 @@ int vq_table_open(struct as *as, uint64_t addr, uint32_t len, struct vq_table *t
 	*t = (struct vq_table){ .addr = addr, .n = len / VQ_DESC_SIZE };
 	if (!len || len % VQ_DESC_SIZE || t->n > VQ_SIZE_MAX)
 		return -EPROTO;
-	switch (gmem_iov(as, GPA(addr), len, false, v, &n, 2)) {
+	switch (gmem_iov_near(w->as, &w->near, GPA(addr), len, false, v, &n, 2)) {
 	case 0:
 		if (n == 1 && !((uintptr_t)v[0].iov_base & 7))
 			t->host = v[0].iov_base;
@@ -246,14 +246,10 @@ int vq_table_open(struct as *as, uint64_t addr, uint32_t len, struct vq_table *t
 	}
 }
 
-int vq_table_read(struct as *as, const struct vq_table *t, uint32_t i, struct vq_desc *d)
+int vq_table_copy(struct as *as, const struct vq_table *t, uint32_t i, struct vq_desc *d)
 {
 	_Alignas(8) uint8_t copy[VQ_DESC_SIZE];
 
-	if (t->host) {
-		*d = vq_desc_load(t->host + VQ_DESC_SIZE * (size_t)i);
-		return 0;
-	}
 	if (gmem_read(as, GPA(t->addr + VQ_DESC_SIZE * (uint64_t)i), copy, sizeof(copy)) < 0)
 		return -EPROTO;
 	*d = vq_desc_load(copy);

@@ -28,41 +28,41 @@
 
 /* A part of the ring in guest memory: descriptors, driver area, device area. */
 struct vq_area {
-	uint8_t *host;          /* NULL: not mapped */
-	struct ram_block *ram;  /* counted */
-	uint64_t off;           /* of @host in @ram */
+	uint8_t *host;	       /* NULL: not mapped */
+	struct ram_block *ram; /* counted */
+	uint64_t off;	       /* of @host in @ram */
 };
 
 struct virtqueue {
-	struct as *as;          /* borrowed */
-	uint16_t index;         /* queue number */
-	uint16_t size;          /* as the driver set it; <= max_size */
+	struct as *as;	/* borrowed */
+	uint16_t index; /* queue number */
+	uint16_t size;	/* as the driver set it; <= max_size */
 	uint16_t max_size;
 	bool packed, event_idx, indirect;
-	bool ready;             /* queue_enable */
+	bool ready;		    /* queue_enable */
 	uint64_t desc, avail, used; /* guest-physical, as programmed */
-	uint16_t msix_vector;   /* 0xffff: none */
+	uint16_t msix_vector;	    /* 0xffff: none */
 	/* Live ring. */
 	struct vq_area desc_area, avail_area, used_area; /* mapped while ready */
 	uint16_t last_avail, used_idx; /* split: free-running. packed: position | wrap << 15 */
-	uint16_t avail_seen;    /* split: the driver's index as last read; chains before it need no
+	uint16_t avail_seen;  /* split: the driver's index as last read; chains before it need no
 				   look at the (contended) index */
-	uint32_t unsignalled;   /* split: used entries, packed: used descriptors since the last
+	uint32_t unsignalled; /* split: used entries, packed: used descriptors since the last
 				   vq_should_signal(); saturates at UINT16_MAX + 1 */
-	bool notify_on;         /* the driver shall kick when it adds to an empty ring */
-	uint32_t budget;        /* chains that may still be popped in this turn of the loop;
+	bool notify_on;	      /* the driver shall kick when it adds to an empty ring */
+	uint32_t budget;      /* chains that may still be popped in this turn of the loop;
 				   UINT32_MAX: no limit (outside handle_queue) */
-	uint32_t in_flight;     /* chains popped, not pushed */
-	uint32_t desc_out;      /* packed: ring descriptors popped, not pushed */
+	uint32_t in_flight;   /* chains popped, not pushed */
+	uint32_t desc_out;    /* packed: ring descriptors popped, not pushed */
 };
 
 /* A popped chain. The caller provides the iovec array. */
 struct vq_chain {
-	uint16_t head;          /* split: head descriptor; packed: buffer id */
-	uint16_t n_desc;        /* in the ring (an indirect table counts as one) */
-	int n_out, n_in;        /* iovecs the device reads (first in iov), then writes */
+	uint16_t head;		  /* split: head descriptor; packed: buffer id */
+	uint16_t n_desc;	  /* in the ring (an indirect table counts as one) */
+	int n_out, n_in;	  /* iovecs the device reads (first in iov), then writes */
 	uint64_t out_len, in_len; /* bytes */
-	struct iovec *iov;      /* caller's array */
+	struct iovec *iov;	  /* caller's array */
 };
 
 /* @max_size 1..VQ_SIZE_MAX; starts as vq_reset leaves it. Cannot fail, owns nothing yet. */

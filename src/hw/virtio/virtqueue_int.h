@@ -11,10 +11,10 @@
 #include "mem/gmem.h"
 
 /* Descriptor flags (virtio 1.2, 2.7.5 and 2.8.1). */
-#define VQ_DESC_NEXT     1u
-#define VQ_DESC_WRITE    2u
+#define VQ_DESC_NEXT	 1u
+#define VQ_DESC_WRITE	 2u
 #define VQ_DESC_INDIRECT 4u
-#define VQ_DESC_SIZE     16u
+#define VQ_DESC_SIZE	 16u
 
 /* A descriptor of either layout. The last two fields swap places in a packed ring. */
 struct vq_desc {
@@ -27,15 +27,16 @@ struct vq_desc {
 struct vq_walk {
 	struct as *as;
 	struct vq_chain *c;
-	int n, max;       /* iovecs used and allowed */
-	bool writing;     /* a writable descriptor was seen: no readable one may follow */
+	int n, max;		     /* iovecs used and allowed */
+	const struct as_range *near; /* where the last buffer was; inside vq_pop's read section */
+	bool writing; /* a writable descriptor was seen: no readable one may follow */
 };
 
 /* An indirect table: @host when it lies in one piece and is aligned, otherwise read by copies. */
 struct vq_table {
 	const uint8_t *host;
 	uint64_t addr;
-	uint32_t n;       /* descriptors */
+	uint32_t n; /* descriptors */
 };
 
 /* Read a descriptor exactly once. @p is 8-byte aligned. */
@@ -52,45 +53,51 @@ static inline struct vq_desc vq_desc_load(const void *p)
 }
 
 /* Add a buffer to the chain. 0 or -EPROTO. */
-static inline int vq_walk_add(struct vq_walk *w, uint64_t addr, uint32_t len, bool write)
+static inline __attribute__((always_inline)) int vq_walk_add(
+	struct vq_walk *w, uint64_t addr, uint32_t len, bool write)
 {
 	struct vq_chain *c = w->c;
-	int n = w->n;
+	int before = w->n;
 
-	if (write)
-		w->writing = true;
-	else if (w->writing)
+	if (!write && w->writing)
 		return -EPROTO;
+	w->writing = write;
 	if (!len)
 		return 0; /* legal, and nothing to do */
 	if (c->out_len + c->in_len + len > UINT32_MAX)
 		return -EPROTO;
-	if (gmem_iov(w->as, GPA(addr), len, write, c->iov, &n, w->max) < 0)
+	if (gmem_iov_near(w->as, &w->near, GPA(addr), len, write, c->iov, &w->n, w->max) < 0)
 		return -EPROTO;
 	if (write) {
-		c->n_in += n - w->n;
+		c->n_in += w->n - before;
 		c->in_len += len;
 	} else {
-		c->n_out += n - w->n;
+		c->n_out += w->n - before;
 		c->out_len += len;
 	}
-	w->n = n;
 	return 0;
 }
 
 /* The table that an INDIRECT descriptor names: 1..VQ_SIZE_MAX descriptors. 0 or -EPROTO.
  * SPEC: 2.7.5.3.1 allows a driver no more descriptors in it than the queue has; Linux goes beyond
  * that, so the queue's size is not enforced here. */
-int vq_table_open(struct as *as, uint64_t addr, uint32_t len, struct vq_table *t);
+int vq_table_open(struct vq_walk *w, uint64_t addr, uint32_t len, struct vq_table *t);
 /* Its descriptor @i < t->n. 0 or -EPROTO. */
-int vq_table_read(struct as *as, const struct vq_table *t, uint32_t i, struct vq_desc *d);
+int vq_table_copy(struct as *as, const struct vq_table *t, uint32_t i, struct vq_desc *d);
+static inline int vq_table_read(
+	struct as *as, const struct vq_table *t, uint32_t i, struct vq_desc *d)
+{
+	if (!t->host)
+		return vq_table_copy(as, t, i, d);
+	*d = vq_desc_load(t->host + VQ_DESC_SIZE * (size_t)i);
+	return 0;
+}
 
 /* After a store of @len bytes at @off of a ring area. */
 static inline void vq_area_dirty(const struct vq_area *a, uint64_t off, uint64_t len)
 {
 	/* seq_cst as in ram_dirty_mark(), which this saves a call. */
-	if (__builtin_expect(
-		    atomic_load_explicit(&a->ram->dirty, memory_order_seq_cst) != NULL, 0))
+	if (__builtin_expect(atomic_load_explicit(&a->ram->dirty, memory_order_seq_cst) != NULL, 0))
 		ram_dirty_mark(a->ram, a->off + off, len);
 }
 

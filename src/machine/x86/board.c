@@ -18,22 +18,26 @@
 #include "mem/gmem.h"
 #include "mem/ram.h"
 
-#define LOW_RAM_END  0xc0000000ull /* 3 GiB: one-GiB pages fit */
-#define HIGH_RAM     0x100000000ull
-#define MMIO32_BASE  0xc0000000ull
-#define MMIO32_SIZE  0x20000000ull
-#define ECAM_BASE    0xe0000000ull
-#define ECAM_BUSES   1 /* one bus: a guest that scans 256 pays an exit for each empty slot */
-#define IO_BASE	     0x1000
-#define IO_SIZE	     0xf000
-#define IOAPIC_BASE  0xfec00000ull
-#define LAPIC_BASE   0xfee00000ull
-#define EBDA_BASE    0x9fc00ull
-#define ACPI_BASE    0xe0000ull /* where a BIOS area scan looks for the RSDP */
-#define SMBIOS_BASE  0xf0000ull /* and for the SMBIOS entry point */
-#define TABLES_END   0x100000ull
-#define MMIO64_SIZE  (32 * GIB)
-#define PVPANIC_PORT 0x505
+#define LOW_RAM_END 0xc0000000ull /* 3 GiB: one-GiB pages fit */
+#define HIGH_RAM    0x100000000ull
+#define MMIO32_BASE 0xc0000000ull
+#define MMIO32_SIZE 0x20000000ull
+#define ECAM_BASE   0xe0000000ull
+#define ECAM_BUSES  1 /* one bus: a guest that scans 256 pays an exit for each empty slot */
+#define IO_BASE	    0x1000
+#define IO_SIZE	    0xf000
+#define IOAPIC_BASE 0xfec00000ull
+#define LAPIC_BASE  0xfee00000ull
+
+#define MSR_MTRR_DEF_TYPE 0x2ff
+#define MTRR_ENABLED	  (1u << 11)
+#define MTRR_WRITE_BACK	  6
+#define EBDA_BASE	  0x9fc00ull
+#define ACPI_BASE	  0xe0000ull /* where a BIOS area scan looks for the RSDP */
+#define SMBIOS_BASE	  0xf0000ull /* and for the SMBIOS entry point */
+#define TABLES_END	  0x100000ull
+#define MMIO64_SIZE	  (32 * GIB)
+#define PVPANIC_PORT	  0x505
 
 struct board {
 	struct board_config c;
@@ -113,8 +117,8 @@ static void build_map(struct board *b)
 	map_add(map, MIB, low, BOOT_MEM_RAM);
 	if (b->c.pci)
 		map_add(map, ECAM_BASE, ECAM_BASE + ECAM_BUSES * MIB, BOOT_MEM_RESERVED);
-	/* Where engines may keep pages of their own (KVM's TSS and identity map). */
-	map_add(map, 0xfffbc000, HIGH_RAM, BOOT_MEM_RESERVED);
+	/* Where engines may keep pages of their own (KVM on Intel: identity map and TSS). */
+	map_add(map, 0xfeffc000, 0xff000000, BOOT_MEM_RESERVED);
 	map_add(map, HIGH_RAM, HIGH_RAM + b->c.memory - low, BOOT_MEM_RAM);
 }
 
@@ -217,12 +221,15 @@ static bool write_acpi(struct machine *m, struct board *b, struct error *err)
 		.ioapic_base = IOAPIC_BASE,
 		.have_i8042 = b->c.keyboard,
 		.have_rtc = b->c.rtc,
-		.have_pit_pic = b->c.irqchip == ACCEL_IRQCHIP_FULL,
+		.have_pit_pic = m->vm->irqchip == ACCEL_IRQCHIP_FULL,
 		.n_serial = b->c.n_serial,
 		.serial = { { 0x3f8, 4 }, { 0x2f8, 3 }, { 0x3e8, 4 }, { 0x2e8, 3 } },
 		.have_fw_cfg = m->fw_cfg,
 		.have_power_button = true,
 		.pvpanic_port = PVPANIC_PORT,
+		/* Kernels that are entered as Linux is have the engine's clock: they would only measure
+		 * this one, for milliseconds. */
+		.no_pm_timer = b->boot.entry != BOOT_ENTRY_MULTIBOOT,
 		.oem_id = "LODGE ",
 	};
 	struct device *d;
@@ -231,6 +238,11 @@ static bool write_acpi(struct machine *m, struct board *b, struct error *err)
 		return error_set(err, "out of memory");
 	for (uint32_t i = 0; i < b->c.cpus; i++)
 		ids[i] = m->vcpus[i].apic_id;
+	/* A port without a back end does not exist. */
+	for (uint32_t i = 0; i < b->c.n_serial; i++) {
+		if (!b->c.serial[i])
+			t.serial[i].port = 0;
+	}
 	describe_nodes(b, &t, nodes);
 	list_for_each (d, &m->devices, node)
 		t.have_pvpanic |= !strcmp(d->type->name, "pvpanic");
@@ -275,32 +287,48 @@ static bool pc_reset(struct machine *m, struct error *err)
 	struct board *b = board_of(m);
 
 	b->resets++;
-	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
-		return false;
+	b->request.ram_zeroed = b->resets == 1 && !b->c.memory_file;
 	if (!boot_load(&m->mem, &b->request, &b->boot, err))
+		return false;
+	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
 		return false;
 	x86_cpu_state_reset(&b->reset_state, m->vcpus[0].apic_id, true);
 	boot_cpu_state(&b->boot, &b->reset_state);
 	return true;
 }
 
-/* On the vCPU's thread. A new vCPU of an engine is in its reset state already: the first time only
+/* What firmware would have left: memory types on, write-back everywhere. Without it Linux uses
+ * neither MTRRs nor PAT. */
+static int set_memory_types(struct machine *m, struct vcpu *v)
+{
+	AUTO_FREE struct x86_cpu_state *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	x86_cpu_state_set_msr(s, MSR_MTRR_DEF_TYPE, MTRR_ENABLED | MTRR_WRITE_BACK);
+	return m->accel->vcpu_set(v->accel, s, X86_STATE_MSRS);
+}
+
+/* A new vCPU of an engine is in its reset state already: the first time only
  * what direct boot changes is set. */
 static void pc_vcpu_reset(struct machine *m, struct vcpu *v)
 {
 	struct board *b = board_of(m);
 	struct x86_cpu_state *s = v->index == 0 ? &b->reset_state : NULL;
 	unsigned int parts = X86_STATE_REGS | X86_STATE_SREGS;
-	int rc;
+	int rc = 0;
 
 	if (b->resets > 1) {
 		parts = X86_STATE_ALL;
 		if (!s && (s = calloc(1, sizeof(*s))))
 			x86_cpu_state_reset(s, v->apic_id, false);
 	}
-	if (!s && b->resets == 1)
-		return;
-	rc = s ? m->accel->vcpu_set(v->accel, s, parts) : -ENOMEM;
+	if (s)
+		rc = m->accel->vcpu_set(v->accel, s, parts);
+	else if (b->resets > 1)
+		rc = -ENOMEM;
+	if (!rc)
+		rc = set_memory_types(m, v);
 	if (s != &b->reset_state)
 		free(s);
 	if (rc) {
@@ -474,5 +502,5 @@ bool board_start(struct machine *m, struct error *err)
 		.ram_below_4g = low_size(&b->c),
 		.acpi_rsdp = ACPI_BASE,
 	};
-	return machine_start_vcpus(m, err);
+	return machine_init_vcpus(m, err);
 }

@@ -107,6 +107,13 @@ bool boot_is_free(const struct boot_job *j, uint64_t start, uint64_t len)
 	       !claim_overlap(j, start, len);
 }
 
+/* A size for messages: whole MiB, rounded up. */
+static const char *size_text(uint64_t size, char *buf, size_t n)
+{
+	return str_format_size(
+		size > MIB && size < UINT64_MAX - MIB ? ALIGN_UP(size, MIB) : size, buf, n);
+}
+
 bool boot_claim(
 	struct boot_job *j, uint64_t start, uint64_t len, const char *what, struct error *err)
 {
@@ -119,7 +126,7 @@ bool boot_claim(
 
 		return error_set(err,
 			"kernel '%s': %s (%s at 0x%llx) lies outside guest RAM; give more memory",
-			j->kernel.path, what, str_format_size(len, size, sizeof(size)),
+			j->kernel.path, what, size_text(len, size, sizeof(size)),
 			(unsigned long long)start);
 	}
 	const struct boot_claim *c = claim_overlap(j, start, len);
@@ -265,7 +272,7 @@ bool boot_put_initrd(struct boot_job *j, uint64_t limit, struct error *err)
 		return error_set(err,
 			"initrd '%s' (%s) does not fit into guest RAM beside the kernel (RAM ends "
 			"at %s); give more memory",
-			j->initrd.path, str_format_size(j->initrd.size, a, sizeof(a)),
+			j->initrd.path, size_text(j->initrd.size, a, sizeof(a)),
 			str_format_size(limit, b, sizeof(b)));
 	}
 	if (!boot_claim(j, at, j->initrd.size, "the initrd", err) ||

@@ -28,13 +28,13 @@ struct boot_mem_map {
 };
 
 struct boot_request {
-	const char *kernel;      /* path */
-	const char *initrd;      /* path or NULL; multiboot: NULL or a module list is later's business */
-	const char *cmdline;     /* never NULL */
+	const char *kernel; /* path */
+	const char *initrd; /* path or NULL; multiboot: NULL or a module list is later's business */
+	const char *cmdline; /* never NULL */
 	const struct boot_mem_map *map;
-	uint64_t ram_below_4g;   /* end of low RAM */
-	uint64_t acpi_rsdp;      /* guest-physical address of the RSDP, 0: none */
-	bool ram_zeroed;         /* RAM is fresh: parts that must be zero need not be written */
+	uint64_t ram_below_4g; /* end of low RAM */
+	uint64_t acpi_rsdp;    /* guest-physical address of the RSDP, 0: none */
+	bool ram_zeroed;       /* RAM is fresh: parts that must be zero need not be written */
 };
 
 enum boot_entry { BOOT_ENTRY_64, BOOT_ENTRY_PVH, BOOT_ENTRY_MULTIBOOT };
@@ -42,14 +42,15 @@ enum boot_entry { BOOT_ENTRY_64, BOOT_ENTRY_PVH, BOOT_ENTRY_MULTIBOOT };
 struct boot_result {
 	enum boot_entry entry;
 	uint64_t rip;
-	uint64_t info;           /* address of boot_params, hvm_start_info or multiboot info */
-	uint64_t cr3;            /* 64-bit entry: identity page tables */
+	uint64_t info; /* address of boot_params, hvm_start_info or multiboot info */
+	uint64_t cr3;  /* 64-bit entry: identity page tables */
 	uint64_t gdt;
-	const char *format;      /* "bzImage", "ELF (PVH)", ... */
+	const char *format; /* "bzImage", "ELF (PVH)", ... */
 };
 
 /* Load everything into @as. Called again at each reset (guest RAM is the guest's to overwrite). */
-bool boot_load(struct as *as, const struct boot_request *q, struct boot_result *r, struct error *err) MUST_USE;
+bool boot_load(struct as *as, const struct boot_request *q, struct boot_result *r,
+	struct error *err) MUST_USE;
 /* First state of the boot CPU: changes registers, segments, control registers and EFER of a state
  * that x86_cpu_state_reset() has prepared. */
 void boot_cpu_state(const struct boot_result *r, struct x86_cpu_state *s);

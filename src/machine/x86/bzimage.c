@@ -164,7 +164,7 @@ bool boot_bzimage(struct boot_job *j, struct error *err)
 		return error_set(err,
 			"kernel '%s' needs %s to unpack and does not fit into guest RAM; give more "
 			"memory",
-			j->kernel.path, str_format_size(need, size, sizeof(size)));
+			j->kernel.path, str_format_size(ALIGN_UP(need, MIB), size, sizeof(size)));
 	}
 	uint32_t hdr_end = MIN(HDR_MAGIC + j->head[HDR_JUMP_LEN], HDR_END);
 	uint64_t initrd_max = rd_le32(j->head + HDR_INITRD_ADDR_MAX);
