@@ -76,6 +76,7 @@ static bool queue_turn(struct virtio_device *v, struct virtqueue *q)
 	for (;;) {
 		uint32_t before = q->budget;
 
+		q->drained = false;
 		vq_set_notify(q, false);
 		v->vclass->handle_queue(v, q->index);
 		if (!queue_live(v, q))
@@ -83,8 +84,13 @@ static bool queue_turn(struct virtio_device *v, struct virtqueue *q)
 		more = q->budget == 0;
 		if (more || !vq_set_notify(q, true))
 			break;
-		if (q->budget == before)
-			break; /* the device has no room: it will say when */
+		if (q->budget == before) {
+			/* The device has no room: it will say when. But if it saw the ring empty, the
+			 * driver has added something since, and was told not to kick. A turn of its own:
+			 * a guest that plays with its index must not keep us here. */
+			more = q->drained;
+			break;
+		}
 	}
 	q->budget = UINT32_MAX;
 	return more;
