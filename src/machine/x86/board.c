@@ -133,8 +133,11 @@ static bool split_flags(char *flags, struct x86_cpu_model_request *req, struct e
 		f = strtok_r(NULL, ",", &save)) {
 		const char **list = f[0] == '+' ? &req->plus[plus++] : &req->minus[minus++];
 
-		if ((f[0] != '+' && f[0] != '-') || !f[1])
+		if (f[0] != '+' && f[0] != '-')
 			return error_usage(err, "CPU flag '%s': write +%s or -%s", f, f, f);
+		if (!f[1])
+			return error_usage(
+				err, "CPU flag '%s': a name is wanted, as +avx or -avx", f);
 		if (plus == X86_FLAGS_MAX || minus == X86_FLAGS_MAX)
 			return error_usage(err, "more than %d CPU flags", X86_FLAGS_MAX - 1);
 		*list = f + 1;
