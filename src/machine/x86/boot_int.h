@@ -47,7 +47,7 @@ struct boot_job {
 	struct boot_claim claim[BOOT_CLAIMS_MAX];
 	uint32_t n_claims;
 	uint32_t head_len;
-	uint8_t head[BOOT_HEAD_MAX]; /* the image's first bytes; zero beyond head_len */
+	uint8_t *head; /* borrowed: the image's first bytes, BOOT_HEAD_MAX; zero beyond head_len */
 };
 
 /* The formats. Each returns false with @err set; *tried says whether the image is of the format. */
