@@ -298,10 +298,11 @@ static bool pc_reset(struct machine *m, struct error *err)
  * neither MTRRs nor PAT. */
 static int set_memory_types(struct machine *m, struct vcpu *v)
 {
-	AUTO_FREE struct x86_cpu_state *s = calloc(1, sizeof(*s));
+	AUTO_FREE struct x86_cpu_state *s = malloc(sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
+	s->n_msrs = 0; /* the rest is not looked at */
 	x86_cpu_state_set_msr(s, MSR_MTRR_DEF_TYPE, MTRR_ENABLED | MTRR_WRITE_BACK);
 	return m->accel->vcpu_set(v->accel, s, X86_STATE_MSRS);
 }
