@@ -157,7 +157,7 @@ struct accel {
 	int (*clock_get)(struct accel_vm *vm, uint64_t *ns);
 	int (*clock_set)(struct accel_vm *vm, uint64_t ns);
 
-	/* vCPUs. vcpu_new runs on the vCPU's thread. */
+	/* vCPUs. vcpu_new runs on main; the thread of the first vcpu_run is the vCPU's own. */
 	struct accel_vcpu *(*vcpu_new)(struct accel_vm *vm, struct vcpu *v, struct error *err);
 	void (*vcpu_free)(struct accel_vcpu *v);
 	bool (*vcpu_set_cpuid)(struct accel_vcpu *v, const struct x86_cpuid *c, struct error *err);

@@ -97,7 +97,7 @@ struct kvm_vcpu {
 	struct kvm_vm *vm;	  /* borrowed */
 	int fd;			  /* owned */
 	struct kvm_run *run;	  /* owned mapping of vm->run_size bytes */
-	pid_t tid;		  /* of the thread that made it */
+	_Atomic pid_t tid;	  /* of the thread that runs it; 0: it has not run yet */
 	bool on_pics;		  /* split: the PICs' output is this CPU's LINT0 */
 	bool unfinished;	  /* an exit's access is completed by the next KVM_RUN */
 	struct vcpu_exit *answer; /* an MSR exit whose answer goes to KVM with the next run */

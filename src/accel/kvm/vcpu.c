@@ -13,6 +13,9 @@
  *     vcpu_run, and the caller that looks for requests after VCPU_EXIT_NONE sees all requests
  *     posted before any kick that this clearing may have covered: the exchange (acquire) pairs
  *     with the kick's store (release).
+ *  4. The thread is known from its first run on. A kick that finds none sends no signal: its byte
+ *     was set before it looked, and the thread writes its id before KVM_RUN reads the byte (all
+ *     sequentially consistent), so this is case 1.
  * A signal that arrives outside of KVM_RUN does nothing: the handler is empty.
  */
 #include <assert.h>
@@ -71,7 +74,6 @@ struct kvm_vcpu *kvm_vcpu_make(struct kvm_vm *vm, uint32_t apic_id, struct error
 	}
 	v->base.vm = &vm->base;
 	v->vm = vm;
-	v->tid = gettid();
 	v->run = MAP_FAILED;
 	r = v->fd = kvm_ioctl_val(vm->fd, KVM_CREATE_VCPU, apic_id);
 	if (r < 0) {
@@ -83,7 +85,6 @@ struct kvm_vcpu *kvm_vcpu_make(struct kvm_vm *vm, uint32_t apic_id, struct error
 		error_set_errno(err, errno, "kvm: cannot map vCPU %u", apic_id);
 		goto fail;
 	}
-	kvm_kick_enable();
 	if (vm->split)
 		kvm_split_vcpu(v, apic_id, true);
 	return v;
@@ -156,6 +157,10 @@ static bool enter(struct kvm_vcpu *v, struct vcpu_exit *exit)
 	if (v->held) {
 		v->held = false;
 		return true;
+	}
+	if (!v->tid) {
+		kvm_kick_enable();
+		v->tid = gettid();
 	}
 	kvm_msr_answer(v);
 	if (v->vm->split)
@@ -235,9 +240,12 @@ void kvm_vcpu_kick(struct accel_vcpu *av)
 {
 	struct kvm_vcpu *v = to_kvm_vcpu(av);
 
-	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
-	if (v->tid != gettid())
-		syscall(SYS_tgkill, getpid(), v->tid, KVM_KICK_SIGNAL);
+	pid_t tid;
+
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	tid = v->tid;
+	if (tid && tid != gettid())
+		syscall(SYS_tgkill, getpid(), tid, KVM_KICK_SIGNAL);
 }
 
 int kvm_vcpu_nmi(struct accel_vcpu *av)

@@ -283,12 +283,11 @@ static void nothing(void *opaque)
 {
 }
 
-static void wait_idle(struct virtio_device *v)
+/* Under dev.lock, which is dropped meanwhile. */
+static void wait_requests(struct virtio_device *v)
 {
 	struct device *d = &v->pci.dev;
 
-	mutex_lock(&d->lock);
-	v->quiesced = true;
 	while (v->in_flight) {
 		if (!loop_in_thread(d->home)) {
 			pthread_cond_wait(&v->idle, &d->lock.m);
@@ -298,11 +297,25 @@ static void wait_idle(struct virtio_device *v)
 		loop_run_once(d->home, -1);
 		mutex_lock(&d->lock);
 	}
+}
+
+static void wait_idle(struct virtio_device *v)
+{
+	struct device *d = &v->pci.dev;
+
+	mutex_lock(&d->lock);
+	v->quiesced = true;
+	do {
+		wait_requests(v);
+		mutex_unlock(&d->lock);
+		/* A turn that was running is over after the first, with what it posted (a device may
+		 * defer its interrupts, or a flush, which is one more request); after the second its
+		 * interrupts have reached the kernel. */
+		loop_call(d->home, nothing, NULL);
+		loop_call(d->home, nothing, NULL);
+		mutex_lock(&d->lock);
+	} while (v->in_flight);
 	mutex_unlock(&d->lock);
-	/* A turn that was running is over after the first, with what it posted (a device may defer
-	 * its interrupts); after the second its interrupts have reached the kernel. */
-	loop_call(d->home, nothing, NULL);
-	loop_call(d->home, nothing, NULL);
 }
 
 void virtio_quiesce(struct device *d)

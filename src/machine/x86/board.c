@@ -117,8 +117,8 @@ static void build_map(struct board *b)
 	map_add(map, MIB, low, BOOT_MEM_RAM);
 	if (b->c.pci)
 		map_add(map, ECAM_BASE, ECAM_BASE + ECAM_BUSES * MIB, BOOT_MEM_RESERVED);
-	/* Where engines may keep pages of their own (KVM's TSS and identity map). */
-	map_add(map, 0xfffbc000, HIGH_RAM, BOOT_MEM_RESERVED);
+	/* Where engines may keep pages of their own (KVM on Intel: identity map and TSS). */
+	map_add(map, 0xfeffc000, 0xff000000, BOOT_MEM_RESERVED);
 	map_add(map, HIGH_RAM, HIGH_RAM + b->c.memory - low, BOOT_MEM_RAM);
 }
 
@@ -227,6 +227,9 @@ static bool write_acpi(struct machine *m, struct board *b, struct error *err)
 		.have_fw_cfg = m->fw_cfg,
 		.have_power_button = true,
 		.pvpanic_port = PVPANIC_PORT,
+		/* Kernels that are entered as Linux is have the engine's clock: they would only measure
+		 * this one, for milliseconds. */
+		.no_pm_timer = b->boot.entry != BOOT_ENTRY_MULTIBOOT,
 		.oem_id = "LODGE ",
 	};
 	struct device *d;
@@ -235,6 +238,11 @@ static bool write_acpi(struct machine *m, struct board *b, struct error *err)
 		return error_set(err, "out of memory");
 	for (uint32_t i = 0; i < b->c.cpus; i++)
 		ids[i] = m->vcpus[i].apic_id;
+	/* A port without a back end does not exist. */
+	for (uint32_t i = 0; i < b->c.n_serial; i++) {
+		if (!b->c.serial[i])
+			t.serial[i].port = 0;
+	}
 	describe_nodes(b, &t, nodes);
 	list_for_each (d, &m->devices, node)
 		t.have_pvpanic |= !strcmp(d->type->name, "pvpanic");
@@ -279,10 +287,10 @@ static bool pc_reset(struct machine *m, struct error *err)
 	struct board *b = board_of(m);
 
 	b->resets++;
-	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
-		return false;
 	b->request.ram_zeroed = b->resets == 1 && !b->c.memory_file;
 	if (!boot_load(&m->mem, &b->request, &b->boot, err))
+		return false;
+	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
 		return false;
 	x86_cpu_state_reset(&b->reset_state, m->vcpus[0].apic_id, true);
 	boot_cpu_state(&b->boot, &b->reset_state);
@@ -301,7 +309,7 @@ static int set_memory_types(struct machine *m, struct vcpu *v)
 	return m->accel->vcpu_set(v->accel, s, X86_STATE_MSRS);
 }
 
-/* On the vCPU's thread. A new vCPU of an engine is in its reset state already: the first time only
+/* A new vCPU of an engine is in its reset state already: the first time only
  * what direct boot changes is set. */
 static void pc_vcpu_reset(struct machine *m, struct vcpu *v)
 {
@@ -497,5 +505,5 @@ bool board_start(struct machine *m, struct error *err)
 		.ram_below_4g = low_size(&b->c),
 		.acpi_rsdp = ACPI_BASE,
 	};
-	return machine_start_vcpus(m, err);
+	return machine_init_vcpus(m, err);
 }
