@@ -224,7 +224,7 @@ static bool write_acpi(struct machine *m, struct board *b, struct error *err)
 		.ioapic_base = IOAPIC_BASE,
 		.have_i8042 = b->c.keyboard,
 		.have_rtc = b->c.rtc,
-		.have_pit_pic = m->vm->irqchip == ACCEL_IRQCHIP_FULL,
+		.have_pit_pic = true,
 		.n_serial = b->c.n_serial,
 		.serial = { { 0x3f8, 4 }, { 0x2f8, 3 }, { 0x3e8, 4 }, { 0x2e8, 3 } },
 		.have_fw_cfg = m->fw_cfg,
@@ -451,6 +451,9 @@ static bool add_devices(struct machine *m, struct board *b, struct error *err)
 	/* Both answer even when the guest is not told of them: software that pokes at the ports of an
 	 * absent one waits for seconds. */
 	if (!device_create(m, "i8042", NULL, err) || !device_create(m, "mc146818-rtc", NULL, err))
+		return false;
+	/* The engine has one only together with all of the other chips. */
+	if (m->vm->irqchip == ACCEL_IRQCHIP_SPLIT && !device_create(m, "i8254", NULL, err))
 		return false;
 	return add_serial(m, &b->c, err) && (!b->c.pci || add_pci(m, b, err));
 }
