@@ -289,39 +289,35 @@ static void nothing(void *opaque)
 {
 }
 
-/* Under dev.lock, which is dropped meanwhile. */
-static void wait_requests(struct virtio_device *v)
+/* dev.lock is dropped meanwhile. */
+static void wait_requests(struct virtio_device *v) REQUIRES(v->pci.dev.lock)
 {
-	struct device *d = &v->pci.dev;
-
 	while (v->in_flight) {
-		if (!loop_in_thread(d->home)) {
-			pthread_cond_wait(&v->idle, &d->lock.m);
+		if (!loop_in_thread(v->pci.dev.home)) {
+			pthread_cond_wait(&v->idle, &v->pci.dev.lock.m);
 			continue;
 		}
-		mutex_unlock(&d->lock);
-		loop_run_once(d->home, -1);
-		mutex_lock(&d->lock);
+		mutex_unlock(&v->pci.dev.lock);
+		loop_run_once(v->pci.dev.home, -1);
+		mutex_lock(&v->pci.dev.lock);
 	}
 }
 
 static void wait_idle(struct virtio_device *v)
 {
-	struct device *d = &v->pci.dev;
-
-	mutex_lock(&d->lock);
+	mutex_lock(&v->pci.dev.lock);
 	v->quiesced = true;
 	do {
 		wait_requests(v);
-		mutex_unlock(&d->lock);
+		mutex_unlock(&v->pci.dev.lock);
 		/* A turn that was running is over after the first, with what it posted (a device may
 		 * defer its interrupts, or a flush, which is one more request); after the second its
 		 * interrupts have reached the kernel. */
-		loop_call(d->home, nothing, NULL);
-		loop_call(d->home, nothing, NULL);
-		mutex_lock(&d->lock);
+		loop_call(v->pci.dev.home, nothing, NULL);
+		loop_call(v->pci.dev.home, nothing, NULL);
+		mutex_lock(&v->pci.dev.lock);
 	} while (v->in_flight);
-	mutex_unlock(&d->lock);
+	mutex_unlock(&v->pci.dev.lock);
 }
 
 void virtio_quiesce(struct device *d)
