@@ -5,6 +5,8 @@
  * of the highest priority, init_state counts the ICWs that are still to come.
  *
  * SPEC: there is no single mode, no 8080 mode and no global level mode (ICW1's LTIM): a PC has the ELCR.
+ * With vector base 0, which it has from power-on until ICW2, a chip asks for nothing: such a request
+ * would be an exception, and a guest that is booted without firmware need not know of the chips.
  * A request of an edge-triggered line stays when the line falls before it is acknowledged.
  */
 #include "x86/pic.h"
@@ -79,7 +81,7 @@ static unsigned int request(const chip *c, bool master)
 {
 	unsigned int r = rank(c, c->irr & (uint8_t)~c->imr);
 
-	if (r == NONE || r >= rank(c, holding(c, master)))
+	if (!c->irq_base || r == NONE || r >= rank(c, holding(c, master)))
 		return NONE;
 	return line_of(c, r);
 }
@@ -144,7 +146,7 @@ void x86_pic_set(chip s[2], unsigned int line, bool level)
 
 bool x86_pic_open(const chip s[2], unsigned int line)
 {
-	return !(s[line / 8 & 1].imr & bit(line)) &&
+	return s[0].irq_base && !(s[line / 8 & 1].imr & bit(line)) &&
 	       (line < 8 || !(s[0].imr & bit(X86_PIC_CASCADE)));
 }
 

@@ -38,6 +38,16 @@ static void ports(void **state)
 		assert_true(x86_pic_has_port(good[i]));
 }
 
+static void power_on(void **state)
+{
+	struct x86_pic_state s[2];
+
+	x86_pic_reset(s);
+	for (unsigned int i = 0; i < 16; i++)
+		pulse(s, i);
+	assert_false(x86_pic_output(s));
+}
+
 static void edges(void **state)
 {
 	struct x86_pic_state s[2];
@@ -283,6 +293,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ports),
+		cmocka_unit_test(power_on),
 		cmocka_unit_test(edges),
 		cmocka_unit_test(levels),
 		cmocka_unit_test(slave),

@@ -141,14 +141,14 @@ static const struct field pit_fields_list[] = {
 		struct x86_pit_channel_state, .tag = 1),
 	FIELD_U32(struct x86_pit_state, flags, "flags", .tag = 2),
 };
-static const struct field_table pit_table = FIELD_TABLE(
+const struct field_table pit_state_fields = FIELD_TABLE(
 	"pit", struct x86_pit_state, pit_fields_list);
 
 static const struct field chips_fields_list[] = {
 	FIELD_STRUCT_ARRAY(
 		struct x86_chips_state, pic, "pic", &pic_table, struct x86_pic_state, .tag = 1),
 	FIELD_STRUCT(struct x86_chips_state, ioapic, "ioapic", &ioapic_table, .tag = 2),
-	FIELD_STRUCT(struct x86_chips_state, pit, "pit", &pit_table, .tag = 3),
+	FIELD_STRUCT(struct x86_chips_state, pit, "pit", &pit_state_fields, .tag = 3),
 	FIELD_U64(struct x86_chips_state, clock_ns, "clock_ns", .tag = 4),
 };
 const struct field_table chips_state_fields = FIELD_TABLE(

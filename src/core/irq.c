@@ -51,6 +51,19 @@ void irq_pulse(struct irq_source *s)
 	irq_set(s, false);
 }
 
+bool irq_open(const struct irq_source *s)
+{
+	const struct machine *m = s->machine;
+
+	return m && m->vm && (!m->accel->irq_open || m->accel->irq_open(m->vm, s->gsi));
+}
+
+void irq_opened(struct machine *m)
+{
+	if (m->irqs.opened)
+		m->irqs.opened(m->irqs.opened_opaque);
+}
+
 void msi_vector_init(struct msi_vector *v, struct machine *m)
 {
 	*v = (struct msi_vector){ .machine = m, .gsi = -1, .eventfd = -1 };

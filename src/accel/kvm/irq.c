@@ -5,7 +5,7 @@
  * Full: PIC, I/O APIC and local APICs are KVM's; GSI n is pin n of the I/O APIC and, below 16,
  * line n of the PICs; but GSI 0, the PIT's, is pin 2 of the I/O APIC, as on every PC (and as the
  * MADT tells), which is not what KVM sets up itself. Split: only the local APICs
- * are, and the I/O APIC is ours (split.c); there is no PIC and no PIT.
+ * are; I/O APIC and PICs are ours (split.c), and the PIT is a device of the board's.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -158,7 +158,7 @@ bool kvm_chips_new(struct kvm_vm *vm, const struct accel_vm_config *c, struct er
 	if (r < 0)
 		return error_set_errno(
 			err, r, "kvm: kernel-irqchip=split is not supported on this host");
-	x86_ioapic_reset(&vm->ioapic);
+	kvm_split_init(vm);
 	return routes_alloc(vm) || error_set_errno(err, ENOMEM, "kvm");
 }
 
@@ -296,9 +296,7 @@ int kvm_chips_get(struct accel_vm *avm, struct x86_chips_state *out)
 		if (r < 0)
 			return r;
 	} else {
-		mutex_lock(&vm->routes_lock);
-		out->ioapic = vm->ioapic;
-		mutex_unlock(&vm->routes_lock);
+		kvm_split_get(vm, out);
 	}
 	r = kvm_clock_get(avm, &out->clock_ns);
 	return r < 0 ? r : kvm_pit_get(vm, &out->pit, (int64_t)out->clock_ns - clock_mono_ns());
@@ -309,7 +307,7 @@ int kvm_chips_set(struct accel_vm *avm, const struct x86_chips_state *in)
 	struct kvm_vm *vm = to_kvm_vm(avm);
 	int r;
 
-	r = vm->split ? kvm_split_set(vm, &in->ioapic) : irqchip_set(vm, in);
+	r = vm->split ? kvm_split_set(vm, in) : irqchip_set(vm, in);
 	if (r < 0)
 		return r;
 	r = kvm_pit_set(vm, &in->pit, (int64_t)in->clock_ns - clock_mono_ns());

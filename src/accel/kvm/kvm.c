@@ -134,6 +134,7 @@ const struct accel kvm_accel = {
 	.dirty_sync = kvm_dirty_sync,
 	.irq_set = kvm_irq_set,
 	.msi_send = kvm_msi_send,
+	.irq_open = kvm_irq_open,
 	.routes_set = kvm_routes_set,
 	.irqfd = kvm_irqfd_set,
 	.ioeventfd = kvm_ioeventfd_set,

@@ -24,6 +24,7 @@
 #include "base/vec.h"
 #include "core/accel.h"
 #include "x86/ioapic.h"
+#include "x86/pic.h"
 
 #define KVM_DEVICE_DEFAULT "/dev/kvm"
 /* Interrupts the guest-mode thread. An ordinary signal: any number of kicks are one. */
@@ -55,6 +56,8 @@ struct kvm_slot {
 	bool readonly, logged;
 };
 
+struct kvm_vcpu;
+
 struct kvm_vm {
 	struct accel_vm base;
 	int dev_fd, fd; /* owned */
@@ -74,8 +77,11 @@ struct kvm_vm {
 	struct kvm_irq_routing *routes;
 	bool pins_told;			/* KVM has our routes of the pins */
 	uint32_t n_messages;		/* the table's first entries; the pins follow */
-	struct x86_ioapic_state ioapic; /* split only */
-	uint32_t routed;		/* split: pins that have a route */
+	struct x86_ioapic_state ioapic; /* split only, to the end of this group */
+	struct x86_pic_state pic[2];
+	_Atomic bool pic_int; /* the PICs' output; written under the lock */
+	struct kvm_vcpu *bsp; /* the CPU on that output; NULL: none yet, or no more */
+	uint32_t routed;      /* split: pins that have a route */
 
 	struct mutex pit_lock; /* likewise */
 	bool has_pit;
@@ -92,6 +98,7 @@ struct kvm_vcpu {
 	int fd;			  /* owned */
 	struct kvm_run *run;	  /* owned mapping of vm->run_size bytes */
 	_Atomic pid_t tid;	  /* of the thread that runs it; 0: it has not run yet */
+	bool on_pics;		  /* split: the PICs' output is this CPU's LINT0 */
 	bool unfinished;	  /* an exit's access is completed by the next KVM_RUN */
 	struct vcpu_exit *answer; /* an MSR exit whose answer goes to KVM with the next run */
 	bool held; /* an exit came up while finishing another: vcpu_run returns it first */
@@ -152,9 +159,16 @@ int kvm_chips_set(struct accel_vm *vm, const struct x86_chips_state *in);
 /* Send the routing table with its pins made anew; routes_lock is held. */
 int kvm_routes_put(struct kvm_vm *vm);
 
-/* split.c: our own I/O APIC in front of the kernel's local APICs */
+/* split.c: our own I/O APIC and PICs in front of the kernel's local APICs */
+void kvm_split_init(struct kvm_vm *vm);
 int kvm_split_irq_set(struct kvm_vm *vm, uint32_t gsi, bool level);
-int kvm_split_set(struct kvm_vm *vm, const struct x86_ioapic_state *in);
+void kvm_split_get(struct kvm_vm *vm, struct x86_chips_state *out);
+int kvm_split_set(struct kvm_vm *vm, const struct x86_chips_state *in);
+bool kvm_irq_open(struct accel_vm *vm, uint32_t gsi);
+/* A vCPU comes (@make) or goes. */
+void kvm_split_vcpu(struct kvm_vcpu *v, uint32_t apic_id, bool make);
+/* Before KVM_RUN: hand the PICs' interrupt to the CPU, or ask to be told when it can take one. */
+void kvm_split_extint(struct kvm_vcpu *v);
 /* Append the pins' routes at @e; how many. */
 uint32_t kvm_split_routes(struct kvm_vm *vm, struct kvm_irq_routing_entry *e);
 /* True: the exit was the I/O APIC's and is dealt with. */

@@ -85,6 +85,8 @@ struct kvm_vcpu *kvm_vcpu_make(struct kvm_vm *vm, uint32_t apic_id, struct error
 		error_set_errno(err, errno, "kvm: cannot map vCPU %u", apic_id);
 		goto fail;
 	}
+	if (vm->split)
+		kvm_split_vcpu(v, apic_id, true);
 	return v;
 fail:
 	kvm_vcpu_free(&v->base);
@@ -108,6 +110,8 @@ void kvm_vcpu_free(struct accel_vcpu *av)
 	if (!av)
 		return;
 	v = to_kvm_vcpu(av);
+	if (v->vm->split)
+		kvm_split_vcpu(v, 0, false);
 	if (v->run != MAP_FAILED)
 		munmap(v->run, v->vm->run_size);
 	if (v->fd >= 0)
@@ -159,6 +163,8 @@ static bool enter(struct kvm_vcpu *v, struct vcpu_exit *exit)
 		v->tid = gettid();
 	}
 	kvm_msr_answer(v);
+	if (v->vm->split)
+		kvm_split_extint(v);
 	/* Not kvm_ioctl(): an interrupted run is an answer. */
 	if (ioctl(v->fd, KVM_RUN, 0) == 0)
 		return true;
