@@ -26,6 +26,12 @@
 #include "loop/loop.h"
 #include "machine/x86/board.h"
 
+/* A device that --disk or --console means. */
+struct implied {
+	char *options;
+	const char *option, *text; /* what the user wrote: --disk and its value */
+};
+
 struct run {
 	struct vm_config c;
 	struct board_config board;
@@ -35,8 +41,8 @@ struct run {
 	struct machine *m;
 	VEC(struct chardev *) chardevs;
 	VEC(struct block_dev *) disks;
-	VEC(char *) devices; /* options of the devices that --disk and --console mean */
-	char *names[8];	     /* ids of the serial ports' back ends */
+	VEC(struct implied) devices;
+	char *names[8]; /* ids of the serial ports' back ends */
 	struct loop_fd signals;
 	int signal_fd, asked_signal;
 	int ready_fd;	/* --daemonize: the parent waits for a byte; -1 */
@@ -188,9 +194,10 @@ static bool open_serials(struct run *r, struct error *err)
 	return true;
 }
 
-static bool want_device(struct run *r, char *options, struct error *err)
+static bool want_device(
+	struct run *r, char *options, const char *option, const char *text, struct error *err)
 {
-	if (options && vec_push(&r->devices, options))
+	if (options && vec_push(&r->devices, ((struct implied){ options, option, text })))
 		return true;
 	free(options);
 	return error_set(err, "out of memory");
@@ -211,7 +218,7 @@ static bool open_consoles(struct run *r, struct error *err)
 			return error_prefix(err, "--console");
 		str_appendf(&options, ",console=%s", id);
 	}
-	return want_device(r, str_take(&options), err);
+	return want_device(r, str_take(&options), "--console", r->c.console.items[0], err);
 }
 
 /* `--disk` holds the keys of the back end and of the device: sort them. */
@@ -270,7 +277,7 @@ static bool open_disk(struct run *r, size_t i, struct error *err)
 		ok = machine_backend_add(r->m, BACKEND_BLOCK, b.id, dev, err) &&
 		     want_device(r,
 			     str_printf("virtio-blk-pci,drive=%s%s", b.id, str_cstr(&options)),
-			     err);
+			     "--disk", r->c.disk.items[i], err);
 	fields_fini(&block_config_table, &b);
 	return ok;
 }
@@ -325,11 +332,11 @@ static bool needs_pci(struct run *r, bool *pci, struct error *err)
 
 static bool add_devices(struct run *r, struct error *err)
 {
-	char **d;
+	struct implied *d;
 
 	vec_for_each (d, &r->devices) {
-		if (!add_device(r, *d, err))
-			return false;
+		if (!add_device(r, d->options, err))
+			return error_prefix(err, "%s %s", d->option, d->text);
 	}
 	for (size_t i = 0; i < r->c.device.len; i++) {
 		if (!add_device(r, r->c.device.items[i], err))
@@ -478,12 +485,11 @@ static bool set_log(char *spec, struct error *err)
 
 	if (!spec)
 		return true;
-	if (file) {
+	if (file)
 		*file = 0;
-		if (!log_set_file(file + strlen(",file="), err))
-			return error_prefix(err, "--log");
-	}
-	return log_set_level(spec, err) || error_prefix(err, "--log");
+	if (!log_set_level(spec, err) || (file && !log_set_file(file + strlen(",file="), err)))
+		return error_prefix(err, "--log");
+	return true;
 }
 
 static bool select_engine(struct run *r, struct error *err)
@@ -575,15 +581,15 @@ static void finish(struct run *r)
 {
 	struct chardev **c;
 	struct block_dev **d;
-	char **s;
+	struct implied *i;
 
 	machine_free(r->m);
 	vec_for_each (c, &r->chardevs)
 		chardev_close(*c);
 	vec_for_each (d, &r->disks)
 		block_close(*d);
-	vec_for_each (s, &r->devices)
-		free(*s);
+	vec_for_each (i, &r->devices)
+		free(i->options);
 	if (r->signals.loop)
 		loop_fd_del(&r->signals);
 	if (r->signal_fd >= 0)
