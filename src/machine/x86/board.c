@@ -117,8 +117,8 @@ static void build_map(struct board *b)
 	map_add(map, MIB, low, BOOT_MEM_RAM);
 	if (b->c.pci)
 		map_add(map, ECAM_BASE, ECAM_BASE + ECAM_BUSES * MIB, BOOT_MEM_RESERVED);
-	/* Where engines may keep pages of their own (KVM's TSS and identity map). */
-	map_add(map, 0xfffbc000, HIGH_RAM, BOOT_MEM_RESERVED);
+	/* Where engines may keep pages of their own (KVM on Intel: identity map and TSS). */
+	map_add(map, 0xfeffc000, 0xff000000, BOOT_MEM_RESERVED);
 	map_add(map, HIGH_RAM, HIGH_RAM + b->c.memory - low, BOOT_MEM_RAM);
 }
 
@@ -133,8 +133,11 @@ static bool split_flags(char *flags, struct x86_cpu_model_request *req, struct e
 		f = strtok_r(NULL, ",", &save)) {
 		const char **list = f[0] == '+' ? &req->plus[plus++] : &req->minus[minus++];
 
-		if ((f[0] != '+' && f[0] != '-') || !f[1])
+		if (f[0] != '+' && f[0] != '-')
 			return error_usage(err, "CPU flag '%s': write +%s or -%s", f, f, f);
+		if (!f[1])
+			return error_usage(
+				err, "CPU flag '%s': a name is wanted, as +avx or -avx", f);
 		if (plus == X86_FLAGS_MAX || minus == X86_FLAGS_MAX)
 			return error_usage(err, "more than %d CPU flags", X86_FLAGS_MAX - 1);
 		*list = f + 1;
@@ -227,6 +230,9 @@ static bool write_acpi(struct machine *m, struct board *b, struct error *err)
 		.have_fw_cfg = m->fw_cfg,
 		.have_power_button = true,
 		.pvpanic_port = PVPANIC_PORT,
+		/* Kernels that are entered as Linux is have the engine's clock: they would only measure
+		 * this one, for milliseconds. */
+		.no_pm_timer = b->boot.entry != BOOT_ENTRY_MULTIBOOT,
 		.oem_id = "LODGE ",
 	};
 	struct device *d;
@@ -284,10 +290,10 @@ static bool pc_reset(struct machine *m, struct error *err)
 	struct board *b = board_of(m);
 
 	b->resets++;
-	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
-		return false;
 	b->request.ram_zeroed = b->resets == 1 && !b->c.memory_file;
 	if (!boot_load(&m->mem, &b->request, &b->boot, err))
+		return false;
+	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
 		return false;
 	x86_cpu_state_reset(b->reset_state, m->vcpus[0].apic_id, true);
 	boot_cpu_state(&b->boot, b->reset_state);
