@@ -284,7 +284,7 @@ static void nothing(void *opaque)
 }
 
 /* Under dev.lock, which is dropped meanwhile. */
-static void wait_requests(struct virtio_device *v)
+static void wait_requests(struct virtio_device *v) NO_THREAD_SAFETY
 {
 	struct device *d = &v->pci.dev;
 
