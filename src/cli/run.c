@@ -368,10 +368,12 @@ static void signal_ready(void *opaque, unsigned int events)
 	struct signalfd_siginfo si;
 
 	while (read(r->signal_fd, &si, sizeof(si)) == sizeof(si)) {
-		if (si.ssi_signo == SIGCONT)
+		if (si.ssi_signo == SIGCONT) {
+			chardev_stdio_resume();
 			machine_stalled(r->m);
-		else
-			ask_poweroff(r, (int)si.ssi_signo);
+			continue;
+		}
+		ask_poweroff(r, (int)si.ssi_signo);
 	}
 }
 
