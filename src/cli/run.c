@@ -368,10 +368,12 @@ static void signal_ready(void *opaque, unsigned int events)
 	struct signalfd_siginfo si;
 
 	while (read(r->signal_fd, &si, sizeof(si)) == sizeof(si)) {
-		if (si.ssi_signo == SIGCONT)
+		if (si.ssi_signo == SIGCONT) {
+			chardev_stdio_resume(); /* the shell had the terminal */
 			machine_stalled(r->m);
-		else
+		} else {
 			ask_poweroff(r, (int)si.ssi_signo);
+		}
 	}
 }
 
