@@ -369,11 +369,11 @@ static void signal_ready(void *opaque, unsigned int events)
 
 	while (read(r->signal_fd, &si, sizeof(si)) == sizeof(si)) {
 		if (si.ssi_signo == SIGCONT) {
-			chardev_stdio_resume();
+			chardev_stdio_resume(); /* the shell had the terminal */
 			machine_stalled(r->m);
-			continue;
+		} else {
+			ask_poweroff(r, (int)si.ssi_signo);
 		}
-		ask_poweroff(r, (int)si.ssi_signo);
 	}
 }
 
