@@ -361,10 +361,12 @@ static void signal_ready(void *opaque, unsigned int events)
 	struct signalfd_siginfo si;
 
 	while (read(r->signal_fd, &si, sizeof(si)) == sizeof(si)) {
-		if (si.ssi_signo == SIGCONT)
-			machine_stalled(r->m);
-		else
+		if (si.ssi_signo != SIGCONT) {
 			ask_poweroff(r, (int)si.ssi_signo);
+			continue;
+		}
+		chardev_stdio_resume(); /* the shell has put its own modes back */
+		machine_stalled(r->m);
 	}
 }
 
