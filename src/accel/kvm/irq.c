@@ -156,8 +156,7 @@ bool kvm_chips_new(struct kvm_vm *vm, const struct accel_vm_config *c, struct er
 		return full_chips_new(vm, c, err);
 	r = kvm_enable_cap(vm->fd, KVM_CAP_SPLIT_IRQCHIP, IRQ_GSI_PINS);
 	if (r < 0)
-		return error_set_errno(
-			err, r, "kvm: kernel-irqchip=split is not supported on this host");
+		return error_set_errno(err, r, "kvm: irqchip=split is not supported on this host");
 	kvm_split_init(vm);
 	return routes_alloc(vm) || error_set_errno(err, ENOMEM, "kvm");
 }

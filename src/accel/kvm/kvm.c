@@ -107,13 +107,9 @@ int kvm_open(const char *path, struct error *err)
 	return fd;
 }
 
-static const char *const irqchip_names[] = { "full", "split", NULL };
-
 static const struct field kvm_config_fields[] = {
 	FIELD_STR(struct kvm_config, device, "device", .dflt = KVM_DEVICE_DEFAULT,
 		.doc = "the KVM device file"),
-	FIELD_ENUM(struct kvm_config, irqchip, "kernel-irqchip", irqchip_names, .dflt = "full",
-		.doc = "interrupt chips in the kernel: all, or only the local APICs"),
 };
 
 const struct field_table kvm_config_table = FIELD_TABLE(

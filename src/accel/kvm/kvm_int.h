@@ -40,7 +40,6 @@
 
 struct kvm_config {
 	char *device; /* owned; NULL: KVM_DEVICE_DEFAULT */
-	int irqchip;  /* enum accel_irqchip */
 };
 extern const struct field_table kvm_config_table;
 extern const struct accel kvm_accel;

@@ -77,8 +77,7 @@ struct accel_vm *kvm_vm_new(struct machine *m, const struct accel_vm_config *c, 
 	mutex_init(&vm->routes_lock);
 	mutex_init(&vm->pit_lock);
 	mutex_init(&vm->msrs_lock);
-	vm->split = c->irqchip == ACCEL_IRQCHIP_SPLIT ||
-		    (opt && opt->irqchip == ACCEL_IRQCHIP_SPLIT);
+	vm->split = c->irqchip == ACCEL_IRQCHIP_SPLIT;
 	vm->base.irqchip = vm->split ? ACCEL_IRQCHIP_SPLIT : ACCEL_IRQCHIP_FULL;
 	/* AMD's port intercept tells everything about the access; a memory write has to be decoded.
 	 * With EPT a doorbell of any length is found by its address alone, as cheap as a port. */

@@ -16,7 +16,7 @@
 /* What the loaders put into low memory; above what real-mode images (kvm-unit-tests) link to. */
 #define BOOT_GDT_ADDR	  0x80000ull
 #define BOOT_CMDLINE_ADDR 0x80040ull /* in the GDT's page: one page less to fault in */
-#define BOOT_CMDLINE_MAX  0xffc0ull /* bytes with the NUL */
+#define BOOT_CMDLINE_MAX  0xffc0ull  /* bytes with the NUL */
 #define BOOT_INFO_ADDR	  0x90000ull /* boot_params, hvm_start_info or multiboot info; one page */
 #define BOOT_INFO_SIZE	  0x1000ull
 #define BOOT_PT_ADDR	  0x92000ull /* PML4, PDPT, four PDs: identity map of 4 GiB */
