@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * split - kernel-irqchip=split: the local APICs are the kernel's, I/O APIC and PICs are ours. The
+ * split - the split irqchip: the local APICs are the kernel's, I/O APIC and PICs are ours. The
  * machine does not see the difference: pins, state and end-of-interrupt stay on this side of the
  * engine's boundary. Both chips are under routes_lock.
  *
