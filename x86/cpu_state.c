@@ -5,6 +5,8 @@
  */
 #include "x86/cpu_state.h"
 #include "x86/ioapic.h"
+#include "x86/pic.h"
+#include "x86/pit.h"
 
 #define EFLAGS_RESET 0x2
 #define CR0_RESET    0x60000010 /* CD, NW, ET */
@@ -126,14 +128,7 @@ void x86_cpu_state_reset(struct x86_cpu_state *s, uint32_t apic_id, bool bsp)
 
 void x86_chips_state_reset(struct x86_chips_state *s)
 {
-	memset(s->pic, 0, sizeof(s->pic));
-	/* Lines 0-2, 8 and 13 are edge-triggered on every PC. */
-	s->pic[0].elcr_mask = 0xf8;
-	s->pic[1].elcr_mask = 0xde;
+	x86_pic_reset(s->pic);
 	x86_ioapic_reset(&s->ioapic);
-	memset(&s->pit, 0, sizeof(s->pit));
-	for (int i = 0; i < 3; i++) {
-		s->pit.channel[i].mode = 0xff; /* none chosen */
-		s->pit.channel[i].gate = i != 2;
-	}
+	x86_pit_reset(&s->pit);
 }

@@ -149,6 +149,9 @@ struct x86_pit_channel_state {
 		rw_mode;
 	uint8_t mode, bcd, gate;
 	int64_t count_load_time; /* ns of the VM's clock */
+	/* What KVM's lacks: see x86/pit.c. */
+	uint32_t next_count;
+	int64_t next_time, gate_time; /* ns of the VM's clock */
 };
 struct x86_pit_state {
 	struct x86_pit_channel_state channel[3];

@@ -166,9 +166,9 @@ static bool has(const uint32_t *word, const struct x86_cpuid_flag *f)
 	return word[f->word] >> f->bit & 1;
 }
 
-static bool guest_has(const struct build *b, const char *name)
+static bool guest_has(const struct build *b, enum x86_cpuid_flag_id id)
 {
-	return has(b->word, find_flag(name));
+	return has(b->word, &flags[id]);
 }
 
 static void set(uint32_t *word, const struct x86_cpuid_flag *f, bool on)
@@ -259,13 +259,13 @@ static const char *settle_flags(struct build *b, char *buf, size_t size)
 	while (changed) {
 		changed = false;
 		for (size_t i = 0; i < N(flag_needs); i++) {
-			const struct x86_cpuid_flag *f = find_flag(flag_needs[i].flag);
+			const struct x86_cpuid_flag *f = &flags[flag_needs[i].flag];
 
 			if (!has(b->word, f) || guest_has(b, flag_needs[i].needs))
 				continue;
 			if (listed(b->req->plus, f->name))
 				return say(buf, size, "flag '", f->name, "' needs '",
-					flag_needs[i].needs, "'");
+					flags[flag_needs[i].needs].name, "'");
 			set(b->word, f, false);
 			changed = true;
 		}
@@ -331,6 +331,12 @@ static uint32_t signature(const struct build *b, uint32_t host)
 	return host;
 }
 
+/* Leaves 0x15 and 0x16 are Intel's; systems look there on no other CPU. */
+static bool has_frequency_leaves(const struct build *b)
+{
+	return b->req->tsc_khz && !is_amd(b);
+}
+
 static void leaf_0_1(struct build *b)
 {
 	const struct x86_cpuid_leaf *s = x86_cpuid_find(b->sup, 0, 0);
@@ -338,7 +344,8 @@ static void leaf_0_1(struct build *b)
 	struct x86_cpuid_leaf *l = add(b, 0, 0, false);
 	uint32_t count = 1u << (b->thread_bits + b->core_bits);
 
-	l->eax = b->req->tsc_khz ? 0x16 : 0xd;
+	/* No higher than needed: a booting Linux reads what it is told to be there, an exit each. */
+	l->eax = has_frequency_leaves(b) ? 0x16 : 0xd;
 	if (s) {
 		l->ebx = s->ebx;
 		l->ecx = s->ecx;
@@ -421,11 +428,11 @@ static uint64_t xcr0_mask(const struct build *b)
 {
 	uint64_t m = 3;
 
-	if (guest_has(b, "avx"))
+	if (guest_has(b, F_avx))
 		m |= 1u << 2;
-	if (guest_has(b, "avx512f"))
+	if (guest_has(b, F_avx512f))
 		m |= 7u << 5;
-	if (guest_has(b, "pku"))
+	if (guest_has(b, F_pku))
 		m |= 1u << 9;
 	return m;
 }
@@ -436,7 +443,7 @@ static void leaf_xsave(struct build *b)
 	struct x86_cpuid_leaf *l0;
 	uint32_t size = 512 + 64;
 
-	if (!guest_has(b, "xsave"))
+	if (!guest_has(b, F_xsave))
 		return;
 	l0 = add(b, 0xd, 0, true);
 	add(b, 0xd, 1, true)->eax = b->word[W_D_1_EAX];
@@ -468,7 +475,7 @@ static void leaf_frequency(struct build *b)
 	struct x86_cpuid_leaf *l;
 	uint32_t mhz = b->req->tsc_khz / 1000;
 
-	if (!b->req->tsc_khz)
+	if (!has_frequency_leaves(b))
 		return;
 	l = add(b, 0x15, 0, false);
 	l->eax = 1000000;
@@ -529,7 +536,7 @@ static void leaf_amd_topology(struct build *b)
 	const struct x86_topology *t = &b->req->topology;
 	struct x86_cpuid_leaf *l;
 
-	if (!guest_has(b, "topoext"))
+	if (!guest_has(b, F_topoext))
 		return;
 	leaf_caches(b, 0x8000001d);
 	l = add(b, 0x8000001e, 0, false);
@@ -572,7 +579,7 @@ static void leaf_extended(struct build *b)
 	if (!is_amd(b))
 		return;
 	l->ecx = (n > 255 ? 255 : n) | (b->thread_bits + b->core_bits) << 12;
-	if (guest_has(b, "svm"))
+	if (guest_has(b, F_svm))
 		copy(b, 0x8000000a);
 	copy(b, 0x80000019);
 	copy(b, 0x8000001a);
@@ -608,8 +615,8 @@ static const char *check_topology(struct build *b, char *buf, size_t size)
 	b->thread_bits = bits_for(t->threads);
 	b->core_bits = bits_for(t->cores);
 	b->per_socket = t->threads * t->cores;
-	set(b->word, find_flag("ht"), b->per_socket > 1);
-	set(b->word, find_flag("cmp_legacy"), b->per_socket > 1 && is_amd(b));
+	set(b->word, &flags[F_ht], b->per_socket > 1);
+	set(b->word, &flags[F_cmp_legacy], b->per_socket > 1 && is_amd(b));
 	return NULL;
 }
 

@@ -38,211 +38,226 @@ enum x86_cpuid_class {
 	C_TOPO, /* set by the topology, not by the user */
 };
 
+/* Name (Linux's /proc/cpuinfo spelling), word, bit, class. */
+/* clang-format off */
+#define X86_CPUID_FLAGS(X)				\
+	X(fpu, W_1_EDX, 0, C_V2)			\
+	X(vme, W_1_EDX, 1, C_ALSO)			\
+	X(de, W_1_EDX, 2, C_V2)				\
+	X(pse, W_1_EDX, 3, C_V2)			\
+	X(tsc, W_1_EDX, 4, C_V2)			\
+	X(msr, W_1_EDX, 5, C_V2)			\
+	X(pae, W_1_EDX, 6, C_V2)			\
+	X(mce, W_1_EDX, 7, C_ALSO)			\
+	X(cx8, W_1_EDX, 8, C_V2)			\
+	X(apic, W_1_EDX, 9, C_V2)			\
+	X(sep, W_1_EDX, 11, C_ALSO)			\
+	X(mtrr, W_1_EDX, 12, C_ALSO)			\
+	X(pge, W_1_EDX, 13, C_V2)			\
+	X(mca, W_1_EDX, 14, C_ALSO)			\
+	X(cmov, W_1_EDX, 15, C_V2)			\
+	X(pat, W_1_EDX, 16, C_V2)			\
+	X(pse36, W_1_EDX, 17, C_ALSO)			\
+	X(clflush, W_1_EDX, 19, C_V2)			\
+	X(mmx, W_1_EDX, 23, C_V2)			\
+	X(fxsr, W_1_EDX, 24, C_V2)			\
+	X(sse, W_1_EDX, 25, C_V2)			\
+	X(sse2, W_1_EDX, 26, C_V2)			\
+	X(ss, W_1_EDX, 27, C_HOST)			\
+	X(ht, W_1_EDX, 28, C_TOPO)			\
+							\
+	X(pni, W_1_ECX, 0, C_V2)			\
+	X(pclmulqdq, W_1_ECX, 1, C_ALSO)		\
+	X(vmx, W_1_ECX, 5, C_ASK)			\
+	X(ssse3, W_1_ECX, 9, C_V2)			\
+	X(fma, W_1_ECX, 12, C_V3)			\
+	X(cx16, W_1_ECX, 13, C_V2)			\
+	X(pcid, W_1_ECX, 17, C_ALSO)			\
+	X(sse4_1, W_1_ECX, 19, C_V2)			\
+	X(sse4_2, W_1_ECX, 20, C_V2)			\
+	X(x2apic, W_1_ECX, 21, C_ALSO)			\
+	X(movbe, W_1_ECX, 22, C_V3)			\
+	X(popcnt, W_1_ECX, 23, C_V2)			\
+	X(tsc_deadline_timer, W_1_ECX, 24, C_ALSO)	\
+	X(aes, W_1_ECX, 25, C_ALSO)			\
+	X(xsave, W_1_ECX, 26, C_V3)			\
+	X(avx, W_1_ECX, 28, C_V3)			\
+	X(f16c, W_1_ECX, 29, C_V3)			\
+	X(rdrand, W_1_ECX, 30, C_ALSO)			\
+	X(hypervisor, W_1_ECX, 31, C_ALSO)		\
+							\
+	X(arat, W_6_EAX, 2, C_ALSO)			\
+							\
+	X(fsgsbase, W_7_EBX, 0, C_ALSO)			\
+	X(tsc_adjust, W_7_EBX, 1, C_ALSO)		\
+	X(bmi1, W_7_EBX, 3, C_V3)			\
+	X(avx2, W_7_EBX, 5, C_V3)			\
+	X(smep, W_7_EBX, 7, C_ALSO)			\
+	X(bmi2, W_7_EBX, 8, C_V3)			\
+	X(erms, W_7_EBX, 9, C_ALSO)			\
+	X(invpcid, W_7_EBX, 10, C_ALSO)			\
+	X(avx512f, W_7_EBX, 16, C_HOST)			\
+	X(avx512dq, W_7_EBX, 17, C_HOST)		\
+	X(rdseed, W_7_EBX, 18, C_HOST)			\
+	X(adx, W_7_EBX, 19, C_HOST)			\
+	X(smap, W_7_EBX, 20, C_ALSO)			\
+	X(avx512ifma, W_7_EBX, 21, C_HOST)		\
+	X(clflushopt, W_7_EBX, 23, C_HOST)		\
+	X(clwb, W_7_EBX, 24, C_HOST)			\
+	X(avx512pf, W_7_EBX, 26, C_HOST)		\
+	X(avx512er, W_7_EBX, 27, C_HOST)		\
+	X(avx512cd, W_7_EBX, 28, C_HOST)		\
+	X(sha_ni, W_7_EBX, 29, C_HOST)			\
+	X(avx512bw, W_7_EBX, 30, C_HOST)		\
+	X(avx512vl, W_7_EBX, 31, C_HOST)		\
+							\
+	X(avx512vbmi, W_7_ECX, 1, C_HOST)		\
+	X(umip, W_7_ECX, 2, C_HOST)			\
+	X(pku, W_7_ECX, 3, C_HOST)			\
+	X(avx512_vbmi2, W_7_ECX, 6, C_HOST)		\
+	X(gfni, W_7_ECX, 8, C_HOST)			\
+	X(vaes, W_7_ECX, 9, C_HOST)			\
+	X(vpclmulqdq, W_7_ECX, 10, C_HOST)		\
+	X(avx512_vnni, W_7_ECX, 11, C_HOST)		\
+	X(avx512_bitalg, W_7_ECX, 12, C_HOST)		\
+	X(avx512_vpopcntdq, W_7_ECX, 14, C_HOST)	\
+	X(la57, W_7_ECX, 16, C_MAX)			\
+	X(rdpid, W_7_ECX, 22, C_HOST)			\
+	X(movdiri, W_7_ECX, 27, C_HOST)			\
+	X(movdir64b, W_7_ECX, 28, C_HOST)		\
+							\
+	X(avx512_4vnniw, W_7_EDX, 2, C_HOST)		\
+	X(avx512_4fmaps, W_7_EDX, 3, C_HOST)		\
+	X(fsrm, W_7_EDX, 4, C_HOST)			\
+	X(avx512_vp2intersect, W_7_EDX, 8, C_HOST)	\
+	X(md_clear, W_7_EDX, 10, C_ALSO)		\
+	X(serialize, W_7_EDX, 14, C_HOST)		\
+	X(avx512_fp16, W_7_EDX, 23, C_HOST)		\
+	X(spec_ctrl, W_7_EDX, 26, C_ALSO)		\
+	X(intel_stibp, W_7_EDX, 27, C_ALSO)		\
+	X(flush_l1d, W_7_EDX, 28, C_HOST)		\
+	X(arch_capabilities, W_7_EDX, 29, C_HOST)	\
+	X(intel_ssbd, W_7_EDX, 31, C_ALSO)		\
+							\
+	X(avx_vnni, W_7_1_EAX, 4, C_HOST)		\
+	X(avx512_bf16, W_7_1_EAX, 5, C_HOST)		\
+	X(fzrm, W_7_1_EAX, 10, C_HOST)			\
+	X(fsrs, W_7_1_EAX, 11, C_HOST)			\
+	X(fsrc, W_7_1_EAX, 12, C_HOST)			\
+	X(avx_ifma, W_7_1_EAX, 23, C_HOST)		\
+	X(avx_vnni_int8, W_7_1_EDX, 4, C_HOST)		\
+	X(avx_ne_convert, W_7_1_EDX, 5, C_HOST)		\
+	X(prefetchi, W_7_1_EDX, 14, C_HOST)		\
+							\
+	X(xsaveopt, W_D_1_EAX, 0, C_ALSO)		\
+	X(xsavec, W_D_1_EAX, 1, C_HOST)			\
+	X(xgetbv1, W_D_1_EAX, 2, C_HOST)		\
+	X(xsaves, W_D_1_EAX, 3, C_HOST)			\
+							\
+	X(syscall, W_X1_EDX, 11, C_V2)			\
+	X(nx, W_X1_EDX, 20, C_V2)			\
+	X(mmxext, W_X1_EDX, 22, C_HOST)			\
+	X(fxsr_opt, W_X1_EDX, 25, C_HOST)		\
+	X(pdpe1gb, W_X1_EDX, 26, C_ALSO)		\
+	X(rdtscp, W_X1_EDX, 27, C_ALSO)			\
+	X(lm, W_X1_EDX, 29, C_V2)			\
+							\
+	X(lahf_lm, W_X1_ECX, 0, C_V2)			\
+	X(cmp_legacy, W_X1_ECX, 1, C_TOPO)		\
+	X(svm, W_X1_ECX, 2, C_ASK)			\
+	X(cr8_legacy, W_X1_ECX, 4, C_ALSO)		\
+	X(abm, W_X1_ECX, 5, C_V3)			\
+	X(sse4a, W_X1_ECX, 6, C_HOST)			\
+	X(misalignsse, W_X1_ECX, 7, C_HOST)		\
+	X(3dnowprefetch, W_X1_ECX, 8, C_ALSO)		\
+	X(xop, W_X1_ECX, 11, C_HOST)			\
+	X(fma4, W_X1_ECX, 16, C_HOST)			\
+	X(tbm, W_X1_ECX, 21, C_HOST)			\
+	X(topoext, W_X1_ECX, 22, C_ALSO)		\
+							\
+	X(nonstop_tsc, W_X7_EDX, 8, C_ALSO)		\
+							\
+	X(clzero, W_X8_EBX, 0, C_HOST)			\
+	X(xsaveerptr, W_X8_EBX, 2, C_HOST)		\
+	X(wbnoinvd, W_X8_EBX, 9, C_HOST)		\
+	X(ibpb, W_X8_EBX, 12, C_ALSO)			\
+	X(ibrs, W_X8_EBX, 14, C_ALSO)			\
+	X(stibp, W_X8_EBX, 15, C_ALSO)			\
+	X(ssbd, W_X8_EBX, 24, C_ALSO)			\
+	X(virt_ssbd, W_X8_EBX, 25, C_ALSO)		\
+	X(ssb_no, W_X8_EBX, 26, C_HOST)			\
+	X(btc_no, W_X8_EBX, 29, C_HOST)			\
+							\
+	X(no_nested_data_bp, W_X21_EAX, 0, C_HOST)	\
+	X(lfence_rdtsc, W_X21_EAX, 2, C_HOST)		\
+	X(null_sel_clr_base, W_X21_EAX, 6, C_HOST)	\
+	X(autoibrs, W_X21_EAX, 8, C_HOST)		\
+	X(sbpb, W_X21_EAX, 27, C_HOST)			\
+	X(srso_no, W_X21_EAX, 29, C_HOST)		\
+	X(srso_user_kernel_no, W_X21_EAX, 30, C_HOST)
+
+enum x86_cpuid_flag_id {
+#define X(name, word, bit, cls) F_##name,
+	X86_CPUID_FLAGS(X)
+#undef X
+	F_COUNT,
+};
+
 struct x86_cpuid_flag {
-	const char *name;
+	char name[24]; /* not a pointer: nothing to relocate at start-up */
 	uint8_t word, bit, cls;
 };
 
-static const struct x86_cpuid_flag flags[] = {
-	{ "fpu", W_1_EDX, 0, C_V2 },
-	{ "vme", W_1_EDX, 1, C_ALSO },
-	{ "de", W_1_EDX, 2, C_V2 },
-	{ "pse", W_1_EDX, 3, C_V2 },
-	{ "tsc", W_1_EDX, 4, C_V2 },
-	{ "msr", W_1_EDX, 5, C_V2 },
-	{ "pae", W_1_EDX, 6, C_V2 },
-	{ "mce", W_1_EDX, 7, C_ALSO },
-	{ "cx8", W_1_EDX, 8, C_V2 },
-	{ "apic", W_1_EDX, 9, C_V2 },
-	{ "sep", W_1_EDX, 11, C_ALSO },
-	{ "mtrr", W_1_EDX, 12, C_ALSO },
-	{ "pge", W_1_EDX, 13, C_V2 },
-	{ "mca", W_1_EDX, 14, C_ALSO },
-	{ "cmov", W_1_EDX, 15, C_V2 },
-	{ "pat", W_1_EDX, 16, C_V2 },
-	{ "pse36", W_1_EDX, 17, C_ALSO },
-	{ "clflush", W_1_EDX, 19, C_V2 },
-	{ "mmx", W_1_EDX, 23, C_V2 },
-	{ "fxsr", W_1_EDX, 24, C_V2 },
-	{ "sse", W_1_EDX, 25, C_V2 },
-	{ "sse2", W_1_EDX, 26, C_V2 },
-	{ "ss", W_1_EDX, 27, C_HOST },
-	{ "ht", W_1_EDX, 28, C_TOPO },
-
-	{ "pni", W_1_ECX, 0, C_V2 },
-	{ "pclmulqdq", W_1_ECX, 1, C_ALSO },
-	{ "vmx", W_1_ECX, 5, C_ASK },
-	{ "ssse3", W_1_ECX, 9, C_V2 },
-	{ "fma", W_1_ECX, 12, C_V3 },
-	{ "cx16", W_1_ECX, 13, C_V2 },
-	{ "pcid", W_1_ECX, 17, C_ALSO },
-	{ "sse4_1", W_1_ECX, 19, C_V2 },
-	{ "sse4_2", W_1_ECX, 20, C_V2 },
-	{ "x2apic", W_1_ECX, 21, C_ALSO },
-	{ "movbe", W_1_ECX, 22, C_V3 },
-	{ "popcnt", W_1_ECX, 23, C_V2 },
-	{ "tsc_deadline_timer", W_1_ECX, 24, C_ALSO },
-	{ "aes", W_1_ECX, 25, C_ALSO },
-	{ "xsave", W_1_ECX, 26, C_V3 },
-	{ "avx", W_1_ECX, 28, C_V3 },
-	{ "f16c", W_1_ECX, 29, C_V3 },
-	{ "rdrand", W_1_ECX, 30, C_ALSO },
-	{ "hypervisor", W_1_ECX, 31, C_ALSO },
-
-	{ "arat", W_6_EAX, 2, C_ALSO },
-
-	{ "fsgsbase", W_7_EBX, 0, C_ALSO },
-	{ "tsc_adjust", W_7_EBX, 1, C_ALSO },
-	{ "bmi1", W_7_EBX, 3, C_V3 },
-	{ "avx2", W_7_EBX, 5, C_V3 },
-	{ "smep", W_7_EBX, 7, C_ALSO },
-	{ "bmi2", W_7_EBX, 8, C_V3 },
-	{ "erms", W_7_EBX, 9, C_ALSO },
-	{ "invpcid", W_7_EBX, 10, C_ALSO },
-	{ "avx512f", W_7_EBX, 16, C_HOST },
-	{ "avx512dq", W_7_EBX, 17, C_HOST },
-	{ "rdseed", W_7_EBX, 18, C_HOST },
-	{ "adx", W_7_EBX, 19, C_HOST },
-	{ "smap", W_7_EBX, 20, C_ALSO },
-	{ "avx512ifma", W_7_EBX, 21, C_HOST },
-	{ "clflushopt", W_7_EBX, 23, C_HOST },
-	{ "clwb", W_7_EBX, 24, C_HOST },
-	{ "avx512pf", W_7_EBX, 26, C_HOST },
-	{ "avx512er", W_7_EBX, 27, C_HOST },
-	{ "avx512cd", W_7_EBX, 28, C_HOST },
-	{ "sha_ni", W_7_EBX, 29, C_HOST },
-	{ "avx512bw", W_7_EBX, 30, C_HOST },
-	{ "avx512vl", W_7_EBX, 31, C_HOST },
-
-	{ "avx512vbmi", W_7_ECX, 1, C_HOST },
-	{ "umip", W_7_ECX, 2, C_HOST },
-	{ "pku", W_7_ECX, 3, C_HOST },
-	{ "avx512_vbmi2", W_7_ECX, 6, C_HOST },
-	{ "gfni", W_7_ECX, 8, C_HOST },
-	{ "vaes", W_7_ECX, 9, C_HOST },
-	{ "vpclmulqdq", W_7_ECX, 10, C_HOST },
-	{ "avx512_vnni", W_7_ECX, 11, C_HOST },
-	{ "avx512_bitalg", W_7_ECX, 12, C_HOST },
-	{ "avx512_vpopcntdq", W_7_ECX, 14, C_HOST },
-	{ "la57", W_7_ECX, 16, C_MAX },
-	{ "rdpid", W_7_ECX, 22, C_HOST },
-	{ "movdiri", W_7_ECX, 27, C_HOST },
-	{ "movdir64b", W_7_ECX, 28, C_HOST },
-
-	{ "avx512_4vnniw", W_7_EDX, 2, C_HOST },
-	{ "avx512_4fmaps", W_7_EDX, 3, C_HOST },
-	{ "fsrm", W_7_EDX, 4, C_HOST },
-	{ "avx512_vp2intersect", W_7_EDX, 8, C_HOST },
-	{ "md_clear", W_7_EDX, 10, C_ALSO },
-	{ "serialize", W_7_EDX, 14, C_HOST },
-	{ "avx512_fp16", W_7_EDX, 23, C_HOST },
-	{ "spec_ctrl", W_7_EDX, 26, C_ALSO },
-	{ "intel_stibp", W_7_EDX, 27, C_ALSO },
-	{ "flush_l1d", W_7_EDX, 28, C_HOST },
-	{ "arch_capabilities", W_7_EDX, 29, C_HOST },
-	{ "intel_ssbd", W_7_EDX, 31, C_ALSO },
-
-	{ "avx_vnni", W_7_1_EAX, 4, C_HOST },
-	{ "avx512_bf16", W_7_1_EAX, 5, C_HOST },
-	{ "fzrm", W_7_1_EAX, 10, C_HOST },
-	{ "fsrs", W_7_1_EAX, 11, C_HOST },
-	{ "fsrc", W_7_1_EAX, 12, C_HOST },
-	{ "avx_ifma", W_7_1_EAX, 23, C_HOST },
-	{ "avx_vnni_int8", W_7_1_EDX, 4, C_HOST },
-	{ "avx_ne_convert", W_7_1_EDX, 5, C_HOST },
-	{ "prefetchi", W_7_1_EDX, 14, C_HOST },
-
-	{ "xsaveopt", W_D_1_EAX, 0, C_ALSO },
-	{ "xsavec", W_D_1_EAX, 1, C_HOST },
-	{ "xgetbv1", W_D_1_EAX, 2, C_HOST },
-	{ "xsaves", W_D_1_EAX, 3, C_HOST },
-
-	{ "syscall", W_X1_EDX, 11, C_V2 },
-	{ "nx", W_X1_EDX, 20, C_V2 },
-	{ "mmxext", W_X1_EDX, 22, C_HOST },
-	{ "fxsr_opt", W_X1_EDX, 25, C_HOST },
-	{ "pdpe1gb", W_X1_EDX, 26, C_ALSO },
-	{ "rdtscp", W_X1_EDX, 27, C_ALSO },
-	{ "lm", W_X1_EDX, 29, C_V2 },
-
-	{ "lahf_lm", W_X1_ECX, 0, C_V2 },
-	{ "cmp_legacy", W_X1_ECX, 1, C_TOPO },
-	{ "svm", W_X1_ECX, 2, C_ASK },
-	{ "cr8_legacy", W_X1_ECX, 4, C_ALSO },
-	{ "abm", W_X1_ECX, 5, C_V3 },
-	{ "sse4a", W_X1_ECX, 6, C_HOST },
-	{ "misalignsse", W_X1_ECX, 7, C_HOST },
-	{ "3dnowprefetch", W_X1_ECX, 8, C_ALSO },
-	{ "xop", W_X1_ECX, 11, C_HOST },
-	{ "fma4", W_X1_ECX, 16, C_HOST },
-	{ "tbm", W_X1_ECX, 21, C_HOST },
-	{ "topoext", W_X1_ECX, 22, C_ALSO },
-
-	{ "nonstop_tsc", W_X7_EDX, 8, C_ALSO },
-
-	{ "clzero", W_X8_EBX, 0, C_HOST },
-	{ "xsaveerptr", W_X8_EBX, 2, C_HOST },
-	{ "wbnoinvd", W_X8_EBX, 9, C_HOST },
-	{ "ibpb", W_X8_EBX, 12, C_ALSO },
-	{ "ibrs", W_X8_EBX, 14, C_ALSO },
-	{ "stibp", W_X8_EBX, 15, C_ALSO },
-	{ "ssbd", W_X8_EBX, 24, C_ALSO },
-	{ "virt_ssbd", W_X8_EBX, 25, C_ALSO },
-	{ "ssb_no", W_X8_EBX, 26, C_HOST },
-	{ "btc_no", W_X8_EBX, 29, C_HOST },
-
-	{ "no_nested_data_bp", W_X21_EAX, 0, C_HOST },
-	{ "lfence_rdtsc", W_X21_EAX, 2, C_HOST },
-	{ "null_sel_clr_base", W_X21_EAX, 6, C_HOST },
-	{ "autoibrs", W_X21_EAX, 8, C_HOST },
-	{ "sbpb", W_X21_EAX, 27, C_HOST },
-	{ "srso_no", W_X21_EAX, 29, C_HOST },
-	{ "srso_user_kernel_no", W_X21_EAX, 30, C_HOST },
+static const struct x86_cpuid_flag flags[F_COUNT] = {
+#define X(name, word, bit, cls) { #name, word, bit, cls },
+	X86_CPUID_FLAGS(X)
+#undef X
 };
+/* clang-format on */
 
 /* What a flag is good for only together with another. */
 static const struct {
-	const char *flag, *needs;
+	uint8_t flag, needs; /* enum x86_cpuid_flag_id */
 } flag_needs[] = {
-	{ "avx", "xsave" },
-	{ "xsaveopt", "xsave" },
-	{ "xsavec", "xsave" },
-	{ "xgetbv1", "xsave" },
-	{ "xsaves", "xsavec" },
-	{ "xsaves", "xsave" },
-	{ "pku", "xsave" },
-	{ "avx2", "avx" },
-	{ "fma", "avx" },
-	{ "f16c", "avx" },
-	{ "xop", "avx" },
-	{ "fma4", "avx" },
-	{ "vaes", "avx" },
-	{ "vpclmulqdq", "avx" },
-	{ "avx_vnni", "avx2" },
-	{ "avx_ifma", "avx2" },
-	{ "avx_vnni_int8", "avx2" },
-	{ "avx_ne_convert", "avx2" },
-	{ "avx512f", "avx2" },
-	{ "avx512dq", "avx512f" },
-	{ "avx512ifma", "avx512f" },
-	{ "avx512pf", "avx512f" },
-	{ "avx512er", "avx512f" },
-	{ "avx512cd", "avx512f" },
-	{ "avx512bw", "avx512f" },
-	{ "avx512vl", "avx512f" },
-	{ "avx512vbmi", "avx512bw" },
-	{ "avx512_vbmi2", "avx512bw" },
-	{ "avx512_vnni", "avx512f" },
-	{ "avx512_bitalg", "avx512bw" },
-	{ "avx512_vpopcntdq", "avx512f" },
-	{ "avx512_4vnniw", "avx512f" },
-	{ "avx512_4fmaps", "avx512f" },
-	{ "avx512_vp2intersect", "avx512f" },
-	{ "avx512_fp16", "avx512bw" },
-	{ "avx512_bf16", "avx512bw" },
-	{ "invpcid", "pcid" },
-	{ "tsc_deadline_timer", "apic" },
-	{ "x2apic", "apic" },
+	{ F_avx, F_xsave },
+	{ F_xsaveopt, F_xsave },
+	{ F_xsavec, F_xsave },
+	{ F_xgetbv1, F_xsave },
+	{ F_xsaves, F_xsavec },
+	{ F_xsaves, F_xsave },
+	{ F_pku, F_xsave },
+	{ F_avx2, F_avx },
+	{ F_fma, F_avx },
+	{ F_f16c, F_avx },
+	{ F_xop, F_avx },
+	{ F_fma4, F_avx },
+	{ F_vaes, F_avx },
+	{ F_vpclmulqdq, F_avx },
+	{ F_avx_vnni, F_avx2 },
+	{ F_avx_ifma, F_avx2 },
+	{ F_avx_vnni_int8, F_avx2 },
+	{ F_avx_ne_convert, F_avx2 },
+	{ F_avx512f, F_avx2 },
+	{ F_avx512dq, F_avx512f },
+	{ F_avx512ifma, F_avx512f },
+	{ F_avx512pf, F_avx512f },
+	{ F_avx512er, F_avx512f },
+	{ F_avx512cd, F_avx512f },
+	{ F_avx512bw, F_avx512f },
+	{ F_avx512vl, F_avx512f },
+	{ F_avx512vbmi, F_avx512bw },
+	{ F_avx512_vbmi2, F_avx512bw },
+	{ F_avx512_vnni, F_avx512f },
+	{ F_avx512_bitalg, F_avx512bw },
+	{ F_avx512_vpopcntdq, F_avx512f },
+	{ F_avx512_4vnniw, F_avx512f },
+	{ F_avx512_4fmaps, F_avx512f },
+	{ F_avx512_vp2intersect, F_avx512f },
+	{ F_avx512_fp16, F_avx512bw },
+	{ F_avx512_bf16, F_avx512bw },
+	{ F_invpcid, F_pcid },
+	{ F_tsc_deadline_timer, F_apic },
+	{ F_x2apic, F_apic },
 };
 
 #endif

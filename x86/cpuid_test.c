@@ -331,6 +331,11 @@ static void frequency_and_hypervisor(void **state)
 	assert_int_equal(leaf(0x40000000, 0)->eax, 0x40000001);
 	r.hypervisor_leaf = false;
 	build(&r, 0);
+	make_host(true);
+	r.tsc_khz = 2500000;
+	build(&r, 0);
+	assert_int_equal(leaf(0, 0)->eax, 0xd);
+	assert_null(x86_cpuid_find(&out, 0x15, 0));
 	assert_null(x86_cpuid_find(&out, 0x40000000, 0));
 }
 

@@ -2,12 +2,38 @@
 #include "base/thread.h"
 
 #include <assert.h>
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 
 struct role role_main, role_vcpu, role_io, role_worker;
 
 static __thread enum thread_role current_role;
+
+int thread_create(pthread_t *t, bool detached, int host_cpu, void *(*fn)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	sigset_t all;
+	cpu_set_t cpus;
+	int rc;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, THREAD_STACK_SIZE);
+	sigfillset(&all);
+	rc = pthread_attr_setsigmask_np(&attr, &all);
+	if (!rc && detached)
+		rc = pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	if (!rc && host_cpu >= 0) {
+		CPU_ZERO(&cpus);
+		CPU_SET(host_cpu, &cpus);
+		rc = pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
+	}
+	if (!rc)
+		rc = pthread_create(t, &attr, fn, arg);
+	pthread_attr_destroy(&attr);
+	return -rc;
+}
 
 void thread_enter(enum thread_role role, const char *name)
 {

@@ -108,6 +108,11 @@ struct CAPABILITY("role") role {
 };
 extern struct role role_main, role_vcpu, role_io, role_worker;
 
+/* Create a thread with all signals blocked (what may interrupt it, it lets through itself) and a stack
+ * of THREAD_STACK_SIZE bytes, on host CPU @host_cpu only (-1: any). 0 or -errno; -EINVAL: there is no
+ * such host CPU. */
+#define THREAD_STACK_SIZE (256 * 1024)
+int thread_create(pthread_t *t, bool detached, int host_cpu, void *(*fn)(void *), void *arg);
 /* Declare the calling thread's role and its name for top(1) (at most 15 characters are kept). */
 void thread_enter(enum thread_role role, const char *name);
 enum thread_role thread_role(void);

@@ -137,6 +137,9 @@ struct accel {
 	 * routes (gsi >= IRQ_GSI_PINS). */
 	int (*irq_set)(struct accel_vm *vm, uint32_t gsi, bool level);
 	int (*msi_send)(struct accel_vm *vm, uint64_t addr, uint32_t data);
+	/* Optional: would an edge of pin @gsi be heard, or do the chips mask it? When it comes to be,
+	 * the engine calls irq_opened(). So a timer that nobody hears costs no wake-ups. NULL: always. */
+	bool (*irq_open)(struct accel_vm *vm, uint32_t gsi);
 	int (*routes_set)(
 		struct accel_vm *vm, const struct accel_msi *routes, uint32_t n); /* optional */
 	int (*irqfd)(struct accel_vm *vm, uint32_t gsi, int eventfd, bool add);	  /* optional */
@@ -154,7 +157,7 @@ struct accel {
 	int (*clock_get)(struct accel_vm *vm, uint64_t *ns);
 	int (*clock_set)(struct accel_vm *vm, uint64_t ns);
 
-	/* vCPUs. vcpu_new runs on the vCPU's thread. */
+	/* vCPUs. vcpu_new runs on main; the thread of the first vcpu_run is the vCPU's own. */
 	struct accel_vcpu *(*vcpu_new)(struct accel_vm *vm, struct vcpu *v, struct error *err);
 	void (*vcpu_free)(struct accel_vcpu *v);
 	bool (*vcpu_set_cpuid)(struct accel_vcpu *v, const struct x86_cpuid *c, struct error *err);

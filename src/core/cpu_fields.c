@@ -129,6 +129,9 @@ static const struct field pit_channel_fields_list[] = {
 	FIELD_U8(struct x86_pit_channel_state, bcd, "bcd", .tag = 11),
 	FIELD_U8(struct x86_pit_channel_state, gate, "gate", .tag = 12),
 	FIELD_I64(struct x86_pit_channel_state, count_load_time, "count_load_time", .tag = 13),
+	FIELD_U32(struct x86_pit_channel_state, next_count, "next_count", .max = 65536, .tag = 14),
+	FIELD_I64(struct x86_pit_channel_state, next_time, "next_time", .tag = 15),
+	FIELD_I64(struct x86_pit_channel_state, gate_time, "gate_time", .tag = 16),
 };
 static const struct field_table pit_channel_table = FIELD_TABLE(
 	"pit-channel", struct x86_pit_channel_state, pit_channel_fields_list);
@@ -138,14 +141,14 @@ static const struct field pit_fields_list[] = {
 		struct x86_pit_channel_state, .tag = 1),
 	FIELD_U32(struct x86_pit_state, flags, "flags", .tag = 2),
 };
-static const struct field_table pit_table = FIELD_TABLE(
+const struct field_table pit_state_fields = FIELD_TABLE(
 	"pit", struct x86_pit_state, pit_fields_list);
 
 static const struct field chips_fields_list[] = {
 	FIELD_STRUCT_ARRAY(
 		struct x86_chips_state, pic, "pic", &pic_table, struct x86_pic_state, .tag = 1),
 	FIELD_STRUCT(struct x86_chips_state, ioapic, "ioapic", &ioapic_table, .tag = 2),
-	FIELD_STRUCT(struct x86_chips_state, pit, "pit", &pit_table, .tag = 3),
+	FIELD_STRUCT(struct x86_chips_state, pit, "pit", &pit_state_fields, .tag = 3),
 	FIELD_U64(struct x86_chips_state, clock_ns, "clock_ns", .tag = 4),
 };
 const struct field_table chips_state_fields = FIELD_TABLE(

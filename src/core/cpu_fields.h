@@ -7,5 +7,6 @@
 
 extern const struct field_table cpu_state_fields;   /* struct x86_cpu_state */
 extern const struct field_table chips_state_fields; /* struct x86_chips_state */
+extern const struct field_table pit_state_fields;   /* struct x86_pit_state */
 
 #endif

@@ -34,6 +34,9 @@ struct irq_lines {
 					   changes reach it in order */
 	uint32_t high[IRQ_GSI_PINS];	 /* sources that are high */
 	uint64_t used[IRQ_GSI_MAX / 64]; /* allocated message routes; under lock */
+	/* The timer's, of GSI 0: see irq_opened(). Set and cleared on main while no vCPU runs. */
+	void (*opened)(void *opaque);
+	void *opened_opaque;
 };
 
 void irq_lines_init(struct irq_lines *l);
@@ -42,6 +45,10 @@ void irq_source_init(struct irq_source *s, struct machine *m, uint32_t gsi);
 void irq_set(struct irq_source *s, bool level);
 /* Low, high, low: an edge. */
 void irq_pulse(struct irq_source *s);
+/* Would an edge be heard now, or do the interrupt chips mask it? */
+bool irq_open(const struct irq_source *s);
+/* The engine: the timer's edges (GSI 0) are heard from now on. Any thread, no lock held. */
+void irq_opened(struct machine *m);
 
 struct msi_vector {
 	struct machine *machine;

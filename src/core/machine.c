@@ -96,7 +96,7 @@ void machine_free(struct machine *m)
 	if (m->state == RUN_RUNNING)
 		machine_pause(m);
 	for (uint32_t i = 0; i < m->n_vcpus; i++)
-		vcpu_quit(&m->vcpus[i]);
+		vcpu_fini(&m->vcpus[i]);
 	while (!list_empty(&m->devices))
 		device_free(list_entry(m->devices.prev, struct device, node));
 	vec_for_each (l, &m->io_loops)
@@ -156,18 +156,13 @@ bool machine_add_vcpus(struct machine *m, uint32_t n, struct error *err)
 	return true;
 }
 
-bool machine_start_vcpus(struct machine *m, struct error *err)
+bool machine_init_vcpus(struct machine *m, struct error *err)
 {
-	bool ok = true;
-
-	/* All threads at once, then wait: the engine's work for each overlaps. */
-	for (uint32_t i = 0; ok && i < m->n_vcpus; i++)
-		ok = vcpu_start(&m->vcpus[i], err);
 	for (uint32_t i = 0; i < m->n_vcpus; i++) {
-		if (m->vcpus[i].thread_started && !vcpu_wait_parked(&m->vcpus[i], err))
-			ok = false;
+		if (!vcpu_init(&m->vcpus[i], err))
+			return false;
 	}
-	return ok;
+	return true;
 }
 
 struct loop *machine_io_loop(struct machine *m, const char *name, struct error *err)
@@ -223,7 +218,7 @@ static void park_vcpus(struct machine *m)
 		vcpu_ask(&m->vcpus[i], VCPU_REQ_STOP);
 	mutex_lock(&m->vcpu_lock);
 	for (uint32_t i = 0; i < m->n_vcpus; i++) {
-		while (m->vcpus[i].thread_started && !m->vcpus[i].parked && !m->vcpus[i].failed)
+		while (m->vcpus[i].thread_started && !m->vcpus[i].parked)
 			pthread_cond_wait(&m->vcpu_parked, &m->vcpu_lock.m);
 	}
 	mutex_unlock(&m->vcpu_lock);
@@ -342,8 +337,12 @@ bool machine_resume(struct machine *m, struct error *err)
 	clock_start(m);
 	resume_devices(m);
 	m->state = RUN_RUNNING;
-	for (uint32_t i = 0; i < m->n_vcpus; i++)
-		vcpu_go(&m->vcpus[i]);
+	for (uint32_t i = 0; i < m->n_vcpus; i++) {
+		if (!vcpu_go(&m->vcpus[i], err)) {
+			machine_pause(m);
+			return false;
+		}
+	}
 	return true;
 }
 

@@ -51,7 +51,7 @@ enum backend_kind { BACKEND_BLOCK, BACKEND_CHARDEV, BACKEND_NET, BACKEND_KINDS }
 struct board_ops {
 	/* Free board_data: vCPUs, devices and engine are gone. */
 	void (*fini)(struct machine *m);
-	/* Initial state of vCPU @v: parked, on its own thread. */
+	/* Initial state of vCPU @v: parked, on its own thread or, before it has one, on main. */
 	void (*vcpu_reset)(struct machine *m, struct vcpu *v);
 	/* Put back what reset destroys (kernel in RAM, tables). False: cannot be done. */
 	bool (*reset)(struct machine *m, struct error *err);
@@ -104,9 +104,9 @@ DEFINE_AUTO_PTR(machine, struct machine, machine_free)
 /* Attach the engine: from here on RAM regions and doorbells are passed to it. */
 bool machine_set_accel(struct machine *m, const struct accel *a, const struct accel_vm_config *c,
 	struct error *err) MUST_USE;
-/* Make @n vCPUs (structs only); the board fills apic_id, cpuid, host_cpu, then machine_start_vcpus. */
+/* Make @n vCPUs (structs only); the board fills apic_id, cpuid, host_cpu, then machine_init_vcpus. */
 bool machine_add_vcpus(struct machine *m, uint32_t n, struct error *err) MUST_USE;
-bool machine_start_vcpus(struct machine *m, struct error *err) MUST_USE;
+bool machine_init_vcpus(struct machine *m, struct error *err) MUST_USE;
 
 /* An I/O loop thread by name; NULL: the machine's default one. Made at first use. Main. */
 struct loop *machine_io_loop(struct machine *m, const char *name, struct error *err) MUST_USE;

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -194,90 +193,77 @@ static void run(struct vcpu *v)
 	}
 }
 
-static void pin(struct vcpu *v)
-{
-	cpu_set_t set;
-
-	if (v->host_cpu < 0)
-		return;
-	CPU_ZERO(&set);
-	CPU_SET(v->host_cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set) < 0)
-		error_set_errno(&v->start_error, errno, "cannot pin CPU %u to host CPU %d",
-			v->index, v->host_cpu);
-}
-
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *v = arg;
-	struct machine *m = v->machine;
 	char name[32];
 
-	snprintf(name, sizeof(name), "CPU %u/%s", v->index, m->name);
+	snprintf(name, sizeof(name), "CPU %u/%s", v->index, v->machine->name);
 	thread_enter(ROLE_VCPU, name);
 	current = v;
 	v->tid = (int)syscall(SYS_gettid);
-	pin(v);
-	if (v->start_error.kind == ERROR_NONE)
-		v->accel = m->accel->vcpu_new(m->vm, v, &v->start_error);
-	if (!v->accel ||
-		(v->cpuid && !m->accel->vcpu_set_cpuid(v->accel, v->cpuid, &v->start_error))) {
-		mutex_lock(&m->vcpu_lock);
-		v->failed = true;
-		pthread_cond_broadcast(&m->vcpu_parked);
-		mutex_unlock(&m->vcpu_lock);
-	} else {
-		run(v);
-	}
+	apply_reset(v);
+	run(v);
 	return NULL;
 }
 
-bool vcpu_start(struct vcpu *v, struct error *err)
+bool vcpu_init(struct vcpu *v, struct error *err)
+{
+	const struct accel *a = v->machine->accel;
+
+	assert(thread_is(ROLE_MAIN));
+	v->accel = a->vcpu_new(v->machine->vm, v, err);
+	if (!v->accel)
+		return false;
+	atomic_store(&v->requests, VCPU_REQ_STOP);
+	v->needs_reset = true;
+	v->parked = true;
+	return !v->cpuid || a->vcpu_set_cpuid(v->accel, v->cpuid, err);
+}
+
+static bool start_thread(struct vcpu *v, struct error *err)
 {
 	int rc;
 
-	assert(thread_is(ROLE_MAIN));
-	atomic_store(&v->requests, VCPU_REQ_STOP);
-	v->needs_reset = true;
-	rc = pthread_create(&v->thread, NULL, vcpu_thread, v);
-	if (rc)
-		return error_set_errno(err, rc, "cannot start the thread of CPU %u", v->index);
-	v->thread_started = true;
-	return true;
+	/* Nobody else looks at these yet: there is no thread. */
+	atomic_fetch_and(&v->requests, ~(unsigned int)VCPU_REQ_STOP);
+	v->parked = false;
+	rc = thread_create(&v->thread, false, v->host_cpu, vcpu_thread, v);
+	if (!rc) {
+		v->thread_started = true;
+		return true;
+	}
+	atomic_fetch_or(&v->requests, VCPU_REQ_STOP);
+	v->parked = true;
+	if (v->host_cpu >= 0)
+		return error_set_errno(err, rc, "cannot start the thread of CPU %u on host CPU %d",
+			v->index, v->host_cpu);
+	return error_set_errno(err, rc, "cannot start the thread of CPU %u", v->index);
 }
 
-bool vcpu_wait_parked(struct vcpu *v, struct error *err)
+bool vcpu_go(struct vcpu *v, struct error *err)
 {
 	struct machine *m = v->machine;
 
-	mutex_lock(&m->vcpu_lock);
-	while (!v->parked && !v->failed)
-		pthread_cond_wait(&m->vcpu_parked, &m->vcpu_lock.m);
-	mutex_unlock(&m->vcpu_lock);
-	if (v->failed)
-		*err = v->start_error;
-	return !v->failed;
-}
-
-void vcpu_go(struct vcpu *v)
-{
-	struct machine *m = v->machine;
-
+	assert(thread_is(ROLE_MAIN) && v->accel);
+	if (!v->thread_started)
+		return start_thread(v, err);
 	mutex_lock(&m->vcpu_lock);
 	atomic_fetch_and_explicit(&v->requests, ~(unsigned int)VCPU_REQ_STOP, memory_order_acq_rel);
 	v->parked = false;
 	pthread_cond_broadcast(&m->vcpu_cond);
 	mutex_unlock(&m->vcpu_lock);
+	return true;
 }
 
-void vcpu_quit(struct vcpu *v)
+void vcpu_fini(struct vcpu *v)
 {
-	if (!v->thread_started)
-		return;
 	assert(thread_is(ROLE_MAIN));
-	vcpu_ask(v, VCPU_REQ_QUIT);
-	pthread_join(v->thread, NULL);
-	v->thread_started = false;
+	if (v->thread_started) {
+		vcpu_ask(v, VCPU_REQ_QUIT);
+		pthread_join(v->thread, NULL);
+		v->thread_started = false;
+	}
 	/* Here, not on its thread: a kick may come until the thread is gone. */
 	if (v->accel)
 		v->machine->accel->vcpu_free(v->accel);
@@ -289,6 +275,11 @@ void vcpu_run_on(struct vcpu *v, void (*fn)(struct vcpu *v, void *opaque), void 
 	struct machine *m = v->machine;
 
 	assert(thread_is(ROLE_MAIN));
+	if (!v->thread_started) {
+		apply_reset(v);
+		fn(v, opaque);
+		return;
+	}
 	mutex_lock(&m->vcpu_lock);
 	assert(v->parked && !v->call);
 	v->call = fn;

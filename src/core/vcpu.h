@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * vcpu - a virtual CPU: a thread named `CPU n/VM`, that runs guest code through the accelerator and
- * carries register accesses to the devices.
+ * carries register accesses to the devices. The thread is made when the vCPU first runs: until then
+ * all is done on main, and starting a guest takes no hand-over between threads.
  *
  * Stopping: main sets a request and kicks; the thread answers at its next exit and sleeps on its
  * condition until told to go on. While all are stopped, main may touch their state.
@@ -28,7 +29,7 @@ struct vcpu {
 	struct machine *machine; /* borrowed */
 	uint32_t index;
 	uint32_t apic_id;
-	struct accel_vcpu *accel; /* owned; made by the thread, freed by vcpu_quit */
+	struct accel_vcpu *accel; /* owned */
 	pthread_t thread;
 	bool thread_started;
 	int tid;
@@ -36,25 +37,22 @@ struct vcpu {
 	_Atomic unsigned int requests; /* enum vcpu_request; set by others, cleared by the thread */
 	/* Under machine->vcpu_lock: */
 	bool parked;	  /* stopped, state may be touched by main */
-	bool failed;	  /* start failed; error below */
-	bool needs_reset; /* the thread puts it into its first state before it does anything else */
+	bool needs_reset; /* the first state is put into it before anything else happens */
 	void (*call)(struct vcpu *v, void *opaque); /* vcpu_run_on's request, NULL when done */
 	void *call_opaque;
-	struct error start_error;
-	const struct x86_cpuid *cpuid; /* borrowed from the board until started */
+	const struct x86_cpuid *cpuid; /* borrowed from the board */
 	_Atomic uint64_t exits;	       /* for statistics; written by the thread only */
 };
 
-/* Create the thread, which makes the engine's vCPU and parks. Main. */
-bool vcpu_start(struct vcpu *v, struct error *err) MUST_USE;
-/* Wait until it is parked; false with the error when it could not be made. Main. */
-bool vcpu_wait_parked(struct vcpu *v, struct error *err) MUST_USE;
-/* Let a parked vCPU run. Main. */
-void vcpu_go(struct vcpu *v);
+/* Make the engine's vCPU, stopped. Main; also on failure vcpu_fini() frees it. */
+bool vcpu_init(struct vcpu *v, struct error *err) MUST_USE;
+/* Let a stopped vCPU run; the first time this makes its thread. Main. */
+bool vcpu_go(struct vcpu *v, struct error *err) MUST_USE;
 /* End the thread, free the engine's part. Main. */
-void vcpu_quit(struct vcpu *v);
+void vcpu_fini(struct vcpu *v);
 void vcpu_ask(struct vcpu *v, unsigned int requests);
-/* Run @fn on the vCPU's thread and wait; it must be parked. Main. */
+/* Run @fn on the vCPU's thread and wait; it must be parked. As long as it has no thread @fn runs on
+ * the caller's. Main. */
 void vcpu_run_on(struct vcpu *v, void (*fn)(struct vcpu *v, void *opaque), void *opaque);
 /* The calling thread's vCPU or NULL. */
 struct vcpu *vcpu_current(void);

@@ -500,23 +500,6 @@ void loop_free(struct loop *l)
 
 /* -------- threads -------- */
 
-int loop_thread_create(pthread_t *t, bool detached, void *(*fn)(void *), void *arg)
-{
-	pthread_attr_t attr;
-	sigset_t all, was;
-	int rc;
-
-	pthread_attr_init(&attr);
-	if (detached)
-		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &was);
-	rc = pthread_create(t, &attr, fn, arg);
-	pthread_sigmask(SIG_SETMASK, &was, NULL);
-	pthread_attr_destroy(&attr);
-	return -rc;
-}
-
 static void *loop_thread(void *opaque)
 {
 	struct loop *l = opaque;
@@ -538,7 +521,7 @@ struct loop *loop_thread_start(
 	l->role = role;
 	/* Not ours from here on: a loop_call() that comes before the thread has begun must wait. */
 	atomic_store_explicit(&l->owner, &nobody, memory_order_release);
-	rc = loop_thread_create(&l->thread, false, loop_thread, l);
+	rc = thread_create(&l->thread, false, -1, loop_thread, l);
 	if (rc < 0) {
 		error_set_errno(err, rc, "event loop '%s': cannot start its thread", name);
 		loop_free(l);

@@ -117,7 +117,4 @@ void loop_timers_prepare(struct loop *l);
 /* After waiting. */
 void loop_timers_run(struct loop *l);
 
-/* Start a thread with all signals blocked (they are main's); 0 or -errno. */
-int loop_thread_create(pthread_t *t, bool detached, void *(*fn)(void *), void *arg);
-
 #endif

@@ -102,7 +102,7 @@ void worker_submit(struct worker_pool *p, struct loop *done_loop, struct worker_
 	p->n_jobs++;
 	/* An idle thread takes one job: so many more jobs, one thread more. */
 	if (p->n_jobs > p->n_idle && p->n_threads < p->max_threads) {
-		if (loop_thread_create(&t, true, worker_thread, p) == 0) {
+		if (thread_create(&t, true, -1, worker_thread, p) == 0) {
 			p->n_threads++;
 			p->n_idle++;
 		} else if (p->n_threads == 0) {

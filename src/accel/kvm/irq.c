@@ -5,7 +5,7 @@
  * Full: PIC, I/O APIC and local APICs are KVM's; GSI n is pin n of the I/O APIC and, below 16,
  * line n of the PICs; but GSI 0, the PIT's, is pin 2 of the I/O APIC, as on every PC (and as the
  * MADT tells), which is not what KVM sets up itself. Split: only the local APICs
- * are, and the I/O APIC is ours (split.c); there is no PIC and no PIT.
+ * are; I/O APIC and PICs are ours (split.c), and the PIT is a device of the board's.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -71,7 +71,10 @@ int kvm_routes_put(struct kvm_vm *vm)
 	t->nr = n;
 	t->flags = 0;
 	r = kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, t);
-	return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	vm->pins_told = true;
+	return 0;
 }
 
 /* Room for all there can ever be, made once; untouched pages of it cost nothing. */
@@ -81,6 +84,18 @@ static bool routes_alloc(struct kvm_vm *vm)
 		vm->routes = malloc(sizeof(*vm->routes) + (IRQ_GSI_MAX + PIC_LINES + IRQ_GSI_PINS) *
 								  sizeof(vm->routes->entries[0]));
 	return vm->routes;
+}
+
+int kvm_routes_pins(struct kvm_vm *vm)
+{
+	int r = 0;
+
+	mutex_lock(&vm->routes_lock);
+	/* A table that was told has had them all along. */
+	if (!vm->pins_told)
+		r = routes_alloc(vm) ? kvm_routes_put(vm) : -ENOMEM;
+	mutex_unlock(&vm->routes_lock);
+	return r;
 }
 
 int kvm_routes_set(struct accel_vm *avm, const struct accel_msi *routes, uint32_t n)
@@ -116,18 +131,7 @@ static bool full_chips_new(struct kvm_vm *vm, const struct accel_vm_config *c, s
 
 	if (r < 0)
 		return error_set_errno(err, r, "kvm: cannot create the interrupt chips");
-	if (c->pit) {
-		/* Lost ticks are delivered late rather than dropped: KVM's default. */
-		struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-
-		r = kvm_ioctl(vm->fd, KVM_CREATE_PIT2, &pit);
-		if (r < 0)
-			return error_set_errno(err, r, "kvm: cannot create the timer (PIT)");
-		vm->has_pit = true;
-		r = kvm_routes_set(&vm->base, NULL, 0);
-		if (r < 0)
-			return error_set_errno(err, r, "kvm: cannot route the timer's interrupt");
-	}
+	vm->pit_wanted = c->pit;
 	return true;
 }
 
@@ -152,9 +156,8 @@ bool kvm_chips_new(struct kvm_vm *vm, const struct accel_vm_config *c, struct er
 		return full_chips_new(vm, c, err);
 	r = kvm_enable_cap(vm->fd, KVM_CAP_SPLIT_IRQCHIP, IRQ_GSI_PINS);
 	if (r < 0)
-		return error_set_errno(
-			err, r, "kvm: kernel-irqchip=split is not supported on this host");
-	x86_ioapic_reset(&vm->ioapic);
+		return error_set_errno(err, r, "kvm: irqchip=split is not supported on this host");
+	kvm_split_init(vm);
 	return routes_alloc(vm) || error_set_errno(err, ENOMEM, "kvm");
 }
 
@@ -231,57 +234,6 @@ static void pic_to_kvm(struct kvm_pic_state *k, const struct x86_pic_state *s)
 	};
 }
 
-/* @clock_off: what to add to the host's monotonic clock, in which KVM keeps load times, to get the
- * VM's. (KVM_SET_PIT2 starts a count anew all the same.) */
-static void pit_from_kvm(struct x86_pit_state *o, const struct kvm_pit_state2 *k, int64_t clock_off)
-{
-	for (int i = 0; i < 3; i++) {
-		const struct kvm_pit_channel_state *c = &k->channels[i];
-
-		o->channel[i] = (struct x86_pit_channel_state){
-			.count = c->count,
-			.latched_count = c->latched_count,
-			.count_latched = c->count_latched,
-			.status_latched = c->status_latched,
-			.status = c->status,
-			.read_state = c->read_state,
-			.write_state = c->write_state,
-			.write_latch = c->write_latch,
-			.rw_mode = c->rw_mode,
-			.mode = c->mode,
-			.bcd = c->bcd,
-			.gate = c->gate,
-			.count_load_time = (int64_t)((uint64_t)c->count_load_time + clock_off),
-		};
-	}
-	o->flags = k->flags;
-}
-
-static void pit_to_kvm(struct kvm_pit_state2 *k, const struct x86_pit_state *s, int64_t clock_off)
-{
-	memset(k, 0, sizeof(*k));
-	for (int i = 0; i < 3; i++) {
-		const struct x86_pit_channel_state *c = &s->channel[i];
-
-		k->channels[i] = (struct kvm_pit_channel_state){
-			.count = c->count,
-			.latched_count = c->latched_count,
-			.count_latched = c->count_latched,
-			.status_latched = c->status_latched,
-			.status = c->status,
-			.read_state = c->read_state,
-			.write_state = c->write_state,
-			.write_latch = c->write_latch,
-			.rw_mode = c->rw_mode,
-			.mode = c->mode,
-			.bcd = c->bcd,
-			.gate = c->gate,
-			.count_load_time = (int64_t)((uint64_t)c->count_load_time - clock_off),
-		};
-	}
-	k->flags = s->flags;
-}
-
 static int irqchip_get(struct kvm_vm *vm, struct x86_chips_state *out)
 {
 	struct kvm_irqchip c = { .chip_id = KVM_IRQCHIP_PIC_MASTER };
@@ -335,7 +287,6 @@ static int irqchip_set(struct kvm_vm *vm, const struct x86_chips_state *in)
 int kvm_chips_get(struct accel_vm *avm, struct x86_chips_state *out)
 {
 	struct kvm_vm *vm = to_kvm_vm(avm);
-	struct kvm_pit_state2 pit = { 0 };
 	int r;
 
 	memset(out, 0, sizeof(*out));
@@ -344,34 +295,22 @@ int kvm_chips_get(struct accel_vm *avm, struct x86_chips_state *out)
 		if (r < 0)
 			return r;
 	} else {
-		mutex_lock(&vm->routes_lock);
-		out->ioapic = vm->ioapic;
-		mutex_unlock(&vm->routes_lock);
+		kvm_split_get(vm, out);
 	}
 	r = kvm_clock_get(avm, &out->clock_ns);
-	if (r < 0 || !vm->has_pit)
-		return r;
-	r = kvm_ioctl(vm->fd, KVM_GET_PIT2, &pit);
-	if (r < 0)
-		return r;
-	pit_from_kvm(&out->pit, &pit, (int64_t)out->clock_ns - clock_mono_ns());
-	return 0;
+	return r < 0 ? r : kvm_pit_get(vm, &out->pit, (int64_t)out->clock_ns - clock_mono_ns());
 }
 
 int kvm_chips_set(struct accel_vm *avm, const struct x86_chips_state *in)
 {
 	struct kvm_vm *vm = to_kvm_vm(avm);
-	struct kvm_pit_state2 pit;
 	int r;
 
-	r = vm->split ? kvm_split_set(vm, &in->ioapic) : irqchip_set(vm, in);
+	r = vm->split ? kvm_split_set(vm, in) : irqchip_set(vm, in);
 	if (r < 0)
 		return r;
-	if (vm->has_pit) {
-		pit_to_kvm(&pit, &in->pit, (int64_t)in->clock_ns - clock_mono_ns());
-		r = kvm_ioctl(vm->fd, KVM_SET_PIT2, &pit);
-		if (r < 0)
-			return r;
-	}
+	r = kvm_pit_set(vm, &in->pit, (int64_t)in->clock_ns - clock_mono_ns());
+	if (r < 0)
+		return r;
 	return kvm_clock_set(avm, in->clock_ns);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Interrupts into a guest (pins, messages, irqfd), doorbells out of it (ioeventfd), chips' state. */
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include "accel/kvm/guest_testing.h"
 
@@ -266,6 +267,74 @@ static void chips_reset(void **state)
 	guest_free(g);
 }
 
+/* Virtual wire: LINT0 takes the PICs' interrupts; the master at 0x40, with automatic EOI. */
+GUEST(pic64, 64,
+	"mov $0x1b, %ecx\n rdmsr\n"
+	"mov $0xfee000f0, %ebx\n movl $0x1ff, (%rbx)\n"
+	"mov $0xfee00350, %ebx\n movl $0x700, (%rbx)\n"
+	"mov $0x11, %al\n out %al, $0x20\n mov $0x40, %al\n out %al, $0x21\n"
+	"mov $4, %al\n out %al, $0x21\n mov $3, %al\n out %al, $0x21\n"
+	"mov $0xfd, %al\n out %al, $0x21\n in $0x21, %al\n out %al, $0x66\n"
+	"sti\n nop\n"
+	"1: out %al, $0x77\n jmp 1b");
+GUEST(pic_idle64, 64, "sti\n hlt\n out %al, $0x66\n hlt");
+
+static void *pulse_later(void *arg)
+{
+	struct guest *g = arg;
+
+	usleep(50000);
+	kvm_accel.irq_set(g->vm, 1, true);
+	kvm_accel.irq_set(g->vm, 1, false);
+	return NULL;
+}
+
+static void split_pics(void **state)
+{
+	struct guest *g = guest_new_chips(MODE_LONG, ACCEL_IRQCHIP_SPLIT, true);
+	struct x86_chips_state s;
+	pthread_t thread;
+
+	map_apics(g);
+	GUEST_LOAD(g, pic64);
+	guest_expect_port(g, 0x66, 1, true);
+	assert_int_equal(g->e.port.data[0], 0xfd);
+	assert_true(kvm_accel.irq_open(g->vm, 1));
+	assert_false(kvm_accel.irq_open(g->vm, 3));
+	assert_false(interrupted(g));
+	/* Masked, then not. */
+	assert_int_equal(kvm_accel.irq_set(g->vm, 3, true), 0);
+	assert_false(interrupted(g));
+	assert_int_equal(kvm_accel.irq_set(g->vm, 1, true), 0);
+	assert_true(interrupted(g));
+	assert_false(interrupted(g));
+	assert_int_equal(kvm_accel.irq_set(g->vm, 1, false), 0);
+	assert_int_equal(kvm_accel.irq_set(g->vm, 1, true), 0);
+	assert_true(interrupted(g));
+	assert_int_equal(kvm_accel.irq_set(g->vm, 1, false), 0);
+
+	/* The state goes round. */
+	assert_int_equal(kvm_accel.chips_get(g->vm, &s), 0);
+	assert_int_equal(s.pic[0].irq_base, 0x40);
+	assert_int_equal(s.pic[0].irr, 1 << 3);
+	s.pic[0].imr = 0xf7;
+	s.pic[0].irq_base = 0x41 - 1;
+	assert_int_equal(kvm_accel.chips_set(g->vm, &s), 0);
+	guest_gate(g, 0x43, HANDLER);
+	assert_true(interrupted(g));
+
+	/* A halted CPU is woken. */
+	s.pic[0].imr = 0xfd;
+	s.pic[0].irr = s.pic[0].last_irr = 0;
+	assert_int_equal(kvm_accel.chips_set(g->vm, &s), 0);
+	GUEST_LOAD(g, pic_idle64);
+	assert_int_equal(pthread_create(&thread, NULL, pulse_later, g), 0);
+	guest_expect_port(g, 0x55, 1, true);
+	guest_expect_port(g, 0x66, 1, true);
+	pthread_join(thread, NULL);
+	guest_free(g);
+}
+
 static void nmi(void **state)
 {
 	struct guest *g = irq_guest(ACCEL_IRQCHIP_FULL, false);
@@ -348,6 +417,7 @@ int main(void)
 		cmocka_unit_test(pit_ticks),
 		cmocka_unit_test(no_pit),
 		cmocka_unit_test(split),
+		cmocka_unit_test(split_pics),
 		cmocka_unit_test(chips_reset),
 		cmocka_unit_test(nmi),
 		cmocka_unit_test(doorbells),

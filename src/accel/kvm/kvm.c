@@ -107,13 +107,9 @@ int kvm_open(const char *path, struct error *err)
 	return fd;
 }
 
-static const char *const irqchip_names[] = { "full", "split", NULL };
-
 static const struct field kvm_config_fields[] = {
 	FIELD_STR(struct kvm_config, device, "device", .dflt = KVM_DEVICE_DEFAULT,
 		.doc = "the KVM device file"),
-	FIELD_ENUM(struct kvm_config, irqchip, "kernel-irqchip", irqchip_names, .dflt = "full",
-		.doc = "interrupt chips in the kernel: all, or only the local APICs"),
 };
 
 const struct field_table kvm_config_table = FIELD_TABLE(
@@ -134,6 +130,7 @@ const struct accel kvm_accel = {
 	.dirty_sync = kvm_dirty_sync,
 	.irq_set = kvm_irq_set,
 	.msi_send = kvm_msi_send,
+	.irq_open = kvm_irq_open,
 	.routes_set = kvm_routes_set,
 	.irqfd = kvm_irqfd_set,
 	.ioeventfd = kvm_ioeventfd_set,

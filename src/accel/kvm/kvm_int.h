@@ -5,7 +5,9 @@
  * (`device=PATH`).
  *
  * Locks: slots_lock (memory slots; taken inside the memory address space's lock), routes_lock
- * (routing table and, when split, the I/O APIC; taken inside the machine's irqs.lock), msrs_lock (which MSRs there are). Each is a leaf.
+ * (routing table and, when split, the I/O APIC; taken inside the machine's irqs.lock), msrs_lock
+ * (which MSRs there are). Each is a leaf; but routes_lock is taken inside pit_lock (the PIT until KVM
+ * has it, and its making).
  */
 #ifndef ACCEL_KVM_INT_H
 #define ACCEL_KVM_INT_H
@@ -22,6 +24,7 @@
 #include "base/vec.h"
 #include "core/accel.h"
 #include "x86/ioapic.h"
+#include "x86/pic.h"
 
 #define KVM_DEVICE_DEFAULT "/dev/kvm"
 /* Interrupts the guest-mode thread. An ordinary signal: any number of kicks are one. */
@@ -37,7 +40,6 @@
 
 struct kvm_config {
 	char *device; /* owned; NULL: KVM_DEVICE_DEFAULT */
-	int irqchip;  /* enum accel_irqchip */
 };
 extern const struct field_table kvm_config_table;
 extern const struct accel kvm_accel;
@@ -53,12 +55,14 @@ struct kvm_slot {
 	bool readonly, logged;
 };
 
+struct kvm_vcpu;
+
 struct kvm_vm {
 	struct accel_vm base;
 	int dev_fd, fd; /* owned */
 	size_t run_size;
-	bool split; /* PIC and I/O APIC are not in the kernel */
-	bool has_pit;
+	bool split;		 /* PIC and I/O APIC are not in the kernel */
+	bool pit_wanted;	 /* there is to be a PIT: pit.c */
 	bool apic_id32;		 /* the LAPIC page's ID register is 32 bits wide in x2APIC mode */
 	_Atomic bool event_caps; /* exception payloads and pending triple faults are told */
 
@@ -70,9 +74,17 @@ struct kvm_vm {
 
 	struct mutex routes_lock; /* likewise */
 	struct kvm_irq_routing *routes;
+	bool pins_told;			/* KVM has our routes of the pins */
 	uint32_t n_messages;		/* the table's first entries; the pins follow */
-	struct x86_ioapic_state ioapic; /* split only */
-	uint32_t routed;		/* split: pins that have a route */
+	struct x86_ioapic_state ioapic; /* split only, to the end of this group */
+	struct x86_pic_state pic[2];
+	_Atomic bool pic_int; /* the PICs' output; written under the lock */
+	struct kvm_vcpu *bsp; /* the CPU on that output; NULL: none yet, or no more */
+	uint32_t routed;      /* split: pins that have a route */
+
+	struct mutex pit_lock; /* likewise */
+	bool has_pit;
+	struct x86_pit_state pit; /* until KVM has it; times are of CLOCK_MONOTONIC */
 
 	struct mutex msrs_lock; /* likewise */
 	uint32_t *msrs;		/* indices that are state; NULL: not asked yet */
@@ -84,7 +96,8 @@ struct kvm_vcpu {
 	struct kvm_vm *vm;	  /* borrowed */
 	int fd;			  /* owned */
 	struct kvm_run *run;	  /* owned mapping of vm->run_size bytes */
-	pid_t tid;		  /* of the thread that made it */
+	_Atomic pid_t tid;	  /* of the thread that runs it; 0: it has not run yet */
+	bool on_pics;		  /* split: the PICs' output is this CPU's LINT0 */
 	bool unfinished;	  /* an exit's access is completed by the next KVM_RUN */
 	struct vcpu_exit *answer; /* an MSR exit whose answer goes to KVM with the next run */
 	bool held; /* an exit came up while finishing another: vcpu_run returns it first */
@@ -134,6 +147,8 @@ bool kvm_chips_new(struct kvm_vm *vm, const struct accel_vm_config *c, struct er
 int kvm_irq_set(struct accel_vm *vm, uint32_t gsi, bool level);
 int kvm_msi_send(struct accel_vm *vm, uint64_t addr, uint32_t data);
 int kvm_routes_set(struct accel_vm *vm, const struct accel_msi *routes, uint32_t n);
+/* Tell KVM our routes of the pins, unless it has them. */
+int kvm_routes_pins(struct kvm_vm *vm);
 int kvm_irqfd_set(struct accel_vm *vm, uint32_t gsi, int eventfd, bool add);
 int kvm_ioeventfd_set(struct accel_vm *vm, bool pio, uint64_t addr, uint8_t size, bool match,
 	uint64_t data, int eventfd, bool add);
@@ -143,13 +158,29 @@ int kvm_chips_set(struct accel_vm *vm, const struct x86_chips_state *in);
 /* Send the routing table with its pins made anew; routes_lock is held. */
 int kvm_routes_put(struct kvm_vm *vm);
 
-/* split.c: our own I/O APIC in front of the kernel's local APICs */
+/* split.c: our own I/O APIC and PICs in front of the kernel's local APICs */
+void kvm_split_init(struct kvm_vm *vm);
 int kvm_split_irq_set(struct kvm_vm *vm, uint32_t gsi, bool level);
-int kvm_split_set(struct kvm_vm *vm, const struct x86_ioapic_state *in);
+void kvm_split_get(struct kvm_vm *vm, struct x86_chips_state *out);
+int kvm_split_set(struct kvm_vm *vm, const struct x86_chips_state *in);
+bool kvm_irq_open(struct accel_vm *vm, uint32_t gsi);
+/* A vCPU comes (@make) or goes. */
+void kvm_split_vcpu(struct kvm_vcpu *v, uint32_t apic_id, bool make);
+/* Before KVM_RUN: hand the PICs' interrupt to the CPU, or ask to be told when it can take one. */
+void kvm_split_extint(struct kvm_vcpu *v);
 /* Append the pins' routes at @e; how many. */
 uint32_t kvm_split_routes(struct kvm_vm *vm, struct kvm_irq_routing_entry *e);
 /* True: the exit was the I/O APIC's and is dealt with. */
 bool kvm_split_exit(struct kvm_vm *vm, struct vcpu_exit *exit);
+
+/* pit.c */
+/* Is an access to @port the PIT's? Carry it out; 0 or -errno. */
+bool kvm_pit_takes(const struct kvm_vm *vm, uint16_t port);
+int kvm_pit_access(struct kvm_vm *vm, struct vcpu_exit *exit);
+/* The PIT's state; @clock_off is what to add to the host's monotonic clock to get the state's. All
+ * zero when there is no PIT. 0 or -errno. */
+int kvm_pit_get(struct kvm_vm *vm, struct x86_pit_state *out, int64_t clock_off);
+int kvm_pit_set(struct kvm_vm *vm, const struct x86_pit_state *in, int64_t clock_off);
 
 /* vcpu.c */
 struct accel_vcpu *kvm_vcpu_new(struct accel_vm *vm, struct vcpu *v, struct error *err);

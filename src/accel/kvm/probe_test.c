@@ -87,11 +87,8 @@ static void options(void **state)
 	struct error err = ERROR_INIT;
 
 	assert_true(fields_init(&kvm_config_table, &c, &err));
-	assert_true(
-		fields_parse(&kvm_config_table, &c, "device=/dev/x,kernel-irqchip=split", &err));
+	assert_true(fields_parse(&kvm_config_table, &c, "device=/dev/x", &err));
 	assert_string_equal(c.device, "/dev/x");
-	assert_int_equal(c.irqchip, ACCEL_IRQCHIP_SPLIT);
-	assert_false(fields_parse(&kvm_config_table, &c, "kernel-irqchip=half", &err));
 	assert_false(fields_parse(&kvm_config_table, &c, "engine=fast", &err));
 	fields_fini(&kvm_config_table, &c);
 }

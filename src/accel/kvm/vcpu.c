@@ -13,6 +13,9 @@
  *     vcpu_run, and the caller that looks for requests after VCPU_EXIT_NONE sees all requests
  *     posted before any kick that this clearing may have covered: the exchange (acquire) pairs
  *     with the kick's store (release).
+ *  4. The thread is known from its first run on. A kick that finds none sends no signal: its byte
+ *     was set before it looked, and the thread writes its id before KVM_RUN reads the byte (all
+ *     sequentially consistent), so this is case 1.
  * A signal that arrives outside of KVM_RUN does nothing: the handler is empty.
  */
 #include <assert.h>
@@ -71,7 +74,6 @@ struct kvm_vcpu *kvm_vcpu_make(struct kvm_vm *vm, uint32_t apic_id, struct error
 	}
 	v->base.vm = &vm->base;
 	v->vm = vm;
-	v->tid = gettid();
 	v->run = MAP_FAILED;
 	r = v->fd = kvm_ioctl_val(vm->fd, KVM_CREATE_VCPU, apic_id);
 	if (r < 0) {
@@ -83,7 +85,8 @@ struct kvm_vcpu *kvm_vcpu_make(struct kvm_vm *vm, uint32_t apic_id, struct error
 		error_set_errno(err, errno, "kvm: cannot map vCPU %u", apic_id);
 		goto fail;
 	}
-	kvm_kick_enable();
+	if (vm->split)
+		kvm_split_vcpu(v, apic_id, true);
 	return v;
 fail:
 	kvm_vcpu_free(&v->base);
@@ -107,6 +110,8 @@ void kvm_vcpu_free(struct accel_vcpu *av)
 	if (!av)
 		return;
 	v = to_kvm_vcpu(av);
+	if (v->vm->split)
+		kvm_split_vcpu(v, 0, false);
 	if (v->run != MAP_FAILED)
 		munmap(v->run, v->vm->run_size);
 	if (v->fd >= 0)
@@ -146,37 +151,58 @@ static uint8_t immediate_exit_take(struct kvm_vcpu *v)
 	return __atomic_exchange_n(&v->run->immediate_exit, 0, __ATOMIC_ACQ_REL);
 }
 
-/* KVM_RUN returned 0, or the exit was kept: what is up. */
-static int up(struct kvm_vcpu *v, struct vcpu_exit *exit)
+/* KVM_RUN: true: an exit waits in the run page. */
+static bool enter(struct kvm_vcpu *v, struct vcpu_exit *exit)
 {
-	kvm_exit_translate(v, exit);
-	if (v->vm->split)
-		kvm_split_exit(v->vm, exit);
-	return 0;
-}
-
-int kvm_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
-{
-	struct kvm_vcpu *v = to_kvm_vcpu(av);
-
 	if (v->held) {
 		v->held = false;
-		return up(v, exit);
+		return true;
+	}
+	if (!v->tid) {
+		kvm_kick_enable();
+		v->tid = gettid();
 	}
 	kvm_msr_answer(v);
+	if (v->vm->split)
+		kvm_split_extint(v);
 	/* Not kvm_ioctl(): an interrupted run is an answer. */
 	if (ioctl(v->fd, KVM_RUN, 0) == 0)
-		return up(v, exit);
+		return true;
 	v->unfinished = false;
 	/* EAGAIN: this vCPU waited for its start-up IPI and was woken: go on waiting. */
 	if (errno == EINTR || errno == EAGAIN) {
 		if (errno == EINTR)
 			immediate_exit_take(v);
 		exit->kind = VCPU_EXIT_NONE;
-		return 0;
+		return false;
 	}
 	kvm_exit_failed(v, errno, exit);
-	return 0;
+	return false;
+}
+
+/* True: the exit was the chips' that the engine plays itself, and is dealt with. */
+static bool own_exit(struct kvm_vcpu *v, struct vcpu_exit *exit, int *r)
+{
+	if (v->vm->split)
+		return kvm_split_exit(v->vm, exit);
+	if (exit->kind != VCPU_EXIT_PORT || !kvm_pit_takes(v->vm, exit->port.port))
+		return false;
+	*r = kvm_pit_access(v->vm, exit);
+	return true;
+}
+
+int kvm_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
+{
+	struct kvm_vcpu *v = to_kvm_vcpu(av);
+	int r = 0;
+
+	while (!r && enter(v, exit)) {
+		kvm_exit_translate(v, exit);
+		/* Into the guest again then, which also completes the access. */
+		if (!own_exit(v, exit, &r))
+			break;
+	}
+	return r;
 }
 
 static int finish_piece(struct kvm_vcpu *v)
@@ -214,9 +240,12 @@ void kvm_vcpu_kick(struct accel_vcpu *av)
 {
 	struct kvm_vcpu *v = to_kvm_vcpu(av);
 
-	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
-	if (v->tid != gettid())
-		syscall(SYS_tgkill, getpid(), v->tid, KVM_KICK_SIGNAL);
+	pid_t tid;
+
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	tid = v->tid;
+	if (tid && tid != gettid())
+		syscall(SYS_tgkill, getpid(), tid, KVM_KICK_SIGNAL);
 }
 
 int kvm_vcpu_nmi(struct accel_vcpu *av)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "accel/kvm/kvm_int.h"
+#include "x86/pit.h"
 
 /* What a failed KVM_CREATE_VM means. Always returns false. */
 static bool create_error(int dev_fd, const char *path, int r, struct error *err)
@@ -71,11 +72,12 @@ struct accel_vm *kvm_vm_new(struct machine *m, const struct accel_vm_config *c, 
 	vm->base.accel = &kvm_accel;
 	vm->base.machine = m;
 	vm->dev_fd = vm->fd = -1;
+	x86_pit_reset(&vm->pit);
 	mutex_init(&vm->slots_lock);
 	mutex_init(&vm->routes_lock);
+	mutex_init(&vm->pit_lock);
 	mutex_init(&vm->msrs_lock);
-	vm->split = c->irqchip == ACCEL_IRQCHIP_SPLIT ||
-		    (opt && opt->irqchip == ACCEL_IRQCHIP_SPLIT);
+	vm->split = c->irqchip == ACCEL_IRQCHIP_SPLIT;
 	vm->base.irqchip = vm->split ? ACCEL_IRQCHIP_SPLIT : ACCEL_IRQCHIP_FULL;
 	/* AMD's port intercept tells everything about the access; a memory write has to be decoded.
 	 * With EPT a doorbell of any length is found by its address alone, as cheap as a port. */
@@ -104,6 +106,7 @@ void kvm_vm_free(struct accel_vm *avm)
 	free(vm->msrs);
 	mutex_fini(&vm->slots_lock);
 	mutex_fini(&vm->routes_lock);
+	mutex_fini(&vm->pit_lock);
 	mutex_fini(&vm->msrs_lock);
 	free(vm);
 }

@@ -33,6 +33,13 @@ struct rig {
 static bool rig_level[IRQ_GSI_PINS];
 static unsigned int rig_rises[IRQ_GSI_PINS];
 
+static bool rig_masked; /* no edge is heard */
+
+static bool rig_irq_open(struct accel_vm *vm, uint32_t gsi)
+{
+	return !rig_masked;
+}
+
 static int rig_irq_set(struct accel_vm *vm, uint32_t gsi, bool level)
 {
 	rig_rises[gsi] += level && !rig_level[gsi];
@@ -70,6 +77,7 @@ static const struct accel rig_accel = {
 	.ram_add = rig_ram_add,
 	.ram_del = rig_ram_del,
 	.irq_set = rig_irq_set,
+	.irq_open = rig_irq_open,
 };
 
 static inline void rig_init(struct rig *r)
@@ -79,6 +87,7 @@ static inline void rig_init(struct rig *r)
 	struct error err = ERROR_INIT;
 
 	memset(r, 0, sizeof(*r));
+	rig_masked = false;
 	memset(rig_level, 0, sizeof(rig_level));
 	memset(rig_rises, 0, sizeof(rig_rises));
 	r->loop = loop_new("rig", 0, &err);

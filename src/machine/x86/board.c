@@ -49,7 +49,7 @@ struct board {
 	struct boot_result boot;
 	struct pci_host_config pci;
 	struct device *pm;
-	struct x86_cpu_state reset_state; /* of the boot CPU */
+	struct x86_cpu_state *reset_state; /* owned; of the boot CPU */
 	uint32_t resets;
 };
 
@@ -117,8 +117,8 @@ static void build_map(struct board *b)
 	map_add(map, MIB, low, BOOT_MEM_RAM);
 	if (b->c.pci)
 		map_add(map, ECAM_BASE, ECAM_BASE + ECAM_BUSES * MIB, BOOT_MEM_RESERVED);
-	/* Where engines may keep pages of their own (KVM's TSS and identity map). */
-	map_add(map, 0xfffbc000, HIGH_RAM, BOOT_MEM_RESERVED);
+	/* Where engines may keep pages of their own (KVM on Intel: identity map and TSS). */
+	map_add(map, 0xfeffc000, 0xff000000, BOOT_MEM_RESERVED);
 	map_add(map, HIGH_RAM, HIGH_RAM + b->c.memory - low, BOOT_MEM_RAM);
 }
 
@@ -147,7 +147,7 @@ static bool split_flags(char *flags, struct x86_cpu_model_request *req, struct e
 
 static bool build_cpuid(struct machine *m, struct board *b, struct error *err)
 {
-	AUTO_FREE struct x86_cpuid *supported = calloc(1, sizeof(*supported));
+	AUTO_FREE struct x86_cpuid *supported = malloc(sizeof(*supported));
 	AUTO_FREE char *flags = b->c.cpu_flags ? strdup(b->c.cpu_flags) : NULL;
 	struct x86_cpu_model_request req = {
 		.model = b->c.cpu_model,
@@ -157,7 +157,7 @@ static bool build_cpuid(struct machine *m, struct board *b, struct error *err)
 	};
 	char buf[256];
 
-	b->cpuid = calloc(b->c.cpus, sizeof(*b->cpuid));
+	b->cpuid = malloc(b->c.cpus * sizeof(*b->cpuid)); /* each says how much of it is used */
 	if (!supported || !b->cpuid || (b->c.cpu_flags && !flags))
 		return error_set(err, "out of memory");
 	if (!m->accel->cpuid_supported(m->vm, supported, err) || !split_flags(flags, &req, err))
@@ -224,12 +224,15 @@ static bool write_acpi(struct machine *m, struct board *b, struct error *err)
 		.ioapic_base = IOAPIC_BASE,
 		.have_i8042 = b->c.keyboard,
 		.have_rtc = b->c.rtc,
-		.have_pit_pic = m->vm->irqchip == ACCEL_IRQCHIP_FULL,
+		.have_pit_pic = true,
 		.n_serial = b->c.n_serial,
 		.serial = { { 0x3f8, 4 }, { 0x2f8, 3 }, { 0x3e8, 4 }, { 0x2e8, 3 } },
 		.have_fw_cfg = m->fw_cfg,
 		.have_power_button = true,
 		.pvpanic_port = PVPANIC_PORT,
+		/* Kernels that are entered as Linux is have the engine's clock: they would only measure
+		 * this one, for milliseconds. */
+		.no_pm_timer = b->boot.entry != BOOT_ENTRY_MULTIBOOT,
 		.oem_id = "LODGE ",
 	};
 	struct device *d;
@@ -287,13 +290,13 @@ static bool pc_reset(struct machine *m, struct error *err)
 	struct board *b = board_of(m);
 
 	b->resets++;
-	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
-		return false;
 	b->request.ram_zeroed = b->resets == 1 && !b->c.memory_file;
 	if (!boot_load(&m->mem, &b->request, &b->boot, err))
 		return false;
-	x86_cpu_state_reset(&b->reset_state, m->vcpus[0].apic_id, true);
-	boot_cpu_state(&b->boot, &b->reset_state);
+	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
+		return false;
+	x86_cpu_state_reset(b->reset_state, m->vcpus[0].apic_id, true);
+	boot_cpu_state(&b->boot, b->reset_state);
 	return true;
 }
 
@@ -301,20 +304,21 @@ static bool pc_reset(struct machine *m, struct error *err)
  * neither MTRRs nor PAT. */
 static int set_memory_types(struct machine *m, struct vcpu *v)
 {
-	AUTO_FREE struct x86_cpu_state *s = calloc(1, sizeof(*s));
+	AUTO_FREE struct x86_cpu_state *s = malloc(sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
+	s->n_msrs = 0; /* the rest is not looked at */
 	x86_cpu_state_set_msr(s, MSR_MTRR_DEF_TYPE, MTRR_ENABLED | MTRR_WRITE_BACK);
 	return m->accel->vcpu_set(v->accel, s, X86_STATE_MSRS);
 }
 
-/* On the vCPU's thread. A new vCPU of an engine is in its reset state already: the first time only
+/* A new vCPU of an engine is in its reset state already: the first time only
  * what direct boot changes is set. */
 static void pc_vcpu_reset(struct machine *m, struct vcpu *v)
 {
 	struct board *b = board_of(m);
-	struct x86_cpu_state *s = v->index == 0 ? &b->reset_state : NULL;
+	struct x86_cpu_state *s = v->index == 0 ? b->reset_state : NULL;
 	unsigned int parts = X86_STATE_REGS | X86_STATE_SREGS;
 	int rc = 0;
 
@@ -329,7 +333,7 @@ static void pc_vcpu_reset(struct machine *m, struct vcpu *v)
 		rc = -ENOMEM;
 	if (!rc)
 		rc = set_memory_types(m, v);
-	if (s != &b->reset_state)
+	if (s != b->reset_state)
 		free(s);
 	if (rc) {
 		log_err("board", "CPU %u cannot be reset: %s", v->index, strerror(-rc));
@@ -360,6 +364,7 @@ static void pc_fini(struct machine *m)
 	if (b->high.mapped)
 		as_del(&m->mem, &b->high);
 	ram_block_unref(b->ram);
+	free(b->reset_state);
 	free(b->cpuid);
 	free(b);
 	m->board_data = NULL;
@@ -447,6 +452,9 @@ static bool add_devices(struct machine *m, struct board *b, struct error *err)
 	 * absent one waits for seconds. */
 	if (!device_create(m, "i8042", NULL, err) || !device_create(m, "mc146818-rtc", NULL, err))
 		return false;
+	/* The engine has one only together with all of the other chips. */
+	if (m->vm->irqchip == ACCEL_IRQCHIP_SPLIT && !device_create(m, "i8254", NULL, err))
+		return false;
 	return add_serial(m, &b->c, err) && (!b->c.pci || add_pci(m, b, err));
 }
 
@@ -464,8 +472,10 @@ bool board_init(struct machine *m, const struct board_config *c, struct error *e
 	if (!check_config(c, err))
 		return false;
 	b = calloc(1, sizeof(*b));
-	if (!b)
+	if (!b || !(b->reset_state = malloc(sizeof(*b->reset_state)))) {
+		free(b);
 		return error_set(err, "out of memory");
+	}
 	b->c = *c;
 	m->board = &pc_ops;
 	m->board_data = b;
@@ -502,5 +512,5 @@ bool board_start(struct machine *m, struct error *err)
 		.ram_below_4g = low_size(&b->c),
 		.acpi_rsdp = ACPI_BASE,
 	};
-	return machine_start_vcpus(m, err);
+	return machine_init_vcpus(m, err);
 }

@@ -53,7 +53,7 @@ struct board_config {
  * parked. PCI devices are created after board_init() and before board_start(). What @c points at
  * must live as long as the machine. Freed by machine_free(). */
 bool board_init(struct machine *m, const struct board_config *c, struct error *err) MUST_USE;
-/* The rest that needs all devices: tables, vCPU threads. Then machine_resume(). */
+/* The rest that needs all devices: tables, vCPUs. Then machine_resume(). */
 bool board_start(struct machine *m, struct error *err) MUST_USE;
 
 #endif
