@@ -27,6 +27,28 @@ int io_region_map(struct machine *m, struct io_region *r, bool pio, uint64_t sta
 	return as_add(pio ? &m->pio : &m->mem, &r->as, start, size);
 }
 
+bool io_region_take_ports(
+	struct machine *m, struct io_region *r, uint64_t port, uint64_t n, struct error *err)
+{
+	const char *other = NULL;
+	int rc;
+
+	as_read_begin();
+	for (uint64_t p = port; p < port + n && !other; p++) {
+		const struct as_range *range = as_find(&m->pio, p);
+
+		if (range)
+			other = ((const struct io_region *)range->io)->as.name;
+	}
+	as_read_end();
+	if (other)
+		return error_usage(err, "ports 0x%llx-0x%llx: taken by '%s'",
+			(unsigned long long)port, (unsigned long long)(port + n - 1), other);
+	rc = io_region_map(m, r, true, port, n);
+	return !rc || error_set_errno(err, rc, "cannot take ports 0x%llx-0x%llx",
+			      (unsigned long long)port, (unsigned long long)(port + n - 1));
+}
+
 void io_region_unmap(struct io_region *r)
 {
 	if (r->as.mapped)

@@ -15,6 +15,7 @@
 #define CORE_IO_H
 
 #include <stdint.h>
+#include "base/error.h"
 #include "base/list.h"
 #include "base/thread.h"
 #include "loop/loop.h"
@@ -57,6 +58,10 @@ void io_region_init(struct io_region *r, const char *name, const struct io_ops *
 /* Map at @start for @size bytes in the machine's ports (@pio) or memory. 0 or -errno. */
 int io_region_map(
 	struct machine *m, struct io_region *r, bool pio, uint64_t start, uint64_t size) MUST_USE;
+/* The same for fixed ports that a user may have chosen: refused, with the other's name, where another
+ * region has one of them. Not for what a guest places: that may overlap, and the later one wins. */
+bool io_region_take_ports(struct machine *m, struct io_region *r, uint64_t port, uint64_t n,
+	struct error *err) MUST_USE;
 void io_region_unmap(struct io_region *r);
 /* Move a mapped region (BAR). 0 or -errno, then it stays where it was. */
 int io_region_move(struct io_region *r, uint64_t start) MUST_USE;

@@ -49,11 +49,9 @@ static const struct io_ops exit_ops = { exit_read, exit_write, 1, 4 };
 static bool exit_realize(struct device *d, struct error *err)
 {
 	struct debug_exit *x = CONTAINER_OF(d, struct debug_exit, dev);
-	int rc;
 
 	io_region_init(&x->io, "debug-exit", &exit_ops, x, NULL);
-	rc = io_region_map(d->machine, &x->io, true, x->config.iobase, x->config.iosize);
-	return !rc || error_set_errno(err, rc, "cannot take port 0x%x", x->config.iobase);
+	return io_region_take_ports(d->machine, &x->io, x->config.iobase, x->config.iosize, err);
 }
 
 static void exit_unrealize(struct device *d)
@@ -137,7 +135,6 @@ static bool con_realize(struct device *d, struct error *err)
 {
 	struct debugcon *c = CONTAINER_OF(d, struct debugcon, dev);
 	static const struct chardev_front front = { 0 };
-	int rc;
 
 	if (c->config.chardev) {
 		c->chr = machine_backend(d->machine, BACKEND_CHARDEV, c->config.chardev, err);
@@ -145,9 +142,8 @@ static bool con_realize(struct device *d, struct error *err)
 			return false;
 	}
 	io_region_init(&c->io, "debugcon", &con_ops, c, &d->lock);
-	rc = io_region_map(d->machine, &c->io, true, c->config.iobase, 1);
-	if (rc)
-		return error_set_errno(err, rc, "cannot take port 0x%x", c->config.iobase);
+	if (!io_region_take_ports(d->machine, &c->io, c->config.iobase, 1, err))
+		return false;
 	if (c->chr)
 		chardev_set_front(c->chr, &front);
 	return true;

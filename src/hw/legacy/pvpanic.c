@@ -53,11 +53,9 @@ static const struct io_ops pvpanic_ops = { pvpanic_read, pvpanic_write, 1, 1 };
 static bool pvpanic_realize(struct device *d, struct error *err)
 {
 	struct pvpanic *p = CONTAINER_OF(d, struct pvpanic, dev);
-	int rc;
 
 	io_region_init(&p->io, "pvpanic", &pvpanic_ops, p, NULL);
-	rc = io_region_map(d->machine, &p->io, true, p->config.ioport, 1);
-	return !rc || error_set_errno(err, rc, "cannot take port 0x%x", p->config.ioport);
+	return io_region_take_ports(d->machine, &p->io, p->config.ioport, 1, err);
 }
 
 static void pvpanic_unrealize(struct device *d)

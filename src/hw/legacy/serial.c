@@ -504,7 +504,6 @@ static bool serial_realize(struct device *d, struct error *err)
 	struct chardev_front front = {
 		.receive = on_receive, .writable = on_writable, .opaque = u
 	};
-	int r;
 
 	if (c->chardev) {
 		u->chr = machine_backend(d->machine, BACKEND_CHARDEV, c->chardev, err);
@@ -513,9 +512,8 @@ static bool serial_realize(struct device *d, struct error *err)
 	}
 	irq_source_init(&u->irq, d->machine, c->irq ? c->irq : com[c->index].irq);
 	io_region_init(&u->io, "serial", &serial_ops, u, &d->lock);
-	r = io_region_map(d->machine, &u->io, true, port, N_REGS);
-	if (r)
-		return error_set_errno(err, r, "cannot take ports 0x%x-0x%x", port, port + 7);
+	if (!io_region_take_ports(d->machine, &u->io, port, N_REGS, err))
+		return false;
 	if (u->chr)
 		chardev_set_front(u->chr, &front);
 	serial_reset(d);
