@@ -284,6 +284,9 @@ static void read_offer(struct build *b)
 	/* Guests are told that they are guests, and that the APIC timer never stops. */
 	b->offered[W_1_ECX] |= 1u << 31;
 	b->offered[W_6_EAX] |= 1u << 2;
+	/* Threads of an AMD core are told by leaf 0x8000001e only, whatever the host's CPU has. */
+	if (is_amd(b) && b->req->topology.threads > 1)
+		b->offered[W_X1_ECX] |= 1u << 22;
 }
 
 /* -------- leaves -------- */

@@ -287,6 +287,15 @@ static void topology(void **state)
 	assert_int_equal(leaf(0x8000001e, 0)->ecx, 1);
 	assert_true(bit(leaf(0x80000001, 0)->ecx, 1));
 
+	/* A host without the leaf: the threads are told of all the same. */
+	for (uint32_t i = 0; i < host.n; i++) {
+		if (host.leaf[i].function == 0x80000001)
+			host.leaf[i].ecx &= ~(1u << 22);
+	}
+	build(&r, 13);
+	assert_true(bit(leaf(0x80000001, 0)->ecx, 22));
+	assert_int_equal(leaf(0x8000001e, 0)->ebx, 2 | 1 << 8);
+
 	make_host(false);
 	build(&r, 0);
 	assert_int_equal(leaf(4, 0)->eax >> 14 & 0xfff, 1);

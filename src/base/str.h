@@ -31,6 +31,16 @@ DEFINE_AUTO(str, struct str, str_fini)
 void str_clear(struct str *s);
 void str_append(struct str *s, const char *text);
 void str_append_mem(struct str *s, const void *p, size_t n);
+/* One byte; for tables and texts that are made byte by byte. */
+static inline void str_append_char(struct str *s, char c)
+{
+	if (s->failed || s->cap - s->len < 2) { /* the byte and the NUL */
+		str_append_mem(s, &c, 1);
+		return;
+	}
+	s->s[s->len++] = c;
+	s->s[s->len] = '\0';
+}
 void str_appendf(struct str *s, const char *fmt, ...) PRINTF(2, 3);
 void str_vappendf(struct str *s, const char *fmt, va_list ap) PRINTF(2, 0);
 /* The text, never NULL; owned by @s. */

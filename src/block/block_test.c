@@ -525,6 +525,34 @@ static void test_many_iovs(void **state)
 	free(back);
 }
 
+/* The guest turns its cache on while a durable write of several steps is under way: the write is
+ * durable as a whole, or a later flush covers it. */
+static void test_cache_toggle(void **state)
+{
+	enum { N = 1500 }; /* two steps */
+	struct block_config c = { 0 };
+	struct iovec *iov = calloc(N, sizeof(*iov));
+	uint8_t *p = calloc(N, 512);
+	struct test_req t = { 0 };
+	uint64_t gen;
+	struct env e;
+
+	env_open(&e, &c, N * 512);
+	for (int i = 0; i < N; i++)
+		iov[i] = (struct iovec){ p + i * 512, 512 };
+	t.r.iov = iov;
+	t.r.n_iov = N;
+	block_set_writethrough(e.b, true);
+	gen = e.b->file->write_gen;
+	submit(e.b, &t, BLOCK_WRITE, 0, N * 512);
+	block_set_writethrough(e.b, false);
+	assert_int_equal(wait_req(e.l, &t), 0);
+	assert_true(t.r.io.fua || e.b->file->write_gen > gen);
+	env_close(&e);
+	free(iov);
+	free(p);
+}
+
 /* A transfer above 2 GiB onto a sparse file, from few pages. */
 static void test_large(void **state)
 {
@@ -801,6 +829,7 @@ int main(void)
 		cmocka_unit_test(test_memory_disk),
 		cmocka_unit_test(test_checks),
 		cmocka_unit_test(test_many_iovs),
+		cmocka_unit_test(test_cache_toggle),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_zero_fallback),

@@ -158,7 +158,8 @@ static void submit_io(
 	r->stage = stage;
 	r->io.kind = kind;
 	r->io.fd = fd;
-	r->io.fua = kind == LOOP_IO_WRITEV && want_fua(f, r);
+	/* Decided once a request: what counts as synced must be so in all its steps. */
+	r->io.fua = kind == LOOP_IO_WRITEV && r->synced;
 	r->io.done = io_done;
 	r->io.opaque = f;
 	loop_io_submit(f->loop, &r->io);

@@ -321,11 +321,17 @@ void chardev_connect(struct chardev *c, int fd, bool sock)
 
 void chardev_disconnect(struct chardev *c)
 {
+	bool waiting;
+
 	mutex_lock(&c->lock);
 	c->out_fd = -1;
 	c->out_failed = false;
 	c->out_len = 0;
+	waiting = c->want_writable;
 	mutex_unlock(&c->lock);
+	/* A writer that waits for room has it now: what it writes is dropped. */
+	if (waiting)
+		loop_post(c->loop, &c->update);
 	c->in_fd = -1;
 	c->in_ended = c->hup = false;
 	chardev_update(c);

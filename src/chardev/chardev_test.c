@@ -431,6 +431,28 @@ static void test_unix_client(void **state)
 	front_free(f);
 }
 
+/* The connection ends before anybody has seen that it can be written: who waits for room is told. */
+static void test_hangup_full(void **state)
+{
+	static const uint8_t line[1000] = { 'x' };
+	char path[64], spec[80];
+	struct front *f;
+	int a;
+
+	sock_path(path);
+	snprintf(spec, sizeof(spec), "unix:%s,server", path);
+	f = front_new(spec);
+	a = dial(path);
+	run_until(f, chardev_is_open(f->c));
+	while (chardev_write(f->c, line, sizeof(line)) == sizeof(line))
+		;
+	f->c->kind->hangup(f->c); /* as the watch of a half-closed client does */
+	run_until(f, f->writables == 1);
+	close(a);
+	assert_int_equal(put(f, "dropped"), 7);
+	front_free(f);
+}
+
 /* A reader that doesn't read: bounded, never blocking; told when there is room again. */
 static void test_backpressure(void **state)
 {
@@ -827,6 +849,7 @@ int main(void)
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_bad_specs),
 		cmocka_unit_test(test_pty),
+		cmocka_unit_test(test_hangup_full),
 		cmocka_unit_test(test_unix_server),
 		cmocka_unit_test(test_unix_ends),
 		cmocka_unit_test(test_unix_stale),

@@ -44,10 +44,18 @@ static struct chardev *owner; /* main thread; at most one */
 static void (*escape_fn)(void *opaque);
 static void *escape_opaque;
 
+/* Somebody else has the terminal now; setting its modes would stop us (SIGTTOU). */
+static bool in_background(void)
+{
+	pid_t foreground = tcgetpgrp(STDIN_FILENO);
+
+	return foreground >= 0 && foreground != getpgrp();
+}
+
 /* Async-signal-safe. */
 static void restore(void)
 {
-	if (atomic_exchange(&shared.raw_on, false))
+	if (atomic_exchange(&shared.raw_on, false) && !in_background())
 		tcsetattr(STDIN_FILENO, TCSANOW, &shared.saved);
 	for (int i = 0; i < 2; i++) {
 		if (atomic_exchange(&shared.flags_on[i], false))
@@ -108,7 +116,7 @@ static bool terminal_raw(struct chardev *c, struct error *err)
 
 void chardev_stdio_resume(void)
 {
-	if (atomic_load(&shared.raw_on))
+	if (atomic_load(&shared.raw_on) && !in_background())
 		tcsetattr(STDIN_FILENO, TCSANOW, &shared.raw);
 }
 

@@ -96,7 +96,7 @@ static int info(int argc, char **argv)
 		return EXIT_STATUS_OK;
 	}
 	if (argc > 1 && !json) {
-		fprintf(stderr, "lodge: info takes only --json, not '%s'\n", argv[1]);
+		fprintf(stderr, "lodge: info takes only --json, not '%s'\n", argv[argc - 1]);
 		return EXIT_STATUS_USAGE;
 	}
 	if (!collect(&h, &err)) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/types.h"
 #include "cli/cli.h"
 #include "config.h"
@@ -22,8 +24,26 @@ static void usage(FILE *f)
 	fprintf(f, "\nlodge COMMAND --help tells more.\n");
 }
 
+/* Whoever starts us may have closed the standard descriptors. What we open would get their numbers,
+ * and our messages and the guest's console would be written into a disk. */
+static bool hold_standard_fds(void)
+{
+	for (;;) {
+		int fd = open("/dev/null", O_RDWR);
+
+		if (fd < 0)
+			return false;
+		if (fd > STDERR_FILENO) {
+			close(fd);
+			return true;
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
+	if (!hold_standard_fds())
+		return EXIT_STATUS_FAILED;
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_STATUS_USAGE;

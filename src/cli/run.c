@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "base/log.h"
 #include "base/str.h"
@@ -24,6 +26,12 @@
 #include "loop/loop.h"
 #include "machine/x86/board.h"
 
+/* A device that --disk or --console means. */
+struct implied {
+	char *options;
+	const char *option, *text; /* what the user wrote: --disk and its value */
+};
+
 struct run {
 	struct vm_config c;
 	struct board_config board;
@@ -33,11 +41,12 @@ struct run {
 	struct machine *m;
 	VEC(struct chardev *) chardevs;
 	VEC(struct block_dev *) disks;
-	VEC(char *) devices; /* options of the devices that --disk and --console mean */
-	char *names[8];	     /* ids of the serial ports' back ends */
+	VEC(struct implied) devices;
+	char *names[8]; /* ids of the serial ports' back ends */
 	struct loop_fd signals;
 	int signal_fd, asked_signal;
-	int ready_fd; /* --daemonize: the parent waits for a byte; -1 */
+	int ready_fd;	/* --daemonize: the parent waits for a byte; -1 */
+	int pidfile_fd; /* locked while we run; -1 */
 };
 
 /* -------- CPUs, memory, NUMA -------- */
@@ -146,8 +155,11 @@ static void cpu_model(struct run *r)
 
 static bool add_chardev(struct run *r, const char *spec, const char *id, struct error *err)
 {
-	struct chardev *c = chardev_open(spec, id, r->loop, err);
+	struct chardev *c;
 
+	if (r->c.daemonize && !strcmp(spec, "stdio"))
+		return error_usage(err, "'stdio' does not go with --daemonize");
+	c = chardev_open(spec, id, r->loop, err);
 	if (!c)
 		return false;
 	if (!vec_push(&r->chardevs, c)) {
@@ -182,9 +194,10 @@ static bool open_serials(struct run *r, struct error *err)
 	return true;
 }
 
-static bool want_device(struct run *r, char *options, struct error *err)
+static bool want_device(
+	struct run *r, char *options, const char *option, const char *text, struct error *err)
 {
-	if (options && vec_push(&r->devices, options))
+	if (options && vec_push(&r->devices, ((struct implied){ options, option, text })))
 		return true;
 	free(options);
 	return error_set(err, "out of memory");
@@ -205,7 +218,7 @@ static bool open_consoles(struct run *r, struct error *err)
 			return error_prefix(err, "--console");
 		str_appendf(&options, ",console=%s", id);
 	}
-	return want_device(r, str_take(&options), err);
+	return want_device(r, str_take(&options), "--console", r->c.console.items[0], err);
 }
 
 /* `--disk` holds the keys of the back end and of the device: sort them. */
@@ -264,7 +277,7 @@ static bool open_disk(struct run *r, size_t i, struct error *err)
 		ok = machine_backend_add(r->m, BACKEND_BLOCK, b.id, dev, err) &&
 		     want_device(r,
 			     str_printf("virtio-blk-pci,drive=%s%s", b.id, str_cstr(&options)),
-			     err);
+			     "--disk", r->c.disk.items[i], err);
 	fields_fini(&block_config_table, &b);
 	return ok;
 }
@@ -319,11 +332,11 @@ static bool needs_pci(struct run *r, bool *pci, struct error *err)
 
 static bool add_devices(struct run *r, struct error *err)
 {
-	char **d;
+	struct implied *d;
 
 	vec_for_each (d, &r->devices) {
-		if (!add_device(r, *d, err))
-			return false;
+		if (!add_device(r, d->options, err))
+			return error_prefix(err, "%s %s", d->option, d->text);
 	}
 	for (size_t i = 0; i < r->c.device.len; i++) {
 		if (!add_device(r, r->c.device.items[i], err))
@@ -355,10 +368,12 @@ static void signal_ready(void *opaque, unsigned int events)
 	struct signalfd_siginfo si;
 
 	while (read(r->signal_fd, &si, sizeof(si)) == sizeof(si)) {
-		if (si.ssi_signo == SIGCONT)
+		if (si.ssi_signo == SIGCONT) {
+			chardev_stdio_resume(); /* the shell had the terminal */
 			machine_stalled(r->m);
-		else
+		} else {
 			ask_poweroff(r, (int)si.ssi_signo);
+		}
 	}
 }
 
@@ -391,11 +406,31 @@ static bool watch_signals(struct run *r, struct error *err)
 
 /* -------- the process -------- */
 
+/* In the parent: a byte comes when the guest runs; else the child has ended and said why. */
+static int child_outcome(int fd, pid_t pid)
+{
+	ssize_t n;
+	pid_t ended;
+	char byte;
+	int status;
+
+	do {
+		n = read(fd, &byte, 1);
+	} while (n < 0 && errno == EINTR);
+	if (n == 1)
+		return EXIT_STATUS_OK;
+	do {
+		ended = waitpid(pid, &status, 0);
+	} while (ended < 0 && errno == EINTR);
+	if (ended != pid)
+		return EXIT_STATUS_FAILED;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
 /* The child goes on; the parent waits until the guest runs and exits with the outcome. */
 static bool daemonize(struct run *r, struct error *err)
 {
 	int p[2];
-	char byte;
 	pid_t pid;
 
 	if (pipe2(p, O_CLOEXEC) < 0)
@@ -405,7 +440,7 @@ static bool daemonize(struct run *r, struct error *err)
 		return error_set_errno(err, errno, "fork");
 	if (pid) {
 		close(p[1]);
-		_exit(read(p[0], &byte, 1) == 1 ? EXIT_STATUS_OK : EXIT_STATUS_FAILED);
+		_exit(child_outcome(p[0], pid));
 	}
 	close(p[0]);
 	r->ready_fd = p[1];
@@ -432,12 +467,17 @@ static void tell_parent(struct run *r)
 	r->ready_fd = -1;
 }
 
-static bool write_pidfile(const char *path, struct error *err)
+static bool write_pidfile(struct run *r, struct error *err)
 {
-	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	const char *path = r->c.pidfile;
+	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 
-	if (fd < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		return error_set(err, "pid file '%s' is another virtual machine's", path);
+	if (fd < 0 || ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
 		return error_set_errno(err, errno, "pid file '%s'", path);
+	r->pidfile_fd = fd;
+	fd = -1;
 	return true;
 }
 
@@ -447,12 +487,11 @@ static bool set_log(char *spec, struct error *err)
 
 	if (!spec)
 		return true;
-	if (file) {
+	if (file)
 		*file = 0;
-		if (!log_set_file(file + strlen(",file="), err))
-			return error_prefix(err, "--log");
-	}
-	return log_set_level(spec, err) || error_prefix(err, "--log");
+	if (!log_set_level(spec, err) || (file && !log_set_file(file + strlen(",file="), err)))
+		return error_prefix(err, "--log");
+	return true;
 }
 
 static bool select_engine(struct run *r, struct error *err)
@@ -468,11 +507,29 @@ static bool select_engine(struct run *r, struct error *err)
 	return true;
 }
 
+/* The name becomes part of paths and of thread names. */
+static bool name_is_possible(const char *name)
+{
+	if (!*name || *name == '.')
+		return false;
+	for (; *name; name++) {
+		if (*name == '/' || (unsigned char)*name <= ' ' || *name == 0x7f)
+			return false;
+	}
+	return true;
+}
+
 static bool make_name(struct run *r, struct error *err)
 {
 	if (!r->c.name)
 		r->c.name = str_printf("lodge-%d", (int)getpid());
-	return r->c.name || error_set(err, "out of memory");
+	if (!r->c.name)
+		return error_set(err, "out of memory");
+	return name_is_possible(r->c.name) ||
+	       error_usage(err,
+		       "bad value '%s' for '--name': a word without '/' is wanted, not "
+		       "beginning with '.'",
+		       r->c.name);
 }
 
 static bool make_board_config(struct run *r, struct error *err)
@@ -514,7 +571,7 @@ static bool start(struct run *r, struct error *err)
 		return false;
 	if (!board_init(r->m, &r->board, err) || !add_devices(r, err) || !board_start(r->m, err))
 		return false;
-	if (r->c.pidfile && !write_pidfile(r->c.pidfile, err))
+	if (r->c.pidfile && !write_pidfile(r, err))
 		return false;
 	if (!r->c.paused && !machine_resume(r->m, err))
 		return false;
@@ -526,15 +583,15 @@ static void finish(struct run *r)
 {
 	struct chardev **c;
 	struct block_dev **d;
-	char **s;
+	struct implied *i;
 
 	machine_free(r->m);
 	vec_for_each (c, &r->chardevs)
 		chardev_close(*c);
 	vec_for_each (d, &r->disks)
 		block_close(*d);
-	vec_for_each (s, &r->devices)
-		free(*s);
+	vec_for_each (i, &r->devices)
+		free(i->options);
 	if (r->signals.loop)
 		loop_fd_del(&r->signals);
 	if (r->signal_fd >= 0)
@@ -547,8 +604,10 @@ static void finish(struct run *r)
 		free(r->names[i]);
 	if (r->board.accel)
 		accel_options_free(r->board.accel, r->accel_options);
-	if (r->c.pidfile)
+	if (r->pidfile_fd >= 0) { /* else it is another VM's */
 		unlink(r->c.pidfile);
+		close(r->pidfile_fd);
+	}
 	free(r->pins);
 	fields_fini(&vm_config_table, &r->c);
 }
@@ -573,7 +632,7 @@ static int exit_status(const struct machine *m)
 
 static int run(int argc, char **argv)
 {
-	struct run r = { .signal_fd = -1, .ready_fd = -1 };
+	struct run r = { .signal_fd = -1, .ready_fd = -1, .pidfile_fd = -1 };
 	struct error err = ERROR_INIT;
 	bool help = false;
 	int status = EXIT_STATUS_OK;

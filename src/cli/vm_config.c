@@ -160,8 +160,10 @@ static bool set_option(
 
 /* One option of argv: its field and value, with the index moved past it. */
 struct arg {
-	const struct field *field;
+	const struct field *field; /* NULL: it was the -- that ends the options */
 	const char *value;
+	bool positional;
+	bool no_more_options; /* kept from one to the next */
 };
 
 static bool long_option(char **argv, int argc, int *i, struct arg *a, struct error *err)
@@ -195,9 +197,15 @@ static bool short_option(char **argv, int argc, int *i, struct arg *a, struct er
 
 static bool next_arg(char **argv, int argc, int *i, struct arg *a, struct error *err)
 {
-	if (!strncmp(argv[*i], "--", 2))
+	a->field = NULL;
+	a->positional = a->no_more_options || argv[*i][0] != '-' || !argv[*i][1];
+	if (!a->positional && !strcmp(argv[*i], "--")) {
+		a->no_more_options = true;
+		return true;
+	}
+	if (!a->positional && argv[*i][1] == '-')
 		return long_option(argv, argc, i, a, err);
-	if (argv[*i][0] == '-' && argv[*i][1])
+	if (!a->positional)
 		return short_option(argv, argc, i, a, err);
 	a->field = fields_find(&vm_config_table, "disk");
 	a->value = argv[*i];
@@ -237,27 +245,38 @@ static bool set_positional(
 	return set_option(c, f, str_cstr(&text), err);
 }
 
-bool config_parse(struct vm_config *c, int argc, char **argv, bool *help, struct error *err)
+/* The files first: the command line wins. */
+static bool read_config_files(
+	struct vm_config *c, int argc, char **argv, bool *help, struct error *err)
 {
-	struct arg a;
+	struct arg a = { 0 };
 
-	*help = false;
-	for (int i = 1; i < argc; i++) { /* the file first: the command line wins */
-		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+	for (int i = 1; i < argc; i++) {
+		if (!a.no_more_options && (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))) {
 			*help = true;
 			return true;
 		}
 		if (!next_arg(argv, argc, &i, &a, err))
 			return false;
-		if (!strcmp(a.field->name, "config") && !read_config_file(c, a.value, err))
+		if (a.field && !strcmp(a.field->name, "config") &&
+			!read_config_file(c, a.value, err))
 			return false;
 	}
-	for (int i = 1; i < argc; i++) {
-		bool positional = argv[i][0] != '-' || !argv[i][1];
+	return true;
+}
 
+bool config_parse(struct vm_config *c, int argc, char **argv, bool *help, struct error *err)
+{
+	struct arg a = { 0 };
+
+	*help = false;
+	if (!read_config_files(c, argc, argv, help, err))
+		return false;
+	for (int i = 1; i < argc && !*help; i++) {
 		if (!next_arg(argv, argc, &i, &a, err))
 			return false;
-		if (!(positional ? set_positional : set_option)(c, a.field, a.value, err))
+		if (a.field &&
+			!(a.positional ? set_positional : set_option)(c, a.field, a.value, err))
 			return false;
 	}
 	return true;

@@ -140,13 +140,18 @@ static int route_add(struct msi_vector *v, uint64_t addr, uint32_t data)
 
 static int route_update(struct msi_vector *v, uint64_t addr, uint32_t data)
 {
-	struct accel_msi *r = route_find(v->machine, v->gsi);
+	struct accel_msi *r = route_find(v->machine, v->gsi), was = *r;
+	int rc;
 
 	if (r->addr == addr && r->data == data)
 		return 0;
 	r->addr = addr;
 	r->data = data;
-	return routes_commit(v->machine);
+	rc = routes_commit(v->machine);
+	/* An address that the engine refuses must not stay: it takes all routes or none. */
+	if (rc)
+		*r = was;
+	return rc;
 }
 
 int msi_vector_set(struct msi_vector *v, uint64_t addr, uint32_t data)
@@ -158,10 +163,11 @@ int msi_vector_set(struct msi_vector *v, uint64_t addr, uint32_t data)
 	if (has_routes(m))
 		rc = v->gsi < 0 ? route_add(v, addr, data) : route_update(v, addr, data);
 	mutex_unlock(&m->irqs.lock);
-	/* Without a route the vector still works: it is fired by a call. */
+	/* Without a route the vector still works: it is fired by a call. With one that could not be
+	 * changed it must not fire the old message. */
 	v->addr = addr;
 	v->data = data;
-	v->active = true;
+	v->active = v->gsi < 0 || !rc;
 	return v->gsi < 0 ? 0 : rc;
 }
 

@@ -5,6 +5,7 @@
  * Start-up is counted in ioctls (each costs much when KVM itself runs in a virtual machine): a
  * capability is asked for only where the answer changes what is done, and as late as possible.
  */
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,25 @@ void kvm_vm_free(struct accel_vm *avm)
 	free(vm);
 }
 
+/* The name of the host's CPU, which KVM leaves out: without it /proc/cpuinfo has numbers instead. */
+static void name_cpu(struct x86_cpuid *out)
+{
+	for (uint32_t f = 0x80000002; f <= 0x80000004; f++) {
+		struct x86_cpuid_leaf l = { .function = f }, *have = NULL;
+
+		for (uint32_t i = 0; i < out->n && !have; i++)
+			have = out->leaf[i].function == f ? &out->leaf[i] : NULL;
+		if (!have && out->n == X86_CPUID_MAX)
+			return;
+		if (!have)
+			have = &out->leaf[out->n++];
+		if (have->eax | have->ebx | have->ecx | have->edx ||
+			!__get_cpuid(f, &l.eax, &l.ebx, &l.ecx, &l.edx))
+			continue;
+		*have = l;
+	}
+}
+
 bool kvm_cpuid_query(int dev_fd, struct x86_cpuid *out, struct error *err)
 {
 	union kvm_cpuid_buf c;
@@ -139,6 +159,7 @@ bool kvm_cpuid_query(int dev_fd, struct x86_cpuid *out, struct error *err)
 		if (e->function == 1)
 			out->leaf[i].ecx |= 1u << 24;
 	}
+	name_cpu(out);
 	return true;
 }
 

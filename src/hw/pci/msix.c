@@ -88,6 +88,7 @@ void pci_msix_control_written(struct pci_device *d)
 	x->enabled = enabled;
 	x->masked = masked;
 	update_all(d);
+	pci_intx_update(d);
 }
 
 void pci_msix_reset(struct pci_device *d)

@@ -194,13 +194,15 @@ static void bars_update(struct pci_device *d)
 
 /* -------- interrupts -------- */
 
-static void intx_update(struct pci_device *d)
+/* The pin: not used while MSI-X is on (PCI 3.0, 6.8.3.3). */
+void pci_intx_update(struct pci_device *d)
 {
 	if (d->intx_level)
 		d->config[PCI_STATUS] |= PCI_STATUS_INTX;
 	else
 		d->config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTX;
-	irq_set(&d->intx, d->intx_level && !(command(d) & PCI_COMMAND_INTX_OFF));
+	irq_set(&d->intx,
+		d->intx_level && !d->msix.enabled && !(command(d) & PCI_COMMAND_INTX_OFF));
 }
 
 void pci_intx_set(struct pci_device *d, bool level)
@@ -208,7 +210,7 @@ void pci_intx_set(struct pci_device *d, bool level)
 	if (d->intx_level == level)
 		return;
 	d->intx_level = level;
-	intx_update(d);
+	pci_intx_update(d);
 }
 
 /* -------- configuration accesses -------- */
@@ -230,7 +232,7 @@ void pci_device_config_write(struct pci_device *d, uint16_t off, uint32_t value,
 	}
 	if (range_overlaps(off, size, PCI_COMMAND, 2)) {
 		bars_update(d);
-		intx_update(d);
+		pci_intx_update(d);
 	} else if (range_overlaps(off, size, PCI_BAR0, 4 * PCI_BARS)) {
 		bars_update(d);
 	} else if (d->msix.cap && range_overlaps(off, size, d->msix.cap + 2u, 2)) {
@@ -259,7 +261,7 @@ void pci_device_reset(struct pci_device *d)
 	for (int i = 0; i < PCI_CONFIG_SIZE; i++)
 		d->config[i] &= (uint8_t) ~(d->wmask[i] | d->w1cmask[i]);
 	d->intx_level = false;
-	intx_update(d);
+	pci_intx_update(d);
 	pci_msix_reset(d);
 	if (d->host->config.assign) {
 		for (int i = 0; i < PCI_BARS; i++)
@@ -329,7 +331,7 @@ bool pci_post_load(struct pci_device *d, struct error *err)
 	d->msix.enabled = d->msix.masked = false;
 	pci_msix_control_written(d);
 	bars_update(d);
-	intx_update(d);
+	pci_intx_update(d);
 	mutex_unlock(&d->dev.lock);
 	return true;
 }

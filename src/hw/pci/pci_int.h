@@ -36,6 +36,8 @@ void pci_device_config_write(struct pci_device *d, uint16_t off, uint32_t value,
 
 /* MSI-X. All under the device's lock. */
 void pci_msix_control_written(struct pci_device *d);
+/* Bring the interrupt pin in line with the registers. */
+void pci_intx_update(struct pci_device *d);
 void pci_msix_reset(struct pci_device *d);
 void pci_msix_fini(struct pci_device *d);
 /* Is @off of BAR @bar in the table or the PBA? Then the access is done. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Configuration accesses of all kinds, BARs that move anywhere, INTx, MSI-X, assignment, state. */
+#include <errno.h>
 #include "core/device.h"
 #include "base/wire.h"
 
@@ -456,11 +457,18 @@ static void test_intx(void **state)
 	assert_true(test_irq_level[17]);
 	toy_reset(&b->pci.dev);
 	assert_false(test_irq_level[17]);
+	/* With MSI-X on the pin is not used; its level comes back with it. */
+	pci_intx_set(&a->pci, true);
+	cfg_set(8, 0x42, 2, 0x8000);
+	assert_false(test_irq_level[17]);
+	cfg_set(8, 0x42, 2, 0);
+	assert_true(test_irq_level[17]);
+	pci_intx_set(&a->pci, false);
 	/* A device without a pin. */
 	assert_int_equal(cfg(c->pci.devfn, PCI_INTERRUPT_PIN, 1), 0);
 	pci_intx_set(&c->pci, true);
 	pci_intx_set(&b->pci, true);
-	assert_int_equal(test_irq_rises[17], 3);
+	assert_int_equal(test_irq_rises[17], 5);
 	device_free(&b->pci.dev); /* takes its level along */
 	assert_false(test_irq_level[17]);
 }
@@ -523,6 +531,56 @@ static void test_msix(void **state)
 	assert_int_equal(test_msis, 3);
 }
 
+static struct accel_msi last_routes[8];
+static uint32_t n_last_routes;
+
+/* As KVM with 32-bit APIC ids: a message with bits there refuses the whole table. */
+static int routes_set(struct accel_vm *vm, const struct accel_msi *r, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (r[i].addr >> 32 & 0xff)
+			return -EINVAL;
+	}
+	memcpy(last_routes, r, n * sizeof(*r));
+	n_last_routes = n;
+	return 0;
+}
+
+static int irqfd(struct accel_vm *vm, uint32_t gsi, int fd, bool add)
+{
+	return 0;
+}
+
+/* A message that the engine refuses does not spoil the others. */
+static void test_bad_route(void **state)
+{
+	struct accel routed = test_accel;
+	struct toy *t;
+
+	routed.routes_set = routes_set;
+	routed.irqfd = irqfd;
+	f->m->accel = &routed;
+	t = make("");
+	cfg_set(8, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	cfg_set(8, 0x42, 2, 0x8000);
+	mem_set(TABLE, 8, 0xfee01000);
+	mem_set(TABLE + 12, 4, 0);
+	assert_int_equal(n_last_routes, 1);
+	mem_set(TABLE + 12, 4, 1);
+	mem_set(TABLE, 8, 0x1fee01000);
+	mem_set(TABLE + 12, 4, 0);
+	assert_false(t->pci.msix.vectors[0].active);
+	mem_set(TABLE + 16, 8, 0xfee02000);
+	mem_set(TABLE + 16 + 12, 4, 0);
+	assert_int_equal(n_last_routes, 2);
+	assert_true(t->pci.msix.vectors[1].gsi >= 0);
+	mem_set(TABLE, 8, 0xfee03000); /* mended */
+	assert_true(t->pci.msix.vectors[0].active);
+	assert_int_equal(last_routes[0].addr, 0xfee03000);
+	device_free(&t->pci.dev);
+	f->m->accel = &test_accel;
+}
+
 static void save(struct toy *t, struct str *out)
 {
 	struct error err = ERROR_INIT;
@@ -555,7 +613,8 @@ static void test_state(void **state)
 	assert_int_equal(saved.len, again.len);
 	assert_memory_equal(saved.s, again.s, saved.len);
 	assert_int_equal(t->pci.bar[0].mapped_at, 0xd0000000);
-	assert_true(test_irq_level[17]);
+	assert_true(t->pci.intx_level);
+	assert_false(test_irq_level[17]); /* MSI-X is on */
 	fire(t, 0);
 	assert_int_equal(test_msi_data, 0x30);
 	assert_int_equal(mem(PBA, 1), 2);
@@ -582,6 +641,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hostile_bars, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_intx, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msix, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bad_route, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_state, setup, teardown),
 	};
 

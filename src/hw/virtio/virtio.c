@@ -76,6 +76,7 @@ static bool queue_turn(struct virtio_device *v, struct virtqueue *q)
 	for (;;) {
 		uint32_t before = q->budget;
 
+		q->drained = false;
 		vq_set_notify(q, false);
 		v->vclass->handle_queue(v, q->index);
 		if (!queue_live(v, q))
@@ -83,8 +84,13 @@ static bool queue_turn(struct virtio_device *v, struct virtqueue *q)
 		more = q->budget == 0;
 		if (more || !vq_set_notify(q, true))
 			break;
-		if (q->budget == before)
-			break; /* the device has no room: it will say when */
+		if (q->budget == before) {
+			/* The device has no room: it will say when. But if it saw the ring empty, the
+			 * driver has added something since, and was told not to kick. A turn of its own:
+			 * a guest that plays with its index must not keep us here. */
+			more = q->drained;
+			break;
+		}
 	}
 	q->budget = UINT32_MAX;
 	return more;
@@ -283,39 +289,35 @@ static void nothing(void *opaque)
 {
 }
 
-/* Under dev.lock, which is dropped meanwhile. */
-static void wait_requests(struct virtio_device *v)
+/* dev.lock is dropped meanwhile. */
+static void wait_requests(struct virtio_device *v) REQUIRES(v->pci.dev.lock)
 {
-	struct device *d = &v->pci.dev;
-
 	while (v->in_flight) {
-		if (!loop_in_thread(d->home)) {
-			pthread_cond_wait(&v->idle, &d->lock.m);
+		if (!loop_in_thread(v->pci.dev.home)) {
+			pthread_cond_wait(&v->idle, &v->pci.dev.lock.m);
 			continue;
 		}
-		mutex_unlock(&d->lock);
-		loop_run_once(d->home, -1);
-		mutex_lock(&d->lock);
+		mutex_unlock(&v->pci.dev.lock);
+		loop_run_once(v->pci.dev.home, -1);
+		mutex_lock(&v->pci.dev.lock);
 	}
 }
 
 static void wait_idle(struct virtio_device *v)
 {
-	struct device *d = &v->pci.dev;
-
-	mutex_lock(&d->lock);
+	mutex_lock(&v->pci.dev.lock);
 	v->quiesced = true;
 	do {
 		wait_requests(v);
-		mutex_unlock(&d->lock);
+		mutex_unlock(&v->pci.dev.lock);
 		/* A turn that was running is over after the first, with what it posted (a device may
 		 * defer its interrupts, or a flush, which is one more request); after the second its
 		 * interrupts have reached the kernel. */
-		loop_call(d->home, nothing, NULL);
-		loop_call(d->home, nothing, NULL);
-		mutex_lock(&d->lock);
+		loop_call(v->pci.dev.home, nothing, NULL);
+		loop_call(v->pci.dev.home, nothing, NULL);
+		mutex_lock(&v->pci.dev.lock);
 	} while (v->in_flight);
-	mutex_unlock(&d->lock);
+	mutex_unlock(&v->pci.dev.lock);
 }
 
 void virtio_quiesce(struct device *d)

@@ -26,7 +26,8 @@ struct echo {
 	struct virtio_config config;
 	struct kept kept[KEEP];
 	int n_kept, starts, resets, turns;
-	bool full; /* leave chains in queue 1 */
+	bool full;	       /* leave chains in queue 1 */
+	void (*emptied)(void); /* once, when a ring was found empty, before kicks are on again */
 	uint8_t written[10];
 };
 
@@ -76,6 +77,8 @@ static void echo_queue(struct virtio_device *v, unsigned int index)
 		rc = vq_pop(q, &k->c, 8);
 		if (rc < 0)
 			virtio_break(v, "ring");
+		if (rc == 0 && e->emptied)
+			TAKE(e->emptied)();
 		if (rc <= 0)
 			break;
 		if (index == 0) {
@@ -607,6 +610,37 @@ static void test_no_room(void **state)
 	echo_let_go(e);
 }
 
+static struct vt_buf late;
+
+static void send_late(void)
+{
+	assert(vt_send(t, 0, &late, 1, false) >= 0); /* no kick: the driver is told not to */
+}
+
+/* A kick for nothing, and while its turn is over but kicks are still off, the driver adds a chain:
+ * it is served without another kick. */
+static void late_chain(const char *options)
+{
+	struct echo *e = start(options, ALL);
+	uint32_t id, len;
+
+	late = (struct vt_buf){ vt_alloc(t, 64, 8), 4, true };
+	e->emptied = send_late;
+	vt_kick(t, 0);
+	for (int i = 0; i < 4; i++)
+		vt_run(t);
+	assert_true(vt_take(t, 0, &id, &len));
+	device_free(&e->v.pci.dev);
+}
+
+static void test_late_chain(void **state)
+{
+	late_chain("");
+	late_chain("event_idx=off");
+	late_chain("packed=off");
+	late_chain("packed=off,event_idx=off");
+}
+
 /* A ring that is refilled while it is served: other work comes in between. */
 static void test_budget(void **state)
 {
@@ -884,6 +918,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_quiesce_between_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_in_flight, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_late_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_budget, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bus_master, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_early_buffers, setup, teardown),

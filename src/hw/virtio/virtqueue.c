@@ -119,7 +119,8 @@ int vq_pop(struct virtqueue *q, struct vq_chain *c, int max)
 
 	if (!q->ready || !q->budget)
 		return 0;
-	if (vq_empty(q) && !(q->notify_on && q->event_idx && vq_set_notify(q, true)))
+	q->drained = vq_empty(q) && !(q->notify_on && q->event_idx && vq_set_notify(q, true));
+	if (q->drained)
 		return 0;
 	/* A driver cannot have more buffers out than it has descriptors. */
 	if (q->in_flight >= q->size)

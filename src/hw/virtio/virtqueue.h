@@ -52,6 +52,7 @@ struct virtqueue {
 	bool notify_on;	      /* the driver shall kick when it adds to an empty ring */
 	uint32_t budget;      /* chains that may still be popped in this turn of the loop;
 				   UINT32_MAX: no limit (outside handle_queue) */
+	bool drained;	      /* the newest vq_pop found nothing */
 	uint32_t in_flight;   /* chains popped, not pushed */
 	uint32_t desc_out;    /* packed: ring descriptors popped, not pushed */
 };

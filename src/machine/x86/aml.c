@@ -27,15 +27,13 @@ enum {
 
 static void put8(struct str *s, uint8_t v)
 {
-	str_append_mem(s, &v, 1);
+	str_append_char(s, (char)v);
 }
 
 static void put_le(struct str *s, uint64_t v, unsigned int size)
 {
-	uint8_t b[8];
-
-	wr_le64(b, v);
-	str_append_mem(s, b, size);
+	for (; size; size--, v >>= 8)
+		put8(s, (uint8_t)v);
 }
 
 /* Open @n bytes at @pos. */

@@ -49,7 +49,7 @@ struct board {
 	struct boot_result boot;
 	struct pci_host_config pci;
 	struct device *pm;
-	struct x86_cpu_state reset_state; /* of the boot CPU */
+	struct x86_cpu_state *reset_state; /* owned; of the boot CPU */
 	uint32_t resets;
 };
 
@@ -133,8 +133,11 @@ static bool split_flags(char *flags, struct x86_cpu_model_request *req, struct e
 		f = strtok_r(NULL, ",", &save)) {
 		const char **list = f[0] == '+' ? &req->plus[plus++] : &req->minus[minus++];
 
-		if ((f[0] != '+' && f[0] != '-') || !f[1])
+		if (f[0] != '+' && f[0] != '-')
 			return error_usage(err, "CPU flag '%s': write +%s or -%s", f, f, f);
+		if (!f[1])
+			return error_usage(
+				err, "CPU flag '%s': a name is wanted, as +avx or -avx", f);
 		if (plus == X86_FLAGS_MAX || minus == X86_FLAGS_MAX)
 			return error_usage(err, "more than %d CPU flags", X86_FLAGS_MAX - 1);
 		*list = f + 1;
@@ -144,7 +147,7 @@ static bool split_flags(char *flags, struct x86_cpu_model_request *req, struct e
 
 static bool build_cpuid(struct machine *m, struct board *b, struct error *err)
 {
-	AUTO_FREE struct x86_cpuid *supported = calloc(1, sizeof(*supported));
+	AUTO_FREE struct x86_cpuid *supported = malloc(sizeof(*supported));
 	AUTO_FREE char *flags = b->c.cpu_flags ? strdup(b->c.cpu_flags) : NULL;
 	struct x86_cpu_model_request req = {
 		.model = b->c.cpu_model,
@@ -154,7 +157,7 @@ static bool build_cpuid(struct machine *m, struct board *b, struct error *err)
 	};
 	char buf[256];
 
-	b->cpuid = calloc(b->c.cpus, sizeof(*b->cpuid));
+	b->cpuid = malloc(b->c.cpus * sizeof(*b->cpuid)); /* each says how much of it is used */
 	if (!supported || !b->cpuid || (b->c.cpu_flags && !flags))
 		return error_set(err, "out of memory");
 	if (!m->accel->cpuid_supported(m->vm, supported, err) || !split_flags(flags, &req, err))
@@ -292,8 +295,8 @@ static bool pc_reset(struct machine *m, struct error *err)
 		return false;
 	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
 		return false;
-	x86_cpu_state_reset(&b->reset_state, m->vcpus[0].apic_id, true);
-	boot_cpu_state(&b->boot, &b->reset_state);
+	x86_cpu_state_reset(b->reset_state, m->vcpus[0].apic_id, true);
+	boot_cpu_state(&b->boot, b->reset_state);
 	return true;
 }
 
@@ -301,10 +304,11 @@ static bool pc_reset(struct machine *m, struct error *err)
  * neither MTRRs nor PAT. */
 static int set_memory_types(struct machine *m, struct vcpu *v)
 {
-	AUTO_FREE struct x86_cpu_state *s = calloc(1, sizeof(*s));
+	AUTO_FREE struct x86_cpu_state *s = malloc(sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
+	s->n_msrs = 0; /* the rest is not looked at */
 	x86_cpu_state_set_msr(s, MSR_MTRR_DEF_TYPE, MTRR_ENABLED | MTRR_WRITE_BACK);
 	return m->accel->vcpu_set(v->accel, s, X86_STATE_MSRS);
 }
@@ -314,7 +318,7 @@ static int set_memory_types(struct machine *m, struct vcpu *v)
 static void pc_vcpu_reset(struct machine *m, struct vcpu *v)
 {
 	struct board *b = board_of(m);
-	struct x86_cpu_state *s = v->index == 0 ? &b->reset_state : NULL;
+	struct x86_cpu_state *s = v->index == 0 ? b->reset_state : NULL;
 	unsigned int parts = X86_STATE_REGS | X86_STATE_SREGS;
 	int rc = 0;
 
@@ -329,7 +333,7 @@ static void pc_vcpu_reset(struct machine *m, struct vcpu *v)
 		rc = -ENOMEM;
 	if (!rc)
 		rc = set_memory_types(m, v);
-	if (s != &b->reset_state)
+	if (s != b->reset_state)
 		free(s);
 	if (rc) {
 		log_err("board", "CPU %u cannot be reset: %s", v->index, strerror(-rc));
@@ -360,6 +364,7 @@ static void pc_fini(struct machine *m)
 	if (b->high.mapped)
 		as_del(&m->mem, &b->high);
 	ram_block_unref(b->ram);
+	free(b->reset_state);
 	free(b->cpuid);
 	free(b);
 	m->board_data = NULL;
@@ -467,8 +472,10 @@ bool board_init(struct machine *m, const struct board_config *c, struct error *e
 	if (!check_config(c, err))
 		return false;
 	b = calloc(1, sizeof(*b));
-	if (!b)
+	if (!b || !(b->reset_state = malloc(sizeof(*b->reset_state)))) {
+		free(b);
 		return error_set(err, "out of memory");
+	}
 	b->c = *c;
 	m->board = &pc_ops;
 	m->board_data = b;

@@ -409,9 +409,10 @@ static bool not_bootable(const struct boot_job *j, struct error *err)
 
 static bool load_format(struct boot_job *j, struct error *err)
 {
-	j->head_len = (uint32_t)MIN(j->kernel.size, sizeof(j->head));
+	j->head_len = (uint32_t)MIN(j->kernel.size, BOOT_HEAD_MAX);
 	if (!boot_pread(&j->kernel, 0, j->head, j->head_len, err))
 		return false;
+	memset(j->head + j->head_len, 0, BOOT_HEAD_MAX - j->head_len);
 	if (boot_is_bzimage(j))
 		return boot_bzimage(j, err);
 
@@ -429,9 +430,11 @@ bool boot_load(
 	struct as *as, const struct boot_request *q, struct boot_result *r, struct error *err)
 {
 	struct boot_result result = { 0 };
+	uint8_t head[BOOT_HEAD_MAX];
 	struct boot_job j = { .as = as,
 		.q = q,
 		.r = &result,
+		.head = head,
 		.kernel = { .what = "kernel", .fd = -1 },
 		.initrd = { .what = "initrd", .fd = -1 } };
 	bool ok = boot_file_open(&j.kernel, q->kernel, err) && load_format(&j, err);

@@ -14,11 +14,11 @@
 #include "mem/gmem.h"
 
 /* What the loaders put into low memory; above what real-mode images (kvm-unit-tests) link to. */
-#define BOOT_CMDLINE_ADDR 0x80000ull
-#define BOOT_CMDLINE_MAX  0x10000ull /* bytes with the NUL */
+#define BOOT_GDT_ADDR	  0x80000ull
+#define BOOT_CMDLINE_ADDR 0x80040ull /* in the GDT's page: one page less to fault in */
+#define BOOT_CMDLINE_MAX  0xffc0ull /* bytes with the NUL */
 #define BOOT_INFO_ADDR	  0x90000ull /* boot_params, hvm_start_info or multiboot info; one page */
 #define BOOT_INFO_SIZE	  0x1000ull
-#define BOOT_GDT_ADDR	  0x91000ull
 #define BOOT_PT_ADDR	  0x92000ull /* PML4, PDPT, four PDs: identity map of 4 GiB */
 #define BOOT_PT_PAGES	  6
 
@@ -47,7 +47,7 @@ struct boot_job {
 	struct boot_claim claim[BOOT_CLAIMS_MAX];
 	uint32_t n_claims;
 	uint32_t head_len;
-	uint8_t head[BOOT_HEAD_MAX]; /* the image's first bytes; zero beyond head_len */
+	uint8_t *head; /* borrowed: the image's first bytes, BOOT_HEAD_MAX; zero beyond head_len */
 };
 
 /* The formats. Each returns false with @err set; *tried says whether the image is of the format. */

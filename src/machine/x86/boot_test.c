@@ -503,7 +503,7 @@ static void test_cpu_state_64(void **state)
 		.rip = 0x1000200,
 		.info = 0x90000,
 		.cr3 = 0x92000,
-		.gdt = 0x91000 };
+		.gdt = 0x80000 };
 
 	boot_cpu_state(&r, &s);
 	assert_int_equal(s.gpr[X86_RSI], 0x90000);

@@ -175,7 +175,7 @@ static uint64_t entry_to_physical(const struct segment *s, uint32_t n, uint64_t 
 
 bool boot_elf_load(struct boot_job *j, struct boot_elf *e, bool notes, struct error *err)
 {
-	uint8_t raw[BOOT_PHDRS_MAX * sizeof(Elf64_Phdr)];
+	uint8_t raw[sizeof(Elf64_Phdr)];
 	struct segment s[BOOT_PHDRS_MAX];
 	uint64_t phoff = 0;
 	uint32_t n = 0;
@@ -185,10 +185,12 @@ bool boot_elf_load(struct boot_job *j, struct boot_elf *e, bool notes, struct er
 		return false;
 	uint32_t each = e->is64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
 
-	if (!boot_pread(&j->kernel, phoff, raw, (uint64_t)n * each, err))
-		return false;
+	if (!range_fits(phoff, (uint64_t)n * each, j->kernel.size))
+		return error_set(err, "kernel '%s': the file is cut short", j->kernel.path);
 	for (uint32_t i = 0; i < n; i++) {
-		s[i] = segment_parse(raw + i * each, e->is64);
+		if (!boot_pread(&j->kernel, phoff + i * each, raw, each, err))
+			return false;
+		s[i] = segment_parse(raw, e->is64);
 		if (s[i].type == PT_LOAD && !load_segment(j, e, &s[i], err))
 			return false;
 		if (s[i].type == PT_NOTE && notes && !read_notes(j, e, &s[i], err))
@@ -212,12 +214,14 @@ bool boot_elf_load(struct boot_job *j, struct boot_elf *e, bool notes, struct er
 #define PVH_MODULE_OFF 64
 #define PVH_MEMMAP_OFF 128
 
-_Static_assert(PVH_MEMMAP_OFF + BOOT_MEM_MAX * PVH_MEMMAP <= BOOT_INFO_SIZE, "the map fits");
+#define PVH_SIZE (PVH_MEMMAP_OFF + BOOT_MEM_MAX * PVH_MEMMAP)
+
+_Static_assert(PVH_SIZE <= BOOT_INFO_SIZE, "the map fits");
 
 static bool put_start_info(struct boot_job *j, struct error *err)
 {
 	const struct boot_mem_map *m = j->q->map;
-	uint8_t p[BOOT_INFO_SIZE] = { 0 };
+	uint8_t p[PVH_SIZE] = { 0 };
 
 	wr_le32(p, PVH_MAGIC);
 	wr_le32(p + 4, 1); /* version: with the memory map */
@@ -240,7 +244,7 @@ static bool put_start_info(struct boot_job *j, struct error *err)
 	}
 	j->r->info = BOOT_INFO_ADDR;
 	return boot_claim(j, BOOT_INFO_ADDR, BOOT_INFO_SIZE, "the start info", err) &&
-	       boot_put(j, BOOT_INFO_ADDR, p, BOOT_INFO_SIZE, err);
+	       boot_put(j, BOOT_INFO_ADDR, p, sizeof(p), err);
 }
 
 bool boot_elf(struct boot_job *j, struct error *err)

@@ -35,11 +35,15 @@ _Static_assert(OFF_MMAP + BOOT_MEM_MAX * MBI_MMAP_ENTRY <= BOOT_INFO_SIZE, "the 
 
 int boot_find_multiboot(const struct boot_job *j)
 {
-	for (uint32_t off = 0; off + 12 <= j->head_len; off += 4)
-		if (rd_le32(j->head + off) == MB_MAGIC &&
-			(uint32_t)(MB_MAGIC + rd_le32(j->head + off + 4) +
-				   rd_le32(j->head + off + 8)) == 0)
-			return (int)off;
+	const uint8_t *p = j->head, *end = j->head + j->head_len;
+
+	/* By the magic number's first byte: most of an image's head is zeros. */
+	while (p < end && (p = memchr(p, MB_MAGIC & 0xff, end - p))) {
+		if ((p - j->head) % 4 == 0 && end - p >= 12 && rd_le32(p) == MB_MAGIC &&
+			(uint32_t)(MB_MAGIC + rd_le32(p + 4) + rd_le32(p + 8)) == 0)
+			return (int)(p - j->head);
+		p++;
+	}
 	return -1;
 }
 

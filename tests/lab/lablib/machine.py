@@ -166,7 +166,7 @@ class L1:
         s = self.s
         limit = time.monotonic() + s.boot_timeout
         is_up = False
-        poll = selectors.DefaultSelector()
+        poll = selectors.PollSelector()         # epoll refuses files and /dev/null
         poll.register(self.process.stdout, selectors.EVENT_READ)
         while True:
             if not is_up and self._read_status() is not None:
