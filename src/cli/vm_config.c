@@ -24,7 +24,7 @@ static const struct field cpus_fields[] = {
 	FIELD_U32(struct cpus_config, threads, "threads", .max = 255, .doc = "threads of a core"),
 	FIELD_STR(struct cpus_config, pin, "pin", .doc = "host CPU of each, as 0:1:4-7"),
 };
-static const struct field_table cpus_table = FIELD_TABLE("--cpus", struct cpus_config, cpus_fields);
+static const struct field_table cpus_table = FIELD_TABLE("cpus", struct cpus_config, cpus_fields);
 
 static const struct field memory_fields[] = {
 	FIELD_SIZE(struct memory_config, size, "size", .flags = FF_FIRST, .dflt = "512M",
@@ -36,7 +36,7 @@ static const struct field memory_fields[] = {
 		struct memory_config, prealloc, "prealloc", .doc = "take all of it at the start"),
 };
 static const struct field_table memory_table = FIELD_TABLE(
-	"--memory", struct memory_config, memory_fields);
+	"memory", struct memory_config, memory_fields);
 
 static const char *const auto_names[] = { "auto", "on", "off", NULL };
 static const char *const irqchip_names[] = { "full", "split", NULL };
@@ -52,14 +52,14 @@ static const struct field machine_fields[] = {
 		.doc = "interrupt chips in the engine, or only the local APICs"),
 };
 static const struct field_table machine_table = FIELD_TABLE(
-	"--machine", struct machine_config, machine_fields);
+	"machine", struct machine_config, machine_fields);
 
 static const struct field numa_fields[] = {
 	FIELD_SIZE(struct numa_config, memory, "memory", .flags = FF_REQUIRED,
 		.doc = "memory of the node"),
 	FIELD_STR(struct numa_config, cpus, "cpus", .doc = "its CPUs, as 0-3"),
 };
-static const struct field_table numa_table = FIELD_TABLE("--numa", struct numa_config, numa_fields);
+static const struct field_table numa_table = FIELD_TABLE("numa", struct numa_config, numa_fields);
 
 #define V struct vm_config
 static const struct field vm_fields[] = {

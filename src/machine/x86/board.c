@@ -392,7 +392,7 @@ static bool check_config(const struct board_config *c, struct error *err)
 			c->topology.sockets, c->topology.cores, c->topology.threads, c->cpus);
 	if (c->memory < BOARD_RAM_MIN || c->memory > BOARD_RAM_MAX || c->memory % MIB)
 		return error_usage(err,
-			"memory of %llu bytes: whole MiB from 1M to 4T are possible",
+			"--memory: %llu bytes; whole MiB from 1M to 4T are possible, as 512M",
 			(unsigned long long)c->memory);
 	for (uint32_t i = 0; i < c->n_nodes; i++) {
 		node_memory += c->node[i].memory;
