@@ -172,7 +172,6 @@ struct accel {
 	int (*vcpu_set)(struct accel_vcpu *v, const struct x86_cpu_state *s, unsigned int parts);
 	int (*vcpu_nmi)(struct accel_vcpu *v);
 	int (*vcpu_stalled)(struct accel_vcpu *v); /* optional */
-	/* Debugger: single step and up to 4 breakpoints; optional (issue gdb stub). */
 };
 
 /* The generated table of all engines, NULL-terminated. */
