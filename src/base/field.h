@@ -199,6 +199,8 @@ bool fields_get(
 /* Split the next element off a `a,b,,c` list: advances *@cursor, unescapes `,,` into @out (check
  * its ->failed). False at the end; a comma at the very end adds no empty element. */
 bool fields_next_token(const char **cursor, struct str *out);
+/* The way back: append @text as one element of such a list, its commas doubled. */
+void fields_put_token(const char *text, struct str *out);
 /* Append help: a line per key with type, limits, default and doc, indented by @indent spaces. */
 void fields_help(const struct field_table *t, int indent, struct str *out);
 /* Append `{"key": value, ...}` (results, `--json`). uint64 exact. FF_SECRET members and absent texts

@@ -412,6 +412,18 @@ bool fields_next_token(const char **cursor, struct str *out)
 	return true;
 }
 
+void fields_put_token(const char *text, struct str *out)
+{
+	for (size_t n; *text; text += n) {
+		n = strcspn(text, ",");
+		str_append_mem(out, text, n);
+		if (text[n]) {
+			str_append(out, ",,");
+			n++;
+		}
+	}
+}
+
 struct token {
 	char *text; /* owned; cut at its '=' */
 	const char *key;

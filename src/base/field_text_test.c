@@ -295,6 +295,23 @@ static void test_next_token(void **state)
 	}
 }
 
+static void test_put_token(void **state)
+{
+	static const char *const texts[] = { "a", ",", ",,", "a,b", ",a,", "a=b,,c", "x,,,y" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		AUTO(str) list = STR_INIT;
+		AUTO(str) out = STR_INIT;
+		const char *cursor;
+
+		fields_put_token(texts[i], &list);
+		cursor = str_cstr(&list);
+		assert_true(fields_next_token(&cursor, &out));
+		assert_string_equal(str_cstr(&out), texts[i]);
+		assert_false(fields_next_token(&cursor, &out));
+	}
+}
+
 static void test_get_unknown(void **state)
 {
 	AUTO(str) out = STR_INIT;
@@ -355,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_nesting_limit),
 		cmocka_unit_test(test_token_limit),
 		cmocka_unit_test(test_next_token),
+		cmocka_unit_test(test_put_token),
 		cmocka_unit_test(test_get_unknown),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_find),

@@ -247,17 +247,19 @@ static bool split_disk(
 				return false;
 		} else {
 			str_append(device, ",");
-			for (const char *c = str_cstr(&token); *c; c++)
-				str_append(device, *c == ',' ? ",," : (char[]){ *c, 0 });
+			fields_put_token(str_cstr(&token), device);
 		}
 	}
+	if (token.failed || device->failed)
+		return error_set(err, "out of memory");
 	return true;
 }
 
 static bool open_disk(struct run *r, size_t i, struct error *err)
 {
 	struct block_config b = { 0 };
-	AUTO(str) options = STR_INIT;
+	AUTO(str) options = STR_INIT; /* the device's own, each with its comma */
+	AUTO(str) device = STR_INIT;
 	struct block_dev *dev = NULL;
 	char id[32];
 	bool ok;
@@ -273,11 +275,13 @@ static bool open_disk(struct run *r, size_t i, struct error *err)
 		block_close(dev);
 		ok = error_set(err, "out of memory");
 	}
-	if (ok)
+	if (ok) {
+		str_append(&device, "virtio-blk-pci,drive=");
+		fields_put_token(b.id, &device);
+		str_append(&device, str_cstr(&options));
 		ok = machine_backend_add(r->m, BACKEND_BLOCK, b.id, dev, err) &&
-		     want_device(r,
-			     str_printf("virtio-blk-pci,drive=%s%s", b.id, str_cstr(&options)),
-			     "--disk", r->c.disk.items[i], err);
+		     want_device(r, str_take(&device), "--disk", r->c.disk.items[i], err);
+	}
 	fields_fini(&block_config_table, &b);
 	return ok;
 }

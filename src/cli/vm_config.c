@@ -240,8 +240,9 @@ static bool set_positional(
 	AUTO(str) text = STR_INIT;
 
 	str_append(&text, "file=");
-	for (; *file; file++)
-		str_append(&text, *file == ',' ? ",," : (char[]){ *file, 0 });
+	fields_put_token(file, &text);
+	if (text.failed)
+		return error_set(err, "out of memory");
 	return set_option(c, f, str_cstr(&text), err);
 }
 

@@ -114,8 +114,7 @@ static bool split_id(const char *options, struct str *id, struct str *rest, stru
 		if (!first)
 			str_append(rest, ",");
 		first = false;
-		for (const char *c = str_cstr(&token); *c; c++)
-			str_append(rest, *c == ',' ? ",," : (char[]){ *c, 0 });
+		fields_put_token(str_cstr(&token), rest);
 	}
 	if (token.failed || id->failed || rest->failed)
 		return error_set(err, "out of memory");
