@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * mmu - guest memory as instructions see it: segment, linear address, page tables, RAM or registers.
+ *
+ * Fast path inline: one compare with the TLB's tag finds page, permission and context at once. All
+ * else is mmu.c's: walk, A and D bits, faults, accesses that cross a page, registers, watchpoints,
+ * dirty log, pages that hold decoded code.
+ *
+ * Every function here may raise, and does so before it changed memory. @size is 1, 2, 4 or 8 unless it
+ * says bytes. @off is the effective address, already masked to the address size.
+ */
+#ifndef ACCEL_SOFT_MMU_H
+#define ACCEL_SOFT_MMU_H
+
+#include <string.h>
+#include "accel/soft/soft_int.h"
+
+/* -------- slow paths, mmu.c -------- */
+/* Raise what an address beyond the segment's limit, or not readable or writable, gives. Returns the
+ * linear address when there is nothing wrong. */
+uint64_t soft_seg_check(struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsigned int size,
+	enum soft_access access);
+/* @seg only tells #SS from #GP for an address that is not canonical. */
+uint64_t soft_load_slow(
+	struct soft_vcpu *v, enum x86_seg seg, uint64_t lin, unsigned int size, int index);
+void soft_store_slow(struct soft_vcpu *v, enum x86_seg seg, uint64_t lin, unsigned int size,
+	uint64_t value, int index);
+/* The page's words of code changed: every decoded block of it is void. Any thread. */
+void soft_code_written(struct soft_vcpu *v, _Atomic uint32_t *code);
+
+/* -------- addresses -------- */
+/* Effective address of the instruction's memory operand. */
+static inline uint64_t soft_ea(const struct soft_vcpu *v, const struct x86_insn *i)
+{
+	uint64_t a = v->gpr[i->base] + (v->gpr[i->index] << i->scale) + (uint64_t)i->disp;
+
+	return i->addrsize == 8 ? a : i->addrsize == 4 ? (uint32_t)a : (uint16_t)a;
+}
+
+/* Linear address of @size bytes at seg:off, limit and type checked. Whether it is canonical the slow
+ * path sees. */
+static inline uint64_t soft_linear(struct soft_vcpu *v, enum x86_seg seg, uint64_t off,
+	unsigned int size, enum soft_access access)
+{
+	if (v->code == X86_CODE_64)
+		return seg >= X86_FS ? off + v->seg[seg].base : off;
+	if (__builtin_expect(v->seg_flat >> seg & 1, 1))
+		return (uint32_t)(off + v->seg[seg].base);
+	return soft_seg_check(v, seg, off, size, access);
+}
+
+static inline struct soft_tlb_entry *soft_tlb_at(struct soft_vcpu *v, int index, uint64_t lin)
+{
+	return &v->tlb[index][(lin >> 12) & (SOFT_TLB_SIZE - 1)];
+}
+
+/* Host address of @size bytes at @lin, if the TLB knows it and they lie in one page; NULL: slow. */
+static inline void *soft_tlb_host(
+	struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access, int index)
+{
+	struct soft_tlb_entry *e = soft_tlb_at(v, index, lin);
+
+	if (__builtin_expect(
+		    e->tag[access] != ((lin & ~0xfffull) | v->ctx) || (lin & 0xfff) > 0x1000 - size,
+		    0))
+		return NULL;
+	return (void *)(lin + e->addend);
+}
+
+static inline uint64_t soft_host_load(const void *p, unsigned int size)
+{
+	switch (size) {
+	case 1:
+		return __atomic_load_n((const uint8_t *)p, __ATOMIC_RELAXED);
+	case 2:
+		return *(const volatile uint16_t *)p;
+	case 4:
+		return *(const volatile uint32_t *)p;
+	default:
+		return *(const volatile uint64_t *)p;
+	}
+}
+
+static inline void soft_host_store(void *p, unsigned int size, uint64_t value)
+{
+	switch (size) {
+	case 1:
+		*(volatile uint8_t *)p = value;
+		break;
+	case 2:
+		*(volatile uint16_t *)p = value;
+		break;
+	case 4:
+		*(volatile uint32_t *)p = value;
+		break;
+	default:
+		*(volatile uint64_t *)p = value;
+	}
+}
+
+/* After a store through a host pointer: the page may hold decoded code. */
+static inline void soft_stored(struct soft_vcpu *v, uint64_t lin, int index)
+{
+	_Atomic uint32_t *code = soft_tlb_at(v, index, lin)->code;
+
+	if (__builtin_expect(atomic_load_explicit(code, memory_order_relaxed) & 1, 0))
+		soft_code_written(v, code);
+}
+
+static inline uint64_t soft_load_lin(
+	struct soft_vcpu *v, enum x86_seg seg, uint64_t lin, unsigned int size, int index)
+{
+	void *p = soft_tlb_host(v, lin, size, SOFT_READ, index);
+
+	return p ? soft_host_load(p, size) : soft_load_slow(v, seg, lin, size, index);
+}
+
+static inline void soft_store_lin(struct soft_vcpu *v, enum x86_seg seg, uint64_t lin,
+	unsigned int size, uint64_t value, int index)
+{
+	void *p = soft_tlb_host(v, lin, size, SOFT_WRITE, index);
+
+	if (__builtin_expect(!p, 0)) {
+		soft_store_slow(v, seg, lin, size, value, index);
+		return;
+	}
+	soft_host_store(p, size, value);
+	soft_stored(v, lin, index);
+}
+
+/* -------- what instructions use -------- */
+static inline uint64_t soft_load(
+	struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsigned int size)
+{
+	return soft_load_lin(v, seg, soft_linear(v, seg, off, size, SOFT_READ), size, v->mmu_index);
+}
+
+static inline void soft_store(
+	struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsigned int size, uint64_t value)
+{
+	soft_store_lin(
+		v, seg, soft_linear(v, seg, off, size, SOFT_WRITE), size, value, v->mmu_index);
+}
+
+/* Accesses that the CPU makes for itself (descriptor tables, TSS, frames on a new inner stack): by
+ * linear address, as supervisor whatever CPL is. */
+static inline uint64_t soft_load_sys(struct soft_vcpu *v, uint64_t lin, unsigned int size)
+{
+	return soft_load_lin(v, X86_DS, lin, size, SOFT_MMU_KERNEL);
+}
+static inline void soft_store_sys(
+	struct soft_vcpu *v, uint64_t lin, unsigned int size, uint64_t value)
+{
+	soft_store_lin(v, X86_DS, lin, size, value, SOFT_MMU_KERNEL);
+}
+
+/* @n bytes (1 to 4096, any), all or nothing: both pages are checked before the first is written. */
+void soft_load_bytes(
+	struct soft_vcpu *v, enum x86_seg seg, uint64_t off, void *buf, unsigned int n);
+void soft_store_bytes(
+	struct soft_vcpu *v, enum x86_seg seg, uint64_t off, const void *buf, unsigned int n);
+/* Would a store of @n bytes (1 to 4096) raise? For instructions that have more than one. @index:
+ * SOFT_MMU_*, normally v->mmu_index. */
+void soft_probe(struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsigned int n,
+	enum soft_access access, int index);
+
+/* Read-modify-write. begin: host address of @size bytes (1-16) of RAM in one page that may be read and
+ * written, for one host instruction (a locked one if the guest's is, or more than one vCPU runs);
+ * then end. NULL: the bytes are registers or cross a page; then the caller loads, computes, stores
+ * between soft_exclusive_begin and _end (raising inside is allowed: run.c gives it up), with
+ * soft_rmw_load and soft_store: the load checks that a store is allowed too. */
+void *soft_rmw_begin(struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsigned int size);
+static inline void soft_rmw_end(
+	struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsigned int size)
+{
+	soft_stored(v, soft_linear(v, seg, off, size, SOFT_WRITE), v->mmu_index);
+}
+uint64_t soft_rmw_load(struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsigned int size);
+void soft_exclusive_begin(struct soft_vcpu *v);
+void soft_exclusive_end(struct soft_vcpu *v);
+
+/* For string instructions: how many bytes from @lin on, at most @max, lie in the same page and can be
+ * reached at *@host directly. 0: none, go unit by unit. @down: bytes up to and including @lin's unit
+ * of @size, *@host is the unit's address. Fills the TLB; may raise what the first unit would. */
+unsigned int soft_span(struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsigned int size,
+	bool down, enum soft_access access, void **host);
+
+/* -------- TLB -------- */
+bool soft_mmu_new(struct soft_vcpu *v) MUST_USE;
+void soft_mmu_free(struct soft_vcpu *v);
+/* After CR0, CR3, CR4, EFER changed. @global: entries of global pages go too. */
+void soft_tlb_flush(struct soft_vcpu *v, bool global);
+void soft_tlb_flush_page(struct soft_vcpu *v, uint64_t lin);
+void soft_tlb_flush_pcid(struct soft_vcpu *v, uint16_t pcid, bool global);
+/* MOV to CR3: takes up @cr3 (already checked, bit 63 told by @keep). */
+void soft_mmu_cr3(struct soft_vcpu *v, bool keep);
+/* PAE paging: load v->pdpte from v->cr3. False: a reserved bit is set (#GP). */
+bool soft_mmu_load_pdptes(struct soft_vcpu *v);
+/* DR0-3 or DR7 changed. */
+void soft_watch_changed(struct soft_vcpu *v);
+/* SOFT_POLL_FLUSH was set: do it and tell who waits. The vCPU's thread. */
+void soft_mmu_serve_flush(struct soft_vcpu *v);
+/* Between slices, inside the read section: has the address map changed? Then flush. */
+void soft_mmu_slice(struct soft_vcpu *v);
+/* Code fetch: host address of the byte at linear @lin, how many follow in its page (to the page's
+ * end), its page's guest-physical address and code word (bit 0 gets set: stores will be noticed from
+ * here on). Raises #PF. NULL: not RAM or ROM: fetch with soft_fetch_byte. */
+const uint8_t *soft_fetch(
+	struct soft_vcpu *v, uint64_t lin, uint64_t *gpa, _Atomic uint32_t **code);
+uint8_t soft_fetch_byte(struct soft_vcpu *v, uint64_t lin);
+/* Debugger: linear to guest-physical without faults, A and D bits. False: not mapped. */
+bool soft_translate(struct soft_vcpu *v, uint64_t lin, uint64_t *gpa);
+/* Linear addresses of 64-bit mode: 48 or 57 bits by CR4.LA57. */
+static inline bool soft_canonical(const struct soft_vcpu *v, uint64_t a)
+{
+	int bits = v->cr4 & X86_CR4_LA57 ? 7 : 16;
+
+	return (uint64_t)((int64_t)(a << bits) >> bits) == a;
+}
+
+#endif

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * soft_int - the soft engine's own declarations: an x86-64 CPU in software behind core/accel.h.
+ *
+ * One thread a vCPU runs guest code: blocks of decoded instructions (block.c), each carried out by
+ * one function (struct soft_op's fn). An instruction that faults leaves its function by
+ * soft_raise(), which does not return: a longjmp to the run loop (run.c), which delivers the event.
+ * So everything an instruction changes it changes after its last possible fault; nothing may be held
+ * (lock, read section, allocation) across a call that can raise.
+ *
+ * Guest RAM is reached by host pointers out of the TLB (mmu.h). They are good for the instruction at
+ * hand only: the run loop works in slices, each inside one as_read_begin/end section, and looks
+ * between slices whether the address map has changed.
+ *
+ * While an instruction runs, v->rip is its own address and v->gpr[X86_REG_RIP] that of the next; a
+ * branch changes the latter. v->stop makes the loop look up from its block after the instruction.
+ */
+#ifndef ACCEL_SOFT_SOFT_INT_H
+#define ACCEL_SOFT_SOFT_INT_H
+
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "accel/soft/fpu.h"
+#include "base/thread.h"
+#include "base/types.h"
+#include "base/vec.h"
+#include "core/accel.h"
+#include "x86/decode.h"
+#include "x86/ioapic.h"
+#include "x86/lapic.h"
+#include "x86/pic.h"
+#include "x86/regs.h"
+
+struct soft_vm;
+struct soft_vcpu;
+struct soft_op;
+struct soft_block;
+
+/* Carries one instruction out. */
+typedef void soft_fn(struct soft_vcpu *v, const struct soft_op *o);
+
+/* A decoded instruction in a block. */
+struct soft_op {
+	soft_fn *fn;
+	struct x86_insn i;
+	const void *stub; /* native.c: host code for it, or NULL */
+};
+
+/* Exceptions and interrupts on their way into the guest. */
+struct soft_event {
+	uint8_t vector;
+	enum soft_event_kind {
+		SOFT_EVENT_FAULT,    /* an exception; rip is the instruction's */
+		SOFT_EVENT_TRAP,     /* an exception after the instruction (#DB) */
+		SOFT_EVENT_SOFT_INT, /* INT n, INT3, INTO: rip is the next; DPL of the gate counts */
+		SOFT_EVENT_INT1,     /* ICEBP: as a hardware exception */
+		SOFT_EVENT_EXTERNAL, /* external interrupt, NMI */
+	} kind;
+	bool has_error;
+	uint32_t error;
+	uint64_t cr2; /* #PF: written to CR2 on delivery */
+	uint64_t dr6; /* #DB: bits to set in DR6 */
+};
+
+/* v->poll: why the vCPU should look up. Set by anybody with soft_notify(). */
+enum soft_poll {
+	SOFT_POLL_KICK = 1 << 0, /* leave vcpu_run with VCPU_EXIT_NONE */
+	SOFT_POLL_IRQ = 1 << 1,	 /* an interrupt may be deliverable: soft_irq_ack() tells */
+	SOFT_POLL_NMI = 1 << 2,
+	SOFT_POLL_INIT = 1 << 3,
+	SOFT_POLL_SIPI = 1 << 4,  /* v->sipi_vector */
+	SOFT_POLL_FLUSH = 1 << 5, /* flush the TLB, then say so: mmu.c */
+	SOFT_POLL_SMI = 1 << 6,
+	SOFT_POLL_TIMER = 1 << 7, /* the timer's deadline was changed by another thread */
+};
+
+enum soft_mmu_index { SOFT_MMU_KERNEL, SOFT_MMU_KERNEL_AC, SOFT_MMU_USER, SOFT_MMU_INDEXES };
+
+#define SOFT_TLB_BITS 10
+#define SOFT_TLB_SIZE (1u << SOFT_TLB_BITS)
+#define SOFT_TLB_NONE UINT64_MAX
+
+/* A tag is the linear page address (bits 12-63) that may be accessed that way through this entry; its
+ * low bits are the context's number, see mmu.c. SOFT_TLB_NONE never matches. */
+struct soft_tlb_entry {
+	uint64_t tag[3];	/* enum soft_access */
+	uintptr_t addend;	/* host address - linear address */
+	uint64_t gpa;		/* of the page */
+	_Atomic uint32_t *code; /* the page's word in ram_block.code; never NULL in a valid entry */
+	uint64_t pad[2];
+};
+
+enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_FETCH };
+
+struct soft_vcpu {
+	/* gpr[X86_REG_RIP]: address of the next instruction; gpr[X86_REG_NONE] is 0. */
+	uint64_t gpr[18];
+	uint64_t rip;	 /* of the instruction at hand; masked to the code size */
+	uint64_t rflags; /* all bits, always current */
+	bool stop;	 /* leave the block after this instruction */
+	/* Derived from the state by soft_mode_changed(). */
+	uint8_t cpl;
+	uint8_t code;	    /* enum x86_code of CS */
+	uint8_t addr_wrap;  /* 1: linear addresses are 32 bits wide */
+	uint8_t stack_size; /* 2, 4, 8: width of rSP in stack operations */
+	uint8_t mmu_index;  /* enum soft_mmu_index of the instruction's own accesses */
+	uint8_t seg_flat;   /* bit n: seg[n] has no limit that could be exceeded, writable and
+			      readable; in 64-bit mode all are */
+	uint8_t seg_zero;   /* bit n: seg[n]'s base is 0 for addressing */
+	uint8_t shadow;	    /* enum x86_events.interrupt_shadow: set by MOV SS, POP SS, STI for the
+			      next instruction */
+	bool halted;
+	bool irq_wanted; /* POLL_IRQ was seen and not served yet */
+	bool nmi_wanted, nmi_masked;
+	bool in_event;	       /* soft_event_deliver() is at work (for double faults) */
+	bool single_step;      /* the debugger's */
+	_Atomic uint32_t poll; /* enum soft_poll */
+	uint64_t ctx;	       /* context bits of TLB tags, see mmu.c */
+
+	struct soft_vm *vm; /* borrowed */
+	uint32_t index, apic_id;
+	struct x86_segment seg[X86_NSEG], tr, ldtr;
+	struct x86_dtable gdtr, idtr;
+	uint64_t cr0, cr2, cr3, cr4, efer;
+	uint64_t dr[8]; /* 0-3, 6, 7 */
+	uint64_t xcr0;
+	uint32_t pkru;
+	uint64_t pdpte[4];    /* PAE paging: loaded with CR3 */
+	uint64_t pending_dr6; /* DR6 bits of data and I/O breakpoints hit by this instruction */
+	int mp_state;	      /* enum x86_mp_state */
+	uint8_t sipi_vector;
+	struct soft_fpu fpu;
+
+	/* Exceptions: where soft_raise goes, and what happened. */
+	jmp_buf raise;
+	struct soft_event event;
+	struct soft_event delivering; /* valid while in_event */
+
+	/* MSRs that are just storage, by their place in msr.c's table. */
+	uint64_t msr[64];
+	int64_t tsc_offset; /* guest TSC - host TSC, scaled: clock.c */
+	uint64_t tsc_adjust, tsc_aux;
+	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
+		sysenter_eip, pat;
+	uint64_t kvmclock_msr; /* MSR_KVM_SYSTEM_TIME_NEW */
+
+	struct x86_lapic lapic;			      /* under vm->chips_lock */
+	const struct x86_cpuid *cpuid;		      /* owned copy */
+	uint64_t feature[(X86_FEAT_COUNT + 63) / 64]; /* bit n: X86_FEAT_n is offered */
+
+	struct soft_tlb_entry (*tlb)[SOFT_TLB_SIZE]; /* owned; [SOFT_MMU_INDEXES] */
+	struct soft_blocks *blocks;		     /* owned: block.c */
+	uint64_t map_version; /* of the address map that the TLB was filled from */
+
+	struct accel_vcpu base;
+	struct vcpu_exit exit;	/* what vcpu_run returns next, if kind is not NONE */
+	struct mutex wait_lock; /* sleeping: soft_wait(), soft_notify() */
+	pthread_cond_t wait_cond;
+	bool waiting;
+	uint64_t instructions; /* for statistics */
+};
+
+/* Register accesses: the machine's (io_access_*), or a test's. */
+struct soft_io {
+	void (*mem)(struct soft_vcpu *v, uint64_t gpa, void *data, unsigned int size, bool write);
+	void (*port)(struct soft_vcpu *v, uint16_t port, void *data, unsigned int size, bool write);
+};
+
+struct soft_slot { /* RAM or ROM as ram_add told it */
+	uint64_t gpa, size;
+	uint8_t *host;
+	struct ram_block *ram;
+	uint64_t ram_off;
+	bool readonly;
+};
+
+struct soft_config {
+	bool jit; /* reserved for the translator: not an option yet */
+};
+extern const struct accel soft_accel;
+
+struct soft_vm {
+	struct accel_vm base;
+	const struct soft_io *io; /* static */
+	struct soft_vcpu *
+		*vcpus; /* owned array by index; entries owned by core; under vcpus_lock */
+	uint32_t max_vcpus;
+	_Atomic uint32_t n_vcpus; /* highest index + 1 */
+	struct mutex vcpus_lock;  /* vcpus[]: against coming and going */
+	struct mutex chips_lock;  /* lapic of all vCPUs, ioapic, pic */
+	struct x86_ioapic_state ioapic;
+	struct x86_pic_state pic[2];
+	struct mutex slots_lock; /* memory.c */
+	VEC(struct soft_slot) slots;
+	_Atomic bool dirty_on;
+	int64_t clock_offset_ns;     /* kvmclock: VM's ns - CLOCK_MONOTONIC; clock.c */
+	struct mutex exclusive_lock; /* split locks and the like */
+};
+
+#define to_soft_vm(p)	CONTAINER_OF(p, struct soft_vm, base)
+#define to_soft_vcpu(p) CONTAINER_OF(p, struct soft_vcpu, base)
+
+static inline bool soft_has(const struct soft_vcpu *v, enum x86_feature f)
+{
+	return v->feature[f / 64] >> (f % 64) & 1;
+}
+static inline bool soft_long_mode(const struct soft_vcpu *v) /* EFER.LMA */
+{
+	return v->efer & X86_EFER_LMA;
+}
+static inline bool soft_real_mode(const struct soft_vcpu *v)
+{
+	return !(v->cr0 & X86_CR0_PE);
+}
+static inline bool soft_vm86(const struct soft_vcpu *v)
+{
+	return v->rflags & X86_FLAG_VM;
+}
+
+/* ---- run.c: the loop, and leaving an instruction ---- */
+/* Give the instruction up with an exception. */
+_Noreturn void soft_raise(struct soft_vcpu *v, uint8_t vector);
+_Noreturn void soft_raise_error(struct soft_vcpu *v, uint8_t vector, uint32_t error);
+_Noreturn void soft_raise_event(struct soft_vcpu *v, const struct soft_event *e);
+#define soft_ud(v)	 soft_raise(v, X86_EXC_UD)
+#define soft_gp(v, code) soft_raise_error(v, X86_EXC_GP, code)
+/* After CR0, CR4, EFER, CS, SS, RFLAGS.VM, RFLAGS.AC or CPL have changed: recompute what is derived,
+ * and stop the block. Segments other than CS and SS: soft_seg_changed(). */
+void soft_mode_changed(struct soft_vcpu *v);
+void soft_seg_changed(struct soft_vcpu *v, enum x86_seg seg);
+int soft_vcpu_run(struct accel_vcpu *v, struct vcpu_exit *exit);
+/* Run at most @n instructions without chips or clock: tests. Returns how many; an exception is
+ * delivered unless @event is given, which then gets it (vector 255: none). */
+uint64_t soft_vcpu_steps(struct soft_vcpu *v, uint64_t n, struct soft_event *event);
+
+/* ---- block.c: decoded instructions ---- */
+bool soft_blocks_new(struct soft_vcpu *v) MUST_USE;
+void soft_blocks_free(struct soft_vcpu *v);
+/* The block at v->rip; raises when it cannot be fetched or decoded at all. At most @max ops. */
+const struct soft_block *soft_block_get(struct soft_vcpu *v, unsigned int max);
+/* Which function carries @o out (o->i is decoded): the first of these that knows its op. NULL: not
+ * theirs. */
+soft_fn *soft_int_fn(struct soft_vcpu *v, struct soft_op *o);	 /* int_*.c */
+soft_fn *soft_far_fn(struct soft_vcpu *v, struct soft_op *o);	 /* far.c */
+soft_fn *soft_sys_fn(struct soft_vcpu *v, struct soft_op *o);	 /* sys.c */
+soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o); /* native.c, fpu.c */
+
+/* ---- event.c: delivery of exceptions and interrupts ---- */
+/* Into the guest's handler: pushes the frame, changes CS:rIP. v->rip is the return address for every
+ * kind but SOFT_INT (there v->gpr[X86_REG_RIP]); afterwards v->rip is the handler's. May raise:
+ * the run loop then calls again with that event and double and triple faults are made of it (v->in_event).
+ * False: triple fault. */
+bool soft_event_deliver(struct soft_vcpu *v, const struct soft_event *e);
+
+/* ---- seg.c, far.c, task.c ---- */
+/* Load a data segment register (not CS) with all checks, as MOV to it does. May raise. */
+void soft_seg_load(struct soft_vcpu *v, enum x86_seg seg, uint16_t selector);
+/* reason: for the NT flag, busy bits and back link */
+enum soft_task_reason { SOFT_TASK_JMP, SOFT_TASK_CALL, SOFT_TASK_IRET, SOFT_TASK_GATE };
+void soft_task_switch(struct soft_vcpu *v, uint16_t tss_selector, enum soft_task_reason reason,
+	bool has_error, uint32_t error);
+
+/* ---- sys.c, msr.c, cpuid.c, state.c ---- */
+/* Set CR0, CR3, CR4, EFER with all checks and consequences (TLB, mode). They raise #GP. */
+void soft_set_cr0(struct soft_vcpu *v, uint64_t value);
+void soft_set_cr3(struct soft_vcpu *v, uint64_t value);
+void soft_set_cr4(struct soft_vcpu *v, uint64_t value);
+/* False: #GP. No exits, no lock needed; the vCPU's thread or main while it is stopped. */
+bool soft_msr_read(struct soft_vcpu *v, uint32_t index, uint64_t *value);
+bool soft_msr_write(struct soft_vcpu *v, uint32_t index, uint64_t value);
+/* Likewise, without checks that only apply to the guest's own writes: setting a saved state. */
+bool soft_msr_restore(struct soft_vcpu *v, uint32_t index, uint64_t value);
+bool soft_cpuid_supported(struct accel_vm *vm, struct x86_cpuid *out, struct error *err);
+bool soft_vcpu_set_cpuid(struct accel_vcpu *v, const struct x86_cpuid *c, struct error *err);
+void soft_cpuid(struct soft_vcpu *v, uint32_t leaf, uint32_t index, uint32_t out[4]);
+int soft_vcpu_get(struct accel_vcpu *v, struct x86_cpu_state *s, unsigned int parts);
+int soft_vcpu_set(struct accel_vcpu *v, const struct x86_cpu_state *s, unsigned int parts);
+/* INIT: registers as INIT leaves them, waiting for SIPI (the BSP runs on at the reset vector). */
+void soft_vcpu_init_signal(struct soft_vcpu *v);
+void soft_vcpu_sipi(struct soft_vcpu *v, uint8_t vector);
+
+/* ---- irqchip.c: LAPICs, I/O APIC, PICs; io.c: register accesses ---- */
+void soft_chips_init(struct soft_vm *vm);
+void soft_lapic_init(struct soft_vcpu *v);
+int soft_irq_set(struct accel_vm *vm, uint32_t gsi, bool level);
+int soft_msi_send(struct accel_vm *vm, uint64_t addr, uint32_t data);
+bool soft_irq_open(struct accel_vm *vm, uint32_t gsi);
+int soft_chips_get(struct accel_vm *vm, struct x86_chips_state *out);
+int soft_chips_set(struct accel_vm *vm, const struct x86_chips_state *in);
+/* The CPU can take an interrupt (IF, no shadow): its vector, or -1 when there is none now. */
+int soft_irq_ack(struct soft_vcpu *v);
+/* Is there one that it would take if IF were set? (HLT, POLL_IRQ) */
+bool soft_irq_pending(struct soft_vcpu *v);
+/* TPR as CR8 shows it (bits 7-4). */
+uint64_t soft_cr8_get(struct soft_vcpu *v);
+void soft_cr8_set(struct soft_vcpu *v, uint64_t value);
+/* IA32_APIC_BASE, x2APIC registers 0x800-0x8ff, TSC deadline. False: #GP. */
+bool soft_apic_msr(struct soft_vcpu *v, uint32_t index, uint64_t *value, bool write);
+uint64_t soft_apic_base(const struct soft_vcpu *v);
+/* The APIC's timer: deliver what is due; ns (CLOCK_MONOTONIC) of the next, INT64_MAX: none. */
+void soft_timer_run(struct soft_vcpu *v);
+int64_t soft_timer_next(struct soft_vcpu *v);
+/* A register access at guest-physical @gpa that is not RAM (or a write to ROM), 1-8 bytes. */
+void soft_mmio(struct soft_vcpu *v, uint64_t gpa, void *data, unsigned int size, bool write);
+void soft_port(struct soft_vcpu *v, uint16_t port, void *data, unsigned int size, bool write);
+
+/* ---- clock.c ---- */
+uint32_t soft_tsc_khz(void); /* the host's, measured once */
+uint64_t soft_tsc_read(struct soft_vcpu *v);
+void soft_tsc_write(struct soft_vcpu *v, uint64_t value);
+int64_t soft_tsc_to_ns(struct soft_vcpu *v, uint64_t guest_tsc); /* CLOCK_MONOTONIC then */
+int soft_clock_get(struct accel_vm *vm, uint64_t *ns);
+int soft_clock_set(struct accel_vm *vm, uint64_t ns);
+/* kvmclock's MSRs (old and new numbers): write the guest's structures. */
+bool soft_kvmclock_msr(struct soft_vcpu *v, uint32_t index, uint64_t *value, bool write);
+
+/* ---- run.c: waking and sleeping ---- */
+/* Set bits of v->poll and wake the vCPU if it sleeps. Any thread, any leaf lock may be held. */
+void soft_notify(struct soft_vcpu *v, uint32_t poll);
+
+/* ---- memory.c: RAM as the machine maps it, dirty log ---- */
+int soft_ram_add(struct accel_vm *vm, const struct as_range *r);
+void soft_ram_del(struct accel_vm *vm, const struct as_range *r);
+int soft_dirty_log(struct accel_vm *vm, bool on);
+int soft_dirty_sync(struct accel_vm *vm);
+/* The slot of @gpa copied to @out; false: no RAM or ROM there. */
+bool soft_slot_find(struct soft_vm *vm, uint64_t gpa, struct soft_slot *out);
+
+/* ---- native.c, fpu.c: see fpu.h ---- */
+/* Once a process: signal handlers that turn a SIGFPE in a native stub into #XM or #MF. */
+bool soft_native_init(struct error *err) MUST_USE;
+
+#endif
