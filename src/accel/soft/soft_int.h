@@ -245,6 +245,8 @@ void soft_seg_changed(struct soft_vcpu *v, enum x86_seg seg);
 int soft_vcpu_run(struct accel_vcpu *v, struct vcpu_exit *exit);
 void soft_vcpu_kick(struct accel_vcpu *v);
 int soft_vcpu_nmi(struct accel_vcpu *v);
+int soft_vcpu_debug(struct accel_vcpu *v, const struct accel_debug *d);
+int soft_vcpu_translate(struct accel_vcpu *v, uint64_t linear, uint64_t *gpa);
 /* Run at most @n instructions without chips or clock: tests. Returns how many; an exception is
  * delivered unless @event is given, which then gets it (vector 255: none). */
 uint64_t soft_vcpu_steps(struct soft_vcpu *v, uint64_t n, struct soft_event *event);
