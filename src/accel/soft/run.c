@@ -142,6 +142,11 @@ static void run_blocks(struct soft_vcpu *v)
 		!v->stop && v->budget > 0 && !atomic_load_explicit(&v->poll, memory_order_relaxed));
 }
 
+static uint64_t linear_rip(const struct soft_vcpu *v)
+{
+	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
+}
+
 /* DR6's bits for the code breakpoints at the instruction. */
 static uint64_t code_breakpoints(const struct soft_vcpu *v)
 {
@@ -163,11 +168,6 @@ static void leave_for_debugger(struct soft_vcpu *v, uint64_t points)
 		.debug = { .pc = v->rip, .points = points } };
 	v->leaving = true;
 	v->debug_hits = 0;
-}
-
-static uint64_t linear_rip(const struct soft_vcpu *v)
-{
-	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
 }
 
 static uint64_t debugger_breakpoints(const struct soft_vcpu *v)
