@@ -39,6 +39,8 @@ extern const struct image_page image_page[IMAGE_PAGES];
 #define AREA_FX	     (DATA + 0x400)
 #define AREA_XSAVE   (DATA + 0x800)
 #define AREA_COMPACT (DATA + 0x1400)
+/* Frames for IRET and far returns: of qwords, dwords, words. */
+#define AREA_FRAMES (DATA + 0x1c00)
 
 /* -------- segments, as Linux has them and as difftest puts them into the LDT -------- */
 #define SEL_CODE32 0x23

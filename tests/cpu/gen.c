@@ -402,6 +402,26 @@ static void put_area(uint8_t *image, uint32_t at)
 		wr_le64(p + i, random_data());
 }
 
+/* rIP, CS, flags, rSP, SS as IRET pops them; a far return takes the first two. */
+static void put_frames(uint8_t *image)
+{
+	uint8_t *p = image + (AREA_FRAMES - DATA);
+
+	for (int size = 8; size >= 2; size /= 2, p += 0x40) {
+		uint64_t frame[5] = { CODE + below(2 * PAGE),
+			size == 2   ? LDT_SEL(LDT_CODE16)
+			: one_in(2) ? SEL_CODE32
+			: one_in(2) ? SEL_CODE64
+				    : LDT_SEL(LDT_CODE16),
+			r64() & 0x3f7fd7, DATA + below(3 * PAGE), SEL_DATA };
+
+		if (one_in(8))
+			frame[below(5)] = r64();
+		for (int i = 0; i < 5; i++)
+			memcpy(p + i * size, &frame[i], (size_t)size);
+	}
+}
+
 static void random_image(uint8_t *image)
 {
 	for (uint32_t i = 0; i < IMAGE_SIZE; i += 8)
@@ -414,6 +434,7 @@ static void random_image(uint8_t *image)
 	wr_le64(image + (AREA_COMPACT - DATA) + 520, 1ull << 63 | 7);
 	if (one_in(4))
 		image[AREA_COMPACT - DATA + 512 + below(64)] ^= (uint8_t)r64();
+	put_frames(image);
 }
 
 /* -------- the machine's state -------- */
@@ -777,7 +798,19 @@ static void aim_special(struct test *t, const struct batch *b, struct x86_insn *
 		break;
 	case X86_OP_ENTER:
 	case X86_OP_LEAVE:
-		set_gpr(t, X86_RBP, DATA + below(3 * PAGE) - segment_base(&t->in, X86_SS, t->mode));
+		set_gpr(t, X86_RBP,
+			DATA + below(3 * PAGE) -
+				segment_base(&t->in, X86_SS, (enum x86_code)t->mode));
+		break;
+	case X86_OP_IRET:
+	case X86_OP_RETF:
+		if (!one_in(4))
+			set_gpr(t, X86_RSP,
+				AREA_FRAMES +
+					(i->opsize == 8		 ? 0
+						: i->opsize == 4 ? 0x40
+								 : 0x80) -
+					segment_base(&t->in, X86_SS, (enum x86_code)t->mode));
 		break;
 	case X86_OP_XSAVE:
 	case X86_OP_XSAVEC:
