@@ -45,16 +45,14 @@ static const struct word {
 	{ 1, 0, EDX, ANY, 0x0f8bfbff, 0 },
 	/* pcid x2apic tsc_deadline_timer rdrand hypervisor; pni pclmulqdq ssse3 fma cx16 sse4_1
 	 * sse4_2 movbe popcnt aes xsave avx f16c */
-	{ 1, 0, ECX, ANY,
-		BIT(17) | BIT(21) | BIT(24) | BIT(30) | BIT(31),
+	{ 1, 0, ECX, ANY, BIT(17) | BIT(21) | BIT(24) | BIT(30) | BIT(31),
 		BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(19) | BIT(20) | BIT(22) |
 			BIT(23) | BIT(25) | BIT(26) | BIT(28) | BIT(29) },
 	{ 6, 0, EAX, ANY, BIT(2), 0 }, /* arat */
 	/* fsgsbase tsc_adjust smep erms invpcid rdseed smap clflushopt clwb; bmi1 avx2 bmi2 adx
 	 * sha_ni */
 	{ 7, 0, EBX, ANY,
-		BIT(0) | BIT(1) | BIT(7) | BIT(9) | BIT(10) | BIT(18) | BIT(20) | BIT(23) |
-			BIT(24),
+		BIT(0) | BIT(1) | BIT(7) | BIT(9) | BIT(10) | BIT(18) | BIT(20) | BIT(23) | BIT(24),
 		BIT(3) | BIT(5) | BIT(8) | BIT(19) | BIT(29) },
 	/* umip pku la57 rdpid; gfni vaes vpclmulqdq */
 	{ 7, 0, ECX, ANY, BIT(2) | BIT(3) | BIT(16) | BIT(22), BIT(8) | BIT(9) | BIT(10) },
@@ -73,8 +71,8 @@ static const struct word {
 		BIT(9) | BIT(12) | BIT(14) | BIT(15) | BIT(24) | BIT(26) | BIT(29), 0 },
 	/* no_nested_data_bp lfence_rdtsc null_sel_clr_base autoibrs sbpb srso_no
 	 * srso_user_kernel_no */
-	{ 0x80000021, 0, EAX, AMD,
-		BIT(0) | BIT(2) | BIT(6) | BIT(8) | BIT(27) | BIT(29) | BIT(30), 0 },
+	{ 0x80000021, 0, EAX, AMD, BIT(0) | BIT(2) | BIT(6) | BIT(8) | BIT(27) | BIT(29) | BIT(30),
+		0 },
 };
 
 /* Which CPUID bit brings the instructions of a decoder's feature. */
@@ -371,7 +369,8 @@ static bool possible(const struct x86_cpuid *c, bool amd, struct error *err)
 
 		if (missing)
 			return error_set(err,
-				"the CPU model has features (CPUID %#x:%u, bits %#x) that this host's CPU has not",
+				"the CPU model has features (CPUID %#x:%u, bits %#x) that this "
+				"host's CPU has not",
 				w->leaf, w->index, missing);
 	}
 	return true;
@@ -389,8 +388,7 @@ static void set_limits(struct soft_vcpu *v, const struct x86_cpuid *c)
 			  (edx & BIT(29) ? X86_EFER_LME : 0);
 	if (reg_in(c, 0x80000021, 0, EAX) & BIT(8))
 		v->efer_allowed |= BIT(21); /* AIBRSE: kept, without effect */
-	v->xcr0_allowed = reg_in(c, 0xd, 0, EAX) &
-			  reg_in(get_offer(), 0xd, 0, EAX);
+	v->xcr0_allowed = reg_in(c, 0xd, 0, EAX) & reg_in(get_offer(), 0xd, 0, EAX);
 	v->xcr0_allowed |= BIT(0);
 	phys = reg_in(c, 0x80000008, 0, EAX) & 0xff;
 	v->phys_bits = phys < 32 ? PHYS_BITS_MIN : MIN(phys, 52);

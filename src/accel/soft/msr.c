@@ -28,7 +28,7 @@ enum {
 _Static_assert(SLOT_COUNT <= ARRAY_SIZE(((struct soft_vcpu *)0)->msr), "places for MSRs");
 
 enum msr_kind {
-	M_STORE,   /* v->msr[place], or the field at @place */
+	M_STORE, /* v->msr[place], or the field at @place */
 	M_FIELD,
 	M_CONST,   /* reads @arg; a write is #GP */
 	M_IGNORE,  /* reads @arg; a write does nothing */
@@ -79,25 +79,25 @@ static const struct msr_row rows[] = {
 	{ 0x3b, 0x3b, M_OWN, 0, F_STATE }, /* TSC_ADJUST */
 	/* Speculation: there whatever CPUID says, for a VM that was saved with them in use. */
 	{ 0x48, 0x48, M_STORE, V_MASK, F_STATE, SLOT_SPEC_CTRL, 0x5f7 },
-	{ 0x49, 0x49, M_COMMAND },	    /* PRED_CMD */
-	{ 0x4e, 0x4f, M_ABSENT },	    /* PPIN */
-	{ 0x79, 0x79, M_COMMAND },	    /* microcode update */
-	{ 0x8b, 0x8b, M_OWN },		    /* microcode revision */
-	{ 0x9e, 0x9e, M_DROP },		    /* SMBASE */
-	{ 0xce, 0xce, M_CONST, 0, F_INTEL }, /* PLATFORM_INFO */
-	{ 0xe1, 0xe1, M_DROP },		    /* UMWAIT_CONTROL */
-	{ 0xe7, 0xe8, M_ABSENT },	    /* MPERF, APERF */
-	{ 0xfe, 0xfe, M_CONST, .arg = 0x508 }, /* MTRRCAP: 8 variable, fixed, write-combining */
-	{ 0x10a, 0x10a, M_OWN },	       /* ARCH_CAPABILITIES */
-	{ 0x10b, 0x10b, M_COMMAND },	       /* FLUSH_CMD */
-	{ 0x122, 0x122, M_DROP },	       /* TSX_CTRL */
+	{ 0x49, 0x49, M_COMMAND },		/* PRED_CMD */
+	{ 0x4e, 0x4f, M_ABSENT },		/* PPIN */
+	{ 0x79, 0x79, M_COMMAND },		/* microcode update */
+	{ 0x8b, 0x8b, M_OWN },			/* microcode revision */
+	{ 0x9e, 0x9e, M_DROP },			/* SMBASE */
+	{ 0xce, 0xce, M_CONST, 0, F_INTEL },	/* PLATFORM_INFO */
+	{ 0xe1, 0xe1, M_DROP },			/* UMWAIT_CONTROL */
+	{ 0xe7, 0xe8, M_ABSENT },		/* MPERF, APERF */
+	{ 0xfe, 0xfe, M_CONST, .arg = 0x508 },	/* MTRRCAP: 8 variable, fixed, write-combining */
+	{ 0x10a, 0x10a, M_OWN },		/* ARCH_CAPABILITIES */
+	{ 0x10b, 0x10b, M_COMMAND },		/* FLUSH_CMD */
+	{ 0x122, 0x122, M_DROP },		/* TSX_CTRL */
 	{ 0x140, 0x140, M_IGNORE, 0, F_INTEL }, /* MISC_FEATURES_ENABLES */
 	{ 0x174, 0x174, M_FIELD, V_LOW32, F_STATE, FIELD(sysenter_cs) },
 	{ 0x175, 0x175, M_FIELD, V_CANON, F_STATE, FIELD(sysenter_esp) },
 	{ 0x176, 0x176, M_FIELD, V_CANON, F_STATE, FIELD(sysenter_eip) },
 	{ 0x179, 0x179, M_CONST }, /* MCG_CAP: no banks */
 	{ 0x17a, 0x17a, M_STORE, V_MASK, F_STATE, SLOT_MCG_STATUS, 0xf },
-	{ 0x17b, 0x17b, M_IGNORE },	      /* MCG_CTL */
+	{ 0x17b, 0x17b, M_IGNORE },		/* MCG_CTL */
 	{ 0x198, 0x199, M_IGNORE, 0, F_INTEL }, /* PERF_STATUS, PERF_CTL */
 	{ 0x1a0, 0x1a0, M_STORE, V_MASK, F_STATE, SLOT_MISC_ENABLE, ALL },
 	{ 0x1a2, 0x1a7, M_ABSENT },
@@ -131,19 +131,19 @@ static const struct msr_row rows[] = {
 	{ 0xc0000100, 0xc0000101, M_OWN }, /* FS, GS base: saved with the segments */
 	{ 0xc0000102, 0xc0000102, M_FIELD, V_CANON, F_STATE, FIELD(kernel_gs_base) },
 	{ 0xc0000103, 0xc0000103, M_FIELD, V_LOW32, F_STATE, FIELD(tsc_aux) },
-	{ 0xc0000104, 0xc0000104, M_DROP },		     /* TSC_RATIO */
-	{ 0xc0010000, 0xc0010007, M_IGNORE, 0, F_AMD },	     /* performance counters */
-	{ 0xc0010010, 0xc0010010, M_IGNORE, 0, F_AMD },	     /* SYSCFG */
-	{ 0xc0010015, 0xc0010015, M_IGNORE, 0, F_AMD,	     /* HWCR: TscFreqSel */
+	{ 0xc0000104, 0xc0000104, M_DROP },		/* TSC_RATIO */
+	{ 0xc0010000, 0xc0010007, M_IGNORE, 0, F_AMD }, /* performance counters */
+	{ 0xc0010010, 0xc0010010, M_IGNORE, 0, F_AMD }, /* SYSCFG */
+	{ 0xc0010015, 0xc0010015, M_IGNORE, 0, F_AMD,	/* HWCR: TscFreqSel */
 		.arg = BIT(24) },
-	{ 0xc0010016, 0xc001001a, M_IGNORE, 0, F_AMD },	     /* IORRs, TOP_MEM */
-	{ 0xc001001d, 0xc001001d, M_IGNORE, 0, F_AMD },	     /* TOP_MEM2 */
-	{ 0xc001001f, 0xc001001f, M_IGNORE, 0, F_AMD },	     /* NB_CFG */
-	{ 0xc0010020, 0xc0010020, M_COMMAND, 0, F_AMD },     /* microcode update */
-	{ 0xc0010055, 0xc0010055, M_IGNORE, 0, F_AMD },	     /* interrupt pending message */
-	{ 0xc0010058, 0xc0010058, M_IGNORE, 0, F_AMD },	     /* MMIO configuration base */
-	{ 0xc0010061, 0xc001006b, M_ABSENT, 0, F_AMD },	     /* P-states */
-	{ 0xc0010111, 0xc0010113, M_IGNORE, 0, F_AMD },	     /* SMM base, TSEG */
+	{ 0xc0010016, 0xc001001a, M_IGNORE, 0, F_AMD },	 /* IORRs, TOP_MEM */
+	{ 0xc001001d, 0xc001001d, M_IGNORE, 0, F_AMD },	 /* TOP_MEM2 */
+	{ 0xc001001f, 0xc001001f, M_IGNORE, 0, F_AMD },	 /* NB_CFG */
+	{ 0xc0010020, 0xc0010020, M_COMMAND, 0, F_AMD }, /* microcode update */
+	{ 0xc0010055, 0xc0010055, M_IGNORE, 0, F_AMD },	 /* interrupt pending message */
+	{ 0xc0010058, 0xc0010058, M_IGNORE, 0, F_AMD },	 /* MMIO configuration base */
+	{ 0xc0010061, 0xc001006b, M_ABSENT, 0, F_AMD },	 /* P-states */
+	{ 0xc0010111, 0xc0010113, M_IGNORE, 0, F_AMD },	 /* SMM base, TSEG */
 	{ 0xc0010114, 0xc0010114, M_CONST, 0, F_AMD, .arg = BIT(4) }, /* VM_CR: SVM is off */
 	{ 0xc0010117, 0xc0010117, M_DROP },			      /* VM_HSAVE_PA */
 	{ 0xc001011f, 0xc001011f, M_DROP },			      /* VIRT_SPEC_CTRL */
@@ -193,9 +193,9 @@ static uint64_t *place(struct soft_vcpu *v, const struct msr_row *r, uint32_t in
 /* An interpreter leaks nothing by speculation of the guest's own code: not by the loads of a faulting
  * instruction (RDCL, MDS, TAA, PSCHANGE, SBDR, FBSDP, PSDP, GDS, RFDS), not past a store (SSB), not by
  * branches (IBRS_ALL, BHI, PBRSB). */
-#define ARCH_CAPABILITIES                                                                         \
-	(1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 4 | 1ull << 5 | 1ull << 6 | 1ull << 8 |      \
-		1ull << 13 | 1ull << 14 | 1ull << 15 | 1ull << 20 | 1ull << 24 | 1ull << 26 |     \
+#define ARCH_CAPABILITIES                                                                     \
+	(1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 4 | 1ull << 5 | 1ull << 6 | 1ull << 8 |  \
+		1ull << 13 | 1ull << 14 | 1ull << 15 | 1ull << 20 | 1ull << 24 | 1ull << 26 | \
 		1ull << 27)
 
 static bool own_read(struct soft_vcpu *v, uint32_t index, uint64_t *value)
@@ -262,7 +262,7 @@ static bool write_tsc_adjust(struct soft_vcpu *v, uint64_t value, bool restore)
 	if (!cpuid_bit(v, 7, 1, 1))
 		return false;
 	if (!restore)
-		v->tsc_offset = (int64_t)((uint64_t)v->tsc_offset + value - v->tsc_adjust);
+		soft_tsc_offset_set(v, (int64_t)((uint64_t)v->tsc_offset + value - v->tsc_adjust));
 	v->tsc_adjust = value;
 	return true;
 }
@@ -313,7 +313,8 @@ static bool eight_types(uint64_t value, bool pat)
 }
 
 /* May @value be written? It may get changed on the way. */
-static bool check(const struct soft_vcpu *v, const struct msr_row *r, uint32_t index, uint64_t *value)
+static bool check(
+	const struct soft_vcpu *v, const struct msr_row *r, uint32_t index, uint64_t *value)
 {
 	uint64_t x = *value, beyond = v->phys_bits < 64 ? ~0ull << v->phys_bits : 0;
 

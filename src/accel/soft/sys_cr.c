@@ -6,21 +6,21 @@
 #include "accel/soft/sys_int.h"
 #include "base/types.h"
 
-#define CR0_MASK                                                                                 \
-	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE |           \
+#define CR0_MASK                                                                       \
+	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | \
 		X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 /* Changes of these under PAE paging load the PDPTEs (SDM, PDPTE Registers). */
 #define CR0_LOADS_PDPTES (X86_CR0_CD | X86_CR0_NW | X86_CR0_PG)
 #define CR4_LOADS_PDPTES (X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP)
 /* ... and these decide what a translation is. */
-#define CR0_TRANSLATES (X86_CR0_PE | X86_CR0_WP | X86_CR0_PG)
-#define CR4_TRANSLATES                                                                   \
-	(X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_LA57 | X86_CR4_SMEP |         \
-		X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_PCIDE)
-#define CR3_NO_FLUSH   (1ull << 63)
-#define CR3_PCID       0xfffull
-#define DR6_WRITABLE   (0xfull | X86_DR6_BD | X86_DR6_BS | X86_DR6_BT)
-#define DR7_WRITABLE   0xffff23ffull
+#define CR0_TRANSLATES	 (X86_CR0_PE | X86_CR0_WP | X86_CR0_PG)
+#define CR4_TRANSLATES                                                                          \
+	(X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_LA57 | X86_CR4_SMEP | X86_CR4_SMAP | \
+		X86_CR4_PKE | X86_CR4_PCIDE)
+#define CR3_NO_FLUSH (1ull << 63)
+#define CR3_PCID     0xfffull
+#define DR6_WRITABLE (0xfull | X86_DR6_BD | X86_DR6_BS | X86_DR6_BT)
+#define DR7_WRITABLE 0xffff23ffull
 
 /* -------- CR0, CR3, CR4 -------- */
 
@@ -204,7 +204,8 @@ void soft_lmsw(struct soft_vcpu *v, const struct soft_op *o)
 	value = s->kind == X86_OPND_MEM ? soft_load(v, o->i.seg, soft_ea(v, &o->i), 2)
 					: v->gpr[s->reg];
 	/* It sets PE and does not clear it. */
-	soft_set_cr0(v, (v->cr0 & ~(uint64_t)(X86_CR0_MP | X86_CR0_EM | X86_CR0_TS)) | (value & 0xf));
+	soft_set_cr0(
+		v, (v->cr0 & ~(uint64_t)(X86_CR0_MP | X86_CR0_EM | X86_CR0_TS)) | (value & 0xf));
 }
 
 void soft_smsw(struct soft_vcpu *v, const struct soft_op *o)
@@ -224,9 +225,7 @@ void soft_smsw(struct soft_vcpu *v, const struct soft_op *o)
 /* The register that an instruction names, after all checks. */
 static unsigned int debug_register(struct soft_vcpu *v, unsigned int n)
 {
-	struct soft_event e = {
-		.vector = X86_EXC_DB, .kind = SOFT_EVENT_FAULT, .dr6 = X86_DR6_BD
-	};
+	struct soft_event e = { .vector = X86_EXC_DB, .kind = SOFT_EVENT_FAULT, .dr6 = X86_DR6_BD };
 
 	if (n > 7 || ((n == 4 || n == 5) && v->cr4 & X86_CR4_DE))
 		soft_ud(v);

@@ -9,13 +9,13 @@
 #include "accel/soft/sys_int.h"
 #include "base/types.h"
 
-#define TSS_IO_MAP	0x66 /* offset of the map's offset, in 32- and 64-bit TSSs */
-#define TSS_LIMIT_MIN	0x67
-#define TSS_TYPE_AVAIL	9
-#define TSS_TYPE_BUSY	11
-#define PCID_MAX	0xfff
-#define KVM_EPERM	1
-#define KVM_ENOSYS	1000
+#define TSS_IO_MAP	      0x66 /* offset of the map's offset, in 32- and 64-bit TSSs */
+#define TSS_LIMIT_MIN	      0x67
+#define TSS_TYPE_AVAIL	      9
+#define TSS_TYPE_BUSY	      11
+#define PCID_MAX	      0xfff
+#define KVM_EPERM	      1
+#define KVM_ENOSYS	      1000
 #define KVM_HC_VAPIC_POLL_IRQ 1
 
 /* -------- GDTR, IDTR -------- */
