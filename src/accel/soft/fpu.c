@@ -47,7 +47,7 @@ void native_mxcsr_load(struct soft_vcpu *v)
 	v->fpu.mx_resident = true;
 }
 
-void soft_fpu_sync_resident(struct soft_vcpu *v)
+void soft_fpu_sync(struct soft_vcpu *v)
 {
 	if (v->fpu.resident) {
 		/* FNINIT also takes a pending exception and MMX's tags out of C code's way. */

@@ -29,14 +29,9 @@ struct soft_fpu {
  * instruction that needs them until soft_fpu_sync(), because moving them costs more than the instruction.
  * In between no C code on that thread may use long double, or mind which rounding mode float and double
  * have (integer code in vector registers is fine). So: sync when leaving soft_vcpu_run() and
- * soft_vcpu_steps(), and at the end of each slice. Everything below syncs by itself.
+ * soft_vcpu_steps(), and at the end of each slice.
  */
-void soft_fpu_sync_resident(struct soft_vcpu *v);
-#define soft_fpu_sync(v)                                                           \
-	do {                                                                       \
-		if (__builtin_expect((v)->fpu.resident | (v)->fpu.mx_resident, 0)) \
-			soft_fpu_sync_resident(v);                                 \
-	} while (0)
+void soft_fpu_sync(struct soft_vcpu *v);
 
 /* State as FNINIT and zeroed vector registers leave it. The vCPU is not running. */
 void soft_fpu_reset(struct soft_fpu *f);
