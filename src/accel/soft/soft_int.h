@@ -46,6 +46,8 @@ struct soft_op {
 	soft_fn *fn;
 	struct x86_insn i;
 	const void *stub; /* native.c: host code for it, or NULL */
+	uint16_t mem_size; /* native.c: bytes of the memory operand */
+	uint16_t mem_mask; /* native.c: bits that its linear address must not have */
 };
 
 /* Exceptions and interrupts on their way into the guest. */
@@ -383,5 +385,7 @@ bool soft_slot_find(struct soft_vm *vm, uint64_t gpa, struct soft_slot *out);
 /* ---- native.c, fpu.c: see fpu.h ---- */
 /* Once a process: signal handlers that turn a SIGFPE in a native stub into #XM or #MF. */
 bool soft_native_init(struct error *err) MUST_USE;
+/* Let those signals through on the calling thread, which runs guest code from now on. */
+void soft_native_thread(void);
 
 #endif
