@@ -68,3 +68,4 @@ X86_OP(XRSTOR, "xrstor") X86_OP(XRSTORS, "xrstors") X86_OP(LDMXCSR, "ldmxcsr")
 X86_OP(STMXCSR, "stmxcsr") /* VLDMXCSR, VSTMXCSR have the same ids */
 X86_OP(VZEROUPPER, "vzeroupper") X86_OP(VZEROALL, "vzeroall")
 /* -------- x87, MMX, SSE, AVX -------- */
+X86_OP(FWAIT, "fwait")

@@ -158,7 +158,7 @@ static void internal_error(void **state)
 	GUEST_LOAD(g, jump64);
 	assert_int_equal(guest_next(g), VCPU_EXIT_ERROR);
 	assert_true(strlen(g->e.error.text) > 0);
-	assert_int_equal(kvm_accel.vcpu_get(&g->v->base, &s, X86_STATE_REGS), 0);
+	assert_int_equal(kvm_accel.vcpu_get(g->vcpu, &s, X86_STATE_REGS), 0);
 	assert_int_equal(s.rip, G_MMIO);
 	guest_free(g);
 }
@@ -179,7 +179,7 @@ static void error_has_bytes(void **state)
 	g->s.cr4 |= 1u << 18;
 	g->s.xcr0 = 7;
 	GUEST_LOAD(g, unemulated64);
-	assert_int_equal(kvm_accel.vcpu_set(&g->v->base, &g->s, X86_STATE_FPU), 0);
+	assert_int_equal(kvm_accel.vcpu_set(g->vcpu, &g->s, X86_STATE_FPU), 0);
 	assert_int_equal(guest_next(g), VCPU_EXIT_ERROR);
 	assert_true(g->e.error.insn_len >= sizeof(insn));
 	assert_memory_equal(g->e.error.insn, insn, sizeof(insn));
@@ -193,7 +193,7 @@ static void bytes_by_translation(void **state)
 
 	GUEST_LOAD(g, crash64);
 	memset(&g->e, 0, sizeof(g->e));
-	kvm_exit_failed(g->v, EFAULT, &g->e);
+	kvm_exit_failed(to_kvm_vcpu(g->vcpu), EFAULT, &g->e);
 	assert_int_equal(g->e.kind, VCPU_EXIT_ERROR);
 	assert_int_equal(g->e.error.insn_len, 15);
 	assert_memory_equal(g->e.error.insn, "\x0f\x0b", 2);
@@ -207,16 +207,17 @@ static void all_reasons(void **state)
 
 	GUEST_LOAD(g, crash64);
 	for (uint32_t reason = 0; reason < 64; reason++) {
-		g->v->run->exit_reason = reason;
-		memset(&g->v->run->padding, 0, sizeof(g->v->run->padding));
+		to_kvm_vcpu(g->vcpu)->run->exit_reason = reason;
+		memset(&to_kvm_vcpu(g->vcpu)->run->padding, 0,
+			sizeof(to_kvm_vcpu(g->vcpu)->run->padding));
 		g->e.kind = -1;
-		kvm_exit_translate(g->v, &g->e);
+		kvm_exit_translate(to_kvm_vcpu(g->vcpu), &g->e);
 		assert_in_range(g->e.kind, 0, VCPU_EXIT_ERROR);
 		if (g->e.kind == VCPU_EXIT_ERROR)
 			assert_true(strlen(g->e.error.text) > 0);
 	}
-	g->v->unfinished = false;
-	g->v->answer = NULL;
+	to_kvm_vcpu(g->vcpu)->unfinished = false;
+	to_kvm_vcpu(g->vcpu)->answer = NULL;
 	guest_free(g);
 }
 
@@ -224,16 +225,16 @@ static void msr_answers(void **state)
 {
 	struct guest *g = guest_new(MODE_LONG);
 
-	g->v->run->exit_reason = KVM_EXIT_X86_RDMSR;
-	g->v->run->msr.index = 0x1234;
-	kvm_exit_translate(g->v, &g->e);
+	to_kvm_vcpu(g->vcpu)->run->exit_reason = KVM_EXIT_X86_RDMSR;
+	to_kvm_vcpu(g->vcpu)->run->msr.index = 0x1234;
+	kvm_exit_translate(to_kvm_vcpu(g->vcpu), &g->e);
 	assert_int_equal(g->e.kind, VCPU_EXIT_RDMSR);
 	assert_int_equal(g->e.msr.index, 0x1234);
 	g->e.msr.value = 77;
 	g->e.msr.fault = true;
-	kvm_msr_answer(g->v);
-	assert_int_equal(g->v->run->msr.data, 77);
-	assert_int_equal(g->v->run->msr.error, 1);
+	kvm_msr_answer(to_kvm_vcpu(g->vcpu));
+	assert_int_equal(to_kvm_vcpu(g->vcpu)->run->msr.data, 77);
+	assert_int_equal(to_kvm_vcpu(g->vcpu)->run->msr.error, 1);
 	guest_free(g);
 }
 

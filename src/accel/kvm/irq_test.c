@@ -340,7 +340,7 @@ static void nmi(void **state)
 	struct guest *g = irq_guest(ACCEL_IRQCHIP_FULL, false);
 
 	guest_gate(g, 2, HANDLER);
-	assert_int_equal(kvm_accel.vcpu_nmi(&g->v->base), 0);
+	assert_int_equal(kvm_accel.vcpu_nmi(g->vcpu), 0);
 	assert_true(interrupted(g));
 	guest_free(g);
 }

@@ -105,12 +105,12 @@ static void saved_half_way(void **state)
 	guest_expect_port(g, 0x80, 1, true);
 	guest_expect_port(g, 0x80, 1, true);
 	assert_int_equal(kvm_accel.chips_get(g->vm, &s), 0);
-	assert_int_equal(kvm_accel.vcpu_get(&g->v->base, &h->s, X86_STATE_ALL), 0);
+	assert_int_equal(kvm_accel.vcpu_get(g->vcpu, &h->s, X86_STATE_ALL), 0);
 	memcpy(h->ram->host, g->ram->host, G_RAM);
 	guest_free(g);
 	assert_int_equal(kvm_accel.chips_set(h->vm, &s), 0);
 	assert_false(kernel_has_it(h));
-	assert_int_equal(kvm_accel.vcpu_set(&h->v->base, &h->s, X86_STATE_ALL), 0);
+	assert_int_equal(kvm_accel.vcpu_set(h->vcpu, &h->s, X86_STATE_ALL), 0);
 	guest_expect_done(h);
 	assert_true(kernel_has_it(h));
 	assert_int_equal(kvm_accel.chips_get(h->vm, &s), 0);

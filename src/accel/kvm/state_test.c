@@ -11,13 +11,13 @@
 
 static int set(struct guest *g, const struct x86_cpu_state *s, unsigned int parts)
 {
-	return kvm_accel.vcpu_set(&g->v->base, s, parts);
+	return kvm_accel.vcpu_set(g->vcpu, s, parts);
 }
 
 static int get(struct guest *g, struct x86_cpu_state *s, unsigned int parts)
 {
 	memset(s, 0x5a, sizeof(*s));
-	return kvm_accel.vcpu_get(&g->v->base, s, parts);
+	return kvm_accel.vcpu_get(g->vcpu, s, parts);
 }
 
 static void registers(void **state)
@@ -424,7 +424,7 @@ static void clock_stands(void **state)
 	/* Stood still while paused: put back what it was. */
 	assert_int_equal(kvm_accel.clock_set(g->vm, a), 0);
 	/* No guest kvmclock: nobody to tell, no error. */
-	assert_int_equal(kvm_accel.vcpu_stalled(&g->v->base), 0);
+	assert_int_equal(kvm_accel.vcpu_stalled(g->vcpu), 0);
 	guest_free(g);
 }
 
@@ -447,7 +447,7 @@ static void kvmclock(void **state)
 	assert_true(version > 0);
 	assert_int_not_equal(mul, 0);
 	assert_true(guest_get64(g, G_DATA + 16) >= 7000000000);
-	assert_int_equal(kvm_accel.vcpu_stalled(&g->v->base), 0);
+	assert_int_equal(kvm_accel.vcpu_stalled(g->vcpu), 0);
 	guest_expect_done(g);
 	assert_true(g->ram->host[G_DATA + 29] & 2); /* PVCLOCK_GUEST_STOPPED */
 	guest_free(g);

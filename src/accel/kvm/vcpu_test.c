@@ -22,7 +22,7 @@ static void kick_before(void **state)
 
 	GUEST_LOAD(g, spin64);
 	for (int i = 0; i < 100; i++) {
-		kvm_accel.vcpu_kick(&g->v->base);
+		kvm_accel.vcpu_kick(g->vcpu);
 		guest_run(g);
 		assert_int_equal(g->e.kind, VCPU_EXIT_NONE);
 	}
@@ -36,8 +36,8 @@ static void kick_in_an_access(void **state)
 
 	GUEST_LOAD(g, exits64);
 	guest_expect_port(g, 0x77, 1, true);
-	kvm_accel.vcpu_kick(&g->v->base);
-	kvm_accel.vcpu_kick(&g->v->base);
+	kvm_accel.vcpu_kick(g->vcpu);
+	kvm_accel.vcpu_kick(g->vcpu);
 	guest_run(g);
 	assert_int_equal(g->e.kind, VCPU_EXIT_NONE);
 	guest_run(g);
@@ -87,7 +87,7 @@ static void race(const uint8_t *code, const uint8_t *code_end)
 		for (volatile uint32_t d = 0; d < i % 64 * 8; d++)
 			;
 		atomic_store(&r.posted, i);
-		kvm_accel.vcpu_kick(&r.g->v->base);
+		kvm_accel.vcpu_kick(r.g->vcpu);
 		for (uint32_t n = 0; atomic_load(&r.answered) < i; n++) {
 			/* On one CPU the vCPU has it: give way. */
 			if (n > 1000)
@@ -99,7 +99,7 @@ static void race(const uint8_t *code, const uint8_t *code_end)
 	if (i <= KICKS)
 		print_message("%u kicks only: a slow machine\n", i - 1);
 	atomic_store(&r.quit, true);
-	kvm_accel.vcpu_kick(&r.g->v->base);
+	kvm_accel.vcpu_kick(r.g->vcpu);
 	pthread_join(t, NULL);
 	guest_free(r.g);
 }
@@ -125,7 +125,7 @@ static void many_vcpus(void **state)
 {
 	struct guest *g = guest_new(MODE_LONG);
 	struct error err = ERROR_INIT;
-	struct kvm_vcpu *v[64] = { g->v };
+	struct kvm_vcpu *v[64] = { to_kvm_vcpu(g->vcpu) };
 
 	for (uint32_t i = 1; i < 64; i++) {
 		v[i] = kvm_vcpu_make(to_kvm_vm(g->vm), i, &err);

@@ -18,6 +18,8 @@ struct soft_fpu {
 	uint32_t mxcsr;
 };
 
+/* The x87 registers may be in the host's while the vCPU runs: put them into the state. */
+void soft_fpu_sync(struct soft_vcpu *v);
 void soft_fpu_reset(struct soft_fpu *f);
 /* To and from the standard (not compacted) XSAVE area of struct x86_cpu_state, X86_XSAVE_MAX bytes;
  * XSTATE_BV tells what is in it. set: false when the area is not valid (reserved MXCSR bits, unknown

@@ -196,6 +196,8 @@ void soft_tlb_flush_pcid(struct soft_vcpu *v, uint16_t pcid, bool global);
 void soft_mmu_cr3(struct soft_vcpu *v, bool keep);
 /* PAE paging: load v->pdpte from v->cr3. False: a reserved bit is set (#GP). */
 bool soft_mmu_load_pdptes(struct soft_vcpu *v);
+/* CR0, CR4, EFER, RFLAGS.AC or CPL changed. */
+void soft_mmu_mode_changed(struct soft_vcpu *v);
 /* DR0-3 or DR7 changed. */
 void soft_watch_changed(struct soft_vcpu *v);
 /* SOFT_POLL_FLUSH was set: do it and tell who waits. The vCPU's thread. */

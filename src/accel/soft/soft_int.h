@@ -36,7 +36,7 @@
 struct soft_vm;
 struct soft_vcpu;
 struct soft_op;
-struct soft_block;
+struct soft_blocks;
 
 /* Carries one instruction out. */
 typedef void soft_fn(struct soft_vcpu *v, const struct soft_op *o);
@@ -115,7 +115,13 @@ struct soft_vcpu {
 	bool irq_wanted; /* POLL_IRQ was seen and not served yet */
 	bool nmi_wanted, nmi_masked;
 	bool in_event;	       /* soft_event_deliver() is at work (for double faults) */
-	bool single_step;      /* the debugger's */
+	bool has_event;	       /* ->event is to be delivered: run.c */
+	bool leaving;	       /* soft_vcpu_run() is to return with ->exit */
+	bool shutdown;	       /* triple fault: nothing runs until the state is set anew */
+	bool cs_limited;       /* CS has a limit that code could run into */
+	bool syscall_tf;       /* is there a single-step trap after SYSCALL? far.c */
+	bool debugged;	       /* ->debug wants something before or after instructions */
+	bool exclusive;	       /* between soft_exclusive_begin() and _end() */
 	_Atomic uint32_t poll; /* enum soft_poll */
 	uint64_t ctx;	       /* context bits of TLB tags, see mmu.c */
 
@@ -137,6 +143,10 @@ struct soft_vcpu {
 	jmp_buf raise;
 	struct soft_event event;
 	struct soft_event delivering; /* valid while in_event */
+	/* An event that was on its way when the state was saved: the loop delivers it before the next
+	 * instruction, whatever IF and the shadow say, and clears queued. */
+	bool queued;
+	struct soft_event queue;
 
 	/* MSRs that are just storage, by their place in msr.c's table. */
 	uint64_t msr[64];
@@ -147,19 +157,27 @@ struct soft_vcpu {
 	uint64_t kvmclock_msr; /* MSR_KVM_SYSTEM_TIME_NEW */
 
 	struct x86_lapic lapic;			      /* under vm->chips_lock */
-	const struct x86_cpuid *cpuid;		      /* owned copy */
+	struct x86_cpuid *cpuid;		      /* owned copy; NULL: none was set */
 	uint64_t feature[(X86_FEAT_COUNT + 63) / 64]; /* bit n: X86_FEAT_n is offered */
+	/* What the CPU model allows, set with @cpuid. Bits that can be set: */
+	uint64_t cr4_allowed, efer_allowed, xcr0_allowed;
+	uint8_t phys_bits; /* width of guest-physical addresses */
+	bool amd;	   /* the vendor is AMD or Hygon, else as Intel's */
 
 	struct soft_tlb_entry (*tlb)[SOFT_TLB_SIZE]; /* owned; [SOFT_MMU_INDEXES] */
 	struct soft_blocks *blocks;		     /* owned: block.c */
 	uint64_t map_version; /* of the address map that the TLB was filled from */
 
 	struct accel_vcpu base;
-	struct vcpu_exit exit;	/* what vcpu_run returns next, if kind is not NONE */
-	struct mutex wait_lock; /* sleeping: soft_wait(), soft_notify() */
+	struct accel_debug debug; /* the debugger's; its watchpoints are mmu.c's business too */
+	uint64_t debug_hits;	  /* watchpoints of it that this instruction hit */
+	struct vcpu_exit exit;	  /* what vcpu_run returns next, if kind is not NONE */
+	struct mutex wait_lock;	  /* sleeping: soft_wait(), soft_notify() */
 	pthread_cond_t wait_cond;
-	bool waiting;
-	uint64_t instructions; /* for statistics */
+	_Atomic bool waiting;
+	_Atomic bool in_guest; /* inside a slice: host pointers out of the TLB may be in use */
+	int64_t budget;	       /* instructions left of the slice */
+	uint64_t instructions; /* carried out so far; the thread's own */
 };
 
 /* Register accesses: the machine's (io_access_*), or a test's. */
@@ -219,6 +237,11 @@ static inline bool soft_vm86(const struct soft_vcpu *v)
 	return v->rflags & X86_FLAG_VM;
 }
 
+/* ---- soft.c ---- */
+/* A vCPU of @vm, in the state of power-on, without CPUID; core's @vcpu may be NULL (tests). */
+struct soft_vcpu *soft_vcpu_make(struct soft_vm *vm, struct vcpu *vcpu, uint32_t index,
+	uint32_t apic_id, struct error *err) MUST_USE;
+
 /* ---- run.c: the loop, and leaving an instruction ---- */
 /* Give the instruction up with an exception. */
 _Noreturn void soft_raise(struct soft_vcpu *v, uint8_t vector);
@@ -231,15 +254,30 @@ _Noreturn void soft_raise_event(struct soft_vcpu *v, const struct soft_event *e)
 void soft_mode_changed(struct soft_vcpu *v);
 void soft_seg_changed(struct soft_vcpu *v, enum x86_seg seg);
 int soft_vcpu_run(struct accel_vcpu *v, struct vcpu_exit *exit);
+void soft_vcpu_kick(struct accel_vcpu *v);
+int soft_vcpu_nmi(struct accel_vcpu *v);
+int soft_vcpu_debug(struct accel_vcpu *v, const struct accel_debug *d);
+int soft_vcpu_translate(struct accel_vcpu *v, uint64_t linear, uint64_t *gpa);
 /* Run at most @n instructions without chips or clock: tests. Returns how many; an exception is
  * delivered unless @event is given, which then gets it (vector 255: none). */
 uint64_t soft_vcpu_steps(struct soft_vcpu *v, uint64_t n, struct soft_event *event);
 
 /* ---- block.c: decoded instructions ---- */
+#define SOFT_BLOCK_MAX 32 /* instructions */
+struct soft_block {
+	uint64_t gpa;		     /* of its first byte */
+	_Atomic uint32_t *code_word; /* its page's: the block is good while it is as ->word */
+	uint32_t word;
+	uint8_t code; /* enum x86_code */
+	uint8_t n;
+	uint16_t bytes;
+	struct soft_op op[];
+};
 bool soft_blocks_new(struct soft_vcpu *v) MUST_USE;
 void soft_blocks_free(struct soft_vcpu *v);
-/* The block at v->rip; raises when it cannot be fetched or decoded at all. At most @max ops. */
-const struct soft_block *soft_block_get(struct soft_vcpu *v, unsigned int max);
+/* The block at v->rip, one instruction at least; raises what fetching that one gives. What cannot be
+ * decoded is an instruction that raises. */
+const struct soft_block *soft_block_get(struct soft_vcpu *v);
 /* Which function carries @o out (o->i is decoded): the first of these that knows its op. NULL: not
  * theirs. */
 soft_fn *soft_int_fn(struct soft_vcpu *v, struct soft_op *o);	 /* int_*.c */
@@ -275,6 +313,15 @@ bool soft_msr_restore(struct soft_vcpu *v, uint32_t index, uint64_t value);
 bool soft_cpuid_supported(struct accel_vm *vm, struct x86_cpuid *out, struct error *err);
 bool soft_vcpu_set_cpuid(struct accel_vcpu *v, const struct x86_cpuid *c, struct error *err);
 void soft_cpuid(struct soft_vcpu *v, uint32_t leaf, uint32_t index, uint32_t out[4]);
+/* Offset of an XSAVE component (2: AVX, 9: PKRU) in the standard format: as the host's CPU and so KVM
+ * has it. */
+uint32_t soft_xsave_offset(unsigned int component);
+/* May the program use @size ports from @port? IOPL, TSS bitmap: raises #GP. Tells I/O breakpoints too. */
+void soft_check_io(struct soft_vcpu *v, uint16_t port, unsigned int size);
+/* State of a new vCPU that has no CPUID table yet: everything is allowed. */
+void soft_vcpu_allow_all(struct soft_vcpu *v);
+/* The MSRs that are state: the @i-th's index, or false. */
+bool soft_msr_state(struct soft_vcpu *v, unsigned int i, uint32_t *index);
 int soft_vcpu_get(struct accel_vcpu *v, struct x86_cpu_state *s, unsigned int parts);
 int soft_vcpu_set(struct accel_vcpu *v, const struct x86_cpu_state *s, unsigned int parts);
 /* INIT: registers as INIT leaves them, waiting for SIPI (the BSP runs on at the reset vector). */
@@ -299,9 +346,13 @@ void soft_cr8_set(struct soft_vcpu *v, uint64_t value);
 /* IA32_APIC_BASE, x2APIC registers 0x800-0x8ff, TSC deadline. False: #GP. */
 bool soft_apic_msr(struct soft_vcpu *v, uint32_t index, uint64_t *value, bool write);
 uint64_t soft_apic_base(const struct soft_vcpu *v);
+/* The register page as struct x86_cpu_state has it; set: 0 or -EINVAL. */
+void soft_lapic_get(struct soft_vcpu *v, uint8_t page[X86_LAPIC_SIZE]);
+int soft_lapic_set(struct soft_vcpu *v, const uint8_t page[X86_LAPIC_SIZE]);
 /* The APIC's timer: deliver what is due; ns (CLOCK_MONOTONIC) of the next, INT64_MAX: none. */
 void soft_timer_run(struct soft_vcpu *v);
 int64_t soft_timer_next(struct soft_vcpu *v);
+extern const struct soft_io soft_machine_io;
 /* A register access at guest-physical @gpa that is not RAM (or a write to ROM), 1-8 bytes. */
 void soft_mmio(struct soft_vcpu *v, uint64_t gpa, void *data, unsigned int size, bool write);
 void soft_port(struct soft_vcpu *v, uint16_t port, void *data, unsigned int size, bool write);
@@ -313,6 +364,7 @@ void soft_tsc_write(struct soft_vcpu *v, uint64_t value);
 int64_t soft_tsc_to_ns(struct soft_vcpu *v, uint64_t guest_tsc); /* CLOCK_MONOTONIC then */
 int soft_clock_get(struct accel_vm *vm, uint64_t *ns);
 int soft_clock_set(struct accel_vm *vm, uint64_t ns);
+int soft_vcpu_stalled(struct accel_vcpu *v);
 /* kvmclock's MSRs (old and new numbers): write the guest's structures. */
 bool soft_kvmclock_msr(struct soft_vcpu *v, uint32_t index, uint64_t *value, bool write);
 

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * block - decoded instructions, by guest-physical address and code size, a cache for each vCPU.
+ *
+ * A block is good while its page's word of code (ram.h) is what it was before the bytes were read:
+ * every writer of the page, CPU or device, changes it. So nobody tells anybody to drop a block.
+ * Blocks lie one behind the other in an arena; when that is full all are dropped. That happens only
+ * here, so a block stays in memory while its instructions run.
+ *
+ * An instruction that reaches into the next page, or lies where no RAM is, is decoded anew each time.
+ */
+#include <stdlib.h>
+#include <sys/mman.h>
+#include "accel/soft/mmu.h"
+#include "accel/soft/soft_int.h"
+
+#define ARENA_SIZE (32u << 20)
+#define HASH_BITS  14
+#define PAGE	   0x1000u
+
+struct soft_blocks {
+	uint8_t *arena; /* owned mapping; pages that were never used cost nothing */
+	size_t used;
+	uint32_t hash[1u << HASH_BITS]; /* offset in the arena + 1; 0: empty */
+	union {
+		struct soft_block lone;
+		uint8_t lone_room[sizeof(struct soft_block) + sizeof(struct soft_op)];
+	};
+};
+
+bool soft_blocks_new(struct soft_vcpu *v)
+{
+	struct soft_blocks *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return false;
+	b->arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (b->arena == MAP_FAILED) {
+		free(b);
+		return false;
+	}
+	v->blocks = b;
+	return true;
+}
+
+void soft_blocks_free(struct soft_vcpu *v)
+{
+	if (!v->blocks)
+		return;
+	munmap(v->blocks->arena, ARENA_SIZE);
+	free(v->blocks);
+	v->blocks = NULL;
+}
+
+/* -------- decoding -------- */
+
+static void op_undefined(struct soft_vcpu *v, const struct soft_op *o)
+{
+	soft_ud(v);
+}
+
+static void op_too_long(struct soft_vcpu *v, const struct soft_op *o)
+{
+	soft_gp(v, 0);
+}
+
+/* Encodings of instructions that older CPUs lack and take for another one. */
+static void fall_back(struct soft_vcpu *v, struct x86_insn *i)
+{
+	if (i->op == X86_OP_LZCNT)
+		i->op = X86_OP_BSR;
+	else if (i->op == X86_OP_TZCNT)
+		i->op = X86_OP_BSF;
+	else
+		return;
+	i->cls = X86_CLASS_INT;
+	i->feature = X86_FEAT_NONE;
+}
+
+static soft_fn *choose(struct soft_vcpu *v, struct soft_op *o)
+{
+	soft_fn *fn;
+
+	if (o->i.feature != X86_FEAT_NONE && !soft_has(v, o->i.feature)) {
+		fall_back(v, &o->i);
+		if (o->i.feature != X86_FEAT_NONE)
+			return op_undefined;
+	}
+	/* VEX does not exist in real and virtual-8086 mode, but blocks do not depend on the mode: whoever
+	 * carries such an instruction out looks. */
+	if (o->i.cls != X86_CLASS_INT) {
+		fn = soft_native_fn(v, o);
+	} else {
+		fn = soft_int_fn(v, o);
+		if (!fn)
+			fn = soft_far_fn(v, o);
+		if (!fn)
+			fn = soft_sys_fn(v, o);
+	}
+	return fn ? fn : op_undefined;
+}
+
+/* Decode the instruction at @p. False: the bytes end before it does. */
+static bool decode(struct soft_vcpu *v, const uint8_t *p, size_t n, struct soft_op *o)
+{
+	enum x86_decode_result r = x86_decode(p, n, v->code, &o->i);
+
+	o->stub = NULL;
+	switch (r) {
+	case X86_DECODE_OK:
+		o->fn = choose(v, o);
+		return true;
+	case X86_DECODE_MORE:
+		return false;
+	default:
+		/* It raises: the length counts only for the CS limit and must not be none. */
+		o->i.len = 1;
+		o->i.flags = X86_I_BRANCH;
+		o->fn = r == X86_DECODE_INVALID ? op_undefined : op_too_long;
+		return true;
+	}
+}
+
+static void decode_block(struct soft_vcpu *v, struct soft_block *b, const uint8_t *p, size_t n)
+{
+	b->n = 0;
+	b->bytes = 0;
+	while (b->n < SOFT_BLOCK_MAX && b->bytes < n) {
+		struct soft_op *o = &b->op[b->n];
+
+		if (!decode(v, p + b->bytes, n - b->bytes, o))
+			break;
+		b->n++;
+		b->bytes += o->i.len;
+		if (o->i.flags & X86_I_BRANCH)
+			break;
+	}
+}
+
+/* -------- look-up -------- */
+
+static uint64_t code_linear(const struct soft_vcpu *v)
+{
+	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
+}
+
+/* The one instruction at @lin, which reaches over the end of its page or is not in RAM. */
+static const struct soft_block *decode_lone(struct soft_vcpu *v, uint64_t lin)
+{
+	struct soft_block *b = &v->blocks->lone;
+	uint8_t bytes[X86_INSN_MAX];
+	unsigned int n = 0;
+
+	b->n = 0;
+	while (n < X86_INSN_MAX) {
+		uint64_t at = lin + n;
+
+		bytes[n++] = soft_fetch_byte(v, v->addr_wrap ? (uint32_t)at : at);
+		if (decode(v, bytes, n, &b->op[0])) {
+			b->n = 1;
+			b->bytes = b->op[0].i.len;
+			return b;
+		}
+	}
+	soft_gp(v, 0);
+}
+
+static uint32_t hash(uint64_t gpa, enum x86_code code)
+{
+	return (gpa * 4 + code) * 0x9e3779b97f4a7c15ull >> (64 - HASH_BITS);
+}
+
+static struct soft_block *new_block(struct soft_blocks *c)
+{
+	size_t most = sizeof(struct soft_block) + SOFT_BLOCK_MAX * sizeof(struct soft_op);
+
+	if (ARENA_SIZE - c->used < most) {
+		memset(c->hash, 0, sizeof(c->hash));
+		c->used = 0;
+	}
+	return (struct soft_block *)(c->arena + c->used);
+}
+
+const struct soft_block *soft_block_get(struct soft_vcpu *v)
+{
+	struct soft_blocks *c = v->blocks;
+	uint64_t lin = code_linear(v), gpa;
+	struct soft_tlb_entry *e = soft_tlb_at(v, v->mmu_index, lin);
+	_Atomic uint32_t *word;
+	const uint8_t *p = NULL;
+	struct soft_block *b;
+	uint32_t h, value;
+
+	if (e->tag[SOFT_FETCH] == ((lin & ~0xfffull) | v->ctx)) {
+		gpa = e->gpa | (lin & 0xfff);
+		word = e->code;
+	} else {
+		p = soft_fetch(v, lin, &gpa, &word);
+		if (!p)
+			return decode_lone(v, lin);
+	}
+	h = hash(gpa, v->code);
+	b = c->hash[h] ? (struct soft_block *)(c->arena + c->hash[h] - 1) : NULL;
+	/* acquire: pairs with the writer's change of the word after its store. */
+	value = atomic_load_explicit(word, memory_order_acquire);
+	if (b && b->gpa == gpa && b->code == v->code && b->code_word == word && b->word == value)
+		return b;
+	/* soft_fetch marks the page as holding code before its bytes are read. */
+	p = soft_fetch(v, lin, &gpa, &word);
+	if (!p)
+		return decode_lone(v, lin);
+	value = atomic_load_explicit(word, memory_order_acquire);
+	b = new_block(c);
+	decode_block(v, b, p, PAGE - (lin & 0xfff));
+	if (!b->n)
+		return decode_lone(v, lin);
+	b->gpa = gpa;
+	b->code = v->code;
+	b->code_word = word;
+	/* If a writer came in between, bit 0 is clear and nobody will tell of the next: the block is good
+	 * for this once. */
+	b->word = value | 1;
+	c->hash[h] = c->used + 1;
+	c->used += (sizeof(*b) + b->n * sizeof(struct soft_op) + 63) & ~(size_t)63;
+	return b;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * soft - the engine's table of operations, and the making of VMs and vCPUs.
+ */
+#include "accel/soft/soft_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include "accel/soft/mmu.h"
+#include "core/vcpu.h"
+
+#define SOFT_VCPUS_MAX 255
+
+static bool soft_probe_engine(const void *options, struct str *report)
+{
+	struct error err = ERROR_INIT;
+
+	if (!soft_native_init(&err)) {
+		str_appendf(report, "%s", err.msg);
+		return false;
+	}
+	str_appendf(report, "a CPU in software, works on any x86-64 host");
+	return true;
+}
+
+static void soft_vm_free(struct accel_vm *avm)
+{
+	struct soft_vm *vm;
+
+	if (!avm)
+		return;
+	vm = to_soft_vm(avm);
+	vec_fini(&vm->slots);
+	free(vm->vcpus);
+	mutex_fini(&vm->vcpus_lock);
+	mutex_fini(&vm->chips_lock);
+	mutex_fini(&vm->slots_lock);
+	mutex_fini(&vm->exclusive_lock);
+	free(vm);
+}
+
+static struct accel_vm *soft_vm_new(
+	struct machine *m, const struct accel_vm_config *c, struct error *err)
+{
+	struct soft_vm *vm;
+
+	if (c->max_vcpus > SOFT_VCPUS_MAX) {
+		error_usage(err, "soft: %u vCPUs asked for, at most %u are possible", c->max_vcpus,
+			SOFT_VCPUS_MAX);
+		return NULL;
+	}
+	if (!soft_native_init(err)) {
+		error_prefix(err, "soft");
+		return NULL;
+	}
+	vm = calloc(1, sizeof(*vm));
+	if (vm)
+		vm->vcpus = calloc(c->max_vcpus, sizeof(*vm->vcpus));
+	if (!vm || !vm->vcpus) {
+		free(vm);
+		error_set_errno(err, ENOMEM, "soft");
+		return NULL;
+	}
+	vm->base.accel = &soft_accel;
+	vm->base.machine = m;
+	/* The interrupt chips are the engine's but for the PIT, which is a device like others. */
+	vm->base.irqchip = ACCEL_IRQCHIP_SPLIT;
+	vm->base.tsc_khz = soft_tsc_khz();
+	vm->max_vcpus = c->max_vcpus;
+	vm->io = &soft_machine_io;
+	mutex_init(&vm->vcpus_lock);
+	mutex_init(&vm->chips_lock);
+	mutex_init(&vm->slots_lock);
+	mutex_init(&vm->exclusive_lock);
+	soft_chips_init(vm);
+	return &vm->base;
+}
+
+static void vcpu_publish(struct soft_vcpu *v, struct soft_vcpu *value)
+{
+	struct soft_vm *vm = v->vm;
+
+	mutex_lock(&vm->vcpus_lock);
+	mutex_lock(&vm->chips_lock);
+	vm->vcpus[v->index] = value;
+	if (value && vm->n_vcpus <= v->index)
+		atomic_store(&vm->n_vcpus, v->index + 1);
+	mutex_unlock(&vm->chips_lock);
+	mutex_unlock(&vm->vcpus_lock);
+}
+
+static void soft_vcpu_free(struct accel_vcpu *av)
+{
+	struct soft_vcpu *v;
+
+	if (!av)
+		return;
+	v = to_soft_vcpu(av);
+	if (v->vm->vcpus[v->index] == v)
+		vcpu_publish(v, NULL);
+	soft_blocks_free(v);
+	soft_mmu_free(v);
+	free(v->cpuid);
+	pthread_cond_destroy(&v->wait_cond);
+	mutex_fini(&v->wait_lock);
+	free(v);
+}
+
+static void power_on(struct soft_vcpu *v)
+{
+	struct x86_cpu_state *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return; /* all zero: it will not run, and core puts its state in before it does */
+	x86_cpu_state_reset(s, v->apic_id, v->index == 0);
+	soft_vcpu_set(&v->base, s, X86_STATE_ALL);
+	free(s);
+}
+
+struct soft_vcpu *soft_vcpu_make(
+	struct soft_vm *vm, struct vcpu *vcpu, uint32_t index, uint32_t apic_id, struct error *err)
+{
+	struct soft_vcpu *v = NULL;
+	pthread_condattr_t attr;
+
+	if (index >= vm->max_vcpus) {
+		error_set(err, "soft: vCPU %u is one too many", index);
+		return NULL;
+	}
+	if (posix_memalign((void **)&v, 64, sizeof(*v))) {
+		error_set_errno(err, ENOMEM, "soft");
+		return NULL;
+	}
+	memset(v, 0, sizeof(*v));
+	v->base.vm = &vm->base;
+	v->base.vcpu = vcpu;
+	v->vm = vm;
+	v->index = index;
+	v->apic_id = apic_id;
+	v->rflags = X86_FLAG_1;
+	mutex_init(&v->wait_lock);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&v->wait_cond, &attr);
+	pthread_condattr_destroy(&attr);
+	if (!soft_mmu_new(v) || !soft_blocks_new(v)) {
+		error_set_errno(err, ENOMEM, "soft: vCPU %u", index);
+		soft_vcpu_free(&v->base);
+		return NULL;
+	}
+	soft_lapic_init(v);
+	vcpu_publish(v, v);
+	power_on(v);
+	return v;
+}
+
+static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, struct vcpu *vcpu, struct error *err)
+{
+	struct soft_vcpu *v = soft_vcpu_make(to_soft_vm(vm), vcpu, vcpu->index, vcpu->apic_id, err);
+
+	return v ? &v->base : NULL;
+}
+
+const struct accel soft_accel = {
+	.name = "soft",
+	.doc = "a CPU in software, for hosts without virtualization hardware",
+	.probe = soft_probe_engine,
+	.vm_new = soft_vm_new,
+	.vm_free = soft_vm_free,
+	.ram_add = soft_ram_add,
+	.ram_del = soft_ram_del,
+	.dirty_log = soft_dirty_log,
+	.dirty_sync = soft_dirty_sync,
+	.irq_set = soft_irq_set,
+	.msi_send = soft_msi_send,
+	.irq_open = soft_irq_open,
+	.cpuid_supported = soft_cpuid_supported,
+	.chips_get = soft_chips_get,
+	.chips_set = soft_chips_set,
+	.clock_get = soft_clock_get,
+	.clock_set = soft_clock_set,
+	.vcpu_new = soft_vcpu_new,
+	.vcpu_free = soft_vcpu_free,
+	.vcpu_set_cpuid = soft_vcpu_set_cpuid,
+	.vcpu_run = soft_vcpu_run,
+	.vcpu_kick = soft_vcpu_kick,
+	.vcpu_get = soft_vcpu_get,
+	.vcpu_set = soft_vcpu_set,
+	.vcpu_nmi = soft_vcpu_nmi,
+	.vcpu_stalled = soft_vcpu_stalled,
+	.vcpu_debug = soft_vcpu_debug,
+	.vcpu_translate = soft_vcpu_translate,
+};
