@@ -315,7 +315,7 @@ static void repeat(struct soft_vcpu *v, const struct soft_op *o)
 {
 	step_fn *step = strings[o->i.op - X86_OP_MOVS].step;
 	unsigned int uses = strings[o->i.op - X86_OP_MOVS].uses;
-	bool single = v->rflags & X86_FLAG_TF || v->single_step;
+	bool single = v->rflags & X86_FLAG_TF || v->debug.step;
 	int64_t budget = BUDGET;
 	struct string s;
 	uint64_t n;
