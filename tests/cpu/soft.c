@@ -9,6 +9,7 @@
 #include "accel/soft/mmu.h"
 #include "accel/soft/soft_int.h"
 #include "base/wire.h"
+#include "core/vcpu.h"
 #include "difftest.h"
 
 /* Guest-physical. */
@@ -143,7 +144,7 @@ static const struct soft_io no_io = { .mem = no_mem, .port = no_port };
 
 static void fail(const char *what, const struct error *err)
 {
-	printf("difftest: %s: %s\n", what, err->msg ? err->msg : "failed");
+	printf("difftest: %s: %s\n", what, err->msg);
 	exit(2);
 }
 
