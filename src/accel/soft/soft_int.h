@@ -46,6 +46,8 @@ struct soft_op {
 	soft_fn *fn;
 	struct x86_insn i;
 	const void *stub; /* native.c: host code for it, or NULL */
+	uint16_t mem_size; /* native.c: bytes of the memory operand */
+	uint16_t mem_mask; /* native.c: bits that its linear address must not have */
 };
 
 /* Exceptions and interrupts on their way into the guest. */
@@ -145,10 +147,6 @@ struct soft_vcpu {
 	jmp_buf raise;
 	struct soft_event event;
 	struct soft_event delivering; /* valid while in_event */
-	/* An event that was on its way when the state was saved: the loop delivers it before the next
-	 * instruction, whatever IF and the shadow say, and clears queued. */
-	bool queued;
-	struct soft_event queue;
 
 	/* MSRs that are just storage, by their place in msr.c's table. */
 	uint64_t msr[64];
@@ -344,6 +342,12 @@ void soft_vcpu_sipi(struct soft_vcpu *v, uint8_t vector);
 /* ---- irqchip.c: LAPICs, I/O APIC, PICs; io.c: register accesses ---- */
 void soft_chips_init(struct soft_vm *vm);
 void soft_lapic_init(struct soft_vcpu *v);
+/* The CPU was sent INIT: its APIC's registers anew; mode, base and id stay. */
+void soft_lapic_init_signal(struct soft_vcpu *v);
+/* The state's page; IA32_APIC_BASE is put in before it, the deadline's MSR after it. */
+void soft_lapic_get(struct soft_vcpu *v, uint8_t page[X86_LAPIC_SIZE]);
+void soft_lapic_set(struct soft_vcpu *v, const uint8_t page[X86_LAPIC_SIZE]);
+void soft_apic_base_restore(struct soft_vcpu *v, uint64_t value);
 int soft_irq_set(struct accel_vm *vm, uint32_t gsi, bool level);
 int soft_msi_send(struct accel_vm *vm, uint64_t addr, uint32_t data);
 bool soft_irq_open(struct accel_vm *vm, uint32_t gsi);
@@ -359,9 +363,6 @@ void soft_cr8_set(struct soft_vcpu *v, uint64_t value);
 /* IA32_APIC_BASE, x2APIC registers 0x800-0x8ff, TSC deadline. False: #GP. */
 bool soft_apic_msr(struct soft_vcpu *v, uint32_t index, uint64_t *value, bool write);
 uint64_t soft_apic_base(const struct soft_vcpu *v);
-/* The register page as struct x86_cpu_state has it; set: 0 or -EINVAL. */
-void soft_lapic_get(struct soft_vcpu *v, uint8_t page[X86_LAPIC_SIZE]);
-int soft_lapic_set(struct soft_vcpu *v, const uint8_t page[X86_LAPIC_SIZE]);
 /* The APIC's timer: deliver what is due; ns (CLOCK_MONOTONIC) of the next, INT64_MAX: none. */
 void soft_timer_run(struct soft_vcpu *v);
 int64_t soft_timer_next(struct soft_vcpu *v);
@@ -374,6 +375,7 @@ void soft_port(struct soft_vcpu *v, uint16_t port, void *data, unsigned int size
 uint32_t soft_tsc_khz(void); /* the host's, measured once */
 uint64_t soft_tsc_read(struct soft_vcpu *v);
 void soft_tsc_write(struct soft_vcpu *v, uint64_t value);
+void soft_tsc_offset_set(struct soft_vcpu *v, int64_t offset);
 int64_t soft_tsc_to_ns(struct soft_vcpu *v, uint64_t guest_tsc); /* CLOCK_MONOTONIC then */
 int soft_clock_get(struct accel_vm *vm, uint64_t *ns);
 int soft_clock_set(struct accel_vm *vm, uint64_t ns);
@@ -400,5 +402,7 @@ void soft_memory_fini(struct soft_vm *vm);
 /* ---- native.c, fpu.c: see fpu.h ---- */
 /* Once a process: signal handlers that turn a SIGFPE in a native stub into #XM or #MF. */
 bool soft_native_init(struct error *err) MUST_USE;
+/* Let those signals through on the calling thread, which runs guest code from now on. */
+void soft_native_thread(void);
 
 #endif
