@@ -320,10 +320,10 @@ static void repeat(struct soft_vcpu *v, const struct soft_op *o)
 	struct string s;
 	uint64_t n;
 
+	string_init(v, &s, &o->i); /* may the port be used? also asked when nothing is to be done */
 	n = x86_zext(o->i.addrsize, v->gpr[X86_RCX]);
 	if (!n)
 		return;
-	string_init(v, &s, &o->i);
 	s.left = n;
 	for (;;) {
 		uint64_t count = s.left;
@@ -341,6 +341,7 @@ static void repeat(struct soft_vcpu *v, const struct soft_op *o)
 			break;
 	}
 	v->gpr[X86_REG_RIP] = v->rip;
+	v->stop = true; /* not on to the block's next instruction */
 }
 
 static void movs(struct soft_vcpu *v, const struct soft_op *o)
