@@ -128,7 +128,6 @@ struct x86_operand {
 #define X86_I_FPEXC	 (1u << 3) /* may raise #XM (#UD without CR4.OSXMMEXCPT); reads MXCSR */
 #define X86_I_BRANCH	 (1u << 4) /* may not go on with the next instruction */
 #define X86_I_STRING	 (1u << 5) /* MOVS CMPS STOS LODS SCAS INS OUTS: takes REP */
-#define X86_I_NO16	 (1u << 6) /* ... */
 #define X86_I_VSIB	 (1u << 7) /* gather: index is a vector register */
 #define X86_I_X87_CTRL	 (1u << 8) /* x87 control instruction: does not set FIP, FDP, FOP */
 #define X86_I_X87_NOWAIT (1u << 9) /* does not report pending x87 exceptions */

@@ -22,6 +22,7 @@
 #include "cli/cli.h"
 #include "cli/vm_config.h"
 #include "cli/help.h"
+#include "control/gdb.h"
 #include "core/machine.h"
 #include "loop/loop.h"
 #include "machine/x86/board.h"
@@ -39,6 +40,7 @@ struct run {
 	void *accel_options;
 	struct loop *loop;
 	struct machine *m;
+	struct gdb *gdb;
 	VEC(struct chardev *) chardevs;
 	VEC(struct block_dev *) disks;
 	VEC(struct implied) devices;
@@ -577,6 +579,8 @@ static bool start(struct run *r, struct error *err)
 		return false;
 	if (r->c.pidfile && !write_pidfile(r, err))
 		return false;
+	if (r->c.gdb && !(r->gdb = gdb_new(r->m, r->c.gdb, err)))
+		return false;
 	if (!r->c.paused && !machine_resume(r->m, err))
 		return false;
 	tell_parent(r);
@@ -589,6 +593,7 @@ static void finish(struct run *r)
 	struct block_dev **d;
 	struct implied *i;
 
+	gdb_free(r->gdb);
 	machine_free(r->m);
 	vec_for_each (c, &r->chardevs)
 		chardev_close(*c);

@@ -70,7 +70,8 @@ static const struct field vm_fields[] = {
 	FIELD_LIST(V, numa, "numa", FT_STRUCT, 16, .sub = &numa_table,
 		.doc = "a NUMA node; repeatable"),
 	FIELD_STR(V, accel, "accel", .dflt = "auto",
-		.doc = "engine: auto, kvm, or a list tried in order, as kvm,device=/dev/kvm"),
+		.doc = "engine: auto, kvm, soft, or a list tried in order, as kvm:soft; "
+		       "with options, as kvm,device=/dev/kvm"),
 	FIELD_STR(V, cpu_model, "cpu-model", .dflt = "host",
 		.doc = "x86-64-v2, x86-64-v3, host or max, with ,+flag,-flag"),
 	FIELD_STR(V, kernel, "kernel",
@@ -86,6 +87,8 @@ static const struct field vm_fields[] = {
 		.doc = "a virtio console, same back ends; repeatable"),
 	FIELD_LIST(V, device, "device", FT_STR, LIST_MAX,
 		.doc = "TYPE[,KEY=VALUE]...: a device (--device help); repeatable"),
+	FIELD_STR(V, gdb, "gdb",
+		.doc = "unix:PATH or tcp:ADDR:PORT: let gdb attach (target remote)"),
 	FIELD_STR(V, uuid, "uuid", .doc = "UUID of the machine; default random"),
 	FIELD_STR(V, pidfile, "pidfile", .doc = "write the process id here"),
 	FIELD_STR(V, log, "log", .doc = "LEVEL[,file=PATH]; err, warn, info or debug"),

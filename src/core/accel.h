@@ -67,8 +67,9 @@ struct vcpu_exit {
 			uint8_t vector;
 		} eoi;
 		struct {
-			uint64_t pc, dr6;
-			uint32_t exception;
+			uint64_t pc;
+			uint64_t
+				points; /* bit n: accel_debug.point[n] was hit; 0: a step, or else */
 		} debug;
 		struct {
 			uint64_t code; /* the engine's own number */
@@ -94,6 +95,20 @@ struct accel_vm_config {
 	int irqchip;	     /* enum accel_irqchip */
 	bool pit;	     /* i8254 and its speaker port wanted */
 	const void *options; /* the engine's own config struct (accel->config), or NULL: defaults */
+};
+
+/* What a debugger wants of a vCPU. */
+#define ACCEL_DEBUG_POINTS 64
+enum accel_debug_kind { ACCEL_DEBUG_EXEC, ACCEL_DEBUG_WRITE, ACCEL_DEBUG_ACCESS };
+struct accel_debug_point {
+	uint64_t addr; /* linear */
+	uint8_t len;   /* 1, 2, 4, 8, aligned; EXEC: 1 */
+	uint8_t kind;  /* enum accel_debug_kind */
+};
+struct accel_debug {
+	bool step; /* exit after one instruction; interrupts wait */
+	uint32_t n;
+	struct accel_debug_point point[ACCEL_DEBUG_POINTS];
 };
 
 /* Base of an engine's VM and vCPU objects. */
@@ -172,6 +187,12 @@ struct accel {
 	int (*vcpu_set)(struct accel_vcpu *v, const struct x86_cpu_state *s, unsigned int parts);
 	int (*vcpu_nmi)(struct accel_vcpu *v);
 	int (*vcpu_stalled)(struct accel_vcpu *v); /* optional */
+
+	/* For a debugger, both optional. debug: exit with VCPU_EXIT_DEBUG before an instruction or after
+	 * an access of these; all zero: no more. The guest does not see it. -ENOSPC: more points than
+	 * the hardware has. translate: what a supervisor's access to @linear would reach. -EFAULT. */
+	int (*vcpu_debug)(struct accel_vcpu *v, const struct accel_debug *d);
+	int (*vcpu_translate)(struct accel_vcpu *v, uint64_t linear, uint64_t *gpa);
 };
 
 /* The generated table of all engines, NULL-terminated. */

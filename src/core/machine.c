@@ -338,7 +338,7 @@ bool machine_resume(struct machine *m, struct error *err)
 	resume_devices(m);
 	m->state = RUN_RUNNING;
 	for (uint32_t i = 0; i < m->n_vcpus; i++) {
-		if (!vcpu_go(&m->vcpus[i], err)) {
+		if (!m->vcpus[i].held && !vcpu_go(&m->vcpus[i], err)) {
 			machine_pause(m);
 			return false;
 		}

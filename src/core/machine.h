@@ -80,6 +80,11 @@ struct machine {
 	void *pci;    /* struct pci_host of hw/pci; NULL: none */
 	void *fw_cfg; /* struct fw_cfg of hw/legacy; NULL: none */
 
+	/* A debugger's, told of VCPU_EXIT_DEBUG on the vCPU's thread; it stops the vCPU. Set on main while
+	 * no vCPU runs. */
+	void (*debug_exit)(void *opaque, struct vcpu *v, const struct vcpu_exit *e);
+	void *debug_opaque;
+
 	enum run_state state;	  /* main */
 	_Atomic uint32_t pending; /* 1 << enum machine_event, set by any thread */
 	_Atomic int pending_code;

@@ -137,7 +137,10 @@ static void handle_exit(struct vcpu *v, struct vcpu_exit *e)
 	case VCPU_EXIT_NONE:
 	case VCPU_EXIT_HLT:
 	case VCPU_EXIT_EOI:
+		break;
 	case VCPU_EXIT_DEBUG:
+		if (m->debug_exit)
+			m->debug_exit(m->debug_opaque, v, e);
 		break;
 	case VCPU_EXIT_PORT:
 		exit_port(v, e);

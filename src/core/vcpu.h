@@ -33,6 +33,7 @@ struct vcpu {
 	pthread_t thread;
 	bool thread_started;
 	int tid;
+	bool held;		       /* machine_resume() leaves it stopped; main */
 	int host_cpu;		       /* pin to this host CPU, -1: no */
 	_Atomic unsigned int requests; /* enum vcpu_request; set by others, cleared by the thread */
 	/* Under machine->vcpu_lock: */

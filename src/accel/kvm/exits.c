@@ -219,8 +219,7 @@ void kvm_exit_translate(struct kvm_vcpu *v, struct vcpu_exit *exit)
 	case KVM_EXIT_DEBUG:
 		exit->kind = VCPU_EXIT_DEBUG;
 		exit->debug.pc = run->debug.arch.pc;
-		exit->debug.dr6 = run->debug.arch.dr6;
-		exit->debug.exception = run->debug.arch.exception;
+		exit->debug.points = run->debug.arch.dr6 & 0xf;
 		return;
 	case KVM_EXIT_X86_RDMSR:
 	case KVM_EXIT_X86_WRMSR:

@@ -148,4 +148,6 @@ const struct accel kvm_accel = {
 	.vcpu_set = kvm_vcpu_set,
 	.vcpu_nmi = kvm_vcpu_nmi,
 	.vcpu_stalled = kvm_vcpu_stalled,
+	.vcpu_debug = kvm_vcpu_debug,
+	.vcpu_translate = kvm_vcpu_translate,
 };

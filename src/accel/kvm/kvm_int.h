@@ -199,6 +199,10 @@ int kvm_vcpu_finish(struct kvm_vcpu *v);
  * would go on with the instruction over the new one. */
 void kvm_vcpu_abandon(struct kvm_vcpu *v);
 
+/* debug.c */
+int kvm_vcpu_debug(struct accel_vcpu *v, const struct accel_debug *d);
+int kvm_vcpu_translate(struct accel_vcpu *v, uint64_t linear, uint64_t *gpa);
+
 /* exits.c: the kvm_run page after KVM_RUN returned 0, as a normalised exit. */
 void kvm_exit_translate(struct kvm_vcpu *v, struct vcpu_exit *exit);
 /* Carry the answer to an MSR exit to KVM. */

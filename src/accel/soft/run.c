@@ -142,15 +142,16 @@ static void run_blocks(struct soft_vcpu *v)
 		!v->stop && v->budget > 0 && !atomic_load_explicit(&v->poll, memory_order_relaxed));
 }
 
+static uint64_t linear_rip(const struct soft_vcpu *v)
+{
+	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
+}
+
 /* DR6's bits for the code breakpoints at the instruction. */
 static uint64_t code_breakpoints(const struct soft_vcpu *v)
 {
-	uint64_t lin = v->rip + v->seg[X86_CS].base, hits = 0;
+	uint64_t lin = linear_rip(v), hits = 0;
 
-	if (v->code != X86_CODE_64)
-		lin = (uint32_t)lin;
-	else
-		lin = v->rip;
 	for (unsigned int i = 0; i < 4; i++) {
 		bool on = v->dr[7] >> (2 * i) & 3;
 
@@ -160,12 +161,38 @@ static uint64_t code_breakpoints(const struct soft_vcpu *v)
 	return hits;
 }
 
+/* To the debugger: before an instruction, or after one. */
+static void leave_for_debugger(struct soft_vcpu *v, uint64_t points)
+{
+	v->exit = (struct vcpu_exit){ .kind = VCPU_EXIT_DEBUG,
+		.debug = { .pc = v->rip, .points = points } };
+	v->leaving = true;
+	v->debug_hits = 0;
+}
+
+static uint64_t debugger_breakpoints(const struct soft_vcpu *v)
+{
+	uint64_t hits = 0, lin = linear_rip(v);
+
+	for (uint32_t i = 0; i < v->debug.n; i++) {
+		const struct accel_debug_point *p = &v->debug.point[i];
+
+		if (p->kind == ACCEL_DEBUG_EXEC && p->addr == lin)
+			hits |= 1ull << i;
+	}
+	return hits;
+}
+
 /* One instruction, with all that can come of it: breakpoint, single step, end of a shadow. */
 static void run_one(struct soft_vcpu *v)
 {
 	bool step = v->rflags & X86_FLAG_TF;
-	uint64_t hits;
+	uint64_t hits = v->debugged ? debugger_breakpoints(v) : 0;
 
+	if (hits) {
+		leave_for_debugger(v, hits);
+		return;
+	}
 	if ((v->dr[7] & DR7_ENABLES) && !(v->rflags & X86_FLAG_RF)) {
 		hits = code_breakpoints(v);
 		if (hits) {
@@ -228,6 +255,8 @@ static bool take_pending(struct soft_vcpu *v)
 		deliver(v, &e);
 		return true;
 	}
+	if (v->debug.step)
+		return false;
 	if (v->nmi_wanted && !v->nmi_masked && !v->shadow) {
 		v->nmi_wanted = false;
 		v->nmi_masked = true;
@@ -260,6 +289,35 @@ static void turn(struct soft_vcpu *v)
 	} else {
 		run_blocks(v);
 	}
+}
+
+static void turn_debugged(struct soft_vcpu *v)
+{
+	turn(v);
+	if (!v->leaving && !v->has_event && (v->debug.step || v->debug_hits))
+		leave_for_debugger(v, v->debug_hits);
+}
+
+int soft_vcpu_debug(struct accel_vcpu *av, const struct accel_debug *d)
+{
+	struct soft_vcpu *v = to_soft_vcpu(av);
+
+	v->debug = *d;
+	v->debugged = d->n || d->step;
+	v->debug_hits = 0;
+	soft_watch_changed(v);
+	return 0;
+}
+
+int soft_vcpu_translate(struct accel_vcpu *av, uint64_t linear, uint64_t *gpa)
+{
+	struct soft_vcpu *v = to_soft_vcpu(av);
+	bool found;
+
+	as_read_begin();
+	found = soft_translate(v, linear, gpa);
+	as_read_end();
+	return found ? 0 : -EFAULT;
 }
 
 /* -------- slices -------- */
@@ -303,7 +361,7 @@ static void slice(struct soft_vcpu *v)
 			soft_exclusive_end(v);
 	}
 	while (may_go_on(v))
-		turn(v);
+		v->debugged ? turn_debugged(v) : turn(v);
 	v->instructions += SLICE - v->budget;
 	slice_end(v);
 }

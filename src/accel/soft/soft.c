@@ -188,4 +188,6 @@ const struct accel soft_accel = {
 	.vcpu_set = soft_vcpu_set,
 	.vcpu_nmi = soft_vcpu_nmi,
 	.vcpu_stalled = soft_vcpu_stalled,
+	.vcpu_debug = soft_vcpu_debug,
+	.vcpu_translate = soft_vcpu_translate,
 };

@@ -45,7 +45,9 @@ typedef void soft_fn(struct soft_vcpu *v, const struct soft_op *o);
 struct soft_op {
 	soft_fn *fn;
 	struct x86_insn i;
-	const void *stub; /* native.c: host code for it, or NULL */
+	const void *stub;  /* native.c: host code for it, or NULL */
+	uint16_t mem_size; /* native.c: bytes of the memory operand */
+	uint16_t mem_mask; /* native.c: bits that its linear address must not have */
 };
 
 /* Exceptions and interrupts on their way into the guest. */
@@ -120,6 +122,7 @@ struct soft_vcpu {
 	bool shutdown;	       /* triple fault: nothing runs until the state is set anew */
 	bool cs_limited;       /* CS has a limit that code could run into */
 	bool syscall_tf;       /* is there a single-step trap after SYSCALL? far.c */
+	bool debugged;	       /* ->debug wants something before or after instructions */
 	bool exclusive;	       /* between soft_exclusive_begin() and _end() */
 	_Atomic uint32_t poll; /* enum soft_poll */
 	uint64_t ctx;	       /* context bits of TLB tags, see mmu.c */
@@ -152,19 +155,25 @@ struct soft_vcpu {
 	uint64_t kvmclock_msr; /* MSR_KVM_SYSTEM_TIME_NEW */
 
 	struct x86_lapic lapic; /* under vm->chips_lock */
-	_Atomic uint32_t
-		irq_ready; /* what soft_irq_ack() would give, or 0; written under it: irqchip.c */
+	/* What soft_irq_ack() would give, or 0; written under chips_lock: irqchip.c. */
+	_Atomic uint32_t irq_ready;
 	_Atomic uint64_t timer_tsc; /* soft_host_tsc() when the APIC's timer is to be looked at */
-	struct x86_cpuid *cpuid;    /* owned copy */
+	struct x86_cpuid *cpuid;    /* owned copy; NULL: none was set */
 	uint64_t feature[(X86_FEAT_COUNT + 63) / 64]; /* bit n: X86_FEAT_n is offered */
+	/* What the CPU model allows, set with @cpuid. Bits that can be set: */
+	uint64_t cr4_allowed, efer_allowed, xcr0_allowed;
+	uint8_t phys_bits; /* width of guest-physical addresses */
+	bool amd;	   /* the vendor is AMD or Hygon, else as Intel's */
 
 	struct soft_tlb_entry (*tlb)[SOFT_TLB_SIZE]; /* owned; [SOFT_MMU_INDEXES] */
 	struct soft_blocks *blocks;		     /* owned: block.c */
 	uint64_t map_version; /* of the address map that the TLB was filled from */
 
 	struct accel_vcpu base;
-	struct vcpu_exit exit;	/* what vcpu_run returns next, if kind is not NONE */
-	struct mutex wait_lock; /* sleeping: soft_wait(), soft_notify() */
+	struct accel_debug debug; /* the debugger's; its watchpoints are mmu.c's business too */
+	uint64_t debug_hits;	  /* watchpoints of it that this instruction hit */
+	struct vcpu_exit exit;	  /* what vcpu_run returns next, if kind is not NONE */
+	struct mutex wait_lock;	  /* sleeping: soft_wait(), soft_notify() */
 	pthread_cond_t wait_cond;
 	_Atomic bool waiting;
 	_Atomic bool in_guest; /* inside a slice: host pointers out of the TLB may be in use */
@@ -256,6 +265,8 @@ void soft_seg_changed(struct soft_vcpu *v, enum x86_seg seg);
 int soft_vcpu_run(struct accel_vcpu *v, struct vcpu_exit *exit);
 void soft_vcpu_kick(struct accel_vcpu *v);
 int soft_vcpu_nmi(struct accel_vcpu *v);
+int soft_vcpu_debug(struct accel_vcpu *v, const struct accel_debug *d);
+int soft_vcpu_translate(struct accel_vcpu *v, uint64_t linear, uint64_t *gpa);
 /* Run at most @n instructions without chips or clock: tests. Returns how many; an exception is
  * delivered unless @event is given, which then gets it (vector 255: none). */
 uint64_t soft_vcpu_steps(struct soft_vcpu *v, uint64_t n, struct soft_event *event);
@@ -311,6 +322,15 @@ bool soft_msr_restore(struct soft_vcpu *v, uint32_t index, uint64_t value);
 bool soft_cpuid_supported(struct accel_vm *vm, struct x86_cpuid *out, struct error *err);
 bool soft_vcpu_set_cpuid(struct accel_vcpu *v, const struct x86_cpuid *c, struct error *err);
 void soft_cpuid(struct soft_vcpu *v, uint32_t leaf, uint32_t index, uint32_t out[4]);
+/* Offset of an XSAVE component (2: AVX, 9: PKRU) in the standard format: as the host's CPU and so KVM
+ * has it. */
+uint32_t soft_xsave_offset(unsigned int component);
+/* May the program use @size ports from @port? IOPL, TSS bitmap: raises #GP. Tells I/O breakpoints too. */
+void soft_check_io(struct soft_vcpu *v, uint16_t port, unsigned int size);
+/* State of a new vCPU that has no CPUID table yet: everything is allowed. */
+void soft_vcpu_allow_all(struct soft_vcpu *v);
+/* The MSRs that are state: the @i-th's index, or false. */
+bool soft_msr_state(struct soft_vcpu *v, unsigned int i, uint32_t *index);
 int soft_vcpu_get(struct accel_vcpu *v, struct x86_cpu_state *s, unsigned int parts);
 int soft_vcpu_set(struct accel_vcpu *v, const struct x86_cpu_state *s, unsigned int parts);
 /* INIT: registers as INIT leaves them, waiting for SIPI (the BSP runs on at the reset vector). */
@@ -399,5 +419,7 @@ bool soft_slot_find(struct soft_vm *vm, uint64_t gpa, struct soft_slot *out);
 /* ---- native.c, fpu.c: see fpu.h ---- */
 /* Once a process: signal handlers that turn a SIGFPE in a native stub into #XM or #MF. */
 bool soft_native_init(struct error *err) MUST_USE;
+/* Let those signals through on the calling thread, which runs guest code from now on. */
+void soft_native_thread(void);
 
 #endif

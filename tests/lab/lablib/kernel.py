@@ -100,10 +100,33 @@ def unpack_bzimage(image, name='bzImage'):
     return elf
 
 
-def _newest_package(meta):
+def apt_options(arch=None):
+    """apt's options for packages of `arch`; None: this machine's own.
+
+    Another architecture gets package lists of its own in the cache, so that the machine's apt need
+    not know of it. They are fetched once.
+    """
+    options = ['-o', 'APT::Sandbox::User=root'] if os.getuid() == 0 else []
+    if not arch:
+        return options
+    root = cache_dir('apt-' + arch)
+    for folder in ('lists/partial', 'cache/archives/partial'):
+        os.makedirs(os.path.join(root, folder), exist_ok=True)
+    options += ['-o', 'APT::Architecture=' + arch, '-o', 'APT::Architectures=' + arch,
+                '-o', 'Dir::State::lists=%s/lists' % root, '-o', 'Dir::Cache=%s/cache' % root]
+    if not glob.glob(root + '/lists/*Packages*'):
+        # It complains of archives without this architecture; what matters is whether there are lists.
+        done = subprocess.run(['apt-get', '-q', *options, 'update'], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if not glob.glob(root + '/lists/*Packages*'):
+            raise LabError("apt cannot get %s's package lists:\n%s" % (arch, done.stdout.strip()))
+    return options
+
+
+def _newest_package(meta, apt):
     """linux-image-amd64 is an empty package that depends on the newest kernel's."""
     require('apt-get')
-    out = subprocess.run(['apt-cache', 'show', '--no-all-versions', meta], text=True,
+    out = subprocess.run(['apt-cache', *apt, 'show', '--no-all-versions', meta], text=True,
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
     depends = re.search(r'^Depends:.*?(linux-image-\S+)', out, re.M)
     if not depends:
@@ -111,13 +134,14 @@ def _newest_package(meta):
     return depends[1]
 
 
-def _download(meta, root):
+def _download(meta, root, arch):
     require('apt-get', 'dpkg-deb', 'depmod')
-    package = _newest_package(meta)
+    apt = apt_options(arch)
+    package = _newest_package(meta, apt)
     work = tempfile.mkdtemp(prefix='.new-', dir=os.path.dirname(root))
     try:
         # As root, apt would download as user _apt, who cannot write here.
-        got = subprocess.run(['apt-get', '-q', '-o', 'APT::Sandbox::User=root', 'download', package],
+        got = subprocess.run(['apt-get', '-q', *apt, 'download', package],
                              cwd=work, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         debs = glob.glob(work + '/*.deb')
         if got.returncode or not debs:
@@ -133,10 +157,10 @@ def _download(meta, root):
         shutil.rmtree(work, ignore_errors=True)
 
 
-def debian_kernel(meta='linux-image-amd64', refresh=False):
+def debian_kernel(meta='linux-image-amd64', refresh=False, arch=None):
     """Debian's newest kernel of a flavour, from the cache or from the package mirror."""
     root = os.path.join(cache_dir(), meta)
     with Locked(meta):
         if refresh or not os.path.isdir(root):
-            _download(meta, root)
+            _download(meta, root, arch)
     return Kernel(root)

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* gdb_int - the parts of the gdb server: packets and their framing, registers, the server itself. */
+#ifndef CONTROL_GDB_INT_H
+#define CONTROL_GDB_INT_H
+
+#include <stdatomic.h>
+#include <sys/un.h>
+#include "base/str.h"
+#include "control/gdb.h"
+#include "core/machine.h"
+#include "core/vcpu.h"
+
+#define GDB_PACKET_MAX 0x4000 /* bytes between $ and #, told in qSupported */
+#define GDB_OUTPUT_MAX (1 << 20)
+
+struct gdb {
+	struct machine *m;	 /* borrowed */
+	int listen_fd, fd;	 /* owned; -1 */
+	struct sockaddr_un path; /* to unlink; sun_path empty: none */
+	struct loop_fd listen_watch, watch;
+	struct loop_defer stop_defer;
+	/* Of the client */
+	char in[GDB_PACKET_MAX + 8];
+	size_t in_len;
+	struct str out;
+	bool no_ack, ack_off_next;
+	bool running;	 /* the client waits for a stop reply */
+	bool was_paused; /* the machine was not running when the client came */
+	uint32_t thread; /* of register and memory commands: a vCPU's index */
+	uint32_t step_thread;
+	struct accel_debug debug; /* points of all vCPUs; step is set for one at a time */
+	uint8_t point_type[ACCEL_DEBUG_POINTS]; /* of the Z packet */
+	/* The last VCPU_EXIT_DEBUG: the vCPU's thread writes, main reads after the stop. */
+	struct mutex lock;
+	bool hit;
+	uint32_t hit_vcpu;
+	uint64_t hit_points;
+};
+
+/* gdb_packet.c: framing. Append a packet with @text (binary bytes escaped) to the output. */
+void gdb_put_packet(struct gdb *g, const char *text, size_t len);
+/* Take a whole packet's text out of the input; its length, -1: none yet, -2: the client breaks the
+ * rules. Interrupt bytes are told in *@interrupts. @text of GDB_PACKET_MAX + 1 bytes. */
+int gdb_take_packet(struct gdb *g, char *text, bool *interrupt);
+int gdb_hex_digit(char c);
+/* "1f" -> bytes: how many, or -1 at something else than hexadecimal pairs or too many. */
+int gdb_from_hex(const char *text, size_t len, uint8_t *out, size_t max);
+void gdb_to_hex(struct str *out, const void *bytes, size_t n);
+/* A hexadecimal number at *@p, which is moved behind it. False: there is none. */
+bool gdb_hex_number(const char **p, uint64_t *out);
+
+/* gdb_regs.c */
+extern const char gdb_target_xml[];
+unsigned int gdb_regs(void);
+/* Register @n of @s as bytes in target order; their number. */
+unsigned int gdb_reg_get(const struct x86_cpu_state *s, unsigned int n, uint8_t *out);
+/* Change it; how many bytes it takes, 0 when it has fewer or may not be changed. */
+unsigned int gdb_reg_set(struct x86_cpu_state *s, unsigned int n, const uint8_t *in, size_t len);
+#define GDB_REG_MAX   16 /* bytes of the longest */
+#define GDB_REG_PARTS (X86_STATE_REGS | X86_STATE_SREGS | X86_STATE_FPU)
+
+#endif
