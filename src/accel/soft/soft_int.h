@@ -90,8 +90,10 @@ struct soft_tlb_entry {
 	uint64_t tag[3];	/* enum soft_access */
 	uintptr_t addend;	/* host address - linear address */
 	uint64_t gpa;		/* of the page */
-	_Atomic uint32_t *code; /* the page's word in ram_block.code; never NULL in a valid entry */
-	uint64_t pad[2];
+	_Atomic uint32_t *code; /* the page's word in ram_block.code; never NULL */
+	uint64_t page;		/* the linear page itself, whatever of it is in the tags */
+	uint32_t global;	/* generation of global pages it belongs to; 0: not global */
+	uint32_t pad;
 };
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_FETCH };
@@ -165,7 +167,8 @@ struct soft_vcpu {
 	uint8_t phys_bits; /* width of guest-physical addresses */
 	bool amd;	   /* the vendor is AMD or Hygon, else as Intel's */
 
-	struct soft_tlb_entry (*tlb)[SOFT_TLB_SIZE]; /* owned; [SOFT_MMU_INDEXES] */
+	struct soft_mmu *mmu;			     /* owned: mmu.c */
+	struct soft_tlb_entry (*tlb)[SOFT_TLB_SIZE]; /* in *mmu; [SOFT_MMU_INDEXES] */
 	struct soft_blocks *blocks;		     /* owned: block.c */
 	uint64_t map_version; /* of the address map that the TLB was filled from */
 
@@ -195,6 +198,13 @@ struct soft_slot { /* RAM or ROM as ram_add told it */
 	bool readonly;
 };
 
+/* Pages of a block that may have been written since the last dirty_sync: memory.c. */
+struct soft_dirty {
+	struct ram_block *ram; /* counted */
+	uint64_t *bits;	       /* owned; ->words of them */
+	uint64_t words;
+};
+
 struct soft_config {
 	bool jit; /* reserved for the translator: not an option yet */
 };
@@ -208,8 +218,8 @@ struct soft_vm {
 	uint32_t max_vcpus;
 	_Atomic uint32_t n_vcpus; /* highest index + 1 */
 	struct mutex vcpus_lock;  /* vcpus[]: against coming and going */
-	struct mutex
-		chips_lock; /* lapic of all vCPUs, and up to the next lock; vcpus[] for reading */
+	/* lapic of all vCPUs, and the members up to the next lock; vcpus[] for reading */
+	struct mutex chips_lock;
 	struct x86_ioapic_state ioapic;
 	struct x86_pic_state pic[2];
 	bool pic_out; /* the PICs' output: LINT0 of the CPU with APIC id 0 */
@@ -222,8 +232,11 @@ struct soft_vm {
 	int64_t tsc_offset;	 /* after it; of vCPUs that come */
 	struct mutex slots_lock; /* memory.c */
 	VEC(struct soft_slot) slots;
+	VEC(struct soft_dirty) dirty;	/* under slots_lock */
+	_Atomic uint64_t slots_version; /* changes with slots */
 	_Atomic bool dirty_on;
-	struct mutex exclusive_lock; /* split locks and the like */
+	struct mutex exclusive_lock;	     /* split locks and the like: soft_exclusive_begin() */
+	struct soft_vcpu *_Atomic exclusive; /* who holds it and wants the others to stand still */
 };
 
 #define to_soft_vm(p)	CONTAINER_OF(p, struct soft_vm, base)
@@ -415,6 +428,10 @@ int soft_dirty_log(struct accel_vm *vm, bool on);
 int soft_dirty_sync(struct accel_vm *vm);
 /* The slot of @gpa copied to @out; false: no RAM or ROM there. */
 bool soft_slot_find(struct soft_vm *vm, uint64_t gpa, struct soft_slot *out);
+/* While the log is on: page @page of @ram will be written (true), or has it been said so already? */
+bool soft_dirty_page(struct soft_vm *vm, struct ram_block *ram, uint64_t page, bool written);
+/* Slots and log of a VM whose vCPUs are gone. */
+void soft_memory_fini(struct soft_vm *vm);
 
 /* ---- native.c, fpu.c: see fpu.h ---- */
 /* Once a process: signal handlers that turn a SIGFPE in a native stub into #XM or #MF. */
