@@ -491,6 +491,13 @@ uint64_t soft_vcpu_steps(struct soft_vcpu *v, uint64_t n, struct soft_event *eve
 			v->has_event = false;
 			break;
 		}
+		if (v->pending_dr6 && event && !(v->shadow & 1)) {
+			*event = (struct soft_event){
+				.vector = X86_EXC_DB, .kind = SOFT_EVENT_TRAP, .dr6 = v->pending_dr6
+			};
+			v->pending_dr6 = 0;
+			break;
+		}
 		turn(v);
 		if (atomic_load(&v->poll) & SOFT_POLL_FLUSH)
 			break;
