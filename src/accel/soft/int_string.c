@@ -306,7 +306,7 @@ INT_INLINE void once(struct soft_vcpu *v, const struct soft_op *o, step_fn *step
 /* Should the run loop have a look between two units? */
 INT_INLINE bool interrupted(struct soft_vcpu *v)
 {
-	return v->stop || v->pending_dr6 ||
+	return v->stop || v->pending_dr6 || v->debug_hits ||
 	       atomic_load_explicit(&v->poll, memory_order_relaxed) != 0;
 }
 
@@ -341,7 +341,7 @@ static void repeat(struct soft_vcpu *v, const struct soft_op *o)
 			break;
 	}
 	v->gpr[X86_REG_RIP] = v->rip;
-	v->stop = true; /* not on to the block's next instruction */
+	v->stop = true; /* the next instruction of the block is not the next to run */
 }
 
 static void movs(struct soft_vcpu *v, const struct soft_op *o)
