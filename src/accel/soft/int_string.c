@@ -153,13 +153,14 @@ static uint64_t cmps_step(struct soft_vcpu *v, struct string *s)
 {
 	const int64_t step = s->down ? -(int64_t)s->size : s->size;
 	void *src, *dst;
-	uint64_t n = 0, k = 0, a;
+	uint64_t n = 0, k = 0;
 
 	if (s->fast && (n = span(v, s, s->i->seg, s->si, SOFT_READ, &src)) > 1)
 		k = span(v, s, X86_ES, s->di, SOFT_READ, &dst);
 	if (k < 2) {
-		a = soft_load(v, s->i->seg, s->si, s->size);
-		if (!compare(v, s, a, soft_load(v, X86_ES, s->di, s->size)))
+		uint64_t b = soft_load(v, X86_ES, s->di, s->size); /* first, as AMD's CPUs do */
+
+		if (!compare(v, s, soft_load(v, s->i->seg, s->si, s->size), b))
 			s->left = 1;
 		return 1;
 	}

@@ -313,6 +313,12 @@ INLINE void check_pending(struct soft_vcpu *v, enum enabled e)
 		soft_raise(v, X86_EXC_MF);
 }
 
+/* The alignment that #AC asks for. */
+static unsigned int natural_align(unsigned int size)
+{
+	return size == 10 ? 8 : MIN(size, 16);
+}
+
 static void load_operand(struct soft_vcpu *v, const struct soft_op *o, uint64_t ea, uint64_t lin)
 {
 	unsigned int n = o->mem_size;
@@ -350,12 +356,15 @@ INLINE void run(
 	check(v, e);
 	if (use != NONE) {
 		ea = soft_ea(v, &o->i);
+		if (UNLIKELY(!(v->seg_flat >> o->i.seg & 1)) && v->code != X86_CODE_64)
+			check_pending(v, e);
 		lin = soft_linear(v, o->i.seg, ea, o->mem_size, access);
 		if (UNLIKELY(lin & o->mem_mask))
 			soft_gp(v, 0);
 		mem = host = soft_tlb_host(v, lin, o->mem_size, access, v->mmu_index);
 		if (UNLIKELY(!host)) {
 			check_pending(v, e);
+			soft_check_align(v, lin, natural_align(o->mem_size));
 			mem = v->fpu.buf;
 			if (use == READ)
 				load_operand(v, o, ea, lin);
@@ -432,7 +441,8 @@ static enum enabled needs(const struct x86_insn *i)
 	case X86_CLASS_MMX:
 		for (int k = 0; k < i->n_operands; k++)
 			if (i->operand[k].kind == X86_OPND_VEC)
-				return MMX_SSE;
+				/* CVTPI2PS and CVTPI2PD from memory touch no MMX register. */
+				return native_has_mem(i) && i->opcode == 0x2a ? SSE : MMX_SSE;
 		return i->flags & X86_I_FPEXC ? MMX_SSE : MMX;
 	case X86_CLASS_SSE:
 		return SSE;

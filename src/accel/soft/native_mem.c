@@ -23,6 +23,27 @@ static uint32_t mask_bits(const uint8_t *reg, unsigned int size, unsigned int n)
 	return m;
 }
 
+/* Elements; their alignment is not checked. */
+static uint64_t element_load(
+	struct soft_vcpu *v, const struct x86_insn *i, uint64_t ea, unsigned int size)
+{
+	uint64_t x = 0;
+
+	if (!(v->rflags & X86_FLAG_AC))
+		return soft_load(v, i->seg, ea, size);
+	soft_load_bytes(v, i->seg, ea, &x, size);
+	return x;
+}
+
+static void element_store(
+	struct soft_vcpu *v, const struct x86_insn *i, uint64_t ea, unsigned int size, uint64_t x)
+{
+	if (!(v->rflags & X86_FLAG_AC))
+		soft_store(v, i->seg, ea, size, x);
+	else
+		soft_store_bytes(v, i->seg, ea, &x, size);
+}
+
 /* Host address of all @n bytes if that is easy, limits included. */
 static uint8_t *whole(struct soft_vcpu *v, const struct x86_insn *i, uint64_t ea, unsigned int n,
 	enum soft_access access, uint64_t *lin)
@@ -46,7 +67,7 @@ static void masked_load(struct soft_vcpu *v, const struct x86_insn *i, uint8_t *
 		if (host)
 			x = soft_host_load(host + size * k, size);
 		else
-			x = soft_load(v, i->seg, wrap(i, ea + size * k), size);
+			x = element_load(v, i, wrap(i, ea + size * k), size);
 		memcpy(out + size * k, &x, size);
 	}
 }
@@ -68,7 +89,7 @@ static void masked_store(struct soft_vcpu *v, const struct x86_insn *i, const ui
 		if (host)
 			soft_host_store(host + size * k, size, x);
 		else
-			soft_store(v, i->seg, wrap(i, ea + size * k), size, x);
+			element_store(v, i, wrap(i, ea + size * k), size, x);
 	}
 	if (host && mask)
 		soft_stored(v, lin, v->mmu_index);
@@ -102,6 +123,12 @@ static void vmask_store(struct soft_vcpu *v, const struct soft_op *o)
 	masked_store(v, i, v->fpu.ymm[reg], size, n, mask_bits(v->fpu.ymm[i->vex_v & 15], size, n));
 }
 
+/* AMD's CPUs want eight bytes aligned, whatever of them is stored. */
+static void check_mask_align(struct soft_vcpu *v, const struct x86_insn *i)
+{
+	soft_check_align(v, soft_linear(v, i->seg, soft_ea(v, i), 1, SOFT_WRITE), 8);
+}
+
 static void maskmovdqu(struct soft_vcpu *v, const struct soft_op *o)
 {
 	const struct x86_insn *i = &o->i;
@@ -112,6 +139,7 @@ static void maskmovdqu(struct soft_vcpu *v, const struct soft_op *o)
 		native_check_avx(v);
 	else
 		native_check_sse(v);
+	check_mask_align(v, i);
 	masked_store(v, i, v->fpu.ymm[data], 1, 16, mask_bits(v->fpu.ymm[mask], 1, 16));
 }
 
@@ -146,6 +174,7 @@ static void maskmovq(struct soft_vcpu *v, const struct soft_op *o)
 	soft_fpu_sync(v);
 	if (native_fpu_pending(v))
 		soft_raise(v, X86_EXC_MF);
+	check_mask_align(v, i);
 	masked_store(
 		v, i, mmx_at(f, i->modrm >> 3 & 7), 1, 8, mask_bits(mmx_at(f, i->modrm & 7), 1, 8));
 	to_mmx(f);
@@ -193,7 +222,7 @@ static void gather(struct soft_vcpu *v, const struct soft_op *o)
 		uint64_t x;
 
 		if (mask[g.size * (k + 1) - 1] & 0x80) {
-			x = soft_load(v, i->seg, gather_address(v, i, &g, k), g.size);
+			x = element_load(v, i, gather_address(v, i, &g, k), g.size);
 			memcpy(dst + g.size * k, &x, g.size);
 		}
 		memset(mask + g.size * k, 0, g.size);

@@ -24,6 +24,18 @@ static unsigned int top_of(const struct soft_fpu *f)
 	return native_get16(f->fx + 2) >> 11 & 7;
 }
 
+/* FSW with its flags made right, and the registers where the new top of the stack has them. */
+static void set_fsw(struct soft_fpu *f, uint16_t fsw)
+{
+	unsigned int turn = ((fsw >> 11) - top_of(f)) & 7;
+	uint8_t st[8][16];
+
+	for (unsigned int i = 0; i < 8; i++)
+		memcpy(st[i], st_at(f, (i + turn) & 7), 16);
+	memcpy(f->fx + 32, st, sizeof(st));
+	native_put16(f->fx + 2, fsw);
+}
+
 static unsigned int tag_of(const uint8_t *st)
 {
 	uint64_t mantissa = native_get64(st);
@@ -120,7 +132,7 @@ static void get_env(struct soft_vcpu *v, const uint8_t *env, bool wide)
 	uint32_t w4 = get_word(env, wide, 4), w6 = get_word(env, wide, 6);
 
 	native_put16(f->fx, fcw);
-	native_put16(f->fx + 2, native_fsw(get_word(env, wide, 1), fcw));
+	set_fsw(f, native_fsw(get_word(env, wide, 1), fcw));
 	f->fx[4] = short_tags(get_word(env, wide, 2));
 	f->fip = get_word(env, wide, 3);
 	f->fdp = get_word(env, wide, 5);
@@ -146,7 +158,7 @@ static void begin(struct soft_vcpu *v)
 static void init(struct soft_fpu *f)
 {
 	native_put16(f->fx, 0x37f);
-	native_put16(f->fx + 2, 0);
+	set_fsw(f, 0);
 	f->fx[4] = 0; /* all empty; what is in them stays */
 	f->fip = f->fdp = 0;
 	f->fcs = f->fds = f->fop = 0;
@@ -157,6 +169,13 @@ static bool wide_env(const struct soft_op *o)
 	return o->i.opsize != 2;
 }
 
+static void check_align(struct soft_vcpu *v, const struct soft_op *o)
+{
+	unsigned int word = wide_env(o) ? 4 : 2;
+
+	soft_check_align(v, soft_linear(v, o->i.seg, soft_ea(v, &o->i), word, SOFT_READ), word);
+}
+
 static void fnstenv(struct soft_vcpu *v, const struct soft_op *o)
 {
 	uint8_t env[ENV_MAX];
@@ -164,6 +183,7 @@ static void fnstenv(struct soft_vcpu *v, const struct soft_op *o)
 
 	begin(v);
 	put_env(v, env, wide_env(o));
+	check_align(v, o);
 	soft_store_bytes(v, o->i.seg, soft_ea(v, &o->i), env, wide_env(o) ? 28 : 14);
 	fcw = native_get16(v->fpu.fx) | 0x3f;
 	native_put16(v->fpu.fx, fcw);
@@ -176,6 +196,7 @@ static void fnsave(struct soft_vcpu *v, const struct soft_op *o)
 	uint8_t save[SAVE_MAX];
 
 	begin(v);
+	check_align(v, o);
 	put_env(v, save, wide_env(o));
 	for (unsigned int i = 0; i < 8; i++)
 		memcpy(save + n + 10 * i, st_at(&v->fpu, i), 10);
@@ -190,6 +211,7 @@ static void fldenv(struct soft_vcpu *v, const struct soft_op *o)
 	begin(v);
 	if (native_fpu_pending(v))
 		soft_raise(v, X86_EXC_MF);
+	check_align(v, o);
 	soft_load_bytes(v, o->i.seg, soft_ea(v, &o->i), env, wide_env(o) ? 28 : 14);
 	get_env(v, env, wide_env(o));
 }
@@ -202,6 +224,7 @@ static void frstor(struct soft_vcpu *v, const struct soft_op *o)
 	begin(v);
 	if (native_fpu_pending(v))
 		soft_raise(v, X86_EXC_MF);
+	check_align(v, o);
 	soft_load_bytes(v, o->i.seg, soft_ea(v, &o->i), save, n + 80);
 	get_env(v, save, wide_env(o));
 	for (unsigned int i = 0; i < 8; i++)
