@@ -155,10 +155,11 @@ static uint64_t cmps_step(struct soft_vcpu *v, struct string *s)
 	void *src, *dst;
 	uint64_t n = 0, k = 0;
 
-	if (s->fast && (n = span(v, s, s->i->seg, s->si, SOFT_READ, &src)) > 1)
-		k = span(v, s, X86_ES, s->di, SOFT_READ, &dst);
+	/* The second operand first, as AMD's CPUs do it. */
+	if (s->fast && (n = span(v, s, X86_ES, s->di, SOFT_READ, &dst)) > 1)
+		k = span(v, s, s->i->seg, s->si, SOFT_READ, &src);
 	if (k < 2) {
-		uint64_t b = soft_load(v, X86_ES, s->di, s->size); /* first, as AMD's CPUs do */
+		uint64_t b = soft_load(v, X86_ES, s->di, s->size);
 
 		if (!compare(v, s, soft_load(v, s->i->seg, s->si, s->size), b))
 			s->left = 1;

@@ -359,12 +359,14 @@ INLINE void run(
 		if (UNLIKELY(!(v->seg_flat >> o->i.seg & 1)) && v->code != X86_CODE_64)
 			check_pending(v, e);
 		lin = soft_linear(v, o->i.seg, ea, o->mem_size, access);
-		if (UNLIKELY(lin & o->mem_mask))
+		if (UNLIKELY(lin & o->mem_mask)) {
+			check_pending(v, e);
 			soft_gp(v, 0);
+		}
 		mem = host = soft_tlb_host(v, lin, o->mem_size, access, v->mmu_index);
 		if (UNLIKELY(!host)) {
 			check_pending(v, e);
-			soft_check_align(v, lin, natural_align(o->mem_size));
+			soft_check_align(v, o->i.seg, lin, o->mem_size, natural_align(o->mem_size));
 			mem = v->fpu.buf;
 			if (use == READ)
 				load_operand(v, o, ea, lin);

@@ -126,7 +126,7 @@ static void vmask_store(struct soft_vcpu *v, const struct soft_op *o)
 /* AMD's CPUs want eight bytes aligned, whatever of them is stored. */
 static void check_mask_align(struct soft_vcpu *v, const struct x86_insn *i)
 {
-	soft_check_align(v, soft_linear(v, i->seg, soft_ea(v, i), 1, SOFT_WRITE), 8);
+	soft_check_align(v, i->seg, soft_linear(v, i->seg, soft_ea(v, i), 1, SOFT_WRITE), 1, 8);
 }
 
 static void maskmovdqu(struct soft_vcpu *v, const struct soft_op *o)

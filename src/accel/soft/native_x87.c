@@ -173,7 +173,8 @@ static void check_align(struct soft_vcpu *v, const struct soft_op *o)
 {
 	unsigned int word = wide_env(o) ? 4 : 2;
 
-	soft_check_align(v, soft_linear(v, o->i.seg, soft_ea(v, &o->i), word, SOFT_READ), word);
+	soft_check_align(v, o->i.seg, soft_linear(v, o->i.seg, soft_ea(v, &o->i), word, SOFT_READ),
+		word, word);
 }
 
 static void fnstenv(struct soft_vcpu *v, const struct soft_op *o)
