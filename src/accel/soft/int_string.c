@@ -149,17 +149,18 @@ static uint64_t equal_units(const uint8_t *a, const uint8_t *b, uint64_t n, unsi
 	return at / size;
 }
 
+/* The destination is read first: of two faults AMD's CPUs report that one. */
 static uint64_t cmps_step(struct soft_vcpu *v, struct string *s)
 {
 	const int64_t step = s->down ? -(int64_t)s->size : s->size;
 	void *src, *dst;
-	uint64_t n = 0, k = 0, a;
+	uint64_t n = 0, k = 0, b;
 
-	if (s->fast && (n = span(v, s, s->i->seg, s->si, SOFT_READ, &src)) > 1)
-		k = span(v, s, X86_ES, s->di, SOFT_READ, &dst);
+	if (s->fast && (n = span(v, s, X86_ES, s->di, SOFT_READ, &dst)) > 1)
+		k = span(v, s, s->i->seg, s->si, SOFT_READ, &src);
 	if (k < 2) {
-		a = soft_load(v, s->i->seg, s->si, s->size);
-		if (!compare(v, s, a, soft_load(v, X86_ES, s->di, s->size)))
+		b = soft_load(v, X86_ES, s->di, s->size);
+		if (!compare(v, s, soft_load(v, s->i->seg, s->si, s->size), b))
 			s->left = 1;
 		return 1;
 	}
