@@ -270,10 +270,3 @@ void soft_check_rip(struct soft_vcpu *v, const struct x86_segment *cs, uint64_t 
 	if (!ok)
 		soft_raise_error(v, X86_EXC_GP, soft_ext(v));
 }
-
-bool soft_is_intel(const struct soft_vcpu *v)
-{
-	const struct x86_cpuid_leaf *l = v->cpuid ? x86_cpuid_find(v->cpuid, 0, 0) : NULL;
-
-	return l && l->ebx == 0x756e6547; /* "Genu" */
-}
