@@ -283,6 +283,18 @@ static void debug(void **state)
 	e.dr6 = X86_DR6_BD;
 	assert_true(deliver(&e));
 	assert_int_equal(stacked(2, 4), X86_FLAG_1 | X86_FLAG_RF);
+	/* Bits 0 to 3 are the last event's. */
+	v->dr[6] = X86_DR6_FIXED | X86_DR6_BS | 5;
+	e.dr6 = 2;
+	assert_true(deliver(&e));
+	assert_int_equal(v->dr[6], X86_DR6_FIXED | X86_DR6_BS | 2);
+	/* INT1 changes none, but what MOV SS held back comes with it. */
+	assert_true(deliver_vector(1, SOFT_EVENT_INT1));
+	assert_int_equal(v->dr[6], X86_DR6_FIXED | X86_DR6_BS | 2);
+	v->pending_dr6 = 8;
+	assert_true(deliver_vector(1, SOFT_EVENT_INT1));
+	assert_int_equal(v->dr[6], X86_DR6_FIXED | X86_DR6_BS | 8);
+	assert_int_equal(v->pending_dr6, 0);
 	/* INT1 returns to the next instruction and does not look at the gate's DPL. */
 	rig_protected(3);
 	idt_set(1, CODE32_0, HANDLER, INT32, 0);
@@ -520,8 +532,12 @@ static void long_inner(void **state)
 	assert_int_equal(stacked(5, 8), DATA_3);
 	assert_int_equal(v->rflags, X86_FLAG_1);
 	v->gpr[X86_RSP] += 8;
+	seg_set(X86_GS, DATA_0);
+	v->seg[X86_GS].base = 0xffff800000005000;
 	assert_int_equal(run_op(X86_OP_IRET, 8), NO_EVENT);
 	assert_int_equal(v->cpl, 3);
+	assert_int_equal(v->seg[X86_GS].selector, 0);
+	assert_true(v->seg[X86_GS].base == 0xffff800000005000);
 	assert_int_equal(v->gpr[X86_RSP], STACK_3 - 3);
 	assert_int_equal(v->gpr[X86_REG_RIP], CODE);
 	assert_int_equal(v->seg[X86_SS].selector, DATA_3);

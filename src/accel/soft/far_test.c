@@ -548,6 +548,7 @@ static void syscall_long(void **state)
 	assert_int_equal(v->seg[X86_SS].selector, 0x2b);
 	assert_true(v->seg[X86_SS].attr & X86_ATTR_UNUSABLE);
 	assert_int_equal(v->rflags, 0x303);
+	assert_int_equal(v->pending_dr6, X86_DR6_BS);
 	assert_raises(run_op(X86_OP_SYSRET, 8), X86_EXC_GP, 0);
 	assert_int_equal(run_op(X86_OP_SYSCALL, 4), NO_EVENT);
 	assert_int_equal(run_op(X86_OP_SYSRET, 4), NO_EVENT);

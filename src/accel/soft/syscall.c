@@ -77,6 +77,10 @@ static void sysret(struct soft_vcpu *v, const struct soft_op *o)
 		v->seg[X86_SS].attr |= 3u << 5;
 	}
 	v->gpr[X86_REG_RIP] = rip;
+	/* The single-step trap depends on TF as it is now, as for SYSCALL. */
+	v->syscall_tf = false;
+	if (v->rflags & X86_FLAG_TF)
+		v->pending_dr6 |= X86_DR6_BS;
 	soft_mode_changed(v);
 }
 
