@@ -64,8 +64,8 @@ static const struct word {
 	{ 0x80000001, 0, EDX, ANY, BIT(11) | BIT(20) | BIT(26) | BIT(27) | BIT(29), BIT(22) },
 	/* lahf_lm 3dnowprefetch; abm sse4a */
 	{ 0x80000001, 0, ECX, ANY, BIT(0) | BIT(8), BIT(5) | BIT(6) },
-	{ 0x80000001, 0, ECX, AMD, BIT(22), 0 }, /* topoext */
-	{ 0x80000007, 0, EDX, ANY, BIT(8), 0 },	 /* nonstop_tsc */
+	{ 0x80000001, 0, ECX, AMD, BIT(4) | BIT(22), 0 }, /* cr8_legacy topoext */
+	{ 0x80000007, 0, EDX, ANY, BIT(8), 0 },		  /* nonstop_tsc */
 	/* wbnoinvd ibpb ibrs stibp ssbd ssb_no btc_no */
 	{ 0x80000008, 0, EBX, AMD,
 		BIT(9) | BIT(12) | BIT(14) | BIT(15) | BIT(24) | BIT(26) | BIT(29), 0 },
