@@ -126,10 +126,8 @@ static bool vex(struct decoder *d, uint8_t first)
 	}
 	i->vex_v = ~c >> 3 & 0xf;
 	i->vex_l = c >> 2 & 1;
-	if (i->code != X86_CODE_64) {
+	if (i->code != X86_CODE_64)
 		i->rex = 0;
-		i->vex_v &= 7;
-	}
 	pp = c & 3;
 	i->has_66 = pp == 1;
 	i->rep = pp == 2 ? 0xf3 : pp == 3 ? 0xf2 : 0;
@@ -648,6 +646,9 @@ static enum x86_decode_result decode(struct decoder *d)
 	if (d->truncated)
 		return X86_DECODE_MORE;
 	make_key(d);
+	/* As a register only three bits count; whether there is one is asked of all four. */
+	if (d->i->code != X86_CODE_64)
+		d->i->vex_v &= 7;
 	r = find_row(d);
 	if (!r)
 		return X86_DECODE_INVALID;

@@ -258,7 +258,7 @@ const char x86_opnd_names[][6] = {
 	OP(1, 05, 05, IF(ANY, SYSCALL, SYSCALL, BR)) OP(1, 06, 06, I(ANY, CLTS, 0)) \
 	OP(1, 07, 07, IF(ANY, SYSRET, SYSCALL, BR)) OP(1, 08, 08, I(ANY, INVD, 0)) \
 	OP(1, 09, 09, I(ANY, WBINVD, 0)) OP(1, 0b, 0b, I(ANY, UD2, 0)) \
-	OPM(1, 0d, 0d, I(ANY, PREFETCH, 0, Eb)) \
+	OPM(1, 0d, 0d, I(MEM, PREFETCH, 0, Mb)) \
 	OPM(1, 18, 18, I(N(0) | MEM, PREFETCH, 0, Mb) I(N(1) | MEM, PREFETCH, 0, Mb) \
 		I(N(2) | MEM, PREFETCH, 0, Mb) I(N(3) | MEM, PREFETCH, 0, Mb) I(ANY, NOP, 0, Ev)) \
 	OPM(1, 19, 1f, I(ANY, NOP, 0, Ev)) \
@@ -339,25 +339,27 @@ const char x86_opnd_names[][6] = {
 		GPR(PF2 | L0, SHRX, BMI2, NO66, Gy + W, Ey + R, By + R)) \
 	OPM(V3, f0, f0, GPR(PF2 | L0 | NOV, RORX, BMI2, NO66, Gy + W, Ey + R, Ib + R))
 
-#define X86_ROWS ROWS_0 ROWS_1 ROWS_2
 /* clang-format on */
+#include "x86/decode_rows_vec.h"
+#define X86_ROWS ROWS_0 ROWS_1 ROWS_2 ROWS_X87 ROWS_V1 ROWS_V2 ROWS_V3
 
 /* -------- the three expansions -------- */
 #define OPM(map, lo, hi, ...) OP_(map, lo, hi, 1, __VA_ARGS__)
 #define OP(map, lo, hi, ...)  OP_(map, lo, hi, 0, __VA_ARGS__)
 
 enum {
-#define ROW(...)	 0,
-#define OP_(map, lo, hi, modrm, ...)                                                               \
-	FIRST_##map##_##lo, LAST_##map##_##lo = FIRST_##map##_##lo + sizeof((char[]){ __VA_ARGS__ }) - 1,
+#define ROW(...) 0,
+#define OP_(map, lo, hi, modrm, ...) \
+	FIRST_##map##_##lo,          \
+		LAST_##map##_##lo = FIRST_##map##_##lo + sizeof((char[]){ __VA_ARGS__ }) - 1,
 	X86_ROWS
 #undef OP_
 #undef ROW
-	ROWS
+		ROWS
 };
 
 const struct x86_row x86_table[] = {
-#define ROW(on, op, cls, feature, flags, ...)                                                      \
+#define ROW(on, op, cls, feature, flags, ...) \
 	{ on, flags, X86_OP_##op, X86_CLASS_##cls, X86_FEAT_##feature, { __VA_ARGS__ } },
 #define OP_(map, lo, hi, modrm, ...) __VA_ARGS__
 	X86_ROWS
@@ -385,9 +387,9 @@ const unsigned int x86_n_rows = ROWS;
 #define PLACE_DF (X86_X87_PLACE + 0x380)
 
 const struct x86_opcode x86_opcodes[X86_PLACES] = {
-#define OP_(map, lo, hi, modrm, ...)                                                               \
-	[PLACE_##map + 0x##lo... PLACE_##map + 0x##hi] = { FIRST_##map##_##lo,                     \
-		LAST_##map##_##lo - FIRST_##map##_##lo + 1, modrm },
+#define OP_(map, lo, hi, modrm, ...)                \
+	[PLACE_##map + 0x##lo... PLACE_##map + 0x## \
+		hi] = { FIRST_##map##_##lo, LAST_##map##_##lo - FIRST_##map##_##lo + 1, modrm },
 	X86_ROWS
 #undef OP_
 };

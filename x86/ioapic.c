@@ -21,7 +21,7 @@
 #define RTE_MODE(e)    ((e) >> 8 & 7)
 #define RTE_LOGICAL    (1ull << 11)
 #define RTE_STATUS     (1ull << 12)
-#define RTE_REMOTE_IRR (1ull << 14)
+#define RTE_REMOTE_IRR X86_IOAPIC_REMOTE_IRR
 #define RTE_LEVEL      (1ull << 15)
 #define RTE_MASKED     (1ull << 16)
 #define RTE_READ_ONLY  (RTE_STATUS | RTE_REMOTE_IRR)

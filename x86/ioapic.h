@@ -12,6 +12,9 @@
 #define X86_IOAPIC_BASE 0xfec00000ull
 #define X86_IOAPIC_SIZE 0x1000ull
 
+/* A redirection entry's bit: a level-triggered interrupt was sent and has not ended yet. */
+#define X86_IOAPIC_REMOTE_IRR (1ull << 14)
+
 /* What a call brought about: bit n is pin n. */
 struct x86_ioapic_effect {
 	uint32_t fire;	  /* send the pin's message */

@@ -338,7 +338,11 @@ static void region_unlink(struct as *as, struct as_region *r) REQUIRES(as->lock)
 static void publish(struct as *as, struct as_snapshot *s) REQUIRES(as->lock)
 {
 	/* Pairs with the load in as_find(): see mem_int.h. */
-	epoch_retire(atomic_exchange_explicit(&as->current, s, memory_order_seq_cst));
+	struct as_snapshot *old = atomic_exchange_explicit(&as->current, s, memory_order_seq_cst);
+
+	/* Before the old one may be freed: who keeps pointers into it looks here first. */
+	atomic_fetch_add_explicit(&as->version, 1, memory_order_seq_cst);
+	epoch_retire(old);
 }
 
 /* The regions are as they shall be, and differ from what is published only in [lo, hi): flatten,

@@ -80,8 +80,10 @@ struct as {
 	const char *name;
 	uint64_t limit; /* addresses are below this */
 	_Atomic(struct as_snapshot *) current;
-	struct mutex lock;   /* writers: everything below */
-	struct list regions; /* what wins comes first */
+	_Atomic uint64_t version; /* another number for each snapshot, set after it was published:
+				     who reads a new one finds the new snapshot, too */
+	struct mutex lock;	  /* writers: everything below */
+	struct list regions;	  /* what wins comes first */
 	struct list listeners;
 	struct as_snapshot *reserve; /* so that as_del can do without malloc */
 	uint64_t seq;

@@ -36,7 +36,7 @@ static inline int next_piece(struct walk *w)
 
 static inline void piece_dirty(const struct walk *w)
 {
-	if (atomic_load_explicit(&w->r->ram->dirty, memory_order_seq_cst))
+	if (ram_dirty_wanted(w->r->ram))
 		ram_dirty_mark(w->r->ram, (uint64_t)(w->host - w->r->ram->host), w->n);
 }
 

@@ -266,6 +266,23 @@ static void test_dirty(void **state)
 	assert_int_equal(w, 1);
 }
 
+/* Decoded code is told of writes without a dirty log, too. */
+static void test_code(void **state)
+{
+	struct env *e = *state;
+	_Atomic uint32_t *a = ram_code_words(e->a), *b = ram_code_words(e->b);
+
+	assert_true(a && b);
+	a[0] = a[2] = b[0] = 1;
+	assert_int_equal(gmem_write(&e->as, GPA(0x2fff), "xy", 2), 0);
+	assert_true(a[0] == 1 && a[2] == 2 && b[0] == 2);
+	assert_int_equal(gmem_fill(&e->as, GPA(0), 0, 1), 0);
+	assert_int_equal(a[0], 2);
+	a[0] = a[2] = 3;
+	gmem_mark_dirty(&e->as, GPA(0x2000), 1);
+	assert_true(a[0] == 3 && a[2] == 4);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -279,6 +296,7 @@ int main(void)
 		T(test_map),
 		T(test_map_outlives_region),
 		T(test_dirty),
+		T(test_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

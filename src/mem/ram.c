@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* ram - making guest RAM: what backs it, where it is mapped, how it is placed; the dirty log. */
+/* ram - making guest RAM: what backs it, where it is mapped, how it is placed; the dirty log, words of decoded code. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -310,6 +310,17 @@ static void log_free(_Atomic uint64_t *log)
 	free((void *)(uintptr_t)log); /* no cast says "not atomic any more" without a warning */
 }
 
+static uint64_t code_bytes(const struct ram_block *b)
+{
+	return b->size / PAGE * sizeof(uint32_t);
+}
+
+static void code_free(struct ram_block *b, _Atomic uint32_t *code)
+{
+	if (code)
+		munmap((void *)(uintptr_t)code, code_bytes(b));
+}
+
 void ram_block_unref(struct ram_block *b)
 {
 	/* acq_rel: whoever frees has seen what the other holders did with the block. */
@@ -320,6 +331,7 @@ void ram_block_unref(struct ram_block *b)
 	if (b->fd >= 0)
 		close(b->fd);
 	log_free(atomic_load_explicit(&b->dirty, memory_order_relaxed));
+	code_free(b, atomic_load_explicit(&b->code, memory_order_relaxed));
 	free(b->name);
 	free(b);
 }
@@ -370,13 +382,26 @@ static void mark_words(_Atomic uint64_t *log, uint64_t first, uint64_t last)
 	}
 }
 
+static void bump_words(_Atomic uint32_t *code, uint64_t first, uint64_t last)
+{
+	/* Between the bytes that were written and the look at the bits: see ram.h. */
+	atomic_thread_fence(memory_order_seq_cst);
+	for (uint64_t i = first; i <= last; i++)
+		ram_code_bump(&code[i]);
+}
+
 void ram_dirty_mark(struct ram_block *b, uint64_t off, uint64_t len)
 {
+	_Atomic uint32_t *code = atomic_load_explicit(&b->code, memory_order_acquire);
 	_Atomic uint64_t *log;
 
-	if (!len || !atomic_load_explicit(&b->dirty, memory_order_seq_cst))
+	if (!len)
 		return;
 	assert(range_fits(off, len, b->size));
+	if (code)
+		bump_words(code, off / PAGE, (off + len - 1) / PAGE);
+	if (!atomic_load_explicit(&b->dirty, memory_order_seq_cst))
+		return;
 	as_read_begin(); /* keeps the log from being freed */
 	log = atomic_load_explicit(&b->dirty, memory_order_seq_cst);
 	if (log)
@@ -419,4 +444,26 @@ void ram_dirty_merge(
 			atomic_fetch_or_explicit(&log[first + i], v, memory_order_release);
 	}
 	as_read_end();
+}
+
+/* -------- words of decoded code -------- */
+
+_Atomic uint32_t *ram_code_words(struct ram_block *b)
+{
+	_Atomic uint32_t *code = atomic_load_explicit(&b->code, memory_order_acquire);
+	_Atomic uint32_t *mine;
+	void *p;
+
+	if (code)
+		return code;
+	/* Only the words of pages that hold code are ever touched by more than a look. */
+	p = mmap(NULL, code_bytes(b), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	mine = p;
+	if (atomic_compare_exchange_strong(&b->code, &code, mine))
+		return mine;
+	code_free(b, mine);
+	return code;
 }

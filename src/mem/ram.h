@@ -45,6 +45,9 @@ struct ram_block {
 	/* Dirty log: one bit a 4 KiB page, atomic words; NULL when off. Set by gmem writes and merged
 	 * from the accelerator. */
 	_Atomic uint64_t *_Atomic dirty;
+	/* For an engine that keeps decoded guest code: a word a 4 KiB page, see ram_code_words(). NULL
+	 * until asked for. */
+	_Atomic uint32_t *_Atomic code;
 };
 
 /* A block of zeroes (or of the file's bytes), mapped and owned by the caller's one reference. The
@@ -58,8 +61,15 @@ void ram_block_unref(struct ram_block *b);
  * logged. Main thread, not inside as_read_begin/end (both wait for readers). */
 bool ram_dirty_start(struct ram_block *b, struct error *err) MUST_USE;
 void ram_dirty_stop(struct ram_block *b);
-/* Mark [off, off+len), which lies in the block; cheap no-op when the log is off. Any thread. Write
- * first, then mark: whoever takes the bit then copies the page. */
+/* Does anybody want to be told of writes? */
+static inline bool ram_dirty_wanted(const struct ram_block *b)
+{
+	return atomic_load_explicit(&b->dirty, memory_order_seq_cst) ||
+	       atomic_load_explicit(&b->code, memory_order_relaxed);
+}
+/* Mark [off, off+len), which lies in the block, in the dirty log and for whoever decoded code there;
+ * cheap no-op when nobody wants to know. Any thread. Write first, then mark: whoever takes the bit
+ * then copies the page. */
 void ram_dirty_mark(struct ram_block *b, uint64_t off, uint64_t len);
 /* Take and clear @n_words 64-page words from page @first_page (a multiple of 64) into @out; zeroes
  * when the log is off. */
@@ -67,5 +77,26 @@ void ram_dirty_take(struct ram_block *b, uint64_t first_page, uint64_t *out, uin
 /* Merge an accelerator's bitmap (bit i = page @first_page + i). Bits beyond the block are dropped. */
 void ram_dirty_merge(
 	struct ram_block *b, uint64_t first_page, const uint64_t *bits, uint64_t n_words);
+
+/* Words of decoded code, one a 4 KiB page. Bit 0: somebody has decoded code of the page and wants to
+ * hear of writes; the rest is a generation. Who has written to the page and finds bit 0 set calls
+ * ram_code_bump(): a new generation, bit 0 clear, in one step; whoever kept the old word sees that it
+ * is void.
+ *
+ * No write may be missed: the writer stores, then looks at the bit; the decoder sets the bit, then
+ * reads the bytes. Either must have a full barrier in between. The decoder has one (its locked
+ * instruction); ram_dirty_mark() has one. Stores of the engine itself do without where the decoder
+ * makes up for them: accel/soft/mmu.c.
+ *
+ * Makes them, all zero, or finds them made; lives as long as the block. NULL: no memory. */
+_Atomic uint32_t *ram_code_words(struct ram_block *b) MUST_USE;
+static inline void ram_code_bump(_Atomic uint32_t *word)
+{
+	uint32_t w = atomic_load_explicit(word, memory_order_relaxed);
+
+	/* An odd word plus one is even and of the next generation. Who loses the race finds it done. */
+	while (w & 1 && !atomic_compare_exchange_weak(word, &w, w + 1))
+		;
+}
 
 #endif

@@ -301,6 +301,49 @@ static void test_dirty_merge_and_restart(void **state)
 	ram_block_unref(b); /* frees the log */
 }
 
+/* -------- words of decoded code -------- */
+
+static void test_code_words(void **state)
+{
+	struct ram_config c = { .name = "ram0", .size = PAGES * 4096, .host_node = -1 };
+	struct ram_block *b = make(&c);
+	_Atomic uint32_t *code;
+	struct error err = ERROR_INIT;
+	uint64_t out[WORDS];
+
+	assert_false(ram_dirty_wanted(b));
+	code = ram_code_words(b);
+	assert_non_null(code);
+	assert_true(ram_dirty_wanted(b));
+	assert_ptr_equal(ram_code_words(b), code);
+	for (uint32_t i = 0; i < PAGES; i++)
+		assert_int_equal(code[i], 0);
+	/* Only words with bit 0 change, and only those of the range. */
+	code[3] = 7;
+	code[4] = 9;
+	code[5] = 9;
+	code[6] = 9;
+	ram_dirty_mark(b, 3 * 4096, 0);
+	ram_dirty_mark(b, 4 * 4096 - 1, 1);
+	ram_dirty_mark(b, 5 * 4096 - 1, 2);
+	assert_int_equal(code[2], 0);
+	assert_int_equal(code[3], 8);
+	assert_int_equal(code[4], 10);
+	assert_int_equal(code[5], 10);
+	assert_int_equal(code[6], 9);
+	ram_dirty_mark(b, 0, b->size);
+	assert_int_equal(code[3], 8); /* nobody had looked */
+	assert_int_equal(code[6], 10);
+	/* It wraps, and the dirty log goes on beside it. */
+	code[PAGES - 1] = UINT32_MAX;
+	assert_true(ram_dirty_start(b, &err));
+	ram_dirty_mark(b, (PAGES - 1) * 4096, 4096);
+	assert_int_equal(code[PAGES - 1], 0);
+	ram_dirty_take(b, 0, out, WORDS);
+	assert_true(bit(out, PAGES - 1));
+	ram_block_unref(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +360,7 @@ int main(void)
 		cmocka_unit_test(test_dirty_off),
 		cmocka_unit_test(test_dirty_against_byte_map),
 		cmocka_unit_test(test_dirty_merge_and_restart),
+		cmocka_unit_test(test_code_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -418,6 +418,7 @@ bool soft_vcpu_set_cpuid(struct accel_vcpu *av, const struct x86_cpuid *c, struc
 			1)
 			v->feature[f / 64] |= 1ull << (f % 64);
 	set_limits(v, c);
+	soft_lapic_features(v);
 	return true;
 }
 

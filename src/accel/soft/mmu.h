@@ -25,7 +25,7 @@ uint64_t soft_load_slow(
 	struct soft_vcpu *v, enum x86_seg seg, uint64_t lin, unsigned int size, int index);
 void soft_store_slow(struct soft_vcpu *v, enum x86_seg seg, uint64_t lin, unsigned int size,
 	uint64_t value, int index);
-/* The page's words of code changed: every decoded block of it is void. Any thread. */
+/* @code, a word with bit 0 set, is of a page that @v wrote to: every decoded block of it is void. */
 void soft_code_written(struct soft_vcpu *v, _Atomic uint32_t *code);
 
 /* -------- addresses -------- */
@@ -67,17 +67,22 @@ static inline void *soft_tlb_host(
 	return (void *)(lin + e->addend);
 }
 
+/* Guest memory at any address: one access of the host's, which is as atomic as the guest's. */
+typedef volatile uint16_t soft_u16 __attribute__((aligned(1), may_alias));
+typedef volatile uint32_t soft_u32 __attribute__((aligned(1), may_alias));
+typedef volatile uint64_t soft_u64 __attribute__((aligned(1), may_alias));
+
 static inline uint64_t soft_host_load(const void *p, unsigned int size)
 {
 	switch (size) {
 	case 1:
-		return __atomic_load_n((const uint8_t *)p, __ATOMIC_RELAXED);
+		return *(const volatile uint8_t *)p;
 	case 2:
-		return *(const volatile uint16_t *)p;
+		return *(const soft_u16 *)p;
 	case 4:
-		return *(const volatile uint32_t *)p;
+		return *(const soft_u32 *)p;
 	default:
-		return *(const volatile uint64_t *)p;
+		return *(const soft_u64 *)p;
 	}
 }
 
@@ -88,13 +93,13 @@ static inline void soft_host_store(void *p, unsigned int size, uint64_t value)
 		*(volatile uint8_t *)p = value;
 		break;
 	case 2:
-		*(volatile uint16_t *)p = value;
+		*(soft_u16 *)p = value;
 		break;
 	case 4:
-		*(volatile uint32_t *)p = value;
+		*(soft_u32 *)p = value;
 		break;
 	default:
-		*(volatile uint64_t *)p = value;
+		*(soft_u64 *)p = value;
 	}
 }
 
@@ -102,6 +107,9 @@ static inline void soft_host_store(void *p, unsigned int size, uint64_t value)
 static inline void soft_stored(struct soft_vcpu *v, uint64_t lin, int index)
 {
 	_Atomic uint32_t *code = soft_tlb_at(v, index, lin)->code;
+
+	/* The store comes first: for the CPU, mark_code() in mmu.c sees to it. */
+	atomic_signal_fence(memory_order_seq_cst);
 
 	if (__builtin_expect(atomic_load_explicit(code, memory_order_relaxed) & 1, 0))
 		soft_code_written(v, code);
@@ -179,31 +187,38 @@ uint64_t soft_rmw_load(struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsi
 void soft_exclusive_begin(struct soft_vcpu *v);
 void soft_exclusive_end(struct soft_vcpu *v);
 
-/* For string instructions: how many bytes from @lin on, at most @max, lie in the same page and can be
- * reached at *@host directly. 0: none, go unit by unit. @down: bytes up to and including @lin's unit
- * of @size, *@host is the unit's address. Fills the TLB; may raise what the first unit would. */
+/* For string instructions: how many bytes of whole units of @size from seg:off on lie in the same page
+ * and within the segment's limit, and can be reached at *@host directly. 0: go unit by unit. @down: from
+ * that unit downwards; *@host is the address of the first one in either case. May raise what the first
+ * unit would. The caller minds that the address register wraps, and calls soft_stored() with the linear
+ * address of the first unit after it wrote. */
 unsigned int soft_span(struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsigned int size,
 	bool down, enum soft_access access, void **host);
 
 /* -------- TLB -------- */
 bool soft_mmu_new(struct soft_vcpu *v) MUST_USE;
 void soft_mmu_free(struct soft_vcpu *v);
-/* After CR0, CR3, CR4, EFER changed. @global: entries of global pages go too. */
+/* All contexts. @global: entries of global pages go too. Takes up what has changed in CR0, CR3, CR4,
+ * EFER, PKRU, PDPTEs and the CPU model. */
 void soft_tlb_flush(struct soft_vcpu *v, bool global);
+/* INVLPG, and INVPCID of one address: in every context, global or not. */
 void soft_tlb_flush_page(struct soft_vcpu *v, uint64_t lin);
+/* INVPCID of one PCID. */
 void soft_tlb_flush_pcid(struct soft_vcpu *v, uint16_t pcid, bool global);
 /* MOV to CR3: takes up @cr3 (already checked, bit 63 told by @keep). */
 void soft_mmu_cr3(struct soft_vcpu *v, bool keep);
 /* PAE paging: load v->pdpte from v->cr3. False: a reserved bit is set (#GP). */
 bool soft_mmu_load_pdptes(struct soft_vcpu *v);
-/* CR0, CR4, EFER, RFLAGS.AC or CPL changed. */
+/* CR0, CR4, EFER, RFLAGS.AC or CPL changed. Flushes if need be. */
 void soft_mmu_mode_changed(struct soft_vcpu *v);
-/* DR0-3 or DR7 changed. */
+/* DR0-3, DR7 or the debugger's points changed. */
 void soft_watch_changed(struct soft_vcpu *v);
-/* SOFT_POLL_FLUSH was set: do it and tell who waits. The vCPU's thread. */
+/* SOFT_POLL_FLUSH was set: do it and tell who waits. The vCPU's thread, between instructions. */
 void soft_mmu_serve_flush(struct soft_vcpu *v);
-/* Between slices, inside the read section: has the address map changed? Then flush. */
-void soft_mmu_slice(struct soft_vcpu *v);
+/* At the start of each slice, after v->in_guest was set (seq_cst), inside the read section: waits
+ * while another vCPU is exclusive, serves flushes, and looks whether the address map has changed.
+ * True: it has, the TLB was flushed, and pointers to code words that were kept may be dead. */
+bool soft_mmu_slice(struct soft_vcpu *v);
 /* Code fetch: host address of the byte at linear @lin, how many follow in its page (to the page's
  * end), its page's guest-physical address and code word (bit 0 gets set: stores will be noticed from
  * here on). Raises #PF. NULL: not RAM or ROM: fetch with soft_fetch_byte. */

@@ -30,7 +30,7 @@ static void soft_vm_free(struct accel_vm *avm)
 	if (!avm)
 		return;
 	vm = to_soft_vm(avm);
-	vec_fini(&vm->slots);
+	soft_memory_fini(vm);
 	free(vm->vcpus);
 	mutex_fini(&vm->vcpus_lock);
 	mutex_fini(&vm->chips_lock);

@@ -45,7 +45,9 @@ typedef void soft_fn(struct soft_vcpu *v, const struct soft_op *o);
 struct soft_op {
 	soft_fn *fn;
 	struct x86_insn i;
-	const void *stub; /* native.c: host code for it, or NULL */
+	const void *stub;  /* native.c: host code for it, or NULL */
+	uint16_t mem_size; /* native.c: bytes of the memory operand */
+	uint16_t mem_mask; /* native.c: bits that its linear address must not have */
 };
 
 /* Exceptions and interrupts on their way into the guest. */
@@ -88,8 +90,10 @@ struct soft_tlb_entry {
 	uint64_t tag[3];	/* enum soft_access */
 	uintptr_t addend;	/* host address - linear address */
 	uint64_t gpa;		/* of the page */
-	_Atomic uint32_t *code; /* the page's word in ram_block.code; never NULL in a valid entry */
-	uint64_t pad[2];
+	_Atomic uint32_t *code; /* the page's word in ram_block.code; never NULL */
+	uint64_t page;		/* the linear page itself, whatever of it is in the tags */
+	uint32_t global;	/* generation of global pages it belongs to; 0: not global */
+	uint32_t pad;
 };
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_FETCH };
@@ -146,21 +150,25 @@ struct soft_vcpu {
 
 	/* MSRs that are just storage, by their place in msr.c's table. */
 	uint64_t msr[64];
-	int64_t tsc_offset; /* guest TSC - host TSC, scaled: clock.c */
+	int64_t tsc_offset; /* guest TSC - soft_host_tsc(); changed by soft_tsc_offset_set() only */
 	uint64_t tsc_adjust, tsc_aux;
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
 		sysenter_eip, pat;
 	uint64_t kvmclock_msr; /* MSR_KVM_SYSTEM_TIME_NEW */
 
-	struct x86_lapic lapic;			      /* under vm->chips_lock */
-	struct x86_cpuid *cpuid;		      /* owned copy; NULL: none was set */
+	struct x86_lapic lapic; /* under vm->chips_lock */
+	/* What soft_irq_ack() would give, or 0; written under chips_lock: irqchip.c. */
+	_Atomic uint32_t irq_ready;
+	_Atomic uint64_t timer_tsc; /* soft_host_tsc() when the APIC's timer is to be looked at */
+	struct x86_cpuid *cpuid;    /* owned copy; NULL: none was set */
 	uint64_t feature[(X86_FEAT_COUNT + 63) / 64]; /* bit n: X86_FEAT_n is offered */
 	/* What the CPU model allows, set with @cpuid. Bits that can be set: */
 	uint64_t cr4_allowed, efer_allowed, xcr0_allowed;
 	uint8_t phys_bits; /* width of guest-physical addresses */
 	bool amd;	   /* the vendor is AMD or Hygon, else as Intel's */
 
-	struct soft_tlb_entry (*tlb)[SOFT_TLB_SIZE]; /* owned; [SOFT_MMU_INDEXES] */
+	struct soft_mmu *mmu;			     /* owned: mmu.c */
+	struct soft_tlb_entry (*tlb)[SOFT_TLB_SIZE]; /* in *mmu; [SOFT_MMU_INDEXES] */
 	struct soft_blocks *blocks;		     /* owned: block.c */
 	uint64_t map_version; /* of the address map that the TLB was filled from */
 
@@ -190,6 +198,13 @@ struct soft_slot { /* RAM or ROM as ram_add told it */
 	bool readonly;
 };
 
+/* Pages of a block that may have been written since the last dirty_sync: memory.c. */
+struct soft_dirty {
+	struct ram_block *ram; /* counted */
+	uint64_t *bits;	       /* owned; ->words of them */
+	uint64_t words;
+};
+
 struct soft_config {
 	bool jit; /* reserved for the translator: not an option yet */
 };
@@ -203,14 +218,25 @@ struct soft_vm {
 	uint32_t max_vcpus;
 	_Atomic uint32_t n_vcpus; /* highest index + 1 */
 	struct mutex vcpus_lock;  /* vcpus[]: against coming and going */
-	struct mutex chips_lock;  /* lapic of all vCPUs, ioapic, pic */
+	/* lapic of all vCPUs, and the members up to the next lock; vcpus[] for reading */
+	struct mutex chips_lock;
 	struct x86_ioapic_state ioapic;
 	struct x86_pic_state pic[2];
+	bool pic_out; /* the PICs' output: LINT0 of the CPU with APIC id 0 */
+	/* clock.c */
+	uint64_t clock_tsc, clock_ns; /* kvmclock was clock_ns at this soft_host_tsc() */
+	uint64_t wall_clock_msr;
+	bool tsc_agree;			    /* the guest's TSCs are all the same */
+	const struct soft_vcpu *tsc_writer; /* the last soft_tsc_write(): whose, what, when */
+	uint64_t tsc_written, tsc_written_at;
+	int64_t tsc_offset;	 /* after it; of vCPUs that come */
 	struct mutex slots_lock; /* memory.c */
 	VEC(struct soft_slot) slots;
+	VEC(struct soft_dirty) dirty;	/* under slots_lock */
+	_Atomic uint64_t slots_version; /* changes with slots */
 	_Atomic bool dirty_on;
-	int64_t clock_offset_ns;     /* kvmclock: VM's ns - CLOCK_MONOTONIC; clock.c */
-	struct mutex exclusive_lock; /* split locks and the like */
+	struct mutex exclusive_lock;	     /* split locks and the like: soft_exclusive_begin() */
+	struct soft_vcpu *_Atomic exclusive; /* who holds it and wants the others to stand still */
 };
 
 #define to_soft_vm(p)	CONTAINER_OF(p, struct soft_vm, base)
@@ -326,6 +352,7 @@ void soft_vcpu_sipi(struct soft_vcpu *v, uint8_t vector);
 
 /* ---- irqchip.c: LAPICs, I/O APIC, PICs; io.c: register accesses ---- */
 void soft_chips_init(struct soft_vm *vm);
+/* Power-on; the vCPU is not among vm->vcpus yet, or stopped. */
 void soft_lapic_init(struct soft_vcpu *v);
 /* The CPU was sent INIT: its APIC's registers anew; mode, base and id stay. */
 void soft_lapic_init_signal(struct soft_vcpu *v);
@@ -333,6 +360,17 @@ void soft_lapic_init_signal(struct soft_vcpu *v);
 void soft_lapic_get(struct soft_vcpu *v, uint8_t page[X86_LAPIC_SIZE]);
 void soft_lapic_set(struct soft_vcpu *v, const uint8_t page[X86_LAPIC_SIZE]);
 void soft_apic_base_restore(struct soft_vcpu *v, uint64_t value);
+/* After v->cpuid was set: what the APIC has. */
+void soft_lapic_features(struct soft_vcpu *v);
+/* Where the APIC's page answers; false: nowhere (x2APIC mode, disabled). */
+bool soft_lapic_page(const struct soft_vcpu *v, uint64_t *gpa);
+/* 32 bits at byte @off of the page, a multiple of 16; io.c has the widths. */
+uint32_t soft_lapic_read(struct soft_vcpu *v, uint32_t off);
+void soft_lapic_write(struct soft_vcpu *v, uint32_t off, uint32_t value);
+uint32_t soft_ioapic_read(struct soft_vm *vm, uint32_t off);
+void soft_ioapic_write(struct soft_vm *vm, uint32_t off, uint32_t value);
+uint8_t soft_pic_read(struct soft_vm *vm, uint16_t port);
+void soft_pic_write(struct soft_vm *vm, uint16_t port, uint8_t value);
 int soft_irq_set(struct accel_vm *vm, uint32_t gsi, bool level);
 int soft_msi_send(struct accel_vm *vm, uint64_t addr, uint32_t data);
 bool soft_irq_open(struct accel_vm *vm, uint32_t gsi);
@@ -351,6 +389,8 @@ uint64_t soft_apic_base(const struct soft_vcpu *v);
 /* The APIC's timer: deliver what is due; ns (CLOCK_MONOTONIC) of the next, INT64_MAX: none. */
 void soft_timer_run(struct soft_vcpu *v);
 int64_t soft_timer_next(struct soft_vcpu *v);
+/* Under chips_lock: the vCPU's TSC was changed. */
+void soft_timer_rearm(struct soft_vcpu *v);
 extern const struct soft_io soft_machine_io;
 /* A register access at guest-physical @gpa that is not RAM (or a write to ROM), 1-8 bytes. */
 void soft_mmio(struct soft_vcpu *v, uint64_t gpa, void *data, unsigned int size, bool write);
@@ -358,7 +398,16 @@ void soft_port(struct soft_vcpu *v, uint16_t port, void *data, unsigned int size
 
 /* ---- clock.c ---- */
 uint32_t soft_tsc_khz(void); /* the host's, measured once */
+/* The host's counter: its TSC, or CLOCK_MONOTONIC (soft_tsc_khz() is a million then). */
+uint64_t soft_host_tsc(void);
+uint64_t soft_ns_to_tsc(uint64_t ns); /* lengths of time; the longest there is when too long */
+uint64_t soft_tsc_to_length(uint64_t tsc);
+void soft_clock_init(struct soft_vm *vm);
+/* Under chips_lock: a vCPU that comes gets the others' TSC. */
+void soft_clock_vcpu(struct soft_vcpu *v);
 uint64_t soft_tsc_read(struct soft_vcpu *v);
+/* Set the counter by its offset; TSC_ADJUST is the caller's business. Near to what another vCPU's was
+ * set to, it is made the same: who writes one after the other wants them together. */
 void soft_tsc_write(struct soft_vcpu *v, uint64_t value);
 void soft_tsc_offset_set(struct soft_vcpu *v, int64_t offset);
 int64_t soft_tsc_to_ns(struct soft_vcpu *v, uint64_t guest_tsc); /* CLOCK_MONOTONIC then */
@@ -379,9 +428,15 @@ int soft_dirty_log(struct accel_vm *vm, bool on);
 int soft_dirty_sync(struct accel_vm *vm);
 /* The slot of @gpa copied to @out; false: no RAM or ROM there. */
 bool soft_slot_find(struct soft_vm *vm, uint64_t gpa, struct soft_slot *out);
+/* While the log is on: page @page of @ram will be written (true), or has it been said so already? */
+bool soft_dirty_page(struct soft_vm *vm, struct ram_block *ram, uint64_t page, bool written);
+/* Slots and log of a VM whose vCPUs are gone. */
+void soft_memory_fini(struct soft_vm *vm);
 
 /* ---- native.c, fpu.c: see fpu.h ---- */
 /* Once a process: signal handlers that turn a SIGFPE in a native stub into #XM or #MF. */
 bool soft_native_init(struct error *err) MUST_USE;
+/* Let those signals through on the calling thread, which runs guest code from now on. */
+void soft_native_thread(void);
 
 #endif

@@ -339,6 +339,9 @@ static void registers(void **state)
 	assert_int_equal(WITH(v, 7, "\x0f\x01\xd1"), T_NONE);
 	assert_int_equal(WITH(v, 0, "\x0f\x01\xd0"), T_NONE);
 	assert_int_equal(v->gpr[X86_RAX], 7);
+	v->gpr[X86_RCX] = 1;
+	assert_int_equal(WITH(v, 0, "\x0f\x01\xd0"), T_NONE);
+	assert_int_equal(v->gpr[X86_RAX], 3); /* in use */
 	v->gpr[X86_RCX] = 2;
 	assert_int_equal(WITH(v, 0, "\x0f\x01\xd0"), GP);
 	/* STAC, CLAC */

@@ -221,6 +221,11 @@ bool soft_fpu_set(struct soft_vcpu *v, const uint8_t *area)
 	return !t.fpu_bad;
 }
 
+uint64_t soft_fpu_xinuse(struct soft_vcpu *v)
+{
+	return 3;
+}
+
 /* -------- of the chips and clocks -------- */
 uint64_t soft_apic_base(const struct soft_vcpu *v)
 {
@@ -262,6 +267,10 @@ bool soft_kvmclock_msr(struct soft_vcpu *v, uint32_t index, uint64_t *value, boo
 	else
 		*value = t.kvmclock;
 	return true;
+}
+
+void soft_lapic_features(struct soft_vcpu *v)
+{
 }
 
 void soft_lapic_init_signal(struct soft_vcpu *v)

@@ -228,6 +228,8 @@ static void request_end(struct request *r, uint8_t status)
 		if (!s->pushed)
 			loop_post(v->pci.dev.home, &s->notify);
 		s->pushed |= BIT_ULL(r->vq->index);
+	} else { /* the disk's bytes have come all the same */
+		vq_mark_written(&v->pci.dev.machine->mem, &r->chain, r->chain.in_len);
 	}
 	request_put(r);
 	virtio_request_done(v);

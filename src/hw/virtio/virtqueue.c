@@ -139,9 +139,9 @@ int vq_pop(struct virtqueue *q, struct vq_chain *c, int max)
 	return rc;
 }
 
-/* The guest's pages behind the first @len bytes of the writable part. The chain holds no guest
- * addresses, and the guest may have rewritten its descriptors: find the blocks by host address. */
-static __attribute__((noinline, cold)) void mark_written(
+/* The chain holds no guest addresses, and the guest may have rewritten its descriptors: find the
+ * blocks by host address. */
+__attribute__((noinline)) void vq_mark_written(
 	struct as *as, const struct vq_chain *c, uint64_t len)
 {
 	const struct iovec *v = c->iov + c->n_out;
@@ -168,15 +168,14 @@ static __attribute__((noinline, cold)) void mark_written(
 
 int vq_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
 {
-	if (!q->ready || !q->in_flight || c->n_desc > q->size)
+	if (!q->ready || !q->in_flight || c->n_desc > q->size ||
+		(q->packed && c->n_desc > q->desc_out)) {
+		vq_mark_written(q->as, c, written);
 		return -EPROTO;
-	if (q->packed && c->n_desc > q->desc_out)
-		return -EPROTO;
-	/* The dirty log is on for all blocks or for none. */
-	if (written && __builtin_expect(atomic_load_explicit(&q->used_area.ram->dirty,
-						memory_order_seq_cst) != NULL,
-			       0))
-		mark_written(q->as, c, written);
+	}
+	/* The dirty log and the words of decoded code are on for all blocks or for none. */
+	if (written && ram_dirty_wanted(q->used_area.ram))
+		vq_mark_written(q->as, c, written);
 	TRACE3(virtio, push, q->index, c->head, written);
 	if (q->packed)
 		packed_push(q, c, written);

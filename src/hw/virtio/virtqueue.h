@@ -85,6 +85,9 @@ int vq_pop(struct virtqueue *q, struct vq_chain *c, int max) MUST_USE;
 /* Give a chain back with @written bytes written to it. Becomes visible at once, and the pages
  * written are marked dirty. -EPROTO: ring gone. */
 int vq_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written) MUST_USE;
+/* Mark the guest's pages behind the first @len bytes of the writable part dirty: for a chain that was
+ * written to and will not be pushed. */
+void vq_mark_written(struct as *as, const struct vq_chain *c, uint64_t len);
 /* Undo the newest vq_pop (device has no room): the chain will be popped again. */
 void vq_unpop(struct virtqueue *q, const struct vq_chain *c);
 /* Is nothing available? Also true when the queue is not ready. A broken ring isn't empty: vq_pop

@@ -96,8 +96,7 @@ static inline int vq_table_read(
 /* After a store of @len bytes at @off of a ring area. */
 static inline void vq_area_dirty(const struct vq_area *a, uint64_t off, uint64_t len)
 {
-	/* seq_cst as in ram_dirty_mark(), which this saves a call. */
-	if (__builtin_expect(atomic_load_explicit(&a->ram->dirty, memory_order_seq_cst) != NULL, 0))
+	if (__builtin_expect(ram_dirty_wanted(a->ram), 0))
 		ram_dirty_mark(a->ram, a->off + off, len);
 }
 

@@ -622,6 +622,29 @@ static void test_dirty(void **state)
 	run_dirty(*state, true);
 }
 
+/* Words of decoded code are bumped by what a device brought, also when the queue is gone since. */
+static void test_code_words(void **state)
+{
+	struct env *e = *state;
+	struct drv *d = calloc(1, sizeof(*d));
+	struct vq_chain c = { .iov = e->iov };
+	struct seg s = { 0x8000, 0x2000, true };
+	_Atomic uint32_t *code = ram_code_words(e->a);
+
+	assert_non_null(code);
+	drv_init(d, e, 8, false, false);
+	d->req[0].busy = true;
+	split_send(d, &d->req[0], &s, 1, false);
+	assert_int_equal(vq_pop(&e->q, &c, VQ_IOV_MAX), 1);
+	code[7] = code[8] = code[9] = code[USED >> 12] = 1;
+	assert_int_equal(vq_push(&e->q, &c, 0x1000), 0);
+	assert_true(code[7] == 1 && code[8] == 2 && code[9] == 1 && code[USED >> 12] == 2);
+	vq_reset(&e->q);
+	assert_int_equal(vq_push(&e->q, &c, 0x2000), -EPROTO);
+	assert_true(code[7] == 1 && code[8] == 2 && code[9] == 2);
+	free(d);
+}
+
 /* -------- copies -------- */
 
 static void test_copies(void **state)
@@ -948,6 +971,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_flags, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_avail_event, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dirty, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_code_words, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_copies, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_split, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_packed, setup, teardown),

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* tlb - contexts and flushes of a soft vCPU's TLB, and having the other vCPUs stand still: mmu_int.h. */
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+#include "accel/soft/mmu_int.h"
+#include "core/machine.h"
+
+#define PAGES_2M (0x200000u / PAGE_SIZE)
+
+/* So that soft_stored() can always look, whatever it was called for. */
+static _Atomic uint32_t no_code;
+
+static void entry_drop(struct soft_tlb_entry *e)
+{
+	e->tag[SOFT_READ] = e->tag[SOFT_WRITE] = e->tag[SOFT_FETCH] = SOFT_TLB_NONE;
+	e->global = 0;
+}
+
+bool soft_mmu_new(struct soft_vcpu *v)
+{
+	struct soft_mmu *m = NULL;
+	struct soft_tlb_entry *e;
+
+	if (posix_memalign((void **)&m, PAGE_SIZE, sizeof(*m)))
+		return false;
+	memset(m, 0, sizeof(*m));
+	for (e = m->tlb[0]; e < m->tlb[0] + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++) {
+		entry_drop(e);
+		e->page = SOFT_TLB_NONE;
+		e->code = &no_code;
+	}
+	m->next_ctx = CTX_FIRST;
+	m->global = 1;
+	v->mmu = m;
+	v->tlb = m->tlb;
+	soft_tlb_flush(v, true);
+	return true;
+}
+
+void soft_mmu_free(struct soft_vcpu *v)
+{
+	free(v->mmu);
+	v->mmu = NULL;
+	v->tlb = NULL;
+}
+
+/* -------- contexts -------- */
+
+static bool entry_is_global(const struct soft_mmu *m, const struct soft_tlb_entry *e)
+{
+	return e->global == m->global; /* which is never 0 */
+}
+
+static void entry_tag(struct soft_tlb_entry *e, uint64_t ctx)
+{
+	for (int a = 0; a < 3; a++)
+		if (e->tag[a] != SOFT_TLB_NONE)
+			e->tag[a] = e->page | ctx;
+}
+
+bool tlb_adopt_global(struct soft_mmu *m, struct soft_tlb_entry *e, uint64_t page)
+{
+	if (e->page != page || !entry_is_global(m, e))
+		return false;
+	entry_tag(e, m->ctx);
+	return true;
+}
+
+/* The numbers of contexts have run out: nothing but global pages is left, and all are free again. */
+static void sweep(struct soft_mmu *m)
+{
+	struct soft_tlb_entry *e;
+
+	for (e = m->tlb[0]; e < m->tlb[0] + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++) {
+		if (entry_is_global(m, e))
+			entry_tag(e, CTX_OLD);
+		else
+			entry_drop(e);
+	}
+	memset(m->pcid_ctx, 0, sizeof(m->pcid_ctx));
+	m->next_ctx = CTX_FIRST;
+}
+
+static uint16_t new_context(struct soft_mmu *m)
+{
+	if (m->next_ctx > CTX_LAST)
+		sweep(m);
+	return m->next_ctx++;
+}
+
+static uint32_t current_pcid(const struct soft_vcpu *v)
+{
+	return v->cr4 & X86_CR4_PCIDE ? v->cr3 & (PCIDS - 1) : 0;
+}
+
+/* Into the context of the PCID at hand; @fresh: one that knows nothing. */
+static void enter_context(struct soft_vcpu *v, bool fresh)
+{
+	struct soft_mmu *m = v->mmu;
+	uint32_t pcid = current_pcid(v);
+
+	if (fresh || !m->pcid_ctx[pcid]) {
+		uint16_t ctx = new_context(m); /* may clear pcid_ctx */
+
+		m->pcid_ctx[pcid] = ctx;
+	}
+	m->pcids_used |= pcid != 0;
+	m->ctx = m->pcid_ctx[pcid];
+	v->ctx = m->check_align ? CTX_SLOW : m->ctx;
+}
+
+static void drop_global(struct soft_mmu *m)
+{
+	struct soft_tlb_entry *e;
+
+	if (++m->global)
+		return;
+	for (e = m->tlb[0]; e < m->tlb[0] + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++)
+		entry_drop(e);
+	m->global = 1;
+}
+
+/* -------- flushes -------- */
+
+void soft_tlb_flush(struct soft_vcpu *v, bool global)
+{
+	struct soft_mmu *m = v->mmu;
+
+	mmu_paging_changed(v);
+	if (m->pcids_used)
+		memset(m->pcid_ctx, 0, sizeof(m->pcid_ctx));
+	m->pcid_ctx[0] = 0;
+	m->pcids_used = false;
+	if (global) {
+		drop_global(m);
+		memset(m->large_2m, 0, sizeof(m->large_2m));
+		memset(m->large_1g, 0, sizeof(m->large_1g));
+	}
+	enter_context(v, true);
+}
+
+void soft_tlb_flush_pcid(struct soft_vcpu *v, uint16_t pcid, bool global)
+{
+	struct soft_mmu *m = v->mmu;
+
+	pcid &= PCIDS - 1;
+	m->pcid_ctx[pcid] = 0;
+	if (global)
+		drop_global(m);
+	enter_context(v, false);
+}
+
+void soft_mmu_cr3(struct soft_vcpu *v, bool keep)
+{
+	struct soft_mmu *m = v->mmu;
+
+	m->paging.cr3 = v->cr3;
+	memcpy(m->paging.pdpte, v->pdpte, sizeof(v->pdpte));
+	enter_context(v, !keep);
+}
+
+static void drop_if_near(struct soft_tlb_entry *e, uint64_t lin, unsigned int shift)
+{
+	if ((e->page ^ lin) >> shift == 0)
+		entry_drop(e);
+}
+
+void tlb_drop_page(struct soft_vcpu *v, uint64_t lin)
+{
+	for (int i = 0; i < SOFT_MMU_INDEXES; i++)
+		drop_if_near(soft_tlb_at(v, i, lin), lin, 12);
+}
+
+static uint32_t slot_2m(uint64_t lin)
+{
+	return lin >> 21 & (LARGE_2M_BITS - 1);
+}
+
+static uint32_t slot_1g(uint64_t lin)
+{
+	return lin >> 30 & (LARGE_1G_BITS - 1);
+}
+
+void tlb_note_large(struct soft_mmu *m, uint64_t lin, unsigned int shift)
+{
+	if (shift == 21)
+		m->large_2m[slot_2m(lin) / 64] |= BIT_ULL(slot_2m(lin) % 64);
+	else
+		m->large_1g[slot_1g(lin) / 64] |= BIT_ULL(slot_1g(lin) % 64);
+}
+
+/* All pieces of a large page. Those of 2 MiB lie in one half of the table. */
+static void drop_pieces(struct soft_vcpu *v, uint64_t lin, unsigned int shift)
+{
+	unsigned int n = shift == 21 ? PAGES_2M : SOFT_TLB_SIZE;
+	uint64_t first = lin & ~((1ull << shift) - 1);
+
+	for (int i = 0; i < SOFT_MMU_INDEXES; i++)
+		for (unsigned int k = 0; k < n; k++)
+			drop_if_near(
+				soft_tlb_at(v, i, first + (uint64_t)k * PAGE_SIZE), lin, shift);
+}
+
+void soft_tlb_flush_page(struct soft_vcpu *v, uint64_t lin)
+{
+	struct soft_mmu *m = v->mmu;
+
+	if (!soft_long_mode(v))
+		lin = (uint32_t)lin;
+	tlb_drop_page(v, lin);
+	if (m->large_2m[slot_2m(lin) / 64] >> (slot_2m(lin) % 64) & 1)
+		drop_pieces(v, lin, 21);
+	/* Pages of 4 MiB too: a few more go than must. */
+	if (m->large_1g[slot_1g(lin) / 64] >> (slot_1g(lin) % 64) & 1)
+		drop_pieces(v, lin, 30);
+}
+
+/* Registers whose change makes other rights or other tables of what is in the TLB. */
+#define CR0_BITS (X86_CR0_PG | X86_CR0_WP)
+#define CR4_BITS                                                                                 \
+	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_LA57 | X86_CR4_PCIDE | X86_CR4_SMEP | \
+		X86_CR4_SMAP | X86_CR4_PKE)
+#define EFER_BITS (X86_EFER_NXE | X86_EFER_LMA)
+
+void soft_mmu_mode_changed(struct soft_vcpu *v)
+{
+	struct soft_mmu *m = v->mmu;
+
+	m->check_align = v->cpl == 3 && v->cr0 & X86_CR0_AM && v->rflags & X86_FLAG_AC;
+	v->ctx = m->check_align ? CTX_SLOW : m->ctx;
+	if (((v->cr0 ^ m->cr0) & CR0_BITS) || ((v->cr4 ^ m->cr4) & CR4_BITS) ||
+		((v->efer ^ m->efer) & EFER_BITS))
+		soft_tlb_flush(v, true);
+}
+
+/* -------- between slices -------- */
+
+static uint64_t map_version(struct soft_vm *vm)
+{
+	return vm->base.machine ? atomic_load(&vm->base.machine->mem.version)
+				: atomic_load(&vm->slots_version);
+}
+
+bool tlb_check_map(struct soft_vcpu *v)
+{
+	uint64_t now = map_version(v->vm);
+
+	if (__builtin_expect(now == v->map_version, 1))
+		return false;
+	v->map_version = now;
+	v->mmu->data.size = v->mmu->table.size = 0;
+	soft_tlb_flush(v, true);
+	return true;
+}
+
+void soft_mmu_serve_flush(struct soft_vcpu *v)
+{
+	struct soft_mmu *m = v->mmu;
+	uint32_t asked = atomic_load(&m->drop_asked);
+	struct soft_tlb_entry *e;
+
+	if (asked == atomic_load_explicit(&m->drop_done, memory_order_relaxed))
+		return;
+	for (e = m->tlb[0]; e < m->tlb[0] + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++)
+		e->tag[SOFT_WRITE] = SOFT_TLB_NONE;
+	/* Whoever sees this sees what this vCPU wrote by the old tags. */
+	atomic_store(&m->drop_done, asked);
+}
+
+bool soft_mmu_slice(struct soft_vcpu *v)
+{
+	struct soft_vm *vm = v->vm;
+	struct soft_vcpu *other;
+
+	/* Stand still while another vCPU is exclusive. Pairs with others_stop(): either it sees in_guest,
+	 * which the run loop has set before, or this sees it. */
+	while (__builtin_expect((other = atomic_load(&vm->exclusive)) && other != v, 0)) {
+		atomic_store(&v->in_guest, false);
+		mutex_lock(&vm->exclusive_lock);
+		mutex_unlock(&vm->exclusive_lock);
+		atomic_store(&v->in_guest, true);
+	}
+	soft_mmu_serve_flush(v);
+	return tlb_check_map(v);
+}
+
+/* -------- other vCPUs -------- */
+
+/* Spin for a moment, then leave the CPU to whom we wait for, then sleep. */
+static void wait_step(unsigned int *n)
+{
+	struct timespec ts = { .tv_nsec = 20000 };
+
+	++*n;
+	if (*n < 100)
+		__builtin_ia32_pause();
+	else if (*n < 120)
+		sched_yield();
+	else
+		nanosleep(&ts, NULL);
+}
+
+/* vCPU @i, or NULL. It stays: vCPUs go only when none of them runs, and on main. */
+static struct soft_vcpu *vcpu_at(struct soft_vm *vm, uint32_t i)
+{
+	struct soft_vcpu *v;
+
+	mutex_lock(&vm->vcpus_lock);
+	v = vm->vcpus[i];
+	mutex_unlock(&vm->vcpus_lock);
+	return v;
+}
+
+/* Dropping write tags. The request is stored before in_guest is looked at, and the run loop sets
+ * in_guest before soft_mmu_slice() looks for requests: so a vCPU that is seen outside drops them
+ * before it runs again, asleep, parked or not. */
+void soft_mmu_drop_writes(struct soft_vm *vm)
+{
+	uint32_t n = atomic_load(&vm->n_vcpus);
+	struct soft_vcpu *v;
+	unsigned int spins = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		v = vcpu_at(vm, i);
+		if (!v)
+			continue;
+		atomic_fetch_add(&v->mmu->drop_asked, 1);
+		if (atomic_load(&v->in_guest))
+			soft_notify(v, SOFT_POLL_FLUSH);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		v = vcpu_at(vm, i);
+		while (v && atomic_load(&v->in_guest) &&
+			atomic_load(&v->mmu->drop_asked) != atomic_load(&v->mmu->drop_done))
+			wait_step(&spins);
+	}
+}
+
+static void others_stop(struct soft_vcpu *self)
+{
+	struct soft_vm *vm = self->vm;
+	uint32_t n = atomic_load(&vm->n_vcpus);
+	unsigned int spins = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct soft_vcpu *v = vcpu_at(vm, i);
+
+		if (!v || v == self || !atomic_load(&v->in_guest))
+			continue;
+		soft_notify(v, SOFT_POLL_FLUSH);
+		while (atomic_load(&v->in_guest))
+			wait_step(&spins);
+	}
+}
+
+/* The others stand still between two instructions, outside of guest code, until the end: so what is
+ * done in between is atomic for guest code. Devices go on. */
+void soft_exclusive_begin(struct soft_vcpu *v) NO_THREAD_SAFETY
+{
+	struct soft_vm *vm = v->vm;
+	bool inside = atomic_load(&v->in_guest);
+
+	v->exclusive = true;
+	if (atomic_load(&vm->n_vcpus) < 2)
+		return;
+	/* While this one waits for its turn, it stands still itself: it has no host pointer in use. */
+	atomic_store(&v->in_guest, false);
+	mutex_lock(&vm->exclusive_lock);
+	v->mmu->exclusive_locked = true;
+	atomic_store(&vm->exclusive, v);
+	atomic_store(&v->in_guest, inside);
+	soft_mmu_serve_flush(v);
+	others_stop(v);
+}
+
+void soft_exclusive_end(struct soft_vcpu *v) NO_THREAD_SAFETY
+{
+	struct soft_vm *vm = v->vm;
+
+	v->exclusive = false;
+	if (!v->mmu->exclusive_locked)
+		return;
+	v->mmu->exclusive_locked = false;
+	atomic_store(&vm->exclusive, NULL);
+	mutex_unlock(&vm->exclusive_lock);
+}
