@@ -164,14 +164,21 @@ static void trap_handler(int sig, siginfo_t *info, void *context)
 	pass_on(n, sig, info, context);
 }
 
-static bool install_handlers(struct error *err)
+/* Again and again: a library that the process uses (a test framework) may have put its own there. */
+static bool install_handlers(struct error *err) REQUIRES(lock)
 {
 	struct sigaction sa = { .sa_sigaction = trap_handler, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	struct sigaction old;
 
 	sigemptyset(&sa.sa_mask);
-	for (unsigned int n = 0; n < ARRAY_SIZE(trap_signals); n++)
-		if (sigaction(trap_signals[n], &sa, &old_action[n]))
-			return error_set_errno(err, errno, "soft: cannot handle SIGFPE");
+	for (unsigned int n = 0; n < ARRAY_SIZE(trap_signals); n++) {
+		if (sigaction(trap_signals[n], NULL, &old) ||
+			(old.sa_sigaction != trap_handler && sigaction(trap_signals[n], &sa, NULL)))
+			return error_set_errno(
+				err, errno, "soft: cannot handle signal %d", trap_signals[n]);
+		if (old.sa_sigaction != trap_handler)
+			old_action[n] = old;
+	}
 	return true;
 }
 
@@ -186,10 +193,6 @@ static bool start(struct error *err) REQUIRES(lock)
 		return false;
 	recover = exec_mem_add(&code, has_avx ? avx : avx + 3, has_avx ? 4 : 1);
 	scratch = exec_mem_add(&code, none, sizeof(none));
-	if (!install_handlers(err)) {
-		exec_mem_fini(&code);
-		return false;
-	}
 	ready = true;
 	return true;
 }
@@ -199,7 +202,7 @@ bool soft_native_init(struct error *err)
 	bool ok;
 
 	mutex_lock(&lock);
-	ok = ready || start(err);
+	ok = (ready || start(err)) && install_handlers(err);
 	mutex_unlock(&lock);
 	return ok;
 }
