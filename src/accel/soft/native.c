@@ -316,6 +316,11 @@ INLINE void check_pending(struct soft_vcpu *v, enum enabled e)
 		soft_raise(v, X86_EXC_MF);
 }
 
+INLINE bool limited(const struct soft_vcpu *v, const struct soft_op *o)
+{
+	return v->code != X86_CODE_64 && !(v->seg_flat >> o->i.seg & 1);
+}
+
 static void load_operand(struct soft_vcpu *v, const struct soft_op *o, uint64_t ea, uint64_t lin)
 {
 	unsigned int n = o->mem_size;
@@ -327,6 +332,13 @@ static void load_operand(struct soft_vcpu *v, const struct soft_op *o, uint64_t 
 	} else {
 		soft_load_bytes(v, o->i.seg, ea, v->fpu.buf, n);
 	}
+}
+
+/* #AC comes before a page fault. The x87's ten bytes are to be aligned to eight. */
+static void check_operand_alignment(struct soft_vcpu *v, const struct soft_op *o, uint64_t lin)
+{
+	if (v->code != X86_CODE_64 || soft_canonical(v, lin))
+		native_check_alignment(v, lin, o->mem_size == 10 ? 8 : o->mem_size);
 }
 
 static void store_operand(struct soft_vcpu *v, const struct soft_op *o, uint64_t ea, uint64_t lin)
@@ -353,12 +365,15 @@ INLINE void run(
 	check(v, e);
 	if (use != NONE) {
 		ea = soft_ea(v, &o->i);
+		if (uses_x87(e) && UNLIKELY(limited(v, o)))
+			check_pending(v, e);
 		lin = soft_linear(v, o->i.seg, ea, o->mem_size, access);
 		if (UNLIKELY(lin & o->mem_mask))
 			soft_gp(v, 0);
 		mem = host = soft_tlb_host(v, lin, o->mem_size, access, v->mmu_index);
 		if (UNLIKELY(!host)) {
 			check_pending(v, e);
+			check_operand_alignment(v, o, lin);
 			mem = v->fpu.buf;
 			if (use == READ)
 				load_operand(v, o, ea, lin);
@@ -446,8 +461,15 @@ static enum enabled needs(const struct x86_insn *i)
 	}
 }
 
+/* SPEC: SHA's operands must be aligned, but AMD's CPUs do not look. */
+static bool is_sha(const struct x86_insn *i)
+{
+	return (i->map == 2 && i->opcode >= 0xc8 && i->opcode <= 0xcd) ||
+	       (i->map == 3 && i->opcode == 0xcc);
+}
+
 /* Fill in what is told of the memory operand; how it is used. */
-static enum mem_use mem_operand(struct soft_op *o)
+static enum mem_use mem_operand(const struct soft_vcpu *v, struct soft_op *o)
 {
 	o->mem_size = 0;
 	o->mem_mask = 0;
@@ -457,7 +479,7 @@ static enum mem_use mem_operand(struct soft_op *o)
 		if (p->kind != X86_OPND_MEM || !p->access)
 			continue;
 		o->mem_size = p->size;
-		if (o->i.flags & X86_I_ALIGN)
+		if (o->i.flags & X86_I_ALIGN && !(v->amd && is_sha(&o->i)))
 			o->mem_mask = p->size - 1;
 		return p->access & X86_ACC_W ? WRITE : READ;
 	}
@@ -489,7 +511,7 @@ soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o)
 	soft_native_thread();
 	if (!offered(v, &o->i))
 		return undefined;
-	use = mem_operand(o);
+	use = mem_operand(v, o);
 	fn = native_fpst_fn(&o->i);
 	if (!fn)
 		fn = native_x87_fn(&o->i);

@@ -71,6 +71,18 @@ static inline void native_check_x87(struct soft_vcpu *v)
 		soft_raise(v, X86_EXC_NM);
 }
 
+/* Alignment checks (#AC); the TLB then answers nothing inline, so slow paths look. @align: 0 is none. */
+static inline bool native_checks_alignment(const struct soft_vcpu *v)
+{
+	return v->cpl == 3 && v->cr0 & X86_CR0_AM && v->rflags & X86_FLAG_AC;
+}
+
+static inline void native_check_alignment(struct soft_vcpu *v, uint64_t lin, unsigned int align)
+{
+	if (native_checks_alignment(v) && lin & (align - 1))
+		soft_raise_error(v, X86_EXC_AC, 0);
+}
+
 /* ---- native_mem.c: instructions that touch memory element by element ---- */
 soft_fn *native_mem_fn(const struct x86_insn *i);
 
