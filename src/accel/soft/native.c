@@ -334,11 +334,13 @@ static void load_operand(struct soft_vcpu *v, const struct soft_op *o, uint64_t 
 	}
 }
 
-/* #AC comes before a page fault. The x87's ten bytes are to be aligned to eight. */
+/* #AC comes before a page fault. The x87's ten bytes are to be aligned to eight, 32 to 16. */
 static void check_operand_alignment(struct soft_vcpu *v, const struct soft_op *o, uint64_t lin)
 {
+	unsigned int align = o->mem_size == 10 ? 8 : MIN(o->mem_size, 16);
+
 	if (v->code != X86_CODE_64 || soft_canonical(v, lin))
-		native_check_alignment(v, lin, o->mem_size == 10 ? 8 : o->mem_size);
+		native_check_alignment(v, lin, align);
 }
 
 static void store_operand(struct soft_vcpu *v, const struct soft_op *o, uint64_t ea, uint64_t lin)
@@ -365,14 +367,19 @@ INLINE void run(
 	check(v, e);
 	if (use != NONE) {
 		ea = soft_ea(v, &o->i);
-		if (uses_x87(e) && UNLIKELY(limited(v, o)))
+		if (UNLIKELY(limited(v, o))) { /* before the limit is looked at */
 			check_pending(v, e);
+			if ((v->seg[o->i.seg].base + ea) & o->mem_mask)
+				soft_gp(v, 0);
+		}
 		lin = soft_linear(v, o->i.seg, ea, o->mem_size, access);
 		if (UNLIKELY(lin & o->mem_mask))
 			soft_gp(v, 0);
 		mem = host = soft_tlb_host(v, lin, o->mem_size, access, v->mmu_index);
 		if (UNLIKELY(!host)) {
 			check_pending(v, e);
+			if (v->code != X86_CODE_64) /* no segment goes beyond 4 GiB */
+				soft_seg_check(v, o->i.seg, ea, o->mem_size, access);
 			check_operand_alignment(v, o, lin);
 			mem = v->fpu.buf;
 			if (use == READ)
@@ -435,6 +442,13 @@ static soft_fn *const fns[][2][3] = {
 	[AVX] = { ROW(AVX, 0), ROW(AVX, 1) },
 };
 /* clang-format on */
+
+/* With W these have eight bytes of a general register, which only 64-bit code has: here W is not
+ * ignored as elsewhere. */
+static bool needs_64(const struct x86_insn *i)
+{
+	return i->vex && i->map == 3 && (i->opcode == 0x16 || i->opcode == 0x22) && i->vex_w;
+}
 
 static void undefined(struct soft_vcpu *v, const struct soft_op *o)
 {
@@ -509,7 +523,7 @@ soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o)
 	if (o->i.cls == X86_CLASS_INT)
 		return NULL;
 	soft_native_thread();
-	if (!offered(v, &o->i))
+	if (!offered(v, &o->i) || (needs_64(&o->i) && v->code != X86_CODE_64))
 		return undefined;
 	use = mem_operand(v, o);
 	fn = native_fpst_fn(&o->i);

@@ -102,17 +102,35 @@ static void vmask_store(struct soft_vcpu *v, const struct soft_op *o)
 	masked_store(v, i, v->fpu.ymm[reg], size, n, mask_bits(v->fpu.ymm[i->vex_v & 15], size, n));
 }
 
+/* MASKMOV's operand as a whole has limit and alignment. A page of it faults if a byte of it is stored,
+ * AMD's CPUs touch it in any case (the SDM allows that). */
+static void mask_probe(struct soft_vcpu *v, const struct x86_insn *i, unsigned int n, uint32_t mask)
+{
+	uint64_t ea = soft_ea(v, i), lin = soft_linear(v, i->seg, ea, n, SOFT_WRITE);
+	unsigned int first = MIN(n, 0x1000 - (lin & 0xfff));
+
+	if (v->code != X86_CODE_64 || soft_canonical(v, lin))
+		native_check_alignment(v, lin, n);
+	if (v->amd || mask & ((1u << first) - 1))
+		soft_probe(v, i->seg, ea, first, SOFT_WRITE, v->mmu_index);
+	if (first < n && (v->amd || mask >> first))
+		soft_probe(v, i->seg, wrap(i, ea + first), n - first, SOFT_WRITE, v->mmu_index);
+}
+
 static void maskmovdqu(struct soft_vcpu *v, const struct soft_op *o)
 {
 	const struct x86_insn *i = &o->i;
 	unsigned int data = (i->modrm >> 3 & 7) | (i->rex & 4) << 1;
 	unsigned int mask = (i->modrm & 7) | (i->rex & 1) << 3;
+	uint32_t bits;
 
 	if (i->vex)
 		native_check_avx(v);
 	else
 		native_check_sse(v);
-	masked_store(v, i, v->fpu.ymm[data], 1, 16, mask_bits(v->fpu.ymm[mask], 1, 16));
+	bits = mask_bits(v->fpu.ymm[mask], 1, 16);
+	mask_probe(v, i, 16, bits);
+	masked_store(v, i, v->fpu.ymm[data], 1, 16, bits);
 }
 
 /* MMX register @n in the image, whose registers are by their place in the stack. */
@@ -139,6 +157,7 @@ static void maskmovq(struct soft_vcpu *v, const struct soft_op *o)
 {
 	const struct x86_insn *i = &o->i;
 	struct soft_fpu *f = &v->fpu;
+	uint32_t bits;
 
 	if (v->cr0 & X86_CR0_EM)
 		soft_ud(v);
@@ -146,9 +165,10 @@ static void maskmovq(struct soft_vcpu *v, const struct soft_op *o)
 	soft_fpu_sync(v);
 	if (native_fpu_pending(v))
 		soft_raise(v, X86_EXC_MF);
-	masked_store(
-		v, i, mmx_at(f, i->modrm >> 3 & 7), 1, 8, mask_bits(mmx_at(f, i->modrm & 7), 1, 8));
-	to_mmx(f);
+	to_mmx(f); /* even if it faults */
+	bits = mask_bits(mmx_at(f, i->modrm & 7), 1, 8);
+	mask_probe(v, i, 8, bits);
+	masked_store(v, i, mmx_at(f, i->modrm >> 3 & 7), 1, 8, bits);
 }
 
 /* -------- gathers -------- */
