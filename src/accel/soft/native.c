@@ -310,8 +310,10 @@ INLINE uint32_t run_fp(struct soft_vcpu *v, const struct soft_op *o, void *mem)
 }
 
 /* Pending x87 exceptions come before a fault of the operand. */
-INLINE void check_pending(struct soft_vcpu *v, enum enabled e)
+INLINE void check_pending(struct soft_vcpu *v, const struct soft_op *o, enum enabled e)
 {
+	if (e == MMX_SSE && o->i.opcode == 0x2a) /* CVTPI2PS, CVTPI2PD of memory: no MMX register */
+		return;
 	if ((e == X87 || e == MMX || e == MMX_SSE) && native_fpu_pending(v))
 		soft_raise(v, X86_EXC_MF);
 }
@@ -339,8 +341,7 @@ static void check_operand_alignment(struct soft_vcpu *v, const struct soft_op *o
 {
 	unsigned int align = o->mem_size == 10 ? 8 : MIN(o->mem_size, 16);
 
-	if (v->code != X86_CODE_64 || soft_canonical(v, lin))
-		native_check_alignment(v, lin, align);
+	native_check_alignment(v, lin, align);
 }
 
 static void store_operand(struct soft_vcpu *v, const struct soft_op *o, uint64_t ea, uint64_t lin)
@@ -368,18 +369,18 @@ INLINE void run(
 	if (use != NONE) {
 		ea = soft_ea(v, &o->i);
 		if (UNLIKELY(limited(v, o))) { /* before the limit is looked at */
-			check_pending(v, e);
+			check_pending(v, o, e);
 			if ((v->seg[o->i.seg].base + ea) & o->mem_mask)
 				soft_gp(v, 0);
 		}
 		lin = soft_linear(v, o->i.seg, ea, o->mem_size, access);
-		if (UNLIKELY(lin & o->mem_mask))
+		if (UNLIKELY(lin & o->mem_mask)) {
+			check_pending(v, o, e);
 			soft_gp(v, 0);
+		}
 		mem = host = soft_tlb_host(v, lin, o->mem_size, access, v->mmu_index);
 		if (UNLIKELY(!host)) {
-			check_pending(v, e);
-			if (v->code != X86_CODE_64) /* no segment goes beyond 4 GiB */
-				soft_seg_check(v, o->i.seg, ea, o->mem_size, access);
+			check_pending(v, o, e);
 			check_operand_alignment(v, o, lin);
 			mem = v->fpu.buf;
 			if (use == READ)

@@ -15,6 +15,7 @@
 #define ACCEL_SOFT_NATIVE_INT_H
 
 #include <stddef.h>
+#include "accel/soft/mmu.h"
 #include "accel/soft/soft_int.h"
 
 /* @mem: the memory operand's host address, or anything if there is none. Returns 0 or NATIVE_TRAP + the
@@ -79,7 +80,8 @@ static inline bool native_checks_alignment(const struct soft_vcpu *v)
 
 static inline void native_check_alignment(struct soft_vcpu *v, uint64_t lin, unsigned int align)
 {
-	if (native_checks_alignment(v) && lin & (align - 1))
+	if (native_checks_alignment(v) && lin & (align - 1) &&
+		(v->code != X86_CODE_64 || soft_canonical(v, lin)))
 		soft_raise_error(v, X86_EXC_AC, 0);
 }
 

@@ -37,24 +37,23 @@ static uint8_t *whole(struct soft_vcpu *v, const struct x86_insn *i, uint64_t ea
 static void masked_load(struct soft_vcpu *v, const struct x86_insn *i, uint8_t *out,
 	unsigned int size, unsigned int n, uint32_t mask)
 {
-	uint64_t ea = soft_ea(v, i), lin, x;
+	uint64_t ea = soft_ea(v, i), lin;
 	const uint8_t *host = whole(v, i, ea, size * n, SOFT_READ, &lin);
 
 	for (unsigned int k = 0; k < n; k++) {
 		if (!(mask >> k & 1))
 			continue;
 		if (host)
-			x = soft_host_load(host + size * k, size);
-		else
-			x = soft_load(v, i->seg, wrap(i, ea + size * k), size);
-		memcpy(out + size * k, &x, size);
+			memcpy(out + size * k, host + size * k, size);
+		else /* bytes: alignment is not checked */
+			soft_load_bytes(v, i->seg, wrap(i, ea + size * k), out + size * k, size);
 	}
 }
 
 static void masked_store(struct soft_vcpu *v, const struct x86_insn *i, const uint8_t *from,
 	unsigned int size, unsigned int n, uint32_t mask)
 {
-	uint64_t ea = soft_ea(v, i), lin = 0, x = 0;
+	uint64_t ea = soft_ea(v, i), lin = 0;
 	uint8_t *host = whole(v, i, ea, size * n, SOFT_WRITE, &lin);
 
 	for (unsigned int k = 0; !host && k < n; k++)
@@ -64,11 +63,10 @@ static void masked_store(struct soft_vcpu *v, const struct x86_insn *i, const ui
 	for (unsigned int k = 0; k < n; k++) {
 		if (!(mask >> k & 1))
 			continue;
-		memcpy(&x, from + size * k, size);
 		if (host)
-			soft_host_store(host + size * k, size, x);
+			memcpy(host + size * k, from + size * k, size);
 		else
-			soft_store(v, i->seg, wrap(i, ea + size * k), size, x);
+			soft_store_bytes(v, i->seg, wrap(i, ea + size * k), from + size * k, size);
 	}
 	if (host && mask)
 		soft_stored(v, lin, v->mmu_index);
@@ -109,8 +107,7 @@ static void mask_probe(struct soft_vcpu *v, const struct x86_insn *i, unsigned i
 	uint64_t ea = soft_ea(v, i), lin = soft_linear(v, i->seg, ea, n, SOFT_WRITE);
 	unsigned int first = MIN(n, 0x1000 - (lin & 0xfff));
 
-	if (v->code != X86_CODE_64 || soft_canonical(v, lin))
-		native_check_alignment(v, lin, n);
+	native_check_alignment(v, lin, 8);
 	if (v->amd || mask & ((1u << first) - 1))
 		soft_probe(v, i->seg, ea, first, SOFT_WRITE, v->mmu_index);
 	if (first < n && (v->amd || mask >> first))
@@ -210,12 +207,9 @@ static void gather(struct soft_vcpu *v, const struct soft_op *o)
 	if (g.dst == g.mask || g.dst == g.index || g.mask == g.index)
 		soft_ud(v);
 	for (unsigned int k = 0; k < g.n; k++) {
-		uint64_t x;
-
-		if (mask[g.size * (k + 1) - 1] & 0x80) {
-			x = soft_load(v, i->seg, gather_address(v, i, &g, k), g.size);
-			memcpy(dst + g.size * k, &x, g.size);
-		}
+		if (mask[g.size * (k + 1) - 1] & 0x80)
+			soft_load_bytes(
+				v, i->seg, gather_address(v, i, &g, k), dst + g.size * k, g.size);
 		memset(mask + g.size * k, 0, g.size);
 	}
 	memset(mask, 0, 32);
