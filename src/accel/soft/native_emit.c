@@ -345,7 +345,12 @@ static unsigned int gpr_order(const struct x86_insn *i, uint8_t order[3])
 		order[n++] = FIELD_VVVV;
 		order[n++] = FIELD_RM;
 		return n;
-	default:
+	default: /* MOVBE to memory has its operands the other way round */
+		if (i->operand[0].kind == X86_OPND_MEM) {
+			order[n++] = FIELD_RM;
+			order[n++] = FIELD_REG;
+			return n;
+		}
 		order[n++] = FIELD_REG;
 		order[n++] = FIELD_RM;
 		return n;

@@ -112,8 +112,10 @@ static void sysexit(struct soft_vcpu *v, const struct soft_op *o)
 	uint16_t cs = v->sysenter_cs;
 	uint64_t rip = v->gpr[X86_RDX], sp = v->gpr[X86_RCX];
 
+	if (v->cpl) /* before anything else, as CPUs do it */
+		soft_gp(v, 0);
 	need_sysenter(v);
-	if (v->cpl || (wide && !(soft_canonical(v, rip) && soft_canonical(v, sp))))
+	if (wide && !(soft_canonical(v, rip) && soft_canonical(v, sp)))
 		soft_gp(v, 0);
 	cs += wide ? 32 : 16;
 	flat(v, X86_CS, cs | 3, wide ? ATTR_CODE64 : ATTR_CODE32);
