@@ -38,8 +38,20 @@ static bool misaligned_mode(const struct outcome *n)
 	return rd_le32(n->out.fx + 24) & 1 << 17;
 }
 
-static void ignored_by_op(struct ignored *g, const struct test *t, const struct x86_insn *i,
-	const struct outcome *n, const struct outcome *s)
+/* XRSTOR of an area that says it has components that the host's XCR0 may have and the guest's has not. It
+ * is the test's first instruction. */
+static bool has_more_state(const struct batch *b, const struct test *t, const struct x86_insn *i)
+{
+	uint64_t at = i->base < 16 ? t->in.gpr[i->base] : 0;
+
+	at += (i->index < 16 ? t->in.gpr[i->index] << i->scale : 0) + (uint64_t)i->disp;
+	at += segment_base(&t->in, (enum x86_seg)i->seg, (enum x86_code)t->mode) - DATA + 512;
+	return i->op == X86_OP_XRSTOR && at <= 3 * PAGE - 16 &&
+	       (rd_le64(b->image + at) | rd_le64(b->image + at + 8)) & 0xf8;
+}
+
+static void ignored_by_op(struct ignored *g, const struct batch *b, const struct test *t,
+	const struct x86_insn *i, const struct outcome *n, const struct outcome *s)
 {
 	bool both = is_fault(n) && is_fault(s);
 
@@ -67,7 +79,7 @@ static void ignored_by_op(struct ignored *g, const struct test *t, const struct 
 		 * of it has been written, or any when nothing is asked for. */
 		g->fault |= both;
 		g->memory |= both;
-		if (s->vector == X86_EXC_GP && misaligned_mode(n))
+		if (s->vector == X86_EXC_GP && (misaligned_mode(n) || has_more_state(b, t, i)))
 			g->all = true;
 		if (is_fault(n) && !is_fault(s) && i->op != X86_OP_FXSAVE &&
 			i->op != X86_OP_FXRSTOR)
@@ -116,6 +128,10 @@ static void ignored_by_op(struct ignored *g, const struct test *t, const struct 
 		g->memory |= both && i->op == X86_OP_CALLF;
 		if (i->op == X86_OP_RETF && t->mode == X86_CODE_16)
 			g->rsp_mask = 0xffff; /* AMD's CPUs let RETF n carry into the upper half */
+		break;
+	case X86_OP_POPA: /* AMD's CPUs write the registers as they go */
+		if (both)
+			g->gpr_mask = 0;
 		break;
 	case X86_OP_CMPS: /* which operand is first: depends */
 		g->fault |= both;
@@ -192,18 +208,18 @@ static bool order_of_invalid(const struct test *t, const struct outcome *n, cons
 	       (is_fault(n) && memchr(p, 0xf0, 6));
 }
 
-static void ignored_at(struct ignored *g, const struct test *t, uint32_t at,
+static void ignored_at(struct ignored *g, const struct batch *b, const struct test *t, uint32_t at,
 	const struct outcome *n, const struct outcome *s)
 {
 	struct x86_insn insn;
 
 	if (x86_decode(t->code + at, MIN(TEST_CODE - at, X86_INSN_MAX), (enum x86_code)t->mode,
 		    &insn) == X86_DECODE_OK)
-		ignored_by_op(g, t, &insn, n, s);
+		ignored_by_op(g, b, t, &insn, n, s);
 }
 
-static struct ignored ignored(
-	const struct test *t, const struct outcome *n, const struct outcome *s)
+static struct ignored ignored(const struct batch *b, const struct test *t, const struct outcome *n,
+	const struct outcome *s)
 {
 	struct ignored g = { .flags = X86_FLAG_RF, .gpr_mask = UINT64_MAX, .rsp_mask = UINT64_MAX };
 	uint64_t at = s->out.rip - t->in.rip;
@@ -222,9 +238,9 @@ static struct ignored ignored(
 	g.all |= order_of_invalid(t, n, s);
 	/* Where a jump has led into the middle of something. */
 	if (n->out.rip == s->out.rip && at < t->code_len)
-		ignored_at(&g, t, (uint32_t)at, n, s);
+		ignored_at(&g, b, t, (uint32_t)at, n, s);
 	for (int i = 0; i < t->n_insns; i++)
-		ignored_at(&g, t, t->off[i], n, s);
+		ignored_at(&g, b, t, t->off[i], n, s);
 	/* INT1, also found by jumps: see gen_op_left_out(). */
 	if (n->vector == X86_EXC_DB && s->vector == X86_EXC_DB && s->out.rip == n->out.rip + 1)
 		g.all = true;
@@ -420,7 +436,7 @@ bool compare(const struct batch *b, uint32_t i, const struct outcome *soft,
 	static struct diff d;
 	const struct test *t = &b->test[i];
 	const struct outcome *native = &b->outcome[i];
-	struct ignored g = ignored(t, native, soft);
+	struct ignored g = ignored(b, t, native, soft);
 
 	d.len = 0;
 	d.text[0] = 0;

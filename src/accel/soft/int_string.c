@@ -149,18 +149,17 @@ static uint64_t equal_units(const uint8_t *a, const uint8_t *b, uint64_t n, unsi
 	return at / size;
 }
 
+/* The destination is read first: of two faults AMD's CPUs report that one. */
 static uint64_t cmps_step(struct soft_vcpu *v, struct string *s)
 {
 	const int64_t step = s->down ? -(int64_t)s->size : s->size;
 	void *src, *dst;
-	uint64_t n = 0, k = 0;
+	uint64_t n = 0, k = 0, b;
 
-	/* The second operand first, as AMD's CPUs do it. */
 	if (s->fast && (n = span(v, s, X86_ES, s->di, SOFT_READ, &dst)) > 1)
 		k = span(v, s, s->i->seg, s->si, SOFT_READ, &src);
 	if (k < 2) {
-		uint64_t b = soft_load(v, X86_ES, s->di, s->size);
-
+		b = soft_load(v, X86_ES, s->di, s->size);
 		if (!compare(v, s, soft_load(v, s->i->seg, s->si, s->size), b))
 			s->left = 1;
 		return 1;
@@ -322,7 +321,7 @@ static void repeat(struct soft_vcpu *v, const struct soft_op *o)
 	struct string s;
 	uint64_t n;
 
-	string_init(v, &s, &o->i); /* may the port be used? also asked when nothing is to be done */
+	string_init(v, &s, &o->i); /* whether the port may be used is asked even if none is */
 	n = x86_zext(o->i.addrsize, v->gpr[X86_RCX]);
 	if (!n)
 		return;

@@ -445,10 +445,129 @@ static void same_as_host(void **state)
 	assert_true(ran > 300000);
 }
 
+/* -------- decimal instructions: 32-bit code on the host, if its kernel has a segment for that -------- */
+extern uint64_t test_entry32;
+uint64_t test_entry32;
+void test_run_32(void);
+void test_back_32(void);
+
+asm(".text\n.globl test_run_32\n.type test_run_32, @function\ntest_run_32:\n"
+    "push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
+    "mov %rsp, test_rsp(%rip)\n"
+    "mov $0x2b, %eax\n mov %eax, %ds\n"
+    "pushq $0x23\n pushq test_entry32(%rip)\n lretq\n"
+    ".globl test_back_32\ntest_back_32:\n"
+    "mov test_rsp(%rip), %rsp\n"
+    "pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n"
+    "ret\n.size test_run_32, .-test_run_32\n");
+
+static bool host_has_32(void)
+{
+	uint32_t access = 0;
+	bool ok;
+
+	asm("lar %[sel], %[access]" : "=@ccz"(ok), [access] "+r"(access) : [sel] "r"(0x23));
+	return ok && (access >> 20 & 6) == 4; /* D, not L */
+}
+
+static bool host_is_amd(void)
+{
+	uint32_t a = 0, b, c = 0, d;
+
+	asm("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	return c == 0x444d4163;
+}
+
+/* Code that loads flags and EAX, runs @insn, stores both: at the start of the code page, with its data
+ * at 0x800 and a stack below that. */
+static void make_32(const uint8_t *insn, unsigned int n)
+{
+	uint32_t data = (uint32_t)(uintptr_t)code + 0x800, back;
+	uint64_t target = (uintptr_t)test_back_32;
+	uint8_t *p = code;
+
+#define PUT(...)                                             \
+	do {                                                 \
+		const uint8_t put_bytes[] = { __VA_ARGS__ }; \
+		memcpy(p, put_bytes, sizeof(put_bytes));     \
+		p += sizeof(put_bytes);                      \
+	} while (0)
+#define PUT32(x) PUT((uint8_t)(x), (uint8_t)((x) >> 8), (uint8_t)((x) >> 16), (uint8_t)((x) >> 24))
+	PUT(0xbc); /* mov esp */
+	PUT32(data - 0x100);
+	PUT(0xff, 0x35); /* push [flags] */
+	PUT32(data + 4);
+	PUT(0x9d, 0xa1); /* popf; mov eax, [data] */
+	PUT32(data);
+	memcpy(p, insn, n);
+	p += n;
+	PUT(0xa3); /* mov [data], eax */
+	PUT32(data);
+	PUT(0x9c, 0x8f, 0x05); /* pushf; pop [flags] */
+	PUT32(data + 4);
+	PUT(0xea); /* jmp 33:64-bit code */
+	back = (uint32_t)(uintptr_t)p + 6;
+	PUT32(back);
+	PUT(0x33, 0, 0xff, 0x25, 0, 0, 0, 0); /* jmp *0(%rip) */
+	memcpy(p, &target, 8);
+	test_entry32 = (uintptr_t)code;
+}
+
+static void decimal_one(const struct soft_op *o, uint32_t ax, uint64_t flags, uint64_t defined)
+{
+	uint32_t *data = (uint32_t *)(code + 0x800);
+
+	data[0] = 0x12340000 | ax;
+	data[1] = (uint32_t)flags;
+	test_run_32();
+	v->gpr[X86_RAX] = 0x12340000 | ax;
+	v->rflags = flags;
+	assert_true(run_soft(o));
+	if (v->gpr[X86_RAX] != data[0] || ((v->rflags ^ data[1]) & defined))
+		fail_msg("%s of %x, flags %lx: %lx %lx, host %x %x", x86_op_name(o->i.op), ax,
+			flags, v->gpr[X86_RAX], v->rflags, data[0], data[1]);
+}
+
+static void decimals(void **state)
+{
+	static const struct {
+		uint8_t bytes[2], n;
+		uint64_t defined;
+	} insns[] = {
+		{ { 0x37 }, 1, X86_FLAG_AF | X86_FLAG_CF },
+		{ { 0x3f }, 1, X86_FLAG_AF | X86_FLAG_CF },
+		{ { 0x27 }, 1, X86_FLAGS_STATUS & ~X86_FLAG_OF },
+		{ { 0x2f }, 1, X86_FLAGS_STATUS & ~X86_FLAG_OF },
+		{ { 0xd4, 10 }, 2, X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF },
+		{ { 0xd4, 7 }, 2, X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF },
+		{ { 0xd5, 10 }, 2, X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF },
+		{ { 0xd5, 255 }, 2, X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF },
+	};
+
+	if (!host_has_32())
+		skip();
+	for (unsigned int n = 0; n < ARRAY_SIZE(insns); n++) {
+		struct soft_op o = { 0 };
+		uint64_t defined = host_is_amd() ? X86_FLAGS_STATUS : insns[n].defined;
+
+		assert_int_equal(
+			x86_decode(insns[n].bytes, insns[n].n, X86_CODE_32, &o.i), X86_DECODE_OK);
+		o.fn = soft_int_fn(v, &o);
+		make_32(insns[n].bytes, insns[n].n);
+		for (uint32_t ax = 0; ax < 0x10000; ax += ax < 0x1000 ? 1 : 17)
+			for (unsigned int f = 0; f < 4; f++)
+				decimal_one(&o, ax,
+					0x202 | (f & 1) | (f & 2) << 3 |
+						(rnd() & 0xc4 & X86_FLAGS_STATUS),
+					defined);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_as_host),
+		cmocka_unit_test(decimals),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

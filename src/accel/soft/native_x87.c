@@ -24,14 +24,14 @@ static unsigned int top_of(const struct soft_fpu *f)
 	return native_get16(f->fx + 2) >> 11 & 7;
 }
 
-/* FSW with its flags made right, and the registers where the new top of the stack has them. */
+/* The image's registers are by their place in the stack: with the top they move. */
 static void set_fsw(struct soft_fpu *f, uint16_t fsw)
 {
-	unsigned int turn = ((fsw >> 11) - top_of(f)) & 7;
+	unsigned int by = (fsw >> 11) - top_of(f);
 	uint8_t st[8][16];
 
 	for (unsigned int i = 0; i < 8; i++)
-		memcpy(st[i], st_at(f, (i + turn) & 7), 16);
+		memcpy(st[i], st_at(f, (i + by) & 7), 16);
 	memcpy(f->fx + 32, st, sizeof(st));
 	native_put16(f->fx + 2, fsw);
 }
@@ -169,23 +169,25 @@ static bool wide_env(const struct soft_op *o)
 	return o->i.opsize != 2;
 }
 
-static void check_align(struct soft_vcpu *v, const struct soft_op *o)
+/* Memory operand: words or double words. */
+static uint64_t env_ea(
+	struct soft_vcpu *v, const struct soft_op *o, unsigned int n, enum soft_access access)
 {
-	unsigned int word = wide_env(o) ? 4 : 2;
+	uint64_t ea = soft_ea(v, &o->i);
 
-	soft_check_align(v, o->i.seg, soft_linear(v, o->i.seg, soft_ea(v, &o->i), word, SOFT_READ),
-		word, word);
+	native_check_alignment(v, soft_linear(v, o->i.seg, ea, n, access), wide_env(o) ? 4 : 2);
+	return ea;
 }
 
 static void fnstenv(struct soft_vcpu *v, const struct soft_op *o)
 {
+	unsigned int n = wide_env(o) ? 28 : 14;
 	uint8_t env[ENV_MAX];
 	uint16_t fcw;
 
 	begin(v);
 	put_env(v, env, wide_env(o));
-	check_align(v, o);
-	soft_store_bytes(v, o->i.seg, soft_ea(v, &o->i), env, wide_env(o) ? 28 : 14);
+	soft_store_bytes(v, o->i.seg, env_ea(v, o, n, SOFT_WRITE), env, n);
 	fcw = native_get16(v->fpu.fx) | 0x3f;
 	native_put16(v->fpu.fx, fcw);
 	native_put16(v->fpu.fx + 2, native_fsw(native_get16(v->fpu.fx + 2), fcw));
@@ -197,23 +199,22 @@ static void fnsave(struct soft_vcpu *v, const struct soft_op *o)
 	uint8_t save[SAVE_MAX];
 
 	begin(v);
-	check_align(v, o);
 	put_env(v, save, wide_env(o));
 	for (unsigned int i = 0; i < 8; i++)
 		memcpy(save + n + 10 * i, st_at(&v->fpu, i), 10);
-	soft_store_bytes(v, o->i.seg, soft_ea(v, &o->i), save, n + 80);
+	soft_store_bytes(v, o->i.seg, env_ea(v, o, n + 80, SOFT_WRITE), save, n + 80);
 	init(&v->fpu);
 }
 
 static void fldenv(struct soft_vcpu *v, const struct soft_op *o)
 {
+	unsigned int n = wide_env(o) ? 28 : 14;
 	uint8_t env[ENV_MAX];
 
 	begin(v);
 	if (native_fpu_pending(v))
 		soft_raise(v, X86_EXC_MF);
-	check_align(v, o);
-	soft_load_bytes(v, o->i.seg, soft_ea(v, &o->i), env, wide_env(o) ? 28 : 14);
+	soft_load_bytes(v, o->i.seg, env_ea(v, o, n, SOFT_READ), env, n);
 	get_env(v, env, wide_env(o));
 }
 
@@ -225,8 +226,7 @@ static void frstor(struct soft_vcpu *v, const struct soft_op *o)
 	begin(v);
 	if (native_fpu_pending(v))
 		soft_raise(v, X86_EXC_MF);
-	check_align(v, o);
-	soft_load_bytes(v, o->i.seg, soft_ea(v, &o->i), save, n + 80);
+	soft_load_bytes(v, o->i.seg, env_ea(v, o, n + 80, SOFT_READ), save, n + 80);
 	get_env(v, save, wide_env(o));
 	for (unsigned int i = 0; i < 8; i++)
 		memcpy(v->fpu.fx + 32 + 16 * i, save + n + 10 * i, 10);
