@@ -503,7 +503,9 @@ static void operand_vec(struct decoder *d, struct x86_operand *o, const struct x
 		break;
 	case OPM_L:
 		set_imm(d, o, X86_OPND_VEC, 1, false);
-		o->reg = i->imm >> 4 & (i->code == X86_CODE_64 ? 15 : 7);
+		if (i->code != X86_CODE_64) /* as if the bit were not there */
+			i->imm &= 0x7f;
+		o->reg = i->imm >> 4;
 		break;
 	case OPM_VEC:
 		set_fixed(o, X86_OPND_VEC, spec->arg, true);

@@ -114,8 +114,11 @@ void native_x87_get(const struct soft_fpu *f, uint8_t *image, bool wide)
 
 void native_x87_set(struct soft_fpu *f, const uint8_t *image, bool wide)
 {
+	uint16_t fcw = (native_get16(image) & 0x1f7f) | 0x40; /* the rest is as it always is */
+
 	memcpy(f->fx, image, NATIVE_X87_IMAGE);
-	native_put16(f->fx + 2, native_fsw(native_get16(image + 2), native_get16(image)));
+	native_put16(f->fx, fcw);
+	native_put16(f->fx + 2, native_fsw(native_get16(image + 2), fcw));
 	f->fop = native_get16(image + 6) & 0x7ff;
 	if (wide) {
 		f->fip = native_get64(image + 8);
