@@ -16,8 +16,6 @@
  * sleeper sets v->waiting and then looks at v->poll. One of the two sees the other.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <limits.h>
 #include "accel/soft/mmu.h"
 #include "accel/soft/soft_int.h"
@@ -233,12 +231,6 @@ static void deliver(struct soft_vcpu *v, const struct soft_event *event)
 {
 	struct soft_event e = *event;
 
-	if (getenv("DBG"))
-		fprintf(stderr,
-			"ev %d kind %d err %x cr2 %lx rip %lx cs %x rsp %lx cr0 %lx cr3 %lx cr4 "
-			"%lx efer %lx\n",
-			e.vector, e.kind, e.error, e.cr2, v->rip, v->seg[1].selector, v->gpr[4],
-			v->cr0, v->cr3, v->cr4, v->efer);
 	v->has_event = false;
 	v->halted = false;
 	v->mp_state = X86_MP_RUNNABLE;

@@ -128,6 +128,8 @@ struct soft_vcpu {
 	bool exclusive;	       /* between soft_exclusive_begin() and _end() */
 	_Atomic uint32_t poll; /* enum soft_poll */
 	uint64_t ctx;	       /* context bits of TLB tags, see mmu.c */
+	bool mmu_slow;	       /* ctx stands for no address space: no access finds the TLB */
+	uint64_t fetch_gen;    /* changes when a linear address may mean another one than before */
 
 	struct soft_vm *vm; /* borrowed */
 	uint32_t index, apic_id;
