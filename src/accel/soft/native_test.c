@@ -125,7 +125,7 @@ static void reset(void)
 	cpu->cr0 = X86_CR0_PE | X86_CR0_NE | X86_CR0_MP;
 	cpu->cr4 = X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_OSXSAVE;
 	cpu->efer = X86_EFER_LMA;
-	cpu->xcr0 = XS_X87 | XS_SSE | XS_AVX;
+	cpu->xcr0 = cpu->xcr0_allowed = XS_X87 | XS_SSE | XS_AVX;
 	cpu->seg_flat = 0xff;
 	cpu->mmu_index = SOFT_MMU_KERNEL;
 	cpu->rflags = X86_FLAG_1;
