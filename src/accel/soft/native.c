@@ -342,7 +342,9 @@ static void check_operand_alignment(struct soft_vcpu *v, const struct soft_op *o
 {
 	unsigned int align = o->mem_size == 10 ? 8 : MIN(o->mem_size, 16);
 
-	native_check_alignment(v, lin, align);
+	/* An operand that ends beyond the canonical addresses is #GP. */
+	if (v->code != X86_CODE_64 || soft_canonical(v, lin + o->mem_size - 1))
+		native_check_alignment(v, lin, align);
 }
 
 static void store_operand(struct soft_vcpu *v, const struct soft_op *o, uint64_t ea, uint64_t lin)
