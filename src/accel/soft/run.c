@@ -437,6 +437,7 @@ int soft_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 {
 	struct soft_vcpu *v = to_soft_vcpu(av);
 
+	soft_native_thread();
 	v->leaving = v->shutdown;
 	v->exit.kind = v->shutdown ? VCPU_EXIT_SHUTDOWN : VCPU_EXIT_NONE;
 	for (;;) {
@@ -474,6 +475,7 @@ uint64_t soft_vcpu_steps(struct soft_vcpu *v, uint64_t n, struct soft_event *eve
 		event->vector = 255;
 	if (n > INT_MAX)
 		n = INT_MAX;
+	soft_native_thread();
 	v->leaving = false;
 	v->budget = n;
 	slice_begin(v);
