@@ -17,6 +17,12 @@ static void entry_drop(struct soft_tlb_entry *e)
 	e->global = 0;
 }
 
+/* All of them as one array. */
+static struct soft_tlb_entry *tlb_first(struct soft_mmu *m)
+{
+	return (struct soft_tlb_entry *)(void *)m->tlb;
+}
+
 bool soft_mmu_new(struct soft_vcpu *v)
 {
 	struct soft_mmu *m = NULL;
@@ -25,7 +31,7 @@ bool soft_mmu_new(struct soft_vcpu *v)
 	if (posix_memalign((void **)&m, PAGE_SIZE, sizeof(*m)))
 		return false;
 	memset(m, 0, sizeof(*m));
-	for (e = m->tlb[0]; e < m->tlb[0] + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++) {
+	for (e = tlb_first(m); e < tlb_first(m) + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++) {
 		entry_drop(e);
 		e->page = SOFT_TLB_NONE;
 		e->code = &no_code;
@@ -74,8 +80,7 @@ static void sweep(struct soft_vcpu *v)
 	struct soft_tlb_entry *e;
 
 	v->fetch_gen++;
-
-	for (e = m->tlb[0]; e < m->tlb[0] + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++) {
+	for (e = tlb_first(m); e < tlb_first(m) + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++) {
 		if (entry_is_global(m, e))
 			entry_tag(e, CTX_OLD);
 		else
@@ -121,7 +126,7 @@ static void drop_global(struct soft_vcpu *v)
 	v->fetch_gen++;
 	if (++m->global)
 		return;
-	for (e = m->tlb[0]; e < m->tlb[0] + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++)
+	for (e = tlb_first(m); e < tlb_first(m) + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++)
 		entry_drop(e);
 	m->global = 1;
 }
@@ -269,7 +274,7 @@ void soft_mmu_serve_flush(struct soft_vcpu *v)
 
 	if (asked == atomic_load_explicit(&m->drop_done, memory_order_relaxed))
 		return;
-	for (e = m->tlb[0]; e < m->tlb[0] + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++)
+	for (e = tlb_first(m); e < tlb_first(m) + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++)
 		e->tag[SOFT_WRITE] = SOFT_TLB_NONE;
 	/* Whoever sees this sees what this vCPU wrote by the old tags. */
 	atomic_store(&m->drop_done, asked);
