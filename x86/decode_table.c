@@ -190,7 +190,7 @@ const char x86_opnd_names[][6] = {
 	OPM(0, 8d, 8d, I(MEM, LEA, 0, Gv + W, Mn)) \
 	OPM(0, 8e, 8e, I(ANY, MOV_TO_SEG, 0, Sw + W, Ew + R)) \
 	OPM(0, 8f, 8f, I(N(0), POP, D64, Ev + W)) \
-	OP(0, 90, 90, I(PF3, PAUSE, 0) I(NB, NOP, 0) I(ANY, XCHG, 0, Zv + RW, rAX + RW)) \
+	OP(0, 90, 90, I(PF3 | NB, PAUSE, 0) I(NB, NOP, 0) I(ANY, XCHG, 0, Zv + RW, rAX + RW)) \
 	OP(0, 91, 97, I(ANY, XCHG, 0, Zv + RW, rAX + RW)) \
 	OP(0, 98, 98, I(ANY, CBW, 0)) OP(0, 99, 99, I(ANY, CWD, 0)) \
 	OP(0, 9a, 9a, I(M32, CALLF, BR, Ap + R)) \
@@ -258,7 +258,7 @@ const char x86_opnd_names[][6] = {
 	OP(1, 05, 05, IF(ANY, SYSCALL, SYSCALL, BR)) OP(1, 06, 06, I(ANY, CLTS, 0)) \
 	OP(1, 07, 07, IF(ANY, SYSRET, SYSCALL, BR)) OP(1, 08, 08, I(ANY, INVD, 0)) \
 	OP(1, 09, 09, I(ANY, WBINVD, 0)) OP(1, 0b, 0b, I(ANY, UD2, 0)) \
-	OPM(1, 0d, 0d, I(ANY, PREFETCH, 0, Eb)) \
+	OPM(1, 0d, 0d, I(MEM, PREFETCH, 0, Mb)) \
 	OPM(1, 18, 18, I(N(0) | MEM, PREFETCH, 0, Mb) I(N(1) | MEM, PREFETCH, 0, Mb) \
 		I(N(2) | MEM, PREFETCH, 0, Mb) I(N(3) | MEM, PREFETCH, 0, Mb) I(ANY, NOP, 0, Ev)) \
 	OPM(1, 19, 1f, I(ANY, NOP, 0, Ev)) \

@@ -9,6 +9,7 @@
  *
  * An instruction that reaches into the next page, or lies where no RAM is, is decoded anew each time.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include "accel/soft/mmu.h"
@@ -82,6 +83,7 @@ static soft_fn *choose(struct soft_vcpu *v, struct soft_op *o)
 {
 	soft_fn *fn;
 
+	if (getenv("DBG")) fprintf(stderr, "rip %lx op %s cls %d feat %d has %d opcode %x map %d code %d\n", v->rip, x86_op_name(o->i.op), o->i.cls, o->i.feature, soft_has(v, o->i.feature), o->i.opcode, o->i.map, v->code);
 	if (o->i.feature != X86_FEAT_NONE && !soft_has(v, o->i.feature)) {
 		fall_back(v, &o->i);
 		if (o->i.feature != X86_FEAT_NONE)

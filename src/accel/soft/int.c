@@ -79,11 +79,6 @@ static int_select *const selects[X86_OP_PREFETCH + 1] = {
 
 soft_fn *soft_int_fn(struct soft_vcpu *v, struct soft_op *o)
 {
-	/* Encodings that older CPUs took for others. */
-	if (o->i.op == X86_OP_LZCNT && !soft_has(v, X86_FEAT_LZCNT))
-		o->i.op = X86_OP_BSR;
-	else if (o->i.op == X86_OP_TZCNT && !soft_has(v, X86_FEAT_BMI1))
-		o->i.op = X86_OP_BSF;
 	if (o->i.op >= ARRAY_SIZE(selects) || !selects[o->i.op])
 		return NULL;
 	if (o->i.op >= X86_OP_ROL && o->i.op <= X86_OP_SAR && o->i.operand[1].kind == X86_OPND_ONE)

@@ -27,9 +27,6 @@ soft_fn *int_shift_fn(const struct soft_op *o);
 soft_fn *int_stack_fn(const struct soft_op *o);
 soft_fn *int_string_fn(const struct soft_op *o);
 
-/* sys.c: #GP(0) unless the vCPU may access @size ports from @port on. */
-void soft_check_io(struct soft_vcpu *v, uint16_t port, unsigned int size);
-
 /* Destination and source: Register, Memory, Flat memory (see int_flat()), Immediate. */
 enum int_form {
 	INT_RR,

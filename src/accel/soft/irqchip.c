@@ -428,14 +428,6 @@ static void cpu_features(struct soft_vcpu *v)
 			    (ecx & CPUID_DEADLINE ? X86_LAPIC_HAS_DEADLINE : 0);
 }
 
-static unsigned int phys_bits(const struct soft_vcpu *v)
-{
-	const struct x86_cpuid_leaf *l = v->cpuid ? x86_cpuid_find(v->cpuid, 0x80000008, 0) : NULL;
-	unsigned int bits = l ? l->eax & 0xff : PHYS_BITS;
-
-	return bits >= 32 && bits <= PHYS_BITS ? bits : PHYS_BITS;
-}
-
 static bool is_timer(uint32_t reg)
 {
 	return reg == X86_LAPIC_LVTT || reg == X86_LAPIC_TMICT || reg == X86_LAPIC_TMCCT ||
@@ -522,7 +514,7 @@ static bool base_msr(struct soft_vm *vm, struct soft_vcpu *v, uint64_t *value, b
 		*value = v->lapic.apic_base;
 		return true;
 	}
-	if (!x86_lapic_set_base(&v->lapic, *value, phys_bits(v)))
+	if (!x86_lapic_set_base(&v->lapic, *value, v->phys_bits ?: PHYS_BITS))
 		return false;
 	carry_out(vm, v, &timer);
 	return true;

@@ -157,8 +157,8 @@ struct soft_vcpu {
 	uint64_t kvmclock_msr; /* MSR_KVM_SYSTEM_TIME_NEW */
 
 	struct x86_lapic lapic; /* under vm->chips_lock */
-	_Atomic uint32_t
-		irq_ready; /* what soft_irq_ack() would give, or 0; written under it: irqchip.c */
+	/* What soft_irq_ack() would give, or 0; written under chips_lock: irqchip.c. */
+	_Atomic uint32_t irq_ready;
 	_Atomic uint64_t timer_tsc; /* soft_host_tsc() when the APIC's timer is to be looked at */
 	struct x86_cpuid *cpuid;    /* owned copy; NULL: none was set */
 	uint64_t feature[(X86_FEAT_COUNT + 63) / 64]; /* bit n: X86_FEAT_n is offered */
@@ -218,8 +218,8 @@ struct soft_vm {
 	uint32_t max_vcpus;
 	_Atomic uint32_t n_vcpus; /* highest index + 1 */
 	struct mutex vcpus_lock;  /* vcpus[]: against coming and going */
-	struct mutex
-		chips_lock; /* lapic of all vCPUs, and up to the next lock; vcpus[] for reading */
+	/* lapic of all vCPUs, and the members up to the next lock; vcpus[] for reading */
+	struct mutex chips_lock;
 	struct x86_ioapic_state ioapic;
 	struct x86_pic_state pic[2];
 	bool pic_out; /* the PICs' output: LINT0 of the CPU with APIC id 0 */
