@@ -190,7 +190,7 @@ const char x86_opnd_names[][6] = {
 	OPM(0, 8d, 8d, I(MEM, LEA, 0, Gv + W, Mn)) \
 	OPM(0, 8e, 8e, I(ANY, MOV_TO_SEG, 0, Sw + W, Ew + R)) \
 	OPM(0, 8f, 8f, I(N(0), POP, D64, Ev + W)) \
-	OP(0, 90, 90, I(PF3, PAUSE, 0) I(NB, NOP, 0) I(ANY, XCHG, 0, Zv + RW, rAX + RW)) \
+	OP(0, 90, 90, I(PF3 | NB, PAUSE, 0) I(NB, NOP, 0) I(ANY, XCHG, 0, Zv + RW, rAX + RW)) \
 	OP(0, 91, 97, I(ANY, XCHG, 0, Zv + RW, rAX + RW)) \
 	OP(0, 98, 98, I(ANY, CBW, 0)) OP(0, 99, 99, I(ANY, CWD, 0)) \
 	OP(0, 9a, 9a, I(M32, CALLF, BR, Ap + R)) \

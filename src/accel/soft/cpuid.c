@@ -65,8 +65,8 @@ static const struct word {
 	{ 0x80000001, 0, EDX, ANY, BIT(11) | BIT(20) | BIT(26) | BIT(27) | BIT(29), BIT(22) },
 	/* lahf_lm 3dnowprefetch; abm sse4a */
 	{ 0x80000001, 0, ECX, ANY, BIT(0) | BIT(8), BIT(5) | BIT(6) },
-	{ 0x80000001, 0, ECX, AMD, BIT(22), 0 }, /* topoext */
-	{ 0x80000007, 0, EDX, ANY, BIT(8), 0 },	 /* nonstop_tsc */
+	{ 0x80000001, 0, ECX, AMD, BIT(4) | BIT(22), 0 }, /* cr8_legacy topoext */
+	{ 0x80000007, 0, EDX, ANY, BIT(8), 0 },		  /* nonstop_tsc */
 	/* wbnoinvd ibpb ibrs stibp ssbd ssb_no btc_no */
 	{ 0x80000008, 0, EBX, AMD,
 		BIT(9) | BIT(12) | BIT(14) | BIT(15) | BIT(24) | BIT(26) | BIT(29), 0 },
@@ -361,7 +361,7 @@ void soft_vcpu_allow_all(struct soft_vcpu *v)
 }
 
 /* Every feature that is done here must be one that can be: the models see to it, others may not. */
-static bool possible(const struct x86_cpuid *c, bool amd, struct error *err)
+static bool possible(const struct x86_cpuid *c, struct error *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		const struct word *w = &words[i];
@@ -403,7 +403,7 @@ bool soft_vcpu_set_cpuid(struct accel_vcpu *av, const struct x86_cpuid *c, struc
 
 	if (c->n > X86_CPUID_MAX)
 		return error_set(err, "the CPU model has too many CPUID leaves");
-	if (!possible(c, amd, err))
+	if (!possible(c, err))
 		return false;
 	copy = malloc(sizeof(*copy));
 	if (!copy)
@@ -421,6 +421,12 @@ bool soft_vcpu_set_cpuid(struct accel_vcpu *av, const struct x86_cpuid *c, struc
 	set_limits(v, c);
 	soft_lapic_features(v);
 	return true;
+}
+
+/* Without a table of its own it is the CPU that is offered. */
+static const struct x86_cpuid *table(const struct soft_vcpu *v)
+{
+	return v->cpuid ? v->cpuid : get_offer();
 }
 
 /* Bytes of an XSAVE area with components @mask; in the compacted format if @compact. */
@@ -454,9 +460,9 @@ static void dynamic(struct soft_vcpu *v, uint32_t leaf, uint32_t index, uint32_t
 		out[ECX] &= ~BIT(4);
 		out[ECX] |= v->cr4 & X86_CR4_PKE ? BIT(4) : 0;
 	} else if (leaf == 0xd && index == 0 && out[EAX]) {
-		out[EBX] = area_size(v->cpuid, v->xcr0, false);
+		out[EBX] = area_size(table(v), v->xcr0, false);
 	} else if (leaf == 0xd && index == 1 && out[EAX] & (BIT(1) | BIT(3))) {
-		out[EBX] = area_size(v->cpuid, v->xcr0, true);
+		out[EBX] = area_size(table(v), v->xcr0, true);
 	} else if (leaf == 0x80000008) {
 		out[EAX] = (out[EAX] & ~0xff00u) | (v->cr4_allowed & X86_CR4_LA57 ? 57 : 48) << 8;
 	}
@@ -469,12 +475,12 @@ static const struct x86_cpuid_leaf *beyond(
 {
 	uint32_t range = *leaf >= 0x40000000 && *leaf < 0x50000000 ? *leaf & 0xffffff00
 								   : *leaf & 0x80000000;
-	const struct x86_cpuid_leaf *first = x86_cpuid_find(v->cpuid, range, 0);
+	const struct x86_cpuid_leaf *first = x86_cpuid_find(table(v), range, 0);
 
 	if (v->amd || (first && *leaf <= first->eax))
 		return NULL;
-	*leaf = reg_in(v->cpuid, 0, 0, EAX);
-	return x86_cpuid_find(v->cpuid, *leaf, index);
+	*leaf = reg_in(table(v), 0, 0, EAX);
+	return x86_cpuid_find(table(v), *leaf, index);
 }
 
 void soft_cpuid(struct soft_vcpu *v, uint32_t leaf, uint32_t index, uint32_t out[4])
@@ -482,12 +488,10 @@ void soft_cpuid(struct soft_vcpu *v, uint32_t leaf, uint32_t index, uint32_t out
 	const struct x86_cpuid_leaf *l;
 
 	memset(out, 0, 4 * sizeof(out[0]));
-	if (!v->cpuid)
-		return;
-	l = x86_cpuid_find(v->cpuid, leaf, index);
-	if (!l && (leaf == 0xb || leaf == 0x1f) && x86_cpuid_find(v->cpuid, leaf, 1)) {
+	l = x86_cpuid_find(table(v), leaf, index);
+	if (!l && (leaf == 0xb || leaf == 0x1f) && x86_cpuid_find(table(v), leaf, 1)) {
 		out[ECX] = index & 0xff;
-		out[EDX] = reg_in(v->cpuid, leaf, 1, EDX);
+		out[EDX] = reg_in(table(v), leaf, 1, EDX);
 		return;
 	}
 	if (!l)

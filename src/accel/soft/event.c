@@ -262,7 +262,11 @@ static void note(struct soft_vcpu *v, const struct soft_event *e)
 		v->cr2 = e->cr2;
 	if (e->vector != X86_EXC_DB || e->kind == SOFT_EVENT_SOFT_INT)
 		return;
-	v->dr[6] |= e->dr6;
+	/* A data breakpoint that MOV SS held back comes with it. Bits 0 to 3 tell of this event alone,
+	 * the others collect. */
+	if (hardware || v->pending_dr6)
+		v->dr[6] = (v->dr[6] & ~0xfull) | e->dr6 | v->pending_dr6;
+	v->pending_dr6 = 0;
 	v->dr[7] &= ~X86_DR7_GD;
 }
 

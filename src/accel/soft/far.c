@@ -12,7 +12,7 @@
 
 uint16_t soft_load_far(struct soft_vcpu *v, const struct x86_insn *i, uint64_t *offset)
 {
-	unsigned int size = i->opsize == 8 && !soft_is_intel(v) ? 4 : i->opsize;
+	unsigned int size = i->opsize == 8 && v->amd ? 4 : i->opsize;
 	uint64_t ea = soft_ea(v, i);
 
 	*offset = soft_load(v, i->seg, ea, size);

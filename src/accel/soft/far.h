@@ -102,9 +102,6 @@ static inline void soft_set_flags(struct soft_vcpu *v, uint64_t value, uint64_t 
 {
 	v->rflags = (v->rflags & ~mask) | (value & mask) | X86_FLAG_1;
 }
-/* Does the guest see an Intel CPU? Otherwise an AMD. */
-bool soft_is_intel(const struct soft_vcpu *v);
-
 /* The instruction's far pointer operand: returns the selector. */
 uint16_t soft_load_far(struct soft_vcpu *v, const struct x86_insn *i, uint64_t *offset);
 /* Return to another level, or with a stack segment anyway (IRET in 64-bit mode). */

@@ -114,8 +114,11 @@ void native_x87_get(const struct soft_fpu *f, uint8_t *image, bool wide)
 
 void native_x87_set(struct soft_fpu *f, const uint8_t *image, bool wide)
 {
+	uint16_t fcw = (native_get16(image) & 0x1f7f) | 0x40; /* the rest is as it always is */
+
 	memcpy(f->fx, image, NATIVE_X87_IMAGE);
-	native_put16(f->fx + 2, native_fsw(native_get16(image + 2), native_get16(image)));
+	native_put16(f->fx, fcw);
+	native_put16(f->fx + 2, native_fsw(native_get16(image + 2), fcw));
 	f->fop = native_get16(image + 6) & 0x7ff;
 	if (wide) {
 		f->fip = native_get64(image + 8);
@@ -183,7 +186,7 @@ unsigned int native_pkru_offset(const struct soft_vcpu *v)
 void soft_fpu_get(const struct soft_vcpu *v, uint8_t *area)
 {
 	const struct soft_fpu *f = &v->fpu;
-	bool pkru = soft_has(v, X86_FEAT_PKU);
+	uint64_t has = XS_X87 | XS_SSE;
 
 	assert(!f->resident && !f->mx_resident);
 	memset(area, 0, X86_XSAVE_MAX);
@@ -194,9 +197,14 @@ void soft_fpu_get(const struct soft_vcpu *v, uint8_t *area)
 		memcpy(area + XS_XMM + 16 * i, f->ymm[i], 16);
 		memcpy(area + XS_EXTENDED + 16 * i, f->ymm[i] + 16, 16);
 	}
-	native_put64(area + XS_HEADER, XS_X87 | XS_SSE | XS_AVX | (pkru ? XS_PKRU : 0));
-	if (pkru)
+	/* What is in its initial state is left out: another engine may not know of it. */
+	if (!native_ymm_zero(f, 1))
+		has |= XS_AVX;
+	if (v->pkru) {
+		has |= XS_PKRU;
 		native_put32(area + native_pkru_offset(v), v->pkru);
+	}
+	native_put64(area + XS_HEADER, has);
 }
 
 bool soft_fpu_set(struct soft_vcpu *v, const uint8_t *area)

@@ -13,13 +13,18 @@ INT_INLINE void check64(struct soft_vcpu *v, uint64_t target)
 		soft_gp(v, 0);
 }
 
+INT_INLINE bool reachable(const struct soft_vcpu *v, const struct x86_insn *i, uint64_t target)
+{
+	if (i->code == X86_CODE_64)
+		return (target ^ v->rip) >> 46 == 0 || soft_canonical(v, target);
+	return target <= v->seg[X86_CS].limit;
+}
+
 /* The target, cut to the operand size, if one may go there. */
 INT_INLINE uint64_t check(struct soft_vcpu *v, const struct x86_insn *i, uint64_t target)
 {
 	target = x86_zext(i->opsize, target);
-	if (i->code == X86_CODE_64)
-		check64(v, target);
-	else if (target > v->seg[X86_CS].limit)
+	if (__builtin_expect(!reachable(v, i, target), 0))
 		soft_gp(v, 0);
 	return target;
 }
@@ -70,43 +75,55 @@ static void jmp(struct soft_vcpu *v, const struct soft_op *o)
 }
 
 /* Target of an indirect branch. */
-INT_INLINE uint64_t indirect(struct soft_vcpu *v, const struct x86_insn *i)
+INT_INLINE uint64_t where_to(struct soft_vcpu *v, const struct x86_insn *i)
 {
 	const struct x86_operand *p = &i->operand[0];
 
-	return check(v, i,
-		p->kind == X86_OPND_MEM ? soft_load(v, i->seg, soft_ea(v, i), i->opsize)
-					: v->gpr[p->reg]);
+	return p->kind == X86_OPND_MEM ? soft_load(v, i->seg, soft_ea(v, i), i->opsize)
+				       : v->gpr[p->reg];
 }
 
 static void jmp_to(struct soft_vcpu *v, const struct soft_op *o)
 {
-	v->gpr[X86_REG_RIP] = indirect(v, &o->i);
+	v->gpr[X86_REG_RIP] = check(v, &o->i, where_to(v, &o->i));
+}
+
+/* When neither the target nor the stack is good AMD's CPUs report the stack. */
+INT_INLINE void call_near(struct soft_vcpu *v, const struct x86_insn *i, uint64_t target)
+{
+	uint64_t next = v->gpr[X86_REG_RIP];
+
+	target = x86_zext(i->opsize, target);
+	if (__builtin_expect(!reachable(v, i, target), 0)) {
+		if (v->amd)
+			soft_probe(v, X86_SS, (v->gpr[X86_RSP] - i->opsize) & int_sp_mask(v),
+				i->opsize, SOFT_WRITE, v->mmu_index);
+		soft_gp(v, 0);
+	}
+	int_push(v, i->opsize, next);
+	v->gpr[X86_REG_RIP] = target;
 }
 
 static void call64(struct soft_vcpu *v, const struct soft_op *o)
 {
 	uint64_t next = v->gpr[X86_REG_RIP], target = next + o->i.imm;
 
-	check64(v, target);
+	if (__builtin_expect((target ^ v->rip) >> 46 != 0, 0)) {
+		call_near(v, &o->i, target);
+		return;
+	}
 	int_push64(v, next);
 	v->gpr[X86_REG_RIP] = target;
 }
 
 static void call(struct soft_vcpu *v, const struct soft_op *o)
 {
-	uint64_t target = relative(v, &o->i);
-
-	int_push(v, o->i.opsize, v->gpr[X86_REG_RIP]);
-	v->gpr[X86_REG_RIP] = target;
+	call_near(v, &o->i, v->gpr[X86_REG_RIP] + o->i.imm);
 }
 
 static void call_to(struct soft_vcpu *v, const struct soft_op *o)
 {
-	uint64_t target = indirect(v, &o->i);
-
-	int_push(v, o->i.opsize, v->gpr[X86_REG_RIP]);
-	v->gpr[X86_REG_RIP] = target;
+	call_near(v, &o->i, where_to(v, &o->i));
 }
 
 static void ret64(struct soft_vcpu *v, const struct soft_op *o)
@@ -130,13 +147,19 @@ static void ret(struct soft_vcpu *v, const struct soft_op *o)
 }
 
 /* -------- LOOP, JCXZ -------- */
+/* AMD's CPUs take REPE and REPNE before LOOPcc for its condition. */
+static bool loops_on_zf(const struct soft_vcpu *v, const struct x86_insn *i)
+{
+	return v->amd && i->rep ? i->rep == 0xf3 : i->op == X86_OP_LOOPE;
+}
+
 static void loop(struct soft_vcpu *v, const struct soft_op *o)
 {
 	const struct x86_insn *i = &o->i;
 	uint64_t count = x86_zext(i->addrsize, v->gpr[X86_RCX] - 1), next = v->gpr[X86_REG_RIP];
 	bool zf = v->rflags & X86_FLAG_ZF;
 
-	if (count && (i->op == X86_OP_LOOP || zf == (i->op == X86_OP_LOOPE)))
+	if (count && (i->op == X86_OP_LOOP || zf == loops_on_zf(v, i)))
 		next = relative(v, i);
 	int_set_gpr(v, X86_RCX, i->addrsize, count);
 	v->gpr[X86_REG_RIP] = next;

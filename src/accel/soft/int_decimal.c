@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * int_decimal - AAA AAS AAM AAD DAA DAS: there is nothing on a 64-bit host to run them. Flags that
- * the manual leaves undefined: as CPUs that are still in use give them.
+ * int_decimal - AAA AAS AAM AAD DAA DAS: a 64-bit CPU does not have them. Each is an addition or
+ * subtraction of a correction, whose flags are also those that the manual leaves undefined (so seen
+ * on AMD's Zen 4, all of them).
  */
 #include "accel/soft/int.h"
 
@@ -10,32 +11,34 @@ static uint8_t al(const struct soft_vcpu *v)
 	return (uint8_t)v->gpr[X86_RAX];
 }
 
-/* SF, ZF, PF of @value; AF, CF as told; OF clear. */
-static void set_flags(struct soft_vcpu *v, uint8_t value, bool af, bool cf)
+static bool low_digit_wrong(const struct soft_vcpu *v)
 {
-	uint64_t fl = v->rflags;
+	return (al(v) & 0xf) > 9 || v->rflags & X86_FLAG_AF;
+}
 
-	x86_alu_test(1, value, value, &fl);
-	fl &= ~(uint64_t)(X86_FLAG_AF | X86_FLAG_CF);
-	v->rflags = fl | (af ? X86_FLAG_AF : 0) | (cf ? X86_FLAG_CF : 0);
+static void set_carries(struct soft_vcpu *v, bool af, bool cf)
+{
+	v->rflags &= ~(uint64_t)(X86_FLAG_AF | X86_FLAG_CF);
+	v->rflags |= (af ? X86_FLAG_AF : 0) | (cf ? X86_FLAG_CF : 0);
+}
+
+INT_INLINE void ascii_adjust(struct soft_vcpu *v, x86_alu_fn *fn)
+{
+	bool adjust = low_digit_wrong(v);
+	uint64_t ax = fn(2, v->gpr[X86_RAX], adjust ? 0x106 : 0, &v->rflags);
+
+	int_set_gpr(v, X86_RAX, 2, ax & 0xff0f);
+	set_carries(v, adjust, adjust);
 }
 
 static void aaa(struct soft_vcpu *v, const struct soft_op *o)
 {
-	bool adjust = (al(v) & 0xf) > 9 || v->rflags & X86_FLAG_AF;
-	uint16_t ax = (uint16_t)(v->gpr[X86_RAX] + (adjust ? 0x106 : 0));
-
-	int_set_gpr(v, X86_RAX, 2, ax & 0xff0f);
-	set_flags(v, al(v), adjust, adjust);
+	ascii_adjust(v, x86_alu_add);
 }
 
 static void aas(struct soft_vcpu *v, const struct soft_op *o)
 {
-	bool adjust = (al(v) & 0xf) > 9 || v->rflags & X86_FLAG_AF;
-	uint16_t ax = (uint16_t)(v->gpr[X86_RAX] - (adjust ? 0x106 : 0));
-
-	int_set_gpr(v, X86_RAX, 2, ax & 0xff0f);
-	set_flags(v, al(v), adjust, adjust);
+	ascii_adjust(v, x86_alu_sub);
 }
 
 static void aam(struct soft_vcpu *v, const struct soft_op *o)
@@ -45,38 +48,33 @@ static void aam(struct soft_vcpu *v, const struct soft_op *o)
 	if (!base)
 		soft_raise(v, X86_EXC_DE);
 	int_set_gpr(v, X86_RAX, 2, (uint64_t)(a / base) << 8 | a % base);
-	set_flags(v, al(v), false, false);
+	x86_alu_or(1, a % base, 0, &v->rflags);
 }
 
 static void aad(struct soft_vcpu *v, const struct soft_op *o)
 {
-	uint16_t ax = (uint16_t)v->gpr[X86_RAX];
+	uint64_t high = (v->gpr[X86_RAX] >> 8 & 0xff) * (uint8_t)o->i.imm;
 
-	int_set_gpr(v, X86_RAX, 2, (uint8_t)(ax + (ax >> 8) * (uint8_t)o->i.imm));
-	set_flags(v, al(v), false, false);
+	int_set_gpr(v, X86_RAX, 2, x86_alu_add(1, al(v), high, &v->rflags));
+}
+
+INT_INLINE void decimal_adjust(struct soft_vcpu *v, x86_alu_fn *fn, bool subtract)
+{
+	uint8_t old = al(v);
+	bool low = low_digit_wrong(v), high = old > 0x99 || v->rflags & X86_FLAG_CF;
+
+	int_set_gpr(v, X86_RAX, 1, fn(1, old, (low ? 6 : 0) + (high ? 0x60 : 0), &v->rflags));
+	set_carries(v, low, high || (subtract && low && old < 6));
 }
 
 static void daa(struct soft_vcpu *v, const struct soft_op *o)
 {
-	uint8_t old = al(v), a = old;
-	bool af = (old & 0xf) > 9 || v->rflags & X86_FLAG_AF;
-	bool cf = old > 0x99 || v->rflags & X86_FLAG_CF;
-
-	a = (uint8_t)(a + (af ? 6 : 0) + (cf ? 0x60 : 0));
-	int_set_gpr(v, X86_RAX, 1, a);
-	set_flags(v, a, af, cf);
+	decimal_adjust(v, x86_alu_add, false);
 }
 
 static void das(struct soft_vcpu *v, const struct soft_op *o)
 {
-	uint8_t old = al(v), a = old;
-	bool af = (old & 0xf) > 9 || v->rflags & X86_FLAG_AF;
-	bool high = old > 0x99 || v->rflags & X86_FLAG_CF;
-	bool cf = high || (af && old < 6);
-
-	a = (uint8_t)(a - (af ? 6 : 0) - (high ? 0x60 : 0));
-	int_set_gpr(v, X86_RAX, 1, a);
-	set_flags(v, a, af, cf);
+	decimal_adjust(v, x86_alu_sub, true);
 }
 
 soft_fn *int_decimal_fn(const struct soft_op *o)

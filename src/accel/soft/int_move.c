@@ -174,6 +174,11 @@ static soft_fn *cmov_fn(const struct x86_insn *i)
 	return cmovs[i->opsize == 8][i->opcode & 0xf];
 }
 
+static soft_fn *movx_fn(const struct x86_insn *i, enum int_form form, unsigned int size)
+{
+	return form < INT_FORMS ? movxs[i->op != X86_OP_MOVZX][form][INT_SIZE_AT(size)] : NULL;
+}
+
 soft_fn *int_move_fn(const struct soft_op *o)
 {
 	const struct x86_insn *i = &o->i;
@@ -185,10 +190,9 @@ soft_fn *int_move_fn(const struct soft_op *o)
 		return form < INT_FORMS ? movs[form][INT_SIZE_AT(i->operand[0].size)] : NULL;
 	case X86_OP_MOVZX:
 	case X86_OP_MOVSX:
-	case X86_OP_MOVSXD:
-		return form < INT_FORMS
-			       ? movxs[i->op != X86_OP_MOVZX][form][INT_SIZE_AT(i->operand[1].size)]
-			       : NULL;
+		return movx_fn(i, form, i->operand[1].size);
+	case X86_OP_MOVSXD: /* reads four bytes for a 16-bit destination too */
+		return movx_fn(i, form, 4);
 	case X86_OP_MOVBE:
 		return movbe;
 	case X86_OP_LEA:

@@ -172,7 +172,7 @@ static void enter(struct soft_vcpu *v, const struct soft_op *o)
 	}
 	sp = (sp - (uint16_t)o->i.imm) & mask;
 	soft_probe(v, X86_SS, sp, size, SOFT_WRITE, v->mmu_index);
-	int_set_gpr(v, X86_RBP, v->stack_size, frame);
+	int_set_gpr(v, X86_RBP, size, int_sp_merge(v, frame));
 	v->gpr[X86_RSP] = int_sp_merge(v, sp);
 }
 

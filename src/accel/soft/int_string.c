@@ -149,17 +149,35 @@ static uint64_t equal_units(const uint8_t *a, const uint8_t *b, uint64_t n, unsi
 	return at / size;
 }
 
+/* The fault seen when there are two is that of AMD's CPUs: the destination's, but the source's in
+ * REPE CMPSB. */
+static bool cmps_unit(struct soft_vcpu *v, const struct string *s)
+{
+	uint64_t a = 0, b;
+
+	if (s->i->rep == 0xf3 && s->size == 1)
+		a = soft_load(v, s->i->seg, s->si, 1);
+	b = soft_load(v, X86_ES, s->di, s->size);
+	if (s->i->rep != 0xf3 || s->size != 1)
+		a = soft_load(v, s->i->seg, s->si, s->size);
+	return compare(v, s, a, b);
+}
+
 static uint64_t cmps_step(struct soft_vcpu *v, struct string *s)
 {
 	const int64_t step = s->down ? -(int64_t)s->size : s->size;
 	void *src, *dst;
-	uint64_t n = 0, k = 0, a;
+	uint64_t n = 0, k = 0;
 
-	if (s->fast && (n = span(v, s, s->i->seg, s->si, SOFT_READ, &src)) > 1)
-		k = span(v, s, X86_ES, s->di, SOFT_READ, &dst);
+	/* soft_span() may raise: not for the wrong one. */
+	if (s->fast && s->i->rep == 0xf3 && s->size == 1) {
+		if ((n = span(v, s, s->i->seg, s->si, SOFT_READ, &src)) > 1)
+			k = span(v, s, X86_ES, s->di, SOFT_READ, &dst);
+	} else if (s->fast && (n = span(v, s, X86_ES, s->di, SOFT_READ, &dst)) > 1) {
+		k = span(v, s, s->i->seg, s->si, SOFT_READ, &src);
+	}
 	if (k < 2) {
-		a = soft_load(v, s->i->seg, s->si, s->size);
-		if (!compare(v, s, a, soft_load(v, X86_ES, s->di, s->size)))
+		if (!cmps_unit(v, s))
 			s->left = 1;
 		return 1;
 	}
@@ -320,10 +338,10 @@ static void repeat(struct soft_vcpu *v, const struct soft_op *o)
 	struct string s;
 	uint64_t n;
 
+	string_init(v, &s, &o->i); /* whether the port may be used is asked even if none is */
 	n = x86_zext(o->i.addrsize, v->gpr[X86_RCX]);
 	if (!n)
 		return;
-	string_init(v, &s, &o->i);
 	s.left = n;
 	for (;;) {
 		uint64_t count = s.left;

@@ -445,10 +445,480 @@ static void same_as_host(void **state)
 	assert_true(ran > 300000);
 }
 
+/* -------- decimal instructions: 32-bit code on the host, if its kernel has a segment for that -------- */
+extern uint64_t test_entry32;
+uint64_t test_entry32;
+void test_run_32(void);
+void test_back_32(void);
+
+asm(".text\n.globl test_run_32\n.type test_run_32, @function\ntest_run_32:\n"
+    "push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
+    "mov %rsp, test_rsp(%rip)\n"
+    "mov $0x2b, %eax\n mov %eax, %ds\n"
+    "pushq $0x23\n pushq test_entry32(%rip)\n lretq\n"
+    ".globl test_back_32\ntest_back_32:\n"
+    "mov test_rsp(%rip), %rsp\n"
+    "pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n"
+    "ret\n.size test_run_32, .-test_run_32\n");
+
+static bool host_has_32(void)
+{
+	uint32_t access = 0;
+	bool ok;
+
+	asm("lar %[sel], %[access]" : "=@ccz"(ok), [access] "+r"(access) : [sel] "r"(0x23));
+	return ok && (access >> 20 & 6) == 4; /* D, not L */
+}
+
+static bool host_is_amd(void)
+{
+	uint32_t a = 0, b, c = 0, d;
+
+	asm("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	return c == 0x444d4163;
+}
+
+/* Code that loads flags and EAX, runs @insn, stores both: at the start of the code page, with its data
+ * at 0x800 and a stack below that. */
+static void make_32(const uint8_t *insn, unsigned int n)
+{
+	uint32_t data = (uint32_t)(uintptr_t)code + 0x800, back;
+	uint64_t target = (uintptr_t)test_back_32;
+	uint8_t *p = code;
+
+#define PUT(...)                                             \
+	do {                                                 \
+		const uint8_t put_bytes[] = { __VA_ARGS__ }; \
+		memcpy(p, put_bytes, sizeof(put_bytes));     \
+		p += sizeof(put_bytes);                      \
+	} while (0)
+#define PUT32(x) PUT((uint8_t)(x), (uint8_t)((x) >> 8), (uint8_t)((x) >> 16), (uint8_t)((x) >> 24))
+	PUT(0xbc); /* mov esp */
+	PUT32(data - 0x100);
+	PUT(0xff, 0x35); /* push [flags] */
+	PUT32(data + 4);
+	PUT(0x9d, 0xa1); /* popf; mov eax, [data] */
+	PUT32(data);
+	memcpy(p, insn, n);
+	p += n;
+	PUT(0xa3); /* mov [data], eax */
+	PUT32(data);
+	PUT(0x9c, 0x8f, 0x05); /* pushf; pop [flags] */
+	PUT32(data + 4);
+	PUT(0xea); /* jmp 33:64-bit code */
+	back = (uint32_t)(uintptr_t)p + 6;
+	PUT32(back);
+	PUT(0x33, 0, 0xff, 0x25, 0, 0, 0, 0); /* jmp *0(%rip) */
+	memcpy(p, &target, 8);
+	test_entry32 = (uintptr_t)code;
+}
+
+static void decimal_one(const struct soft_op *o, uint32_t ax, uint64_t flags, uint64_t defined)
+{
+	uint32_t *data = (uint32_t *)(code + 0x800);
+
+	data[0] = 0x12340000 | ax;
+	data[1] = (uint32_t)flags;
+	test_run_32();
+	v->gpr[X86_RAX] = 0x12340000 | ax;
+	v->rflags = flags;
+	assert_true(run_soft(o));
+	if (v->gpr[X86_RAX] != data[0] || ((v->rflags ^ data[1]) & defined))
+		fail_msg("%s of %x, flags %lx: %lx %lx, host %x %x", x86_op_name(o->i.op), ax,
+			flags, v->gpr[X86_RAX], v->rflags, data[0], data[1]);
+}
+
+static void decimals(void **state)
+{
+	static const struct {
+		uint8_t bytes[2], n;
+		uint64_t defined;
+	} insns[] = {
+		{ { 0x37 }, 1, X86_FLAG_AF | X86_FLAG_CF },
+		{ { 0x3f }, 1, X86_FLAG_AF | X86_FLAG_CF },
+		{ { 0x27 }, 1, X86_FLAGS_STATUS & ~X86_FLAG_OF },
+		{ { 0x2f }, 1, X86_FLAGS_STATUS & ~X86_FLAG_OF },
+		{ { 0xd4, 10 }, 2, X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF },
+		{ { 0xd4, 7 }, 2, X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF },
+		{ { 0xd5, 10 }, 2, X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF },
+		{ { 0xd5, 255 }, 2, X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF },
+	};
+
+	if (!host_has_32())
+		skip();
+	for (unsigned int n = 0; n < ARRAY_SIZE(insns); n++) {
+		struct soft_op o = { 0 };
+		uint64_t defined = host_is_amd() ? X86_FLAGS_STATUS : insns[n].defined;
+
+		assert_int_equal(
+			x86_decode(insns[n].bytes, insns[n].n, X86_CODE_32, &o.i), X86_DECODE_OK);
+		o.fn = soft_int_fn(v, &o);
+		make_32(insns[n].bytes, insns[n].n);
+		for (uint32_t ax = 0; ax < 0x10000; ax += ax < 0x1000 ? 1 : 17)
+			for (unsigned int f = 0; f < 4; f++)
+				decimal_one(&o, ax,
+					0x202 | (f & 1) | (f & 2) << 3 |
+						(rnd() & 0xc4 & X86_FLAGS_STATUS),
+					defined);
+	}
+}
+
+/* -------- what the host cannot run for us -------- */
+static struct soft_op decode(enum x86_code mode, const char *bytes, unsigned int n)
+{
+	struct soft_op o = { 0 };
+
+	memcpy(code, bytes, n);
+	assert_int_equal(x86_decode(code, n, mode, &o.i), X86_DECODE_OK);
+	assert_int_equal(o.i.len, n);
+	o.fn = soft_int_fn(v, &o);
+	assert_non_null(o.fn);
+	return o;
+}
+#define OP(mode, bytes) decode(mode, bytes, sizeof(bytes) - 1)
+
+static void set_mode(enum x86_code mode, unsigned int stack_size, uint64_t rip)
+{
+	v->code = mode;
+	v->stack_size = stack_size;
+	v->seg[X86_CS].limit = mode == X86_CODE_16 ? 0xffff : UINT32_MAX;
+	v->rip = rip;
+	v->cpl = 0;
+	v->cr4 = 0;
+	v->amd = false;
+	v->rflags = X86_FLAG_1;
+	memset(v->gpr, 0, sizeof(v->gpr));
+}
+
+/* One call of the function. Returns the exception's vector, -1 for none. */
+static int step(const struct soft_op *o)
+{
+	v->gpr[X86_REG_RIP] = v->rip + o->i.len;
+	v->stop = false;
+	if (setjmp(v->raise)) {
+		v->exclusive = false;
+		return v->event.vector;
+	}
+	o->fn(v, o);
+	return -1;
+}
+
+static void branches(void **state)
+{
+	struct soft_op o = OP(X86_CODE_64, "\x0f\x84\xf6\xff\xff\xff"); /* jz -10 */
+
+	set_mode(X86_CODE_64, 8, 0x1000);
+	assert_int_equal(step(&o), -1);
+	assert_int_equal(v->gpr[X86_REG_RIP], 0x1006);
+	v->rflags |= X86_FLAG_ZF;
+	assert_int_equal(step(&o), -1);
+	assert_int_equal(v->gpr[X86_REG_RIP], 0xffc);
+	/* Out of what is canonical, up and down. */
+	v->rip = 0x7fffffffffff;
+	o = OP(X86_CODE_64, "\xeb\x10");
+	assert_int_equal(step(&o), X86_EXC_GP);
+	v->rip = 0xffff800000000000;
+	o = OP(X86_CODE_64, "\xeb\x80");
+	assert_int_equal(step(&o), X86_EXC_GP);
+	/* 16 bits wrap; beyond the limit it is a fault, before rCX changes. */
+	set_mode(X86_CODE_16, 2, 0xfff0);
+	v->gpr[X86_RCX] = 0x10002;
+	o = OP(X86_CODE_16, "\xe2\x20"); /* loop */
+	assert_int_equal(step(&o), -1);
+	assert_int_equal(v->gpr[X86_REG_RIP], 0x12);
+	assert_int_equal(v->gpr[X86_RCX], 0x10001);
+	assert_int_equal(step(&o), -1);
+	assert_int_equal(v->gpr[X86_REG_RIP], 0xfff2);
+	assert_int_equal(v->gpr[X86_RCX], 0x10000);
+	v->seg[X86_CS].limit = 0x10;
+	assert_int_equal(step(&o), X86_EXC_GP);
+	assert_int_equal(v->gpr[X86_RCX], 0x10000);
+	v->gpr[X86_RCX] = 0;
+	o = OP(X86_CODE_16, "\xe3\x70"); /* jcxz */
+	assert_int_equal(step(&o), X86_EXC_GP);
+}
+
+static void calls(void **state)
+{
+	uint64_t sp = (uintptr_t)arena + 64, value;
+	struct soft_op o = OP(X86_CODE_64, "\xe8\x00\x01\x00\x00");
+
+	set_mode(X86_CODE_64, 8, 0x1000);
+	fill_tlb(100);
+	v->gpr[X86_RSP] = sp;
+	assert_int_equal(step(&o), -1);
+	assert_int_equal(v->gpr[X86_REG_RIP], 0x1105);
+	assert_int_equal(v->gpr[X86_RSP], sp - 8);
+	memcpy(&value, arena + 56, 8);
+	assert_int_equal(value, 0x1005);
+	o = OP(X86_CODE_64, "\xc2\x10\x00"); /* ret 16 */
+	assert_int_equal(step(&o), -1);
+	assert_int_equal(v->gpr[X86_REG_RIP], 0x1005);
+	assert_int_equal(v->gpr[X86_RSP], sp + 16);
+	/* call rsp-relative uses rSP as it was; a bad target leaves rSP and the stack alone */
+	value = 0x800000000000;
+	memcpy(arena + 64, &value, 8);
+	memset(arena + 56, 0x77, 8);
+	v->gpr[X86_RSP] = sp;
+	o = OP(X86_CODE_64, "\xff\x14\x24");
+	assert_int_equal(step(&o), X86_EXC_GP);
+	assert_int_equal(v->gpr[X86_RSP], sp);
+	assert_int_equal(arena[60], 0x77);
+	o = OP(X86_CODE_64, "\xc3");
+	assert_int_equal(step(&o), X86_EXC_GP);
+	assert_int_equal(v->gpr[X86_RSP], sp);
+}
+
+/* POPF of @value: what RFLAGS becomes out of @old. */
+static uint64_t popf_of(const struct soft_op *o, uint64_t old, uint64_t value)
+{
+	v->gpr[X86_RSP] = (uintptr_t)arena + 64;
+	memcpy(arena + 64, &value, 8);
+	v->rflags = old;
+	assert_int_equal(step(o), -1);
+	assert_int_equal(v->gpr[X86_RSP], (uintptr_t)arena + 64 + o->i.opsize);
+	return v->rflags;
+}
+
+static void pop_flags(void **state)
+{
+	const uint64_t all = X86_FLAGS_ALL,
+		       system = X86_FLAG_VM | X86_FLAG_VIF | X86_FLAG_VIP | X86_FLAG_RF;
+	struct soft_op o = OP(X86_CODE_64, "\x9d"), w = OP(X86_CODE_64, "\x66\x9d");
+
+	set_mode(X86_CODE_64, 8, 0x1000);
+	fill_tlb(100);
+	assert_int_equal(popf_of(&o, 2, all), 2 | (all & ~system));
+	assert_true(v->stop);
+	assert_int_equal(popf_of(&o, 2 | X86_FLAG_RF | X86_FLAG_VIF | X86_FLAG_VIP, 0),
+		2 | X86_FLAG_VIF | X86_FLAG_VIP);
+	assert_int_equal(popf_of(&w, 2 | X86_FLAG_AC, 0x3ffffd), 2 | X86_FLAG_AC | (all & 0xffff));
+	v->cpl = 3;
+	assert_int_equal(popf_of(&o, 2, all),
+		2 | (all & ~system & ~(uint64_t)(X86_FLAG_IOPL | X86_FLAG_IF)));
+	assert_int_equal(popf_of(&o, 2 | X86_FLAG_IF | X86_FLAG_IOPL, 0), 2 | X86_FLAG_IOPL);
+}
+
+static void flags_in_vm86(void **state)
+{
+	const uint64_t vm86 = 2 | X86_FLAG_VM;
+	struct soft_op pop = OP(X86_CODE_16, "\x9d"), push = OP(X86_CODE_16, "\x9c");
+	struct soft_op pop32 = OP(X86_CODE_16, "\x66\x9d");
+	uint16_t value;
+
+	set_mode(X86_CODE_16, 4, 0x1000);
+	fill_tlb(100);
+	v->cpl = 3;
+	v->gpr[X86_RSP] = (uintptr_t)arena + 64;
+	v->rflags = vm86;
+	assert_int_equal(step(&pop), X86_EXC_GP);
+	assert_int_equal(step(&push), X86_EXC_GP);
+	/* IOPL 3: as at CPL 3 otherwise */
+	assert_int_equal(popf_of(&pop, vm86 | X86_FLAG_IOPL, X86_FLAG_IF | X86_FLAG_CF),
+		vm86 | X86_FLAG_IOPL | X86_FLAG_IF | X86_FLAG_CF);
+	/* VME: VIF stands for IF */
+	v->cr4 = X86_CR4_VME;
+	assert_int_equal(popf_of(&pop, vm86, X86_FLAG_IF | X86_FLAG_IOPL), vm86 | X86_FLAG_VIF);
+	assert_int_equal(popf_of(&pop, vm86 | X86_FLAG_VIF | X86_FLAG_IF, X86_FLAG_CF),
+		vm86 | X86_FLAG_IF | X86_FLAG_CF);
+	v->gpr[X86_RSP] = (uintptr_t)arena + 64;
+	v->rflags = vm86 | X86_FLAG_VIF;
+	assert_int_equal(step(&push), -1);
+	memcpy(&value, arena + 62, 2);
+	assert_int_equal(value, 2 | X86_FLAG_IOPL | X86_FLAG_IF);
+	assert_int_equal(step(&pop32), X86_EXC_GP);
+	value = X86_FLAG_IF;
+	memcpy(arena + 62, &value, 2);
+	v->rflags = vm86 | X86_FLAG_VIP;
+	assert_int_equal(step(&pop), X86_EXC_GP);
+	value = X86_FLAG_TF;
+	memcpy(arena + 62, &value, 2);
+	v->rflags = vm86;
+	assert_int_equal(step(&pop), X86_EXC_GP);
+}
+
+/* A fault, the single-step flag and a request of another thread in the middle of repetitions. */
+static void repetition(void **state)
+{
+	struct soft_op o = OP(X86_CODE_64, "\xf3\xa4"), stos = OP(X86_CODE_64, "\xf3\x48\xab");
+	uint64_t top = (uintptr_t)arena + ARENA;
+
+	set_mode(X86_CODE_64, 8, 0x1000);
+	fill_tlb(100);
+	memset(arena, 0x11, ARENA);
+	arena[0] = 0x22;
+	/* Runs out of the arena: one byte each repeats, so all becomes the first. */
+	v->gpr[X86_RSI] = (uintptr_t)arena;
+	v->gpr[X86_RDI] = (uintptr_t)arena + 1;
+	v->gpr[X86_RCX] = 1 << 20;
+	while (step(&o) < 0)
+		assert_int_equal(v->gpr[X86_REG_RIP], v->rip);
+	assert_int_equal(v->event.vector, X86_EXC_PF);
+	assert_int_equal(v->gpr[X86_RDI], top);
+	assert_int_equal(v->gpr[X86_RSI], top - 1);
+	assert_int_equal(v->gpr[X86_RCX], (1 << 20) - (ARENA - 1));
+	for (unsigned int n = 0; n < ARENA; n++)
+		assert_int_equal(arena[n], 0x22);
+	/* Single steps. */
+	v->rflags |= X86_FLAG_TF;
+	v->gpr[X86_RDI] = (uintptr_t)arena;
+	v->gpr[X86_RCX] = 3;
+	for (int n = 2; n >= 0; n--) {
+		assert_int_equal(step(&stos), -1);
+		assert_int_equal(v->gpr[X86_RCX], n);
+		assert_int_equal(v->gpr[X86_REG_RIP], n ? v->rip : v->rip + 3);
+		assert_int_equal(v->stop, n != 0);
+	}
+	v->rflags &= ~(uint64_t)X86_FLAG_TF;
+	/* Somebody wants something: at most a page more. */
+	v->gpr[X86_RDI] = (uintptr_t)arena + 8;
+	v->gpr[X86_RCX] = 2000;
+	atomic_store(&v->poll, SOFT_POLL_KICK);
+	assert_int_equal(step(&stos), -1);
+	assert_int_equal(v->gpr[X86_RCX], 2000 - 511);
+	atomic_store(&v->poll, 0);
+	/* A store into a page of code is told of. */
+	atomic_store(&code_word, 1);
+	code_writes = 0;
+	assert_int_equal(step(&stos), -1);
+	assert_true(code_writes > 0);
+	atomic_store(&code_word, 0);
+	/* Nothing to do is nothing at all: the address may be bad. */
+	v->gpr[X86_RCX] = v->gpr[X86_RDI] = 0;
+	assert_int_equal(step(&stos), -1);
+	assert_int_equal(v->gpr[X86_REG_RIP], v->rip + 3);
+}
+
+/* 16-bit addresses wrap in the middle; the arena is at the segment's base. */
+static void string_wraps(void **state)
+{
+	struct soft_op o = OP(X86_CODE_16, "\xf3\xaa"); /* rep stosb */
+
+	set_mode(X86_CODE_16, 2, 0x1000);
+	fill_tlb(100);
+	v->seg_flat = 0;
+	v->seg[X86_ES] = (struct x86_segment){ .base = (uintptr_t)arena - 0xf000, .limit = 0xffff };
+	memset(arena, 0, ARENA);
+	v->gpr[X86_RAX] = 5;
+	v->gpr[X86_RDI] = 0xabcd0000 | 0xfffe;
+	v->gpr[X86_RCX] = 0x12340002;
+	assert_int_equal(step(&o), -1);
+	assert_int_equal(v->gpr[X86_RDI], 0xabcd0000);
+	assert_int_equal(v->gpr[X86_RCX], 0x12340000);
+	assert_int_equal(arena[0xffe], 5);
+	assert_int_equal(arena[0xfff], 5);
+	assert_int_equal(arena[0x1000], 0);
+	/* Byte 0x0000 of the segment is outside of the arena. */
+	v->gpr[X86_RDI] = 0xfffe;
+	v->gpr[X86_RCX] = 9;
+	while (step(&o) < 0)
+		;
+	assert_int_equal(v->gpr[X86_RCX], 7);
+	assert_int_equal(v->gpr[X86_RDI], 0);
+	/* Downwards from 1: two bytes, then 0xffff. */
+	v->seg[X86_ES].base = (uintptr_t)arena;
+	v->seg[X86_ES].limit = 0xfff;
+	v->rflags |= X86_FLAG_DF;
+	v->gpr[X86_RDI] = 1;
+	v->gpr[X86_RCX] = 3;
+	while (step(&o) < 0)
+		;
+	assert_int_equal(v->event.vector, X86_EXC_GP);
+	assert_int_equal(v->gpr[X86_RCX], 1);
+	assert_int_equal(v->gpr[X86_RDI], 0xffff);
+	v->seg_flat = 0x3f;
+}
+
+static void ports(void **state)
+{
+	struct soft_op in = OP(X86_CODE_64, "\xf3\x66\x6d"), out = OP(X86_CODE_64, "\x6e");
+
+	set_mode(X86_CODE_64, 8, 0x1000);
+	fill_tlb(100);
+	port_accesses = 0;
+	v->gpr[X86_RDX] = 0x1f0;
+	v->gpr[X86_RDI] = (uintptr_t)arena;
+	v->gpr[X86_RCX] = 3;
+	assert_int_equal(step(&in), -1);
+	assert_int_equal(port_accesses, 3);
+	assert_int_equal(last_port, 0x1f0);
+	assert_memory_equal(arena, "\1\1\2\2\3\3", 6);
+	assert_int_equal(v->gpr[X86_RCX], 0);
+	/* Where it cannot be stored nothing is read. */
+	v->gpr[X86_RDI] = 0;
+	v->gpr[X86_RCX] = 1;
+	assert_int_equal(step(&in), X86_EXC_PF);
+	assert_int_equal(port_accesses, 3);
+	v->gpr[X86_RSI] = (uintptr_t)arena + 1;
+	assert_int_equal(step(&out), -1);
+	assert_int_equal(v->gpr[X86_RSI], (uintptr_t)arena + 2);
+	v->gpr[X86_RDX] = 0xdead; /* not allowed: before memory is looked at */
+	v->gpr[X86_RSI] = 0;
+	assert_int_equal(step(&out), X86_EXC_GP);
+	assert_int_equal(port_accesses, 4);
+}
+
+static void pairs(void **state)
+{
+	struct soft_op o = OP(X86_CODE_64, "\xf0\x48\x0f\xc7\x0f"); /* lock cmpxchg16b [rdi] */
+	uint64_t now[2] = { 1, 2 };
+
+	set_mode(X86_CODE_64, 8, 0x1000);
+	for (int percent = 100; percent >= 0; percent -= 100) { /* in RAM, then not */
+		fill_tlb(percent);
+		memcpy(arena, now, sizeof(now));
+		v->gpr[X86_RDI] = (uintptr_t)arena;
+		v->gpr[X86_RAX] = 1;
+		v->gpr[X86_RDX] = 3;
+		v->gpr[X86_RBX] = 4;
+		v->gpr[X86_RCX] = 5;
+		v->rflags = 0x8d7;
+		assert_int_equal(step(&o), -1);
+		assert_int_equal(v->rflags, 0x897);
+		assert_int_equal(v->gpr[X86_RDX], 2);
+		assert_memory_equal(arena, now, sizeof(now));
+		assert_int_equal(step(&o), -1);
+		assert_int_equal(v->rflags, 0x8d7);
+		assert_int_equal(arena[0], 4);
+		assert_int_equal(arena[8], 5);
+		v->gpr[X86_RDI] += 8;
+		assert_int_equal(step(&o), X86_EXC_GP);
+	}
+}
+
+static void bounds(void **state)
+{
+	struct soft_op o = OP(X86_CODE_32, "\x62\x07"); /* bound eax, [edi] */
+	const int32_t limits[2] = { -5, 10 };
+
+	set_mode(X86_CODE_32, 4, 0x1000);
+	fill_tlb(100);
+	memcpy(arena, limits, sizeof(limits));
+	v->gpr[X86_RDI] = (uintptr_t)arena;
+	v->gpr[X86_RAX] = 10;
+	assert_int_equal(step(&o), -1);
+	v->gpr[X86_RAX] = (uint32_t)-5;
+	assert_int_equal(step(&o), -1);
+	v->gpr[X86_RAX] = (uint32_t)-6;
+	assert_int_equal(step(&o), X86_EXC_BR);
+	v->gpr[X86_RAX] = 11;
+	assert_int_equal(step(&o), X86_EXC_BR);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_as_host),
+		cmocka_unit_test(decimals),
+		cmocka_unit_test(branches),
+		cmocka_unit_test(calls),
+		cmocka_unit_test(pop_flags),
+		cmocka_unit_test(flags_in_vm86),
+		cmocka_unit_test(repetition),
+		cmocka_unit_test(string_wraps),
+		cmocka_unit_test(ports),
+		cmocka_unit_test(pairs),
+		cmocka_unit_test(bounds),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -164,14 +164,21 @@ static void trap_handler(int sig, siginfo_t *info, void *context)
 	pass_on(n, sig, info, context);
 }
 
-static bool install_handlers(struct error *err)
+/* Again and again: a library that the process uses (a test framework) may have put its own there. */
+static bool install_handlers(struct error *err) REQUIRES(lock)
 {
 	struct sigaction sa = { .sa_sigaction = trap_handler, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	struct sigaction old;
 
 	sigemptyset(&sa.sa_mask);
-	for (unsigned int n = 0; n < ARRAY_SIZE(trap_signals); n++)
-		if (sigaction(trap_signals[n], &sa, &old_action[n]))
-			return error_set_errno(err, errno, "soft: cannot handle SIGFPE");
+	for (unsigned int n = 0; n < ARRAY_SIZE(trap_signals); n++) {
+		if (sigaction(trap_signals[n], NULL, &old) ||
+			(old.sa_sigaction != trap_handler && sigaction(trap_signals[n], &sa, NULL)))
+			return error_set_errno(
+				err, errno, "soft: cannot handle signal %d", trap_signals[n]);
+		if (old.sa_sigaction != trap_handler)
+			old_action[n] = old;
+	}
 	return true;
 }
 
@@ -186,10 +193,6 @@ static bool start(struct error *err) REQUIRES(lock)
 		return false;
 	recover = exec_mem_add(&code, has_avx ? avx : avx + 3, has_avx ? 4 : 1);
 	scratch = exec_mem_add(&code, none, sizeof(none));
-	if (!install_handlers(err)) {
-		exec_mem_fini(&code);
-		return false;
-	}
 	ready = true;
 	return true;
 }
@@ -199,7 +202,7 @@ bool soft_native_init(struct error *err)
 	bool ok;
 
 	mutex_lock(&lock);
-	ok = ready || start(err);
+	ok = (ready || start(err)) && install_handlers(err);
 	mutex_unlock(&lock);
 	return ok;
 }
@@ -307,10 +310,17 @@ INLINE uint32_t run_fp(struct soft_vcpu *v, const struct soft_op *o, void *mem)
 }
 
 /* Pending x87 exceptions come before a fault of the operand. */
-INLINE void check_pending(struct soft_vcpu *v, enum enabled e)
+INLINE void check_pending(struct soft_vcpu *v, const struct soft_op *o, enum enabled e)
 {
+	if (e == MMX_SSE && o->i.opcode == 0x2a) /* CVTPI2PS, CVTPI2PD of memory: no MMX register */
+		return;
 	if ((e == X87 || e == MMX || e == MMX_SSE) && native_fpu_pending(v))
 		soft_raise(v, X86_EXC_MF);
+}
+
+INLINE bool limited(const struct soft_vcpu *v, const struct soft_op *o)
+{
+	return v->code != X86_CODE_64 && !(v->seg_flat >> o->i.seg & 1);
 }
 
 static void load_operand(struct soft_vcpu *v, const struct soft_op *o, uint64_t ea, uint64_t lin)
@@ -324,6 +334,14 @@ static void load_operand(struct soft_vcpu *v, const struct soft_op *o, uint64_t 
 	} else {
 		soft_load_bytes(v, o->i.seg, ea, v->fpu.buf, n);
 	}
+}
+
+/* #AC comes before a page fault. The x87's ten bytes are to be aligned to eight, 32 to 16. */
+static void check_operand_alignment(struct soft_vcpu *v, const struct soft_op *o, uint64_t lin)
+{
+	unsigned int align = o->mem_size == 10 ? 8 : MIN(o->mem_size, 16);
+
+	native_check_alignment(v, lin, align);
 }
 
 static void store_operand(struct soft_vcpu *v, const struct soft_op *o, uint64_t ea, uint64_t lin)
@@ -350,12 +368,20 @@ INLINE void run(
 	check(v, e);
 	if (use != NONE) {
 		ea = soft_ea(v, &o->i);
+		if (UNLIKELY(limited(v, o))) { /* before the limit is looked at */
+			check_pending(v, o, e);
+			if ((v->seg[o->i.seg].base + ea) & o->mem_mask)
+				soft_gp(v, 0);
+		}
 		lin = soft_linear(v, o->i.seg, ea, o->mem_size, access);
-		if (UNLIKELY(lin & o->mem_mask))
+		if (UNLIKELY(lin & o->mem_mask)) {
+			check_pending(v, o, e);
 			soft_gp(v, 0);
+		}
 		mem = host = soft_tlb_host(v, lin, o->mem_size, access, v->mmu_index);
 		if (UNLIKELY(!host)) {
-			check_pending(v, e);
+			check_pending(v, o, e);
+			check_operand_alignment(v, o, lin);
 			mem = v->fpu.buf;
 			if (use == READ)
 				load_operand(v, o, ea, lin);
@@ -418,6 +444,13 @@ static soft_fn *const fns[][2][3] = {
 };
 /* clang-format on */
 
+/* With W these have eight bytes of a general register, which only 64-bit code has: here W is not
+ * ignored as elsewhere. */
+static bool needs_64(const struct x86_insn *i)
+{
+	return i->vex && i->map == 3 && (i->opcode == 0x16 || i->opcode == 0x22) && i->vex_w;
+}
+
 static void undefined(struct soft_vcpu *v, const struct soft_op *o)
 {
 	soft_ud(v);
@@ -443,8 +476,15 @@ static enum enabled needs(const struct x86_insn *i)
 	}
 }
 
+/* SPEC: SHA's operands must be aligned, but AMD's CPUs do not look. */
+static bool is_sha(const struct x86_insn *i)
+{
+	return (i->map == 2 && i->opcode >= 0xc8 && i->opcode <= 0xcd) ||
+	       (i->map == 3 && i->opcode == 0xcc);
+}
+
 /* Fill in what is told of the memory operand; how it is used. */
-static enum mem_use mem_operand(struct soft_op *o)
+static enum mem_use mem_operand(const struct soft_vcpu *v, struct soft_op *o)
 {
 	o->mem_size = 0;
 	o->mem_mask = 0;
@@ -454,7 +494,7 @@ static enum mem_use mem_operand(struct soft_op *o)
 		if (p->kind != X86_OPND_MEM || !p->access)
 			continue;
 		o->mem_size = p->size;
-		if (o->i.flags & X86_I_ALIGN)
+		if (o->i.flags & X86_I_ALIGN && !(v->amd && is_sha(&o->i)))
 			o->mem_mask = p->size - 1;
 		return p->access & X86_ACC_W ? WRITE : READ;
 	}
@@ -484,9 +524,9 @@ soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o)
 	if (o->i.cls == X86_CLASS_INT)
 		return NULL;
 	soft_native_thread();
-	if (!offered(v, &o->i))
+	if (!offered(v, &o->i) || (needs_64(&o->i) && v->code != X86_CODE_64))
 		return undefined;
-	use = mem_operand(o);
+	use = mem_operand(v, o);
 	fn = native_fpst_fn(&o->i);
 	if (!fn)
 		fn = native_x87_fn(&o->i);

@@ -139,6 +139,11 @@ static bool is_pcmpstr(const struct x86_insn *i)
 	return i->map == 3 && (i->opcode & ~3) == 0x60;
 }
 
+static bool is_vblendv(const struct x86_insn *i)
+{
+	return i->vex && i->map == 3 && i->opcode >= 0x4a && i->opcode <= 0x4c;
+}
+
 static bool is_fcmov(const struct x86_insn *i)
 {
 	return i->cls == X86_CLASS_X87 && (i->opcode & ~1) == 0xda && i->modrm >= 0xc0 &&
@@ -291,8 +296,8 @@ static void emit_insn(struct native_code *c, const struct x86_insn *i, const str
 		if (op_at(i, 1, 0x77)) /* EMMS has no ModRM byte */
 			c->n--;
 	}
-	if (i->imm_size)
-		byte(c, i->imm & 0xff);
+	if (i->imm_size) /* bit 7 is of a register's number in VBLENDV, where there are but eight */
+		byte(c, i->imm & (is_vblendv(i) && i->code != X86_CODE_64 ? 0x7f : 0xff));
 	for (int k = 0; k < i->n_operands; k++)
 		if (i->operand[k].kind == X86_OPND_IMM2) /* EXTRQ, INSERTQ */
 			byte(c, i->imm2 & 0xff);
@@ -340,7 +345,12 @@ static unsigned int gpr_order(const struct x86_insn *i, uint8_t order[3])
 		order[n++] = FIELD_VVVV;
 		order[n++] = FIELD_RM;
 		return n;
-	default:
+	default: /* MOVBE to memory has its operands the other way round */
+		if (i->operand[0].kind == X86_OPND_MEM) {
+			order[n++] = FIELD_RM;
+			order[n++] = FIELD_REG;
+			return n;
+		}
 		order[n++] = FIELD_REG;
 		order[n++] = FIELD_RM;
 		return n;

@@ -33,6 +33,8 @@ static void area_at(
 	*a = (struct area){ .v = v, .off = soft_ea(v, &o->i), .seg = o->i.seg };
 	a->wide = o->i.code == X86_CODE_64 && o->i.rex & 8;
 	a->lin = soft_linear(v, a->seg, a->off, 1, SOFT_READ);
+	if (align == 16) /* FXSAVE, FXRSTOR */
+		native_check_alignment(v, a->lin, 4);
 	if (a->lin & (align - 1))
 		soft_gp(v, 0);
 }
@@ -331,12 +333,20 @@ static void check_sse_or_avx(struct soft_vcpu *v, const struct soft_op *o)
 		native_check_sse(v);
 }
 
+static uint64_t mxcsr_address(struct soft_vcpu *v, const struct soft_op *o, enum soft_access access)
+{
+	uint64_t lin = soft_linear(v, o->i.seg, soft_ea(v, &o->i), 4, access);
+
+	native_check_alignment(v, lin, 4);
+	return lin;
+}
+
 static void ldmxcsr(struct soft_vcpu *v, const struct soft_op *o)
 {
 	uint32_t x;
 
 	check_sse_or_avx(v, o);
-	x = soft_load(v, o->i.seg, soft_ea(v, &o->i), 4);
+	x = soft_load_lin(v, o->i.seg, mxcsr_address(v, o, SOFT_READ), 4, v->mmu_index);
 	if (x & ~native_mxcsr_mask())
 		soft_gp(v, 0);
 	if (v->fpu.mx_resident) {
@@ -349,8 +359,8 @@ static void ldmxcsr(struct soft_vcpu *v, const struct soft_op *o)
 static void stmxcsr(struct soft_vcpu *v, const struct soft_op *o)
 {
 	check_sse_or_avx(v, o);
-	soft_store(v, o->i.seg, soft_ea(v, &o->i), 4,
-		v->fpu.mx_resident ? native_host_mxcsr() : v->fpu.mxcsr);
+	soft_store_lin(v, o->i.seg, mxcsr_address(v, o, SOFT_WRITE), 4,
+		v->fpu.mx_resident ? native_host_mxcsr() : v->fpu.mxcsr, v->mmu_index);
 }
 
 static void vzeroupper(struct soft_vcpu *v, const struct soft_op *o)

@@ -15,6 +15,7 @@
 #define ACCEL_SOFT_NATIVE_INT_H
 
 #include <stddef.h>
+#include "accel/soft/mmu.h"
 #include "accel/soft/soft_int.h"
 
 /* @mem: the memory operand's host address, or anything if there is none. Returns 0 or NATIVE_TRAP + the
@@ -69,6 +70,19 @@ static inline void native_check_x87(struct soft_vcpu *v)
 {
 	if (__builtin_expect(v->cr0 & (X86_CR0_EM | X86_CR0_TS), 0))
 		soft_raise(v, X86_EXC_NM);
+}
+
+/* Alignment checks (#AC); the TLB then answers nothing inline, so slow paths look. @align: 0 is none. */
+static inline bool native_checks_alignment(const struct soft_vcpu *v)
+{
+	return v->cpl == 3 && v->cr0 & X86_CR0_AM && v->rflags & X86_FLAG_AC;
+}
+
+static inline void native_check_alignment(struct soft_vcpu *v, uint64_t lin, unsigned int align)
+{
+	if (native_checks_alignment(v) && lin & (align - 1) &&
+		(v->code != X86_CODE_64 || soft_canonical(v, lin)))
+		soft_raise_error(v, X86_EXC_AC, 0);
 }
 
 /* ---- native_mem.c: instructions that touch memory element by element ---- */

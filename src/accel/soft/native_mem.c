@@ -37,24 +37,23 @@ static uint8_t *whole(struct soft_vcpu *v, const struct x86_insn *i, uint64_t ea
 static void masked_load(struct soft_vcpu *v, const struct x86_insn *i, uint8_t *out,
 	unsigned int size, unsigned int n, uint32_t mask)
 {
-	uint64_t ea = soft_ea(v, i), lin, x;
+	uint64_t ea = soft_ea(v, i), lin;
 	const uint8_t *host = whole(v, i, ea, size * n, SOFT_READ, &lin);
 
 	for (unsigned int k = 0; k < n; k++) {
 		if (!(mask >> k & 1))
 			continue;
 		if (host)
-			x = soft_host_load(host + size * k, size);
-		else
-			x = soft_load(v, i->seg, wrap(i, ea + size * k), size);
-		memcpy(out + size * k, &x, size);
+			memcpy(out + size * k, host + size * k, size);
+		else /* bytes: alignment is not checked */
+			soft_load_bytes(v, i->seg, wrap(i, ea + size * k), out + size * k, size);
 	}
 }
 
 static void masked_store(struct soft_vcpu *v, const struct x86_insn *i, const uint8_t *from,
 	unsigned int size, unsigned int n, uint32_t mask)
 {
-	uint64_t ea = soft_ea(v, i), lin = 0, x = 0;
+	uint64_t ea = soft_ea(v, i), lin = 0;
 	uint8_t *host = whole(v, i, ea, size * n, SOFT_WRITE, &lin);
 
 	for (unsigned int k = 0; !host && k < n; k++)
@@ -64,11 +63,10 @@ static void masked_store(struct soft_vcpu *v, const struct x86_insn *i, const ui
 	for (unsigned int k = 0; k < n; k++) {
 		if (!(mask >> k & 1))
 			continue;
-		memcpy(&x, from + size * k, size);
 		if (host)
-			soft_host_store(host + size * k, size, x);
+			memcpy(host + size * k, from + size * k, size);
 		else
-			soft_store(v, i->seg, wrap(i, ea + size * k), size, x);
+			soft_store_bytes(v, i->seg, wrap(i, ea + size * k), from + size * k, size);
 	}
 	if (host && mask)
 		soft_stored(v, lin, v->mmu_index);
@@ -102,17 +100,34 @@ static void vmask_store(struct soft_vcpu *v, const struct soft_op *o)
 	masked_store(v, i, v->fpu.ymm[reg], size, n, mask_bits(v->fpu.ymm[i->vex_v & 15], size, n));
 }
 
+/* MASKMOV's operand as a whole has limit and alignment. A page of it faults if a byte of it is stored,
+ * AMD's CPUs touch it in any case (the SDM allows that). */
+static void mask_probe(struct soft_vcpu *v, const struct x86_insn *i, unsigned int n, uint32_t mask)
+{
+	uint64_t ea = soft_ea(v, i), lin = soft_linear(v, i->seg, ea, n, SOFT_WRITE);
+	unsigned int first = MIN(n, 0x1000 - (lin & 0xfff));
+
+	native_check_alignment(v, lin, 8);
+	if (v->amd || mask & ((1u << first) - 1))
+		soft_probe(v, i->seg, ea, first, SOFT_WRITE, v->mmu_index);
+	if (first < n && (v->amd || mask >> first))
+		soft_probe(v, i->seg, wrap(i, ea + first), n - first, SOFT_WRITE, v->mmu_index);
+}
+
 static void maskmovdqu(struct soft_vcpu *v, const struct soft_op *o)
 {
 	const struct x86_insn *i = &o->i;
 	unsigned int data = (i->modrm >> 3 & 7) | (i->rex & 4) << 1;
 	unsigned int mask = (i->modrm & 7) | (i->rex & 1) << 3;
+	uint32_t bits;
 
 	if (i->vex)
 		native_check_avx(v);
 	else
 		native_check_sse(v);
-	masked_store(v, i, v->fpu.ymm[data], 1, 16, mask_bits(v->fpu.ymm[mask], 1, 16));
+	bits = mask_bits(v->fpu.ymm[mask], 1, 16);
+	mask_probe(v, i, 16, bits);
+	masked_store(v, i, v->fpu.ymm[data], 1, 16, bits);
 }
 
 /* MMX register @n in the image, whose registers are by their place in the stack. */
@@ -139,6 +154,7 @@ static void maskmovq(struct soft_vcpu *v, const struct soft_op *o)
 {
 	const struct x86_insn *i = &o->i;
 	struct soft_fpu *f = &v->fpu;
+	uint32_t bits;
 
 	if (v->cr0 & X86_CR0_EM)
 		soft_ud(v);
@@ -146,9 +162,10 @@ static void maskmovq(struct soft_vcpu *v, const struct soft_op *o)
 	soft_fpu_sync(v);
 	if (native_fpu_pending(v))
 		soft_raise(v, X86_EXC_MF);
-	masked_store(
-		v, i, mmx_at(f, i->modrm >> 3 & 7), 1, 8, mask_bits(mmx_at(f, i->modrm & 7), 1, 8));
-	to_mmx(f);
+	to_mmx(f); /* even if it faults */
+	bits = mask_bits(mmx_at(f, i->modrm & 7), 1, 8);
+	mask_probe(v, i, 8, bits);
+	masked_store(v, i, mmx_at(f, i->modrm >> 3 & 7), 1, 8, bits);
 }
 
 /* -------- gathers -------- */
@@ -190,12 +207,9 @@ static void gather(struct soft_vcpu *v, const struct soft_op *o)
 	if (g.dst == g.mask || g.dst == g.index || g.mask == g.index)
 		soft_ud(v);
 	for (unsigned int k = 0; k < g.n; k++) {
-		uint64_t x;
-
-		if (mask[g.size * (k + 1) - 1] & 0x80) {
-			x = soft_load(v, i->seg, gather_address(v, i, &g, k), g.size);
-			memcpy(dst + g.size * k, &x, g.size);
-		}
+		if (mask[g.size * (k + 1) - 1] & 0x80)
+			soft_load_bytes(
+				v, i->seg, gather_address(v, i, &g, k), dst + g.size * k, g.size);
 		memset(mask + g.size * k, 0, g.size);
 	}
 	memset(mask, 0, 32);

@@ -56,7 +56,7 @@ static void check(struct soft_vcpu *v, uint64_t lin, unsigned int n, enum soft_a
 {
 	if (lin < (uintptr_t)ram || lin + n > (uintptr_t)ram + RAM_SIZE ||
 		(access == SOFT_WRITE && !writable)) {
-		v->cr2 = lin < (uintptr_t)ram + RAM_SIZE ? lin : (uintptr_t)ram + RAM_SIZE;
+		v->cr2 = lin < (uintptr_t)ram ? lin : MAX(lin, (uintptr_t)ram + RAM_SIZE);
 		soft_raise_error(v, X86_EXC_PF, access == SOFT_WRITE ? X86_PF_W : 0);
 	}
 }
@@ -115,6 +115,9 @@ static void set_tlb(bool on)
 
 static void reset(void)
 {
+	struct error err = ERROR_INIT;
+
+	assert_true(soft_native_init(&err)); /* cmocka has its own handlers in each test */
 	soft_fpu_sync(cpu);
 	soft_fpu_reset(&cpu->fpu);
 	cpu->code = X86_CODE_64;
@@ -135,7 +138,6 @@ static void reset(void)
 
 static int setup(void **state)
 {
-	struct error err = ERROR_INIT;
 	uint8_t *p = mmap(NULL, RAM_SIZE + 0x2000, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	ram = p + 0x1000;
@@ -144,10 +146,6 @@ static int setup(void **state)
 	cpu = aligned_alloc(64, (sizeof(*cpu) + 63) & ~(size_t)63);
 	memset(cpu, 0, sizeof(*cpu));
 	cpu->tlb = calloc(SOFT_MMU_INDEXES, sizeof(*cpu->tlb));
-	if (!soft_native_init(&err)) {
-		fprintf(stderr, "%s\n", err.msg);
-		return -1;
-	}
 	reset();
 	return 0;
 }

@@ -46,7 +46,7 @@ LIST(list_sse,
 	I("psrldq $5, %xmm2") I("pslldq $5, %xmm9") I("psrlq %xmm1, %xmm2") I("pslld (%rsi), %xmm2")
 	I("pinsrw $3, %eax, %xmm2") I("pinsrw $3, (%rsi), %xmm2") I("pextrw $3, %xmm2, %r8d") I("pmovmskb %xmm9, %r8d")
 	I("haddps %xmm1, %xmm2") I("addsubpd (%rsi), %xmm2") I("movddup (%rsi), %xmm2") I("movshdup %xmm1, %xmm2")
-	I("lddqu 3(%rsi), %xmm2") I("movnti %eax, (%rsi)") I("nop"));
+	I("lddqu 3(%rsi), %xmm2"));
 
 LIST(list_sse4,
 	I("pshufb %xmm1, %xmm2") I("phaddw (%rsi), %xmm2") I("pabsd %xmm1, %xmm2") I("palignr $5, %xmm1, %xmm12")
@@ -84,7 +84,7 @@ LIST(list_avx,
 	I("vpmaskmovq %ymm1, %ymm2, (%rsi)") I("vpmaskmovd (%rsi), %xmm1, %xmm2") I("vfmadd231ps %ymm1, %ymm2, %ymm3")
 	I("vfmadd213sd (%rsi), %xmm2, %xmm3") I("vfnmsub132pd %xmm1, %xmm2, %xmm13") I("vroundps $3, %ymm1, %ymm2") I("vdpps $0xff, %ymm1, %ymm2, %ymm3")
 	I("vpcmpistri $0x0c, %xmm1, %xmm2") I("vpcmpestrm $0x40, (%rsi), %xmm2") I("vaesenc %xmm1, %xmm2, %xmm3") I("vpclmulqdq $0x11, %xmm1, %xmm2, %xmm3")
-	I("vzeroupper") I("vzeroall") I("vlddqu (%rsi), %ymm1") I("vmovddup (%rsi), %ymm1") I("vmovntdq %ymm1, (%rsi)") I("vmaskmovdqu %xmm1, %xmm2")
+	I("vzeroupper") I("vzeroall") I("vlddqu (%rsi), %ymm1") I("vmovddup (%rsi), %ymm1") I("vmovntdq %ymm1, (%rsi)")
 	I("vinsertps $0x4a, (%rsi), %xmm1, %xmm2") I("vhaddpd %ymm1, %ymm2, %ymm3") I("vmovhlps %xmm1, %xmm2, %xmm3") I("vmovlps (%rsi), %xmm2, %xmm3")
 	I("vmovhpd %xmm1, (%rsi)") I("vphminposuw %xmm1, %xmm2") I("vrcpss %xmm1, %xmm2, %xmm3") I("vshufpd $5, %ymm1, %ymm2, %ymm3"));
 

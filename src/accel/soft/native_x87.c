@@ -24,6 +24,18 @@ static unsigned int top_of(const struct soft_fpu *f)
 	return native_get16(f->fx + 2) >> 11 & 7;
 }
 
+/* The image's registers are by their place in the stack: with the top they move. */
+static void set_fsw(struct soft_fpu *f, uint16_t fsw)
+{
+	unsigned int by = (fsw >> 11) - top_of(f);
+	uint8_t st[8][16];
+
+	for (unsigned int i = 0; i < 8; i++)
+		memcpy(st[i], st_at(f, (i + by) & 7), 16);
+	memcpy(f->fx + 32, st, sizeof(st));
+	native_put16(f->fx + 2, fsw);
+}
+
 static unsigned int tag_of(const uint8_t *st)
 {
 	uint64_t mantissa = native_get64(st);
@@ -120,7 +132,7 @@ static void get_env(struct soft_vcpu *v, const uint8_t *env, bool wide)
 	uint32_t w4 = get_word(env, wide, 4), w6 = get_word(env, wide, 6);
 
 	native_put16(f->fx, fcw);
-	native_put16(f->fx + 2, native_fsw(get_word(env, wide, 1), fcw));
+	set_fsw(f, native_fsw(get_word(env, wide, 1), fcw));
 	f->fx[4] = short_tags(get_word(env, wide, 2));
 	f->fip = get_word(env, wide, 3);
 	f->fdp = get_word(env, wide, 5);
@@ -146,7 +158,7 @@ static void begin(struct soft_vcpu *v)
 static void init(struct soft_fpu *f)
 {
 	native_put16(f->fx, 0x37f);
-	native_put16(f->fx + 2, 0);
+	set_fsw(f, 0);
 	f->fx[4] = 0; /* all empty; what is in them stays */
 	f->fip = f->fdp = 0;
 	f->fcs = f->fds = f->fop = 0;
@@ -157,14 +169,25 @@ static bool wide_env(const struct soft_op *o)
 	return o->i.opsize != 2;
 }
 
+/* Memory operand: words or double words. */
+static uint64_t env_ea(
+	struct soft_vcpu *v, const struct soft_op *o, unsigned int n, enum soft_access access)
+{
+	uint64_t ea = soft_ea(v, &o->i);
+
+	native_check_alignment(v, soft_linear(v, o->i.seg, ea, n, access), wide_env(o) ? 4 : 2);
+	return ea;
+}
+
 static void fnstenv(struct soft_vcpu *v, const struct soft_op *o)
 {
+	unsigned int n = wide_env(o) ? 28 : 14;
 	uint8_t env[ENV_MAX];
 	uint16_t fcw;
 
 	begin(v);
 	put_env(v, env, wide_env(o));
-	soft_store_bytes(v, o->i.seg, soft_ea(v, &o->i), env, wide_env(o) ? 28 : 14);
+	soft_store_bytes(v, o->i.seg, env_ea(v, o, n, SOFT_WRITE), env, n);
 	fcw = native_get16(v->fpu.fx) | 0x3f;
 	native_put16(v->fpu.fx, fcw);
 	native_put16(v->fpu.fx + 2, native_fsw(native_get16(v->fpu.fx + 2), fcw));
@@ -179,18 +202,19 @@ static void fnsave(struct soft_vcpu *v, const struct soft_op *o)
 	put_env(v, save, wide_env(o));
 	for (unsigned int i = 0; i < 8; i++)
 		memcpy(save + n + 10 * i, st_at(&v->fpu, i), 10);
-	soft_store_bytes(v, o->i.seg, soft_ea(v, &o->i), save, n + 80);
+	soft_store_bytes(v, o->i.seg, env_ea(v, o, n + 80, SOFT_WRITE), save, n + 80);
 	init(&v->fpu);
 }
 
 static void fldenv(struct soft_vcpu *v, const struct soft_op *o)
 {
+	unsigned int n = wide_env(o) ? 28 : 14;
 	uint8_t env[ENV_MAX];
 
 	begin(v);
 	if (native_fpu_pending(v))
 		soft_raise(v, X86_EXC_MF);
-	soft_load_bytes(v, o->i.seg, soft_ea(v, &o->i), env, wide_env(o) ? 28 : 14);
+	soft_load_bytes(v, o->i.seg, env_ea(v, o, n, SOFT_READ), env, n);
 	get_env(v, env, wide_env(o));
 }
 
@@ -202,7 +226,7 @@ static void frstor(struct soft_vcpu *v, const struct soft_op *o)
 	begin(v);
 	if (native_fpu_pending(v))
 		soft_raise(v, X86_EXC_MF);
-	soft_load_bytes(v, o->i.seg, soft_ea(v, &o->i), save, n + 80);
+	soft_load_bytes(v, o->i.seg, env_ea(v, o, n + 80, SOFT_READ), save, n + 80);
 	get_env(v, save, wide_env(o));
 	for (unsigned int i = 0; i < 8; i++)
 		memcpy(v->fpu.fx + 32 + 16 * i, save + n + 10 * i, 10);

@@ -207,8 +207,9 @@ static void run_one(struct soft_vcpu *v)
 	v->rflags &= ~(uint64_t)X86_FLAG_RF;
 	v->syscall_tf = true;
 	run_block(v, 1);
-	/* SYSCALL tells by syscall_tf whether the flags it leaves still have TF. */
-	if (step && v->syscall_tf)
+	/* SYSCALL tells by syscall_tf whether the flags it leaves still have TF. There is no trap after
+	 * MOV SS: the next instruction's comes. */
+	if (step && v->syscall_tf && !(v->shadow & 1))
 		v->pending_dr6 |= X86_DR6_BS;
 	v->stop = true;
 }
@@ -232,7 +233,12 @@ static void deliver(struct soft_vcpu *v, const struct soft_event *event)
 {
 	struct soft_event e = *event;
 
-	if (getenv("DBG")) fprintf(stderr, "ev %d kind %d err %x cr2 %lx rip %lx cs %x rsp %lx cr0 %lx cr3 %lx cr4 %lx efer %lx\n", e.vector, e.kind, e.error, e.cr2, v->rip, v->seg[1].selector, v->gpr[4], v->cr0, v->cr3, v->cr4, v->efer);
+	if (getenv("DBG"))
+		fprintf(stderr,
+			"ev %d kind %d err %x cr2 %lx rip %lx cs %x rsp %lx cr0 %lx cr3 %lx cr4 "
+			"%lx efer %lx\n",
+			e.vector, e.kind, e.error, e.cr2, v->rip, v->seg[1].selector, v->gpr[4],
+			v->cr0, v->cr3, v->cr4, v->efer);
 	v->has_event = false;
 	v->halted = false;
 	v->mp_state = X86_MP_RUNNABLE;

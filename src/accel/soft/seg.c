@@ -138,14 +138,18 @@ void soft_seg_load(struct soft_vcpu *v, enum x86_seg seg, uint16_t selector)
 		soft_seg_changed(v, seg);
 }
 
+/* The base stays: in 64-bit mode it is what counts of GS, and system programs expect it. */
 void soft_seg_leave_inner(struct soft_vcpu *v)
 {
 	static const enum x86_seg data[] = { X86_ES, X86_DS, X86_FS, X86_GS };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(data); i++) {
-		if (!x86_seg_out_of_reach(&v->seg[data[i]], v->cpl))
+		struct x86_segment *s = &v->seg[data[i]];
+
+		if (!x86_seg_out_of_reach(s, v->cpl))
 			continue;
-		x86_seg_null(0, 0, &v->seg[data[i]]);
+		s->selector = 0;
+		s->attr = X86_ATTR_UNUSABLE;
 		soft_seg_changed(v, data[i]);
 	}
 }
@@ -269,11 +273,4 @@ void soft_check_rip(struct soft_vcpu *v, const struct x86_segment *cs, uint64_t 
 
 	if (!ok)
 		soft_raise_error(v, X86_EXC_GP, soft_ext(v));
-}
-
-bool soft_is_intel(const struct soft_vcpu *v)
-{
-	const struct x86_cpuid_leaf *l = v->cpuid ? x86_cpuid_find(v->cpuid, 0, 0) : NULL;
-
-	return l && l->ebx == 0x756e6547; /* "Genu" */
 }

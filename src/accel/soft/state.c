@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "base/log.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/soft_int.h"
 
@@ -178,8 +179,11 @@ static int msrs_set(struct soft_vcpu *v, const struct x86_cpu_state *s, bool dea
 		if ((m->index == X86_MSR_TSC_DEADLINE) != deadline)
 			continue;
 		if (!soft_msr_restore(v, m->index, m->value) &&
-			m->value != x86_msr_reset_value(m->index))
+			m->value != x86_msr_reset_value(m->index)) {
+			log_err("soft", "CPU %u has no MSR %#x, which the state has with %#llx",
+				v->index, m->index, (unsigned long long)m->value);
 			return -EINVAL;
+		}
 	}
 	return 0;
 }

@@ -280,8 +280,7 @@ void soft_xgetbv(struct soft_vcpu *v, const struct soft_op *o)
 	soft_cpuid(v, 0xd, 1, l);
 	if (index != 1 || !(l[0] & BIT(2)))
 		soft_gp(v, 0);
-	/* SPEC: XINUSE may be set for a component that is in its initial state. */
-	soft_put_pair(v, v->xcr0);
+	soft_put_pair(v, v->xcr0 & soft_fpu_xinuse(v));
 }
 
 void soft_xsetbv(struct soft_vcpu *v, const struct soft_op *o)

@@ -27,7 +27,7 @@ static void flat(struct soft_vcpu *v, enum x86_seg seg, uint16_t selector, uint3
 
 static void need_syscall(struct soft_vcpu *v)
 {
-	if (!(v->efer & X86_EFER_SCE) || (v->code != X86_CODE_64 && soft_is_intel(v)))
+	if (!(v->efer & X86_EFER_SCE) || (v->code != X86_CODE_64 && !v->amd))
 		soft_ud(v);
 }
 
@@ -57,12 +57,12 @@ static void syscall_op(struct soft_vcpu *v, const struct soft_op *o)
 
 static void sysret(struct soft_vcpu *v, const struct soft_op *o)
 {
-	bool intel = soft_is_intel(v), wide = v->code == X86_CODE_64 && o->i.opsize == 8;
+	bool wide = v->code == X86_CODE_64 && o->i.opsize == 8;
 	uint16_t base = v->star >> 48;
 	uint64_t rip = wide ? v->gpr[X86_RCX] : (uint32_t)v->gpr[X86_RCX];
 
 	need_syscall(v);
-	if (soft_real_mode(v) || v->cpl || (intel && wide && !soft_canonical(v, rip)))
+	if (soft_real_mode(v) || v->cpl || (!v->amd && wide && !soft_canonical(v, rip)))
 		soft_gp(v, 0);
 	if (v->code == X86_CODE_64)
 		soft_set_flags(v, v->gpr[X86_R11], X86_FLAGS_ALL);
@@ -70,19 +70,23 @@ static void sysret(struct soft_vcpu *v, const struct soft_op *o)
 		v->rflags |= X86_FLAG_IF;
 	v->rflags &= ~(uint64_t)(X86_FLAG_RF | X86_FLAG_VM);
 	flat(v, X86_CS, (base + (wide ? 16 : 0)) | 3, wide ? ATTR_CODE64 : ATTR_CODE32);
-	if (intel) {
+	if (!v->amd) {
 		flat(v, X86_SS, (base + 8) | 3, ATTR_DATA);
 	} else {
 		v->seg[X86_SS].selector = (base + 8) | 3;
 		v->seg[X86_SS].attr |= 3u << 5;
 	}
 	v->gpr[X86_REG_RIP] = rip;
+	/* The single-step trap depends on TF as it is now, as for SYSCALL. */
+	v->syscall_tf = false;
+	if (v->rflags & X86_FLAG_TF)
+		v->pending_dr6 |= X86_DR6_BS;
 	soft_mode_changed(v);
 }
 
 static void need_sysenter(struct soft_vcpu *v)
 {
-	if (soft_long_mode(v) && !soft_is_intel(v))
+	if (soft_long_mode(v) && v->amd)
 		soft_ud(v);
 	if (soft_real_mode(v) || X86_SEL_NULL(v->sysenter_cs & 0xffff))
 		soft_gp(v, 0);
@@ -108,8 +112,10 @@ static void sysexit(struct soft_vcpu *v, const struct soft_op *o)
 	uint16_t cs = v->sysenter_cs;
 	uint64_t rip = v->gpr[X86_RDX], sp = v->gpr[X86_RCX];
 
+	if (v->cpl) /* before anything else, as CPUs do it */
+		soft_gp(v, 0);
 	need_sysenter(v);
-	if (v->cpl || (wide && !(soft_canonical(v, rip) && soft_canonical(v, sp))))
+	if (wide && !(soft_canonical(v, rip) && soft_canonical(v, sp)))
 		soft_gp(v, 0);
 	cs += wide ? 32 : 16;
 	flat(v, X86_CS, cs | 3, wide ? ATTR_CODE64 : ATTR_CODE32);
