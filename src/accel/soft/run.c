@@ -259,7 +259,7 @@ static bool take_pending(struct soft_vcpu *v)
 	if (v->debug.step)
 		return false;
 	if (v->nmi_wanted && !v->nmi_masked && !v->shadow) {
-		v->nmi_wanted = false;
+		v->nmi_wanted--;
 		v->nmi_masked = true;
 		e.vector = X86_EXC_NMI;
 		deliver(v, &e);
@@ -379,6 +379,12 @@ void soft_notify(struct soft_vcpu *v, uint32_t poll)
 	mutex_unlock(&v->wait_lock);
 }
 
+void soft_nmi(struct soft_vcpu *v)
+{
+	atomic_fetch_add(&v->nmis, 1);
+	soft_notify(v, SOFT_POLL_NMI);
+}
+
 static void sleep_until(struct soft_vcpu *v, int64_t deadline_ns)
 {
 	struct timespec ts = { .tv_sec = deadline_ns / NS_PER_SEC,
@@ -409,6 +415,14 @@ static bool runnable(struct soft_vcpu *v)
 	return wakes(v);
 }
 
+/* One is held while another is at work; if none is, it begins with the first. */
+static void take_nmis(struct soft_vcpu *v)
+{
+	uint32_t n = atomic_exchange(&v->nmis, 0), most = v->nmi_masked ? 1 : 2;
+
+	v->nmi_wanted = n > most - MIN(v->nmi_wanted, most) ? most : v->nmi_wanted + n;
+}
+
 static void serve_poll(struct soft_vcpu *v)
 {
 	uint32_t p = atomic_exchange(&v->poll, 0);
@@ -422,7 +436,7 @@ static void serve_poll(struct soft_vcpu *v)
 	if (p & SOFT_POLL_SIPI)
 		soft_vcpu_sipi(v, v->sipi_vector);
 	if (p & SOFT_POLL_NMI)
-		v->nmi_wanted = true;
+		take_nmis(v);
 	if (p & SOFT_POLL_IRQ)
 		v->irq_wanted = true;
 	if (p & SOFT_POLL_KICK) {
@@ -465,7 +479,7 @@ void soft_vcpu_kick(struct accel_vcpu *v)
 
 int soft_vcpu_nmi(struct accel_vcpu *v)
 {
-	soft_notify(to_soft_vcpu(v), SOFT_POLL_NMI);
+	soft_nmi(to_soft_vcpu(v));
 	return 0;
 }
 
