@@ -74,6 +74,7 @@ static const struct word {
 	 * srso_user_kernel_no */
 	{ 0x80000021, 0, EAX, AMD, BIT(0) | BIT(2) | BIT(6) | BIT(8) | BIT(27) | BIT(29) | BIT(30),
 		0 },
+	{ 0x80000021, 0, ECX, AMD, BIT(1) | BIT(2), 0 }, /* tsa_sq_no tsa_l1_no */
 };
 
 /* Which CPUID bit brings the instructions of a decoder's feature. */
