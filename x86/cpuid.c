@@ -37,6 +37,7 @@ static const struct {
 	[W_X7_EDX] = { 0x80000007, 0, EDX },
 	[W_X8_EBX] = { 0x80000008, 0, EBX },
 	[W_X21_EAX] = { 0x80000021, 0, EAX },
+	[W_X21_ECX] = { 0x80000021, 0, ECX },
 };
 
 enum model { MODEL_V2, MODEL_V3, MODEL_HOST, MODEL_MAX, MODEL_COUNT };
@@ -584,7 +585,9 @@ static void leaf_extended(struct build *b)
 	copy(b, 0x80000019);
 	copy(b, 0x8000001a);
 	leaf_amd_topology(b);
-	add(b, 0x80000021, 0, false)->eax = b->word[W_X21_EAX];
+	l = add(b, 0x80000021, 0, false);
+	l->eax = b->word[W_X21_EAX];
+	l->ecx = b->word[W_X21_ECX];
 }
 
 static void write_leaves(struct build *b)

@@ -25,6 +25,7 @@ enum x86_cpuid_word {
 	W_X7_EDX,  /* 0x80000007 */
 	W_X8_EBX,  /* 0x80000008 */
 	W_X21_EAX, /* 0x80000021 */
+	W_X21_ECX,
 	W_COUNT,
 };
 
@@ -194,7 +195,9 @@ enum x86_cpuid_class {
 	X(autoibrs, W_X21_EAX, 8, C_HOST)		\
 	X(sbpb, W_X21_EAX, 27, C_HOST)			\
 	X(srso_no, W_X21_EAX, 29, C_HOST)		\
-	X(srso_user_kernel_no, W_X21_EAX, 30, C_HOST)
+	X(srso_user_kernel_no, W_X21_EAX, 30, C_HOST)	\
+	X(tsa_sq_no, W_X21_ECX, 1, C_HOST)		\
+	X(tsa_l1_no, W_X21_ECX, 2, C_HOST)
 
 enum x86_cpuid_flag_id {
 #define X(name, word, bit, cls) F_##name,

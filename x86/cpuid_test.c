@@ -63,7 +63,7 @@ static void make_host(bool amd)
 		put(0x8000000a, 0, false, 1, 8, 0, 0xff);
 		put(0x8000001d, 0, true, 0x121, 0x1c0003f, 0x3f, 0);
 		put(0x8000001d, 3, true, 0, 0, 0, 0);
-		put(0x80000021, 0, false, ~0u, 0, 0, 0);
+		put(0x80000021, 0, false, ~0u, 0, ~0u, 0);
 	}
 }
 

@@ -18,6 +18,7 @@ struct decoder {
 	uint32_t key;
 	bool truncated;	  /* the bytes end before the instruction does */
 	bool invalid;	  /* an operand does not exist */
+	bool has_vvvv;	  /* all four bits count, in 32-bit code too */
 	uint8_t seg;	  /* overriding segment + 1, or 0 */
 	uint8_t place_hi; /* VEX: byte of the map in the index */
 	uint8_t x, b, r;  /* REX bits as 8 or 0 */
@@ -126,6 +127,7 @@ static bool vex(struct decoder *d, uint8_t first)
 	}
 	i->vex_v = ~c >> 3 & 0xf;
 	i->vex_l = c >> 2 & 1;
+	d->has_vvvv = i->vex_v != 0;
 	if (i->code != X86_CODE_64)
 		i->rex = 0;
 	pp = c & 3;
@@ -205,7 +207,7 @@ static void make_key(struct decoder *d)
 		key |= KEY_W;
 	if (i->vex_l)
 		key |= KEY_L;
-	if (i->vex_v)
+	if (d->has_vvvv)
 		key |= KEY_VVVV;
 	if (i->rex & 1)
 		key |= KEY_REX_B;

@@ -225,4 +225,4 @@ X86_OP(PCMPESTRM, "pcmpestrm") X86_OP(PCMPESTRI, "pcmpestri") X86_OP(PCMPISTRM, 
 X86_OP(PCMPISTRI, "pcmpistri") X86_OP(SHA1RNDS4, "sha1rnds4")
 X86_OP(GF2P8AFFINEQB, "gf2p8affineqb") X86_OP(GF2P8AFFINEINVQB, "gf2p8affineinvqb")
 X86_OP(AESKEYGENASSIST, "aeskeygenassist")
-/* clang-format on */
+	/* clang-format on */

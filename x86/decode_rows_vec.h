@@ -476,7 +476,8 @@
 	OPM(3, 15, 15, SSE(P66, PEXTRW, SSE4_1, 0, EdMw + W, Vo + R, Ib + R)) \
 	OPM(V3, 15, 15, V_(L0 | NOV, PEXTRW, AVX, 0, EdMw + W, Vo + R, Ib + R)) \
 	OPM(3, 16, 16, SSE(P66, PEXTRD, SSE4_1, 0, Ey + W, Vo + R, Ib + R)) \
-	OPM(V3, 16, 16, V_(L0 | NOV, PEXTRD, AVX, 0, Ey + W, Vo + R, Ib + R)) \
+	OPM(V3, 16, 16, V_(W0 | L0 | NOV, PEXTRD, AVX, 0, Ey + W, Vo + R, Ib + R) \
+		V_(Q1 | L0 | NOV, PEXTRD, AVX, 0, Ey + W, Vo + R, Ib + R)) \
 	OPM(3, 17, 17, SSE(P66, EXTRACTPS, SSE4_1, 0, Ed + W, Vo + R, Ib + R)) \
 	OPM(V3, 17, 17, V_(L0 | NOV, EXTRACTPS, AVX, 0, Ed + W, Vo + R, Ib + R)) \
 	OPM(V3, 18, 18, V_(W0 | L1, VINSERTF128, AVX, 0, Vqq + W, Hqq + R, Wo + R, Ib + R)) \
@@ -487,7 +488,8 @@
 	OPM(3, 21, 21, SSE(P66, INSERTPS, SSE4_1, 0, Vo + RW, Wd + R, Ib + R)) \
 	OPM(V3, 21, 21, V_(L0, INSERTPS, AVX, 0, Vo + W, Ho + R, Wd + R, Ib + R)) \
 	OPM(3, 22, 22, SSE(P66, PINSRD, SSE4_1, 0, Vo + RW, Ey + R, Ib + R)) \
-	OPM(V3, 22, 22, V_(L0, PINSRD, AVX, 0, Vo + W, Ho + R, Ey + R, Ib + R)) \
+	OPM(V3, 22, 22, V_(W0 | L0, PINSRD, AVX, 0, Vo + W, Ho + R, Ey + R, Ib + R) \
+		V_(Q1 | L0, PINSRD, AVX, 0, Vo + W, Ho + R, Ey + R, Ib + R)) \
 	OPM(V3, 38, 38, V_(W0 | L1, VINSERTI128, AVX2, 0, Vqq + W, Hqq + R, Wo + R, Ib + R)) \
 	OPM(V3, 39, 39, V_(W0 | L1 | NOV, VEXTRACTI128, AVX2, 0, Wo + W, Vqq + R, Ib + R)) \
 	SSE_AVX_IMM(40, DPPS, FPX) \

@@ -88,19 +88,35 @@ static void put_conditions(struct text *t, const struct x86_row *r, bool vex)
 		put(t, "w0 ");
 }
 
+/* A byte, or the range of bytes that have the same rows. */
+static void put_range(struct text *t, unsigned int place, unsigned int byte)
+{
+	unsigned int n = 0;
+
+	while (place + n + 1 < X86_PLACES && x86_opcodes[place + n + 1].count &&
+		x86_opcodes[place + n + 1].first == x86_opcodes[place].first)
+		n++;
+	put_hex(t, byte);
+	if (n) {
+		t->len--; /* the blank */
+		put(t, "-");
+		put_hex(t, byte + n);
+	}
+}
+
 static void put_opcode(struct text *t, unsigned int place)
 {
 	static const char maps[][7] = { "", "0f ", "0f 38 ", "0f 3a " };
 
 	if (place < X86_X87_PLACE) {
 		put(t, maps[place / 256 % X86_MAPS]);
-		put_hex(t, place & 0xff);
+		put_range(t, place, place & 0xff);
 		return;
 	}
 	place -= X86_X87_PLACE;
 	put_hex(t, 0xd8 + place / 128);
 	if (place & 0x40)
-		put_hex(t, 0x80 | (place & 0x7f));
+		put_range(t, X86_X87_PLACE + place, 0x80 | (place & 0x7f));
 }
 
 static void put_modrm(struct text *t, const struct x86_row *r, unsigned int place)

@@ -134,6 +134,10 @@ static void move(struct guest *from, struct guest *to)
 	assert_int_equal(from->accel->vcpu_get(from->vcpu, &from->s, X86_STATE_ALL), 0);
 	assert_int_equal(from->accel->chips_get(from->vm, &chips), 0);
 	assert_int_equal(to->accel->chips_set(to->vm, &chips), 0);
+	for (unsigned int part = 1; part < X86_STATE_ALL; part <<= 1)
+		if (to->accel->vcpu_set(to->vcpu, &from->s, part))
+			fail_msg("%s does not take part %#x of the state that %s gave", to->accel->name,
+				part, from->accel->name);
 	assert_int_equal(to->accel->vcpu_set(to->vcpu, &from->s, X86_STATE_ALL), 0);
 }
 
@@ -188,5 +192,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(moved_between_engines) };
 
-	return guest_testing_skip() ?: cmocka_run_group_tests(tests, NULL, NULL);
+	AUTO(str) report = STR_INIT;
+
+	/* A KVM without hardware beneath knows too few instructions. tests/lab/handover runs this where
+	 * there is one. */
+	if (!kvm_accel.probe(NULL, &report)) {
+		printf("skipped: kvm: %s\n", str_cstr(&report));
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,13 +17,14 @@ static const char help[] =
 	"  --rows         at the end, each row: how often it was tested or why not\n"
 	"  --only N       test number N alone, with all registers\n"
 	"  --differences N  stop after this many (20)\n"
+	"  --each N       of instructions that differ show N each and go on\n"
 	"  --native       the real CPU alone, nothing compared: what it costs\n"
 	"  --quiet        no report of rows\n"
 	"\n"
 	"Exit status: 0 no difference, 1 differences, 77 this host cannot.\n";
 
 struct options {
-	uint64_t seed, count, only, differences;
+	uint64_t seed, count, only, differences, each;
 	double seconds;
 	const char *row;
 	bool rows, has_only, native, quiet;
@@ -34,8 +35,8 @@ static void parse(int argc, char **argv, struct options *o)
 	static const struct option list[] = { { "seed", 1, NULL, 's' }, { "count", 1, NULL, 'c' },
 		{ "seconds", 1, NULL, 't' }, { "row", 1, NULL, 'r' }, { "rows", 0, NULL, 'R' },
 		{ "only", 1, NULL, 'o' }, { "differences", 1, NULL, 'd' },
-		{ "native", 0, NULL, 'n' }, { "quiet", 0, NULL, 'q' }, { "help", 0, NULL, 'h' },
-		{ 0 } };
+		{ "native", 0, NULL, 'n' }, { "each", 1, NULL, 'e' }, { "quiet", 0, NULL, 'q' },
+		{ "help", 0, NULL, 'h' }, { 0 } };
 	int c;
 
 	*o = (struct options){
@@ -65,6 +66,9 @@ static void parse(int argc, char **argv, struct options *o)
 			break;
 		case 'd':
 			o->differences = strtoull(optarg, NULL, 0);
+			break;
+		case 'e':
+			o->each = strtoull(optarg, NULL, 0);
 			break;
 		case 'n':
 			o->native = true;
@@ -145,6 +149,22 @@ static double now(void)
 	return (double)clock_mono_ns() / 1e9;
 }
 
+static void note_difference(const struct test *t)
+{
+	for (int i = 0; i < t->n_insns; i++)
+		if (t->row[i] != ROW_NONE && t->n_insns == 1)
+			gen_rows[t->row[i]].differences++;
+}
+
+/* With --each: has enough been shown of one of its instructions? */
+static bool shown(const struct options *o, const struct test *t)
+{
+	for (int i = 0; o->each && i < t->n_insns; i++)
+		if (t->row[i] != ROW_NONE && gen_rows[t->row[i]].differences >= o->each)
+			return true;
+	return false;
+}
+
 /* Batch @w has been run natively: the same on the engine. */
 static void run_soft(const struct options *o, struct soft_side *soft, const struct batch *b,
 	uint32_t only, struct counts *c)
@@ -162,8 +182,11 @@ static void run_soft(const struct options *o, struct soft_side *soft, const stru
 			continue;
 		out = (struct outcome){ 0 };
 		soft_side_run(soft, b, i, &out, lines);
+		if (shown(o, &b->test[i]))
+			continue;
 		if (!compare(b, i, &out, lines, o->seed, o->has_only)) {
 			c->differences++;
+			note_difference(&b->test[i]);
 			fflush(stdout);
 		}
 	}

@@ -109,7 +109,7 @@ struct batch {
 struct gen_row {
 	const char *left_out; /* reason, or NULL */
 	uint32_t found[3];    /* templates by mode */
-	uint64_t tested[3];
+	uint64_t tested[3], differences;
 };
 extern struct gen_row *gen_rows;	      /* x86_rows() of them */
 bool gen_init(const bool *feature, bool low); /* feature[X86_FEAT_COUNT] */

@@ -21,7 +21,7 @@
 #define RAM_TSS	  0x302000u
 #define RAM_PML4  0x310000u
 /* Linear, for the supervisor only: GDT, LDT, TSS. */
-#define SYS	  0x30000000u
+#define SYS	  0xffff900000000000u
 
 struct soft_side {
 	struct accel_vm *vm;
@@ -98,6 +98,7 @@ static void make_descriptors(struct soft_side *s, uint32_t cpu)
 	wr_le64(gdt + (SEL_DATA & ~7), descriptor(0, 0xfffff, ATTR_DATA));
 	wr_le64(gdt + (SEL_CODE64 & ~7), descriptor(0, 0xfffff, ATTR_CODE64));
 	wr_le64(gdt + 0x78, descriptor(0, cpu, X86_ATTR_P | X86_ATTR_S | 3 << 5 | 5 | X86_ATTR_DB));
+	wr_le16(s->ram->host + RAM_TSS + 0x66, 0xffff); /* no map of I/O ports */
 	for (int i = 0; i < LDT_COUNT; i++)
 		wr_le64(ldt + 8 * i,
 			descriptor(ldt_entry[i].base, ldt_entry[i].limit, ldt_attr(&ldt_entry[i])));

@@ -29,6 +29,7 @@
 #define KVM_CLOCKSOURCE	 BIT(0) /* features of leaf 0x40000001 */
 #define KVM_NOP_IO_DELAY BIT(1)
 #define KVM_CLOCKSOURCE2 BIT(3)
+#define KVM_PV_SEND_IPI	 BIT(11)
 #define KVM_CLOCK_STABLE BIT(24)
 
 enum reg { EAX, EBX, ECX, EDX };
@@ -73,6 +74,7 @@ static const struct word {
 	 * srso_user_kernel_no */
 	{ 0x80000021, 0, EAX, AMD, BIT(0) | BIT(2) | BIT(6) | BIT(8) | BIT(27) | BIT(29) | BIT(30),
 		0 },
+	{ 0x80000021, 0, ECX, AMD, BIT(1) | BIT(2), 0 }, /* tsa_sq_no tsa_l1_no */
 };
 
 /* Which CPUID bit brings the instructions of a decoder's feature. */
@@ -269,7 +271,7 @@ static void add_hypervisor(struct x86_cpuid *c)
 		       .edx = 0x4d });
 	add(c, (struct x86_cpuid_leaf){ .function = 0x40000001,
 		       .eax = KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 |
-			      KVM_CLOCK_STABLE });
+			      KVM_PV_SEND_IPI | KVM_CLOCK_STABLE });
 }
 
 static void add_extended(struct x86_cpuid *c, bool amd)

@@ -186,7 +186,7 @@ unsigned int native_pkru_offset(const struct soft_vcpu *v)
 void soft_fpu_get(const struct soft_vcpu *v, uint8_t *area)
 {
 	const struct soft_fpu *f = &v->fpu;
-	bool pkru = soft_has(v, X86_FEAT_PKU);
+	uint64_t has = XS_X87 | XS_SSE;
 
 	assert(!f->resident && !f->mx_resident);
 	memset(area, 0, X86_XSAVE_MAX);
@@ -197,9 +197,14 @@ void soft_fpu_get(const struct soft_vcpu *v, uint8_t *area)
 		memcpy(area + XS_XMM + 16 * i, f->ymm[i], 16);
 		memcpy(area + XS_EXTENDED + 16 * i, f->ymm[i] + 16, 16);
 	}
-	native_put64(area + XS_HEADER, XS_X87 | XS_SSE | XS_AVX | (pkru ? XS_PKRU : 0));
-	if (pkru)
+	/* What is in its initial state is left out: another engine may not know of it. */
+	if (!native_ymm_zero(f, 1))
+		has |= XS_AVX;
+	if (v->pkru) {
+		has |= XS_PKRU;
 		native_put32(area + native_pkru_offset(v), v->pkru);
+	}
+	native_put64(area + XS_HEADER, has);
 }
 
 bool soft_fpu_set(struct soft_vcpu *v, const uint8_t *area)

@@ -338,10 +338,10 @@ static void repeat(struct soft_vcpu *v, const struct soft_op *o)
 	struct string s;
 	uint64_t n;
 
+	string_init(v, &s, &o->i); /* whether the port may be used is asked even if none is */
 	n = x86_zext(o->i.addrsize, v->gpr[X86_RCX]);
 	if (!n)
 		return;
-	string_init(v, &s, &o->i);
 	s.left = n;
 	for (;;) {
 		uint64_t count = s.left;

@@ -455,11 +455,6 @@ static void check_align(struct soft_vcpu *v, uint64_t lin, unsigned int size, in
 		soft_raise_error(v, X86_EXC_AC, 0);
 }
 
-void soft_check_align(struct soft_vcpu *v, uint64_t lin, unsigned int align)
-{
-	check_align(v, lin, align, v->mmu_index);
-}
-
 /* Register accesses, in pieces that do not cross 8 bytes. */
 static void registers(struct soft_vcpu *v, uint64_t gpa, uint8_t *data, unsigned int n, bool write)
 {

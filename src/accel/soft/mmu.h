@@ -172,10 +172,6 @@ void soft_store_bytes(
 void soft_probe(struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsigned int n,
 	enum soft_access access, int index);
 
-/* Raise #AC if alignment is checked now and @lin is not aligned to @align, a power of two. For what is
- * not one soft_load or soft_store: those check for themselves. */
-void soft_check_align(struct soft_vcpu *v, uint64_t lin, unsigned int align);
-
 /* Read-modify-write. begin: host address of @size bytes (1-16) of RAM in one page that may be read and
  * written, for one host instruction (a locked one if the guest's is, or more than one vCPU runs);
  * then end. NULL: the bytes are registers or cross a page; then the caller loads, computes, stores

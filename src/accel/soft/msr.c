@@ -159,6 +159,9 @@ static const struct msr_row rows[] = {
 	{ 0xc00110e2, 0xc00110e3, M_ABSENT, 0, F_AMD },
 };
 
+/* The other vendor's are looked for too. */
+static const struct msr_row absent = { .kind = M_ABSENT };
+
 static const struct msr_row *find(const struct soft_vcpu *v, uint32_t index)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -166,7 +169,7 @@ static const struct msr_row *find(const struct soft_vcpu *v, uint32_t index)
 			uint8_t f = rows[i].flags;
 
 			if ((f & F_AMD && !v->amd) || (f & F_INTEL && v->amd))
-				return NULL;
+				return &absent;
 			return &rows[i];
 		}
 	return NULL;
@@ -192,11 +195,11 @@ static uint64_t *place(struct soft_vcpu *v, const struct msr_row *r, uint32_t in
 
 /* An interpreter leaks nothing by speculation of the guest's own code: not by the loads of a faulting
  * instruction (RDCL, MDS, TAA, PSCHANGE, SBDR, FBSDP, PSDP, GDS, RFDS), not past a store (SSB), not by
- * branches (IBRS_ALL, BHI, PBRSB). */
+ * branches (IBRS_ALL, BHI, PBRSB, ITS). */
 #define ARCH_CAPABILITIES                                                                     \
 	(1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 4 | 1ull << 5 | 1ull << 6 | 1ull << 8 |  \
 		1ull << 13 | 1ull << 14 | 1ull << 15 | 1ull << 20 | 1ull << 24 | 1ull << 26 | \
-		1ull << 27)
+		1ull << 27 | 1ull << 62)
 
 static bool own_read(struct soft_vcpu *v, uint32_t index, uint64_t *value)
 {

@@ -34,7 +34,7 @@ static void area_at(
 	a->wide = o->i.code == X86_CODE_64 && o->i.rex & 8;
 	a->lin = soft_linear(v, a->seg, a->off, 1, SOFT_READ);
 	if (align == 16) /* FXSAVE, FXRSTOR */
-		soft_check_align(v, a->lin, 4);
+		native_check_alignment(v, a->lin, 4);
 	if (a->lin & (align - 1))
 		soft_gp(v, 0);
 }

@@ -365,7 +365,7 @@ void boot_cpu_state(const struct boot_result *r, struct x86_cpu_state *s)
 	s->cr4 = is64 ? CR4_PAE : 0;
 	s->efer = is64 ? EFER_LME | EFER_LMA : 0;
 	s->mp_state = X86_MP_RUNNABLE;
-	if (is64)
+	if (is64 || r->entry == BOOT_ENTRY_32)
 		s->gpr[X86_RSI] = r->info;
 	else
 		s->gpr[X86_RBX] = r->info;

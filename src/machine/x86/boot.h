@@ -37,7 +37,7 @@ struct boot_request {
 	bool ram_zeroed;       /* RAM is fresh: parts that must be zero need not be written */
 };
 
-enum boot_entry { BOOT_ENTRY_64, BOOT_ENTRY_PVH, BOOT_ENTRY_MULTIBOOT };
+enum boot_entry { BOOT_ENTRY_64, BOOT_ENTRY_32, BOOT_ENTRY_PVH, BOOT_ENTRY_MULTIBOOT };
 
 struct boot_result {
 	enum boot_entry entry;

@@ -169,6 +169,28 @@ static void test_bzimage(void **state)
 	assert_memory_equal(mem, "initrd", 6);
 }
 
+/* A kernel without the 64-bit entry, or older than that: protected mode, no paging. */
+static void test_bzimage_32(void **state)
+{
+	struct x86_cpu_state s = { 0 };
+	uint8_t p[BZ_LEN];
+
+	make_bzimage(p);
+	wr_le16(p + 0x236, 0);
+	assert_true(load(p, sizeof(p), 0, ""));
+	assert_int_equal(res.entry, BOOT_ENTRY_32);
+	assert_int_equal(res.rip, 16 * MIB);
+	assert_int_equal(peek64(res.gdt + 0x10), 0x00cf9b000000ffffull);
+	boot_cpu_state(&res, &s);
+	assert_int_equal(s.cr0 & 0x80000001, 1);
+	assert_int_equal(s.gpr[X86_RSI], res.info);
+	assert_int_equal(s.gpr[X86_RBX] | s.gpr[X86_RBP] | s.gpr[X86_RDI], 0);
+	make_bzimage(p);
+	wr_le16(p + 0x206, 0x20a);
+	assert_true(load(p, sizeof(p), 0, ""));
+	assert_int_equal(res.entry, BOOT_ENTRY_32);
+}
+
 static void test_bzimage_page_tables(void **state)
 {
 	uint8_t p[BZ_LEN];
@@ -229,9 +251,6 @@ static void test_bzimage_bad(void **state)
 	memset(line, 'x', sizeof(line) - 1);
 	line[sizeof(line) - 1] = 0;
 	assert_refused(p, sizeof(p), 0, line, "command line is too long");
-	wr_le16(p + 0x236, 0);
-	assert_refused(p, sizeof(p), 0, "", "no 64-bit entry");
-	make_bzimage(p);
 	wr_le16(p + 0x206, 0x204);
 	assert_refused(p, sizeof(p), 0, "", "boot protocol 2.04");
 	make_bzimage(p);
@@ -524,6 +543,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bzimage),
+		cmocka_unit_test(test_bzimage_32),
 		cmocka_unit_test(test_bzimage_page_tables),
 		cmocka_unit_test(test_bzimage_places),
 		cmocka_unit_test(test_bzimage_bad),

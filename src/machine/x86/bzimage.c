@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * bzimage - Linux/x86 boot protocol, 64-bit entry: no real-mode code runs. The protected-mode part
- * of the file goes to a place in RAM with room to unpack (init_size), the setup header into a zero
- * page (boot_params), and the CPU enters at load address + 0x200 in long mode.
+ * bzimage - Linux/x86 boot protocol, 64-bit entry or, for 32-bit kernels, 32-bit entry: no real-mode
+ * code runs. The protected-mode part of the file goes to a place in RAM with room to unpack
+ * (init_size), the setup header into a zero page (boot_params), and the CPU enters at load address +
+ * 0x200 in long mode, or at the load address in protected mode without paging.
  *
- * Source: Linux, Documentation/arch/x86/boot.rst (The Linux/x86 Boot Protocol; 64-bit Boot
+ * Source: Linux, Documentation/arch/x86/boot.rst (The Linux/x86 Boot Protocol; 32-bit and 64-bit Boot
  * Protocol) and zero-page.rst.
  */
 #include <string.h>
@@ -121,12 +122,19 @@ static bool check_header(const struct boot_job *j, struct error *err)
 {
 	uint16_t version = rd_le16(j->head + HDR_VERSION);
 
-	if (version < 0x20c || !(rd_le16(j->head + HDR_XLOADFLAGS) & KERNEL_64))
+	/* 2.10 brought pref_address and init_size; 2.12 the 64-bit entry. */
+	if (version < 0x20a)
 		return error_set(err,
-			"kernel '%s': no 64-bit entry (boot protocol %u.%02u): not an x86-64 "
-			"kernel of Linux 3.8 or newer",
+			"kernel '%s': boot protocol %u.%02u is too old: a kernel of Linux 2.6.31 or "
+			"newer is wanted",
 			j->kernel.path, version >> 8, version & 0xff);
 	return true;
+}
+
+static bool has_entry_64(const struct boot_job *j)
+{
+	return rd_le16(j->head + HDR_VERSION) >= 0x20c &&
+	       rd_le16(j->head + HDR_XLOADFLAGS) & KERNEL_64;
 }
 
 bool boot_bzimage(struct boot_job *j, struct error *err)
@@ -148,12 +156,13 @@ bool boot_bzimage(struct boot_job *j, struct error *err)
 	/* All of the rest: some images carry more than syssize tells. */
 	uint64_t len = j->kernel.size - start;
 	uint64_t need = MAX(len, init_size);
+	bool is64 = has_entry_64(j);
 
 	if (len <= ENTRY_64)
 		return error_set(err, "kernel '%s': the file has no kernel behind its header",
 			j->kernel.path);
 	/* The low tables first, so that the kernel is placed around them. */
-	if (!boot_put_cpu_tables(j, true, err) ||
+	if (!boot_put_cpu_tables(j, is64, err) ||
 		!boot_put_cmdline(j, NULL, rd_le32(j->head + HDR_CMDLINE_SIZE), err))
 		return false;
 	uint64_t at = place_kernel(j, need);
@@ -169,9 +178,9 @@ bool boot_bzimage(struct boot_job *j, struct error *err)
 	uint32_t hdr_end = MIN(HDR_MAGIC + j->head[HDR_JUMP_LEN], HDR_END);
 	uint64_t initrd_max = rd_le32(j->head + HDR_INITRD_ADDR_MAX);
 
-	j->r->entry = BOOT_ENTRY_64;
-	j->r->rip = at + ENTRY_64;
-	j->r->format = "bzImage";
+	j->r->entry = is64 ? BOOT_ENTRY_64 : BOOT_ENTRY_32;
+	j->r->rip = is64 ? at + ENTRY_64 : at;
+	j->r->format = is64 ? "bzImage" : "bzImage (32 bits)";
 	return boot_claim(j, at, need, "the kernel", err) &&
 	       boot_read_into(j, &j->kernel, start, at, len, err) &&
 	       boot_put_initrd(j, initrd_max + 1, err) &&
