@@ -34,7 +34,7 @@ static bool segment_allows(const struct x86_emulate *e, const struct x86_segment
 	if (code || !(type & 4))
 		return off <= s->limit && n - 1 <= s->limit - off;
 	/* expand-down: all above the limit */
-	top = s->attr & X86_ATTR_DB ? UINT32_MAX : 0xffff;
+	top = s->attr & X86_ATTR_DB ? 0xffffffff : 0xffff;
 	return off > s->limit && off <= top && n - 1 <= top - off;
 }
 

@@ -82,7 +82,7 @@ static enum x86_emulate_result neighbours(struct x86_emulate *e, struct string *
 	room = PAGE - (*linear & (PAGE - 1));
 	if (n > room / s->size)
 		n = room / s->size;
-	room = x86_zext(s->addrsize, UINT64_MAX) - off; /* bytes behind the first */
+	room = x86_zext(s->addrsize, ~0ull) - off; /* bytes behind the first */
 	if (room < BATCH || n < 2)
 		return X86_EMULATE_DONE;
 	if (x86_emulate_linear(e, seg, off, (unsigned int)n * s->size, write, linear) ==
