@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "accel/soft/soft_int.h"
+#include "base/log.h"
 #include "base/types.h"
 #include "base/wire.h"
 #include "core/vcpu.h"
@@ -300,6 +301,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!s)
 		abort();
+	log_level = LOG_ERR; /* a spoiled state is refused with a warning */
 	make(&m, shape & 0x80 ? 2 : 1);
 	make_state(&m, s, (enum mode)((shape & 7) % MODES), &in);
 	spoil(s, &in);

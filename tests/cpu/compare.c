@@ -232,7 +232,7 @@ static struct ignored ignored(const struct batch *b, const struct test *t, const
 	/* Linux says "present" for every address of its own. */
 	g.cr2_present = n->has_cr2 && n->cr2 >= 0x7ffffffff000;
 	/* Upper halves in 16- and 32-bit code: undefined (SDM, Basic Program Execution Registers). */
-	if (t->mode != X86_CODE_64)
+	if (t->mode != X86_CODE_64 || n->out.sel[X86_CS] != SEL_CODE64)
 		g.gpr_mask = UINT32_MAX;
 	g.fault = order_of_faults(t, n, s);
 	g.all |= order_of_invalid(t, n, s);

@@ -7,9 +7,12 @@
  * Blocks lie one behind the other in an arena; when that is full all are dropped. That happens only
  * here, so a block stays in memory while its instructions run.
  *
+ * In front of it all is a table by linear address, for what was executed lately. An entry is good as long
+ * as the address means the same guest-physical one: its key holds the TLB's context, the privilege and
+ * v->fetch_gen, which changes with every invalidation.
+ *
  * An instruction that reaches into the next page, or lies where no RAM is, is decoded anew each time.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include "accel/soft/mmu.h"
@@ -17,9 +20,16 @@
 
 #define ARENA_SIZE (32u << 20)
 #define HASH_BITS  14
+#define JUMP_BITS  12
 #define PAGE	   0x1000u
 
+struct jump {
+	uint64_t lin, key;
+	const struct soft_block *b;
+};
+
 struct soft_blocks {
+	struct jump jump[1u << JUMP_BITS];
 	uint8_t *arena; /* owned mapping; pages that were never used cost nothing */
 	size_t used;
 	uint32_t hash[1u << HASH_BITS]; /* offset in the arena + 1; 0: empty */
@@ -83,7 +93,6 @@ static soft_fn *choose(struct soft_vcpu *v, struct soft_op *o)
 {
 	soft_fn *fn;
 
-	if (getenv("DBG")) fprintf(stderr, "rip %lx op %s cls %d feat %d has %d opcode %x map %d code %d\n", v->rip, x86_op_name(o->i.op), o->i.cls, o->i.feature, soft_has(v, o->i.feature), o->i.opcode, o->i.map, v->code);
 	if (o->i.feature != X86_FEAT_NONE && !soft_has(v, o->i.feature)) {
 		fall_back(v, &o->i);
 		if (o->i.feature != X86_FEAT_NONE)
@@ -179,40 +188,31 @@ static struct soft_block *new_block(struct soft_blocks *c)
 
 	if (ARENA_SIZE - c->used < most) {
 		memset(c->hash, 0, sizeof(c->hash));
+		memset(c->jump, 0, sizeof(c->jump));
 		c->used = 0;
 	}
 	return (struct soft_block *)(c->arena + c->used);
 }
 
-const struct soft_block *soft_block_get(struct soft_vcpu *v)
+/* By guest-physical address; decoded if it is not there. */
+static const struct soft_block *find_block(struct soft_vcpu *v, uint64_t lin)
 {
 	struct soft_blocks *c = v->blocks;
-	uint64_t lin = code_linear(v), gpa;
-	struct soft_tlb_entry *e = soft_tlb_at(v, v->mmu_index, lin);
 	_Atomic uint32_t *word;
-	const uint8_t *p = NULL;
 	struct soft_block *b;
 	uint32_t h, value;
+	uint64_t gpa;
+	/* Marks the page as holding code before its bytes are read. */
+	const uint8_t *p = soft_fetch(v, lin, &gpa, &word);
 
-	if (e->tag[SOFT_FETCH] == ((lin & ~0xfffull) | v->ctx)) {
-		gpa = e->gpa | (lin & 0xfff);
-		word = e->code;
-	} else {
-		p = soft_fetch(v, lin, &gpa, &word);
-		if (!p)
-			return decode_lone(v, lin);
-	}
+	if (!p)
+		return decode_lone(v, lin);
 	h = hash(gpa, v->code);
 	b = c->hash[h] ? (struct soft_block *)(c->arena + c->hash[h] - 1) : NULL;
 	/* acquire: pairs with the writer's change of the word after its store. */
 	value = atomic_load_explicit(word, memory_order_acquire);
 	if (b && b->gpa == gpa && b->code == v->code && b->code_word == word && b->word == value)
 		return b;
-	/* soft_fetch marks the page as holding code before its bytes are read. */
-	p = soft_fetch(v, lin, &gpa, &word);
-	if (!p)
-		return decode_lone(v, lin);
-	value = atomic_load_explicit(word, memory_order_acquire);
 	b = new_block(c);
 	decode_block(v, b, p, PAGE - (lin & 0xfff));
 	if (!b->n)
@@ -225,5 +225,25 @@ const struct soft_block *soft_block_get(struct soft_vcpu *v)
 	b->word = value | 1;
 	c->hash[h] = c->used + 1;
 	c->used += (sizeof(*b) + b->n * sizeof(struct soft_op) + 63) & ~(size_t)63;
+	return b;
+}
+
+const struct soft_block *soft_block_get(struct soft_vcpu *v)
+{
+	uint64_t lin = code_linear(v);
+	uint64_t key = v->fetch_gen << 18 | v->ctx << 6 | v->mmu_index << 3 | v->code << 1 | 1;
+	struct jump *j = &v->blocks->jump[(lin ^ lin >> JUMP_BITS) & ((1u << JUMP_BITS) - 1)];
+	const struct soft_block *b;
+
+	if (__builtin_expect(j->lin == lin && j->key == key, 1)) {
+		b = j->b;
+		if (__builtin_expect(
+			    atomic_load_explicit(b->code_word, memory_order_acquire) == b->word, 1))
+			return b;
+	}
+	b = find_block(v, lin);
+	/* The context of vCPUs whose accesses all go slow is not the address space's own. */
+	if (b != &v->blocks->lone && !v->mmu_slow)
+		*j = (struct jump){ lin, key, b };
 	return b;
 }

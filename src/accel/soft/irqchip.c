@@ -29,6 +29,8 @@
 #define READY_EXTINT   (1u << 8)
 #define CPUID_X2APIC   (1u << 21) /* leaf 1, ECX */
 #define CPUID_DEADLINE (1u << 24)
+#define PV_IPI_REFUSED (1u << 11 | 3u << 18) /* logical, shorthand */
+#define KVM_EINVAL     22
 #define PHYS_BITS      52 /* of a CPU without a CPUID, as tests have them */
 
 _Static_assert(IRQ_GSI_PINS == X86_IOAPIC_PINS, "pins");
@@ -113,7 +115,7 @@ static bool deliver_to(struct soft_vm *vm, struct soft_vcpu *v, const struct x86
 		update(vm, v);
 		break;
 	case X86_DM_NMI:
-		soft_notify(v, SOFT_POLL_NMI);
+		soft_nmi(v);
 		break;
 	case X86_DM_INIT:
 		/* A start-up message before it is void. */
@@ -157,7 +159,8 @@ static struct soft_vcpu *likely_target(struct soft_vm *vm, const struct x86_lapi
 
 	if (m->shorthand == X86_SH_SELF)
 		return from;
-	if (m->shorthand != X86_SH_NONE || m->logical || m->dest >= n || m->dest >= 0xff)
+	if (m->shorthand != X86_SH_NONE || m->logical || m->dest >= n || m->dest >= 0xff ||
+		vm->ids_changed)
 		return NULL;
 	v = vm->vcpus[m->dest];
 	return v && x86_lapic_matches(&v->lapic, m, NULL) ? v : NULL;
@@ -197,6 +200,32 @@ int soft_msi_send(struct accel_vm *avm, uint64_t addr, uint32_t data)
 	deliver(vm, &m, NULL);
 	mutex_unlock(&vm->chips_lock);
 	return 0;
+}
+
+int64_t soft_pv_ipi(struct soft_vcpu *from, const uint64_t bits[2], unsigned int width,
+	uint64_t first, uint64_t icr)
+{
+	struct soft_vm *vm = from->vm;
+	struct x86_lapic_msg m = { .vector = icr, .mode = icr >> 8 & 7 };
+	int64_t sent = 0;
+
+	if (icr & PV_IPI_REFUSED || (m.mode != X86_DM_FIXED && m.mode != X86_DM_NMI))
+		return -KVM_EINVAL;
+	mutex_lock(&vm->chips_lock);
+	for (uint32_t i = 0; i < atomic_load_explicit(&vm->n_vcpus, memory_order_relaxed); i++) {
+		struct soft_vcpu *v = vm->vcpus[i];
+		uint64_t n;
+
+		if (!v || v->apic_id < first || v->apic_id - first >= 2 * width)
+			continue;
+		n = v->apic_id - first;
+		if (bits[n / width] >> (n % width) & 1 &&
+			x86_lapic_mode(&v->lapic) != X86_LAPIC_OFF)
+			sent += deliver_to(vm, v, &m);
+	}
+	mutex_unlock(&vm->chips_lock);
+	look_up(from);
+	return sent;
 }
 
 /* -------- I/O APIC -------- */
@@ -463,6 +492,13 @@ bool soft_lapic_page(const struct soft_vcpu *v, uint64_t *gpa)
 	return x86_lapic_mode(&v->lapic) == X86_LAPIC_XAPIC;
 }
 
+static void id_changed(struct soft_vm *vm, const struct soft_vcpu *v) REQUIRES(vm->chips_lock)
+{
+	if (x86_lapic_mode(&v->lapic) != X86_LAPIC_X2APIC &&
+		x86_lapic_get32(&v->lapic, X86_LAPIC_ID) != v->apic_id << 24)
+		vm->ids_changed = true;
+}
+
 uint32_t soft_lapic_read(struct soft_vcpu *v, uint32_t off)
 {
 	struct soft_vm *vm = v->vm;
@@ -483,6 +519,8 @@ void soft_lapic_write(struct soft_vcpu *v, uint32_t off, uint32_t value)
 
 	mutex_lock(&vm->chips_lock);
 	f = x86_lapic_write(&v->lapic, off, value, time_for(v, off));
+	if (off == X86_LAPIC_ID)
+		id_changed(vm, v);
 	carry_out(vm, v, &f);
 	mutex_unlock(&vm->chips_lock);
 	look_up(v);
@@ -645,6 +683,7 @@ void soft_lapic_set(struct soft_vcpu *v, const uint8_t page[X86_LAPIC_SIZE])
 
 	mutex_lock(&vm->chips_lock);
 	x86_lapic_set(&v->lapic, page, clock_mono_ns());
+	id_changed(vm, v);
 	soft_timer_rearm(v);
 	update(vm, v);
 	mutex_unlock(&vm->chips_lock);

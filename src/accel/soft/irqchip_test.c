@@ -197,6 +197,55 @@ static void x2apic(void **state)
 	down();
 }
 
+/* Ids that the guest has written: two CPUs may have the same. */
+static void aliases(void **state)
+{
+	up(3);
+	apic_write(t.v[2], X86_LAPIC_ID, 1 << 24);
+	ipi(0, 1, 0x41);
+	assert_int_equal(take(t.v[1]), 0x41);
+	assert_int_equal(take(t.v[2]), 0x41);
+	ipi(0, 2, 0x51);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(take(t.v[i]), -1);
+	down();
+}
+
+static void nmis_are_counted(void **state)
+{
+	up(2);
+	for (int i = 0; i < 3; i++)
+		ipi(0, 1, NMI);
+	assert_int_equal(polled(t.v[1]), SOFT_POLL_NMI);
+	assert_int_equal(atomic_load(&t.v[1]->nmis), 3);
+	down();
+}
+
+static void pv_ipis(void **state)
+{
+	const uint64_t all[2] = { UINT64_MAX, UINT64_MAX }, second[2] = { 2, 0 },
+		       high[2] = { 0, 1 };
+
+	up(3);
+	assert_int_equal(soft_pv_ipi(t.v[0], all, 64, 0, 0x41), 3);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(take(t.v[i]), 0x41);
+		eoi(t.v[i]);
+	}
+	assert_int_equal(soft_pv_ipi(t.v[0], second, 64, 1, 0x41), 1);
+	assert_int_equal(take(t.v[2]), 0x41);
+	assert_int_equal(soft_pv_ipi(t.v[0], second, 64, 0, NMI), 1);
+	assert_int_equal(polled(t.v[1]), SOFT_POLL_NMI);
+	/* None there; bad ones. */
+	assert_int_equal(soft_pv_ipi(t.v[0], high, 32, 0, 0x41), 0);
+	assert_int_equal(soft_pv_ipi(t.v[0], all, 64, UINT64_MAX, 0x41), 0);
+	assert_int_equal(soft_pv_ipi(t.v[0], all, 64, 0, 0), 0);
+	assert_int_equal(soft_pv_ipi(t.v[0], all, 64, 0, LOGICAL | 0x41), -22);
+	assert_int_equal(soft_pv_ipi(t.v[0], all, 64, 0, 1u << 18 | 0x41), -22);
+	assert_int_equal(soft_pv_ipi(t.v[0], all, 64, 0, 0x541), -22);
+	down();
+}
+
 static void task_priority(void **state)
 {
 	up(1);
@@ -693,6 +742,9 @@ int main(void)
 		cmocka_unit_test(start_up),
 		cmocka_unit_test(init_signal),
 		cmocka_unit_test(x2apic),
+		cmocka_unit_test(aliases),
+		cmocka_unit_test(nmis_are_counted),
+		cmocka_unit_test(pv_ipis),
 		cmocka_unit_test(task_priority),
 		cmocka_unit_test(messages),
 		cmocka_unit_test(edges),

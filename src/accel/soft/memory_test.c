@@ -133,6 +133,7 @@ struct runner {
 };
 
 static _Atomic bool stop_all;
+static _Atomic int to_start; /* they begin together */
 
 /* As the run loop does it. */
 static void *run(void *arg)
@@ -140,6 +141,9 @@ static void *run(void *arg)
 	struct runner *r = arg;
 	struct soft_vcpu *v = r->v;
 
+	atomic_fetch_sub(&to_start, 1);
+	while (atomic_load(&to_start) > 0)
+		sched_yield();
 	while (!atomic_load(&stop_all) && r->steps < r->stop_after) {
 		uint32_t p = atomic_exchange(&v->poll, 0);
 
@@ -167,12 +171,17 @@ static void start(
 	r->step = step;
 	r->seed = 1 + v->index;
 	r->stop_after = stop_after;
+	atomic_store(&stop_all, false);
 	assert_int_equal(pthread_create(&r->thread, NULL, run, r), 0);
 }
 
+#define WRITTEN 1024u /* pages */
+
+/* To one page for a while, and then not for a long time: a write that was missed stays missed. */
 static void write_somewhere(struct runner *r)
 {
-	uint64_t x = test_random(&r->seed), at = LIN + x % 0x40000;
+	uint64_t x = test_random(&r->seed);
+	uint64_t at = LIN + (r->steps >> 12) % WRITTEN * 0x1000 + (x & 0xfff);
 
 	if (x >> 60 == 0)
 		soft_load(r->v, DS, at, 8);
@@ -180,41 +189,79 @@ static void write_somewhere(struct runner *r)
 		soft_store(r->v, DS, at, 8, x);
 }
 
-/* Copies what the log tells, as a migration does; at the end the copy must be the original. */
+struct copier {
+	struct ram_block *ram;
+	uint8_t *copy;
+	_Atomic bool stop;
+};
+
+/* Copies what the log tells, as a migration does. */
+static void copy_dirty(struct copier *c)
+{
+	uint64_t w[WORDS];
+
+	ram_dirty_take(c->ram, 0, w, WORDS);
+	for (uint64_t p = 0; p < PAGES; p++)
+		if (w[p / 64] >> (p % 64) & 1)
+			memcpy(c->copy + p * 0x1000, c->ram->host + p * 0x1000, 0x1000);
+}
+
+static void *copier_run(void *arg)
+{
+	struct copier *c = arg;
+
+	while (!atomic_load(&c->stop))
+		copy_dirty(c);
+	return NULL;
+}
+
+/* Writers, syncs and a copier at once; at the end the copy must be the original. */
 static void dirty_threads(void **state)
 {
 	struct env *e = *state;
 	struct error err = ERROR_INIT;
 	struct runner r[2] = { 0 };
-	uint8_t *copy = malloc(RAM_SIZE);
-	uint64_t w[WORDS];
+	struct copier c = { .ram = e->ram, .copy = malloc(RAM_SIZE) };
+	struct timespec pause = { .tv_nsec = 100000 };
+	pthread_t t;
 
-	for (uint64_t at = 0; at < 0x41000; at += 0x1000)
+	for (uint64_t at = 0; at < (WRITTEN + 1) * 0x1000; at += 0x1000)
 		map(e, LIN + at, DATA + at, W);
 	assert_true(ram_dirty_start(e->ram, &err));
-	atomic_store(&stop_all, false);
+	atomic_store(&to_start, 2);
 	start(&r[0], e->v, write_somewhere, UINT64_MAX);
 	start(&r[1], new_vcpu(e, 1), write_somewhere, UINT64_MAX);
 	assert_int_equal(soft_dirty_log(&e->vm->base, true), 0);
-	memcpy(copy, e->ram->host, RAM_SIZE);
-	for (int i = 0; i < 302; i++) {
-		if (i == 300) {
-			atomic_store(&stop_all, true);
-			pthread_join(r[0].thread, NULL);
-			pthread_join(r[1].thread, NULL);
-		}
+	memcpy(c.copy, e->ram->host, RAM_SIZE);
+	assert_int_equal(pthread_create(&t, NULL, copier_run, &c), 0);
+	for (int i = 0; i < 300; i++) {
 		sync_log(e);
-		ram_dirty_take(e->ram, 0, w, WORDS);
-		for (uint64_t p = 0; p < PAGES; p++)
-			if (w[p / 64] >> (p % 64) & 1)
-				memcpy(copy + p * 0x1000, e->ram->host + p * 0x1000, 0x1000);
+		nanosleep(&pause, NULL);
 	}
-	assert_memory_equal(copy, e->ram->host, RAM_SIZE);
-	assert_true(r[0].steps > 1000 && r[1].steps > 1000);
-	free(copy);
+	atomic_store(&stop_all, true);
+	pthread_join(r[0].thread, NULL);
+	pthread_join(r[1].thread, NULL);
+	atomic_store(&c.stop, true);
+	pthread_join(t, NULL);
+	sync_log(e);
+	copy_dirty(&c);
+	assert_memory_equal(c.copy, e->ram->host, RAM_SIZE);
+	assert_true(r[0].steps > 100 && r[1].steps > 100);
+	free(c.copy);
 }
 
-#define COUNT 3000u
+#define COUNT 500u
+
+static void exclusive_add(struct soft_vcpu *v, uint64_t at)
+{
+	uint64_t n;
+
+	soft_exclusive_begin(v);
+	n = soft_rmw_load(v, DS, at, 8);
+	sched_yield(); /* whoever can will disturb */
+	soft_store(v, DS, at, 8, n + 1);
+	soft_exclusive_end(v);
+}
 
 /* A counter over a page's end, and one that another vCPU counts up by locked instructions. */
 static void count_up(struct runner *r)
@@ -223,18 +270,14 @@ static void count_up(struct runner *r)
 	uint64_t at = LIN + 0x100;
 	void *host;
 
-	soft_exclusive_begin(v);
-	soft_store(v, DS, LIN + 0xffb, 8, soft_rmw_load(v, DS, LIN + 0xffb, 8) + 1);
-	soft_exclusive_end(v);
-	if (v->index) {
-		host = soft_rmw_begin(v, DS, at, 8);
-		__atomic_add_fetch((uint64_t *)host, 1, __ATOMIC_SEQ_CST);
-		soft_rmw_end(v, DS, at, 8);
-	} else {
-		soft_exclusive_begin(v);
-		soft_store(v, DS, at, 8, soft_rmw_load(v, DS, at, 8) + 1);
-		soft_exclusive_end(v);
+	if (v->index < 2) {
+		exclusive_add(v, LIN + 0xffb);
+		exclusive_add(v, at);
+		return;
 	}
+	host = soft_rmw_begin(v, DS, at, 8);
+	__atomic_add_fetch((uint64_t *)host, 1, __ATOMIC_SEQ_CST);
+	soft_rmw_end(v, DS, at, 8);
 }
 
 static void exclusive(void **state)
@@ -245,17 +288,21 @@ static void exclusive(void **state)
 
 	map(e, LIN, DATA, W);
 	map(e, LIN + 0x1000, DATA + 0x1000, W);
-	atomic_store(&stop_all, false);
 	new_vcpu(e, 1);
 	new_vcpu(e, 2);
+	atomic_store(&to_start, 3);
 	for (int i = 0; i < 3; i++)
-		start(&r[i], e->vm->vcpus[i], count_up, COUNT);
-	for (int i = 0; i < 3; i++)
+		start(&r[i], e->vm->vcpus[i], count_up, i < 2 ? COUNT : UINT64_MAX);
+	for (int i = 0; i < 3; i++) {
+		if (i == 2)
+			atomic_store(&stop_all, true);
 		pthread_join(r[i].thread, NULL);
+	}
 	memcpy(&n, e->ram->host + DATA + 0xffb, 8);
-	assert_int_equal(n, 3 * COUNT);
+	assert_int_equal(n, 2 * COUNT);
 	memcpy(&n, e->ram->host + DATA + 0x100, 8);
-	assert_int_equal(n, 3 * COUNT);
+	assert_int_equal(n, 2 * COUNT + r[2].steps);
+	assert_true(r[2].steps > 100);
 }
 
 /* Code that one vCPU patches while another decodes it: a decoder that keeps what it has read has an
@@ -302,15 +349,14 @@ static void decoder_and_writer(void **state)
 	struct runner r[2] = { 0 };
 
 	map(e, LIN, DATA, W);
-	atomic_store(&stop_all, false);
 	atomic_store(&patches, 0);
 	new_vcpu(e, 1);
-	start(&r[0], e->v, decode, UINT64_MAX);
-	start(&r[1], e->vm->vcpus[1], patch, 300000);
-	pthread_join(r[1].thread, NULL);
-	atomic_store(&stop_all, true);
+	atomic_store(&to_start, 2);
+	start(&r[0], e->v, decode, 20000);
+	start(&r[1], e->vm->vcpus[1], patch, UINT64_MAX);
 	pthread_join(r[0].thread, NULL);
-	assert_true(r[0].steps > 100);
+	atomic_store(&stop_all, true);
+	pthread_join(r[1].thread, NULL);
 }
 
 int main(void)

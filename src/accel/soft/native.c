@@ -22,7 +22,7 @@
 #include "accel/soft/mmu.h"
 #include "base/log.h"
 
-#define CODE_SIZE (32 * MIB)
+#define CODE_SIZE (16 * MIB)
 
 /* -------- stubs: made once, found again -------- */
 struct stub_slot {
@@ -31,11 +31,11 @@ struct stub_slot {
 	uint32_t n;  /* bytes */
 };
 
-static struct mutex lock = MUTEX_INIT; /* all of these, docs/locking.md: soft.native_lock */
-static struct exec_mem code;	       /* rx and size never change after soft_native_init() */
-static struct stub_slot *slots;	       /* owned; open addressing */
-static uint32_t n_slots, n_stubs;
-static bool ready, full;
+static struct mutex lock = MUTEX_INIT; /* docs/locking.md: soft.native_lock */
+static struct exec_mem code; /* written under the lock; rx and size never change once there */
+static struct stub_slot *slots GUARDED_BY(lock); /* owned; open addressing */
+static uint32_t n_slots GUARDED_BY(lock), n_stubs GUARDED_BY(lock);
+static bool ready GUARDED_BY(lock), full GUARDED_BY(lock);
 static const uint8_t *recover; /* where a stub goes on that raised an exception */
 static const uint8_t *scratch; /* a stub of NATIVE_STUB_MAX bytes that is made anew each time */
 
@@ -225,6 +225,7 @@ void native_trap(struct soft_vcpu *v, const struct soft_op *o, uint32_t status)
 {
 	switch (status - NATIVE_TRAP) {
 	case X86_EXC_MF:
+		/* SPEC: without CR0.NE it should be IRQ 13 by way of FERR#. */
 		soft_raise(v, X86_EXC_MF);
 	case X86_EXC_XM:
 		soft_raise(v, v->cr4 & X86_CR4_OSXMMEXCPT ? X86_EXC_XM : X86_EXC_UD);
@@ -341,7 +342,9 @@ static void check_operand_alignment(struct soft_vcpu *v, const struct soft_op *o
 {
 	unsigned int align = o->mem_size == 10 ? 8 : MIN(o->mem_size, 16);
 
-	native_check_alignment(v, lin, align);
+	/* An operand that ends beyond the canonical addresses is #GP. */
+	if (v->code != X86_CODE_64 || soft_canonical(v, lin + o->mem_size - 1))
+		native_check_alignment(v, lin, align);
 }
 
 static void store_operand(struct soft_vcpu *v, const struct soft_op *o, uint64_t ea, uint64_t lin)
@@ -501,21 +504,6 @@ static enum mem_use mem_operand(const struct soft_vcpu *v, struct soft_op *o)
 	return NONE;
 }
 
-/* An instruction that the guest's CPU does not have. LZCNT and TZCNT are then older ones with a prefix
- * that means nothing. */
-static bool offered(struct soft_vcpu *v, struct x86_insn *i)
-{
-	if (!i->feature || soft_has(v, i->feature))
-		return true;
-	if (i->op == X86_OP_LZCNT)
-		i->op = X86_OP_BSR;
-	else if (i->op == X86_OP_TZCNT)
-		i->op = X86_OP_BSF;
-	else
-		return false;
-	return true;
-}
-
 soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o)
 {
 	enum mem_use use;
@@ -523,8 +511,7 @@ soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o)
 
 	if (o->i.cls == X86_CLASS_INT)
 		return NULL;
-	soft_native_thread();
-	if (!offered(v, &o->i) || (needs_64(&o->i) && v->code != X86_CODE_64))
+	if (needs_64(&o->i) && v->code != X86_CODE_64)
 		return undefined;
 	use = mem_operand(v, o);
 	fn = native_fpst_fn(&o->i);

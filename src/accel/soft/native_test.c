@@ -16,6 +16,7 @@
 #include "accel/soft/exec_mem.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/native_int.h"
+#include "base/log.h"
 #include "x86/cpuid.h"
 
 /* -------- a machine of one CPU -------- */
@@ -124,7 +125,7 @@ static void reset(void)
 	cpu->cr0 = X86_CR0_PE | X86_CR0_NE | X86_CR0_MP;
 	cpu->cr4 = X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_OSXSAVE;
 	cpu->efer = X86_EFER_LMA;
-	cpu->xcr0 = XS_X87 | XS_SSE | XS_AVX;
+	cpu->xcr0 = cpu->xcr0_allowed = XS_X87 | XS_SSE | XS_AVX;
 	cpu->seg_flat = 0xff;
 	cpu->mmu_index = SOFT_MMU_KERNEL;
 	cpu->rflags = X86_FLAG_1;
@@ -466,9 +467,6 @@ static void need_enabling(void **state)
 	assert_int_equal(STEP("\xc4\xe2\x70\xf2\xc2"), -1); /* andn */
 	cpu->cr0 &= ~X86_CR0_PE;
 	assert_int_equal(STEP32("\xc4\xe2\x70\xf2\xc2"), X86_EXC_UD);
-	reset();
-	memset(cpu->feature, 0, sizeof(cpu->feature));
-	assert_int_equal(STEP("\xc4\xe2\x70\xf2\xc2"), X86_EXC_UD);
 }
 
 static void alignment(void **state)
@@ -774,6 +772,47 @@ static void masked_moves(void **state)
 	assert_int_equal(*(uint16_t *)ram, 0x1122);
 }
 
+/* -------- our own trouble -------- */
+/* RAM that is gone under the TLB's feet (a truncated file): the guest's trouble, not the process's. */
+static void host_fault(void **state)
+{
+	struct soft_tlb_entry *e;
+	uint64_t gone = (uintptr_t)ram - 0x1000;
+
+	reset();
+	log_level = LOG_ERR;
+	memset(cpu->fpu.ymm[0], 0x5a, 32);
+	e = soft_tlb_at(cpu, SOFT_MMU_KERNEL, gone);
+	*e = (struct soft_tlb_entry){ .tag = { gone, gone, gone }, .code = &code_word };
+	cpu->gpr[X86_RSI] = gone;
+	assert_int_equal(STEP("\x0f\x10\x06"), X86_EXC_UD);
+	assert_int_equal(cpu->fpu.ymm[0][0], 0x5a);
+	assert_int_equal(STEP("\x0f\x11\x06"), X86_EXC_UD);
+}
+
+/* A guest with more different instructions than there is room for. Last: nothing empties it again. */
+static void many_stubs(void **state)
+{
+	uint8_t p[5] = { 0xc5, 0, 0xc6 }; /* vshufps xmm, xmm, xmm, imm8 */
+	const void *stub;
+
+	reset();
+	for (unsigned int n = 0; n < 1u << 19; n++) {
+		p[4] = n;
+		p[3] = 0xc0 | (n >> 8 & 0x3f);
+		p[1] = 0x80 | (n >> 14 & 15) << 3 | (n >> 18 & 1) << 2;
+		memset(&op, 0, sizeof(op));
+		assert_int_equal(x86_decode(p, 5, X86_CODE_64, &op.i), X86_DECODE_OK);
+		assert_non_null(soft_native_fn(cpu, &op));
+	}
+	stub = op.stub; /* of all that found no room */
+	one((const uint8_t *)"\xc5\xe4\xc6\xcb\x1b", 5, false);
+	assert_ptr_equal(op.stub, stub);
+	one((const uint8_t *)"\xc4\x41\x74\xc6\xcb\x33", 6, false);
+	one((const uint8_t *)"\x66\x0f\x3a\x63\xce\x0d", 6, false);
+	sse_exceptions(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -794,6 +833,8 @@ int main(void)
 		cmocka_unit_test(state_area),
 		cmocka_unit_test(gathers),
 		cmocka_unit_test(masked_moves),
+		cmocka_unit_test(host_fault),
+		cmocka_unit_test(many_stubs),
 	};
 	struct error err = ERROR_INIT;
 

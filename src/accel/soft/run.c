@@ -16,8 +16,6 @@
  * sleeper sets v->waiting and then looks at v->poll. One of the two sees the other.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <limits.h>
 #include "accel/soft/mmu.h"
 #include "accel/soft/soft_int.h"
@@ -233,12 +231,6 @@ static void deliver(struct soft_vcpu *v, const struct soft_event *event)
 {
 	struct soft_event e = *event;
 
-	if (getenv("DBG"))
-		fprintf(stderr,
-			"ev %d kind %d err %x cr2 %lx rip %lx cs %x rsp %lx cr0 %lx cr3 %lx cr4 "
-			"%lx efer %lx\n",
-			e.vector, e.kind, e.error, e.cr2, v->rip, v->seg[1].selector, v->gpr[4],
-			v->cr0, v->cr3, v->cr4, v->efer);
 	v->has_event = false;
 	v->halted = false;
 	v->mp_state = X86_MP_RUNNABLE;
@@ -267,7 +259,7 @@ static bool take_pending(struct soft_vcpu *v)
 	if (v->debug.step)
 		return false;
 	if (v->nmi_wanted && !v->nmi_masked && !v->shadow) {
-		v->nmi_wanted = false;
+		v->nmi_wanted--;
 		v->nmi_masked = true;
 		e.vector = X86_EXC_NMI;
 		deliver(v, &e);
@@ -387,6 +379,12 @@ void soft_notify(struct soft_vcpu *v, uint32_t poll)
 	mutex_unlock(&v->wait_lock);
 }
 
+void soft_nmi(struct soft_vcpu *v)
+{
+	atomic_fetch_add(&v->nmis, 1);
+	soft_notify(v, SOFT_POLL_NMI);
+}
+
 static void sleep_until(struct soft_vcpu *v, int64_t deadline_ns)
 {
 	struct timespec ts = { .tv_sec = deadline_ns / NS_PER_SEC,
@@ -417,6 +415,14 @@ static bool runnable(struct soft_vcpu *v)
 	return wakes(v);
 }
 
+/* One is held while another is at work; if none is, it begins with the first. */
+static void take_nmis(struct soft_vcpu *v)
+{
+	uint32_t n = atomic_exchange(&v->nmis, 0), most = v->nmi_masked ? 1 : 2;
+
+	v->nmi_wanted = n > most - MIN(v->nmi_wanted, most) ? most : v->nmi_wanted + n;
+}
+
 static void serve_poll(struct soft_vcpu *v)
 {
 	uint32_t p = atomic_exchange(&v->poll, 0);
@@ -430,7 +436,7 @@ static void serve_poll(struct soft_vcpu *v)
 	if (p & SOFT_POLL_SIPI)
 		soft_vcpu_sipi(v, v->sipi_vector);
 	if (p & SOFT_POLL_NMI)
-		v->nmi_wanted = true;
+		take_nmis(v);
 	if (p & SOFT_POLL_IRQ)
 		v->irq_wanted = true;
 	if (p & SOFT_POLL_KICK) {
@@ -445,6 +451,7 @@ int soft_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 {
 	struct soft_vcpu *v = to_soft_vcpu(av);
 
+	soft_native_thread();
 	v->leaving = v->shutdown;
 	v->exit.kind = v->shutdown ? VCPU_EXIT_SHUTDOWN : VCPU_EXIT_NONE;
 	for (;;) {
@@ -472,7 +479,7 @@ void soft_vcpu_kick(struct accel_vcpu *v)
 
 int soft_vcpu_nmi(struct accel_vcpu *v)
 {
-	soft_notify(to_soft_vcpu(v), SOFT_POLL_NMI);
+	soft_nmi(to_soft_vcpu(v));
 	return 0;
 }
 
@@ -482,6 +489,7 @@ uint64_t soft_vcpu_steps(struct soft_vcpu *v, uint64_t n, struct soft_event *eve
 		event->vector = 255;
 	if (n > INT_MAX)
 		n = INT_MAX;
+	soft_native_thread();
 	v->leaving = false;
 	v->budget = n;
 	slice_begin(v);

@@ -116,8 +116,9 @@ struct soft_vcpu {
 	uint8_t shadow;	    /* enum x86_events.interrupt_shadow: set by MOV SS, POP SS, STI for the
 			      next instruction */
 	bool halted;
-	bool irq_wanted; /* POLL_IRQ was seen and not served yet */
-	bool nmi_wanted, nmi_masked;
+	bool irq_wanted;    /* POLL_IRQ was seen and not served yet */
+	uint8_t nmi_wanted; /* NMIs that are due: 2 at most, 1 while they are masked */
+	bool nmi_masked;
 	bool in_event;	       /* soft_event_deliver() is at work (for double faults) */
 	bool has_event;	       /* ->event is to be delivered: run.c */
 	bool leaving;	       /* soft_vcpu_run() is to return with ->exit */
@@ -127,7 +128,10 @@ struct soft_vcpu {
 	bool debugged;	       /* ->debug wants something before or after instructions */
 	bool exclusive;	       /* between soft_exclusive_begin() and _end() */
 	_Atomic uint32_t poll; /* enum soft_poll */
+	_Atomic uint32_t nmis; /* sent since SOFT_POLL_NMI was last looked at */
 	uint64_t ctx;	       /* context bits of TLB tags, see mmu.c */
+	bool mmu_slow;	       /* ctx stands for no address space: no access finds the TLB */
+	uint64_t fetch_gen;    /* changes when a linear address may mean another one than before */
 
 	struct soft_vm *vm; /* borrowed */
 	uint32_t index, apic_id;
@@ -222,7 +226,8 @@ struct soft_vm {
 	struct mutex chips_lock;
 	struct x86_ioapic_state ioapic;
 	struct x86_pic_state pic[2];
-	bool pic_out; /* the PICs' output: LINT0 of the CPU with APIC id 0 */
+	bool pic_out;	  /* the PICs' output: LINT0 of the CPU with APIC id 0 */
+	bool ids_changed; /* a guest has given an APIC another id: more than one may have the same */
 	/* clock.c */
 	uint64_t clock_tsc, clock_ns; /* kvmclock was clock_ns at this soft_host_tsc() */
 	uint64_t wall_clock_msr;
@@ -373,6 +378,11 @@ uint8_t soft_pic_read(struct soft_vm *vm, uint16_t port);
 void soft_pic_write(struct soft_vm *vm, uint16_t port, uint8_t value);
 int soft_irq_set(struct accel_vm *vm, uint32_t gsi, bool level);
 int soft_msi_send(struct accel_vm *vm, uint64_t addr, uint32_t data);
+/* KVM's hypercall of that name: to the CPUs whose APIC ids are bits of the map, which begins with id
+ * @first and has two words of @width bits; vector and delivery mode as in @icr. How many took it, or
+ * what the guest is to get. */
+int64_t soft_pv_ipi(struct soft_vcpu *from, const uint64_t bits[2], unsigned int width,
+	uint64_t first, uint64_t icr);
 bool soft_irq_open(struct accel_vm *vm, uint32_t gsi);
 int soft_chips_get(struct accel_vm *vm, struct x86_chips_state *out);
 int soft_chips_set(struct accel_vm *vm, const struct x86_chips_state *in);
@@ -420,6 +430,7 @@ bool soft_kvmclock_msr(struct soft_vcpu *v, uint32_t index, uint64_t *value, boo
 /* ---- run.c: waking and sleeping ---- */
 /* Set bits of v->poll and wake the vCPU if it sleeps. Any thread, any leaf lock may be held. */
 void soft_notify(struct soft_vcpu *v, uint32_t poll);
+void soft_nmi(struct soft_vcpu *v); /* likewise, with SOFT_POLL_NMI */
 
 /* ---- memory.c: RAM as the machine maps it, dirty log ---- */
 int soft_ram_add(struct accel_vm *vm, const struct as_range *r);

@@ -235,7 +235,7 @@ static void events_get(struct soft_vcpu *v, struct x86_cpu_state *s)
 
 	s->events = (struct x86_events){
 		.interrupt_shadow = v->shadow,
-		.nmi_pending = v->nmi_wanted || poll & SOFT_POLL_NMI,
+		.nmi_pending = MIN(2u, v->nmi_wanted + atomic_load(&v->nmis)),
 		.nmi_masked = v->nmi_masked,
 		.latched_init = !!(poll & SOFT_POLL_INIT),
 		.triple_fault_pending = v->shutdown,
@@ -276,7 +276,8 @@ static int events_set(struct soft_vcpu *v, const struct x86_cpu_state *s)
 	v->has_event = v->in_event = false;
 	v->pending_dr6 = v->debug_hits = 0;
 	v->shadow = e->interrupt_shadow & 3;
-	v->nmi_wanted = e->nmi_pending || e->nmi_injected;
+	v->nmi_wanted = MIN(2, e->nmi_pending + !!e->nmi_injected);
+	atomic_store(&v->nmis, 0);
 	v->nmi_masked = e->nmi_masked && !e->nmi_injected;
 	v->sipi_vector = e->sipi_vector;
 	v->shutdown = e->triple_fault_pending;
@@ -419,7 +420,8 @@ void soft_vcpu_init_signal(struct soft_vcpu *v)
 {
 	init_registers(v);
 	v->has_event = v->in_event = v->halted = false;
-	v->nmi_wanted = v->nmi_masked = false;
+	v->nmi_wanted = 0;
+	v->nmi_masked = false;
 	v->pending_dr6 = v->debug_hits = 0;
 	v->shadow = 0;
 	v->mp_state = soft_apic_base(v) & X86_APIC_BASE_BSP ? X86_MP_RUNNABLE

@@ -17,6 +17,7 @@
 #define KVM_EPERM	      1
 #define KVM_ENOSYS	      1000
 #define KVM_HC_VAPIC_POLL_IRQ 1
+#define KVM_HC_SEND_IPI	      10
 
 /* -------- GDTR, IDTR -------- */
 
@@ -148,6 +149,14 @@ void soft_rdseed(struct soft_vcpu *v, const struct soft_op *o)
 
 /* -------- hypercalls -------- */
 
+static int64_t send_ipi(struct soft_vcpu *v, bool wide)
+{
+	uint64_t mask = wide ? UINT64_MAX : UINT32_MAX;
+	uint64_t bits[2] = { v->gpr[X86_RBX] & mask, v->gpr[X86_RCX] & mask };
+
+	return soft_pv_ipi(v, bits, wide ? 64 : 32, v->gpr[X86_RDX] & mask, v->gpr[X86_RSI] & mask);
+}
+
 /* KVM's, which is what the hypervisor's CPUID leaves say we are. Those that would do something are not
  * announced there. */
 void soft_hypercall(struct soft_vcpu *v, const struct soft_op *o)
@@ -160,6 +169,8 @@ void soft_hypercall(struct soft_vcpu *v, const struct soft_op *o)
 		r = -KVM_EPERM;
 	else if (nr == KVM_HC_VAPIC_POLL_IRQ)
 		r = 0;
+	else if (nr == KVM_HC_SEND_IPI)
+		r = send_ipi(v, wide);
 	soft_put_gpr(v, X86_RAX, wide ? 8 : 4, (uint64_t)r);
 }
 

@@ -17,6 +17,12 @@ static void entry_drop(struct soft_tlb_entry *e)
 	e->global = 0;
 }
 
+/* All of them as one array. */
+static struct soft_tlb_entry *tlb_first(struct soft_mmu *m)
+{
+	return (struct soft_tlb_entry *)(void *)m->tlb;
+}
+
 bool soft_mmu_new(struct soft_vcpu *v)
 {
 	struct soft_mmu *m = NULL;
@@ -25,7 +31,7 @@ bool soft_mmu_new(struct soft_vcpu *v)
 	if (posix_memalign((void **)&m, PAGE_SIZE, sizeof(*m)))
 		return false;
 	memset(m, 0, sizeof(*m));
-	for (e = m->tlb[0]; e < m->tlb[0] + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++) {
+	for (e = tlb_first(m); e < tlb_first(m) + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++) {
 		entry_drop(e);
 		e->page = SOFT_TLB_NONE;
 		e->code = &no_code;
@@ -68,11 +74,13 @@ bool tlb_adopt_global(struct soft_mmu *m, struct soft_tlb_entry *e, uint64_t pag
 }
 
 /* The numbers of contexts have run out: nothing but global pages is left, and all are free again. */
-static void sweep(struct soft_mmu *m)
+static void sweep(struct soft_vcpu *v)
 {
+	struct soft_mmu *m = v->mmu;
 	struct soft_tlb_entry *e;
 
-	for (e = m->tlb[0]; e < m->tlb[0] + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++) {
+	v->fetch_gen++;
+	for (e = tlb_first(m); e < tlb_first(m) + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++) {
 		if (entry_is_global(m, e))
 			entry_tag(e, CTX_OLD);
 		else
@@ -82,11 +90,11 @@ static void sweep(struct soft_mmu *m)
 	m->next_ctx = CTX_FIRST;
 }
 
-static uint16_t new_context(struct soft_mmu *m)
+static uint16_t new_context(struct soft_vcpu *v)
 {
-	if (m->next_ctx > CTX_LAST)
-		sweep(m);
-	return m->next_ctx++;
+	if (v->mmu->next_ctx > CTX_LAST)
+		sweep(v);
+	return v->mmu->next_ctx++;
 }
 
 static uint32_t current_pcid(const struct soft_vcpu *v)
@@ -101,7 +109,7 @@ static void enter_context(struct soft_vcpu *v, bool fresh)
 	uint32_t pcid = current_pcid(v);
 
 	if (fresh || !m->pcid_ctx[pcid]) {
-		uint16_t ctx = new_context(m); /* may clear pcid_ctx */
+		uint16_t ctx = new_context(v); /* may clear pcid_ctx */
 
 		m->pcid_ctx[pcid] = ctx;
 	}
@@ -110,13 +118,15 @@ static void enter_context(struct soft_vcpu *v, bool fresh)
 	v->ctx = m->check_align ? CTX_SLOW : m->ctx;
 }
 
-static void drop_global(struct soft_mmu *m)
+static void drop_global(struct soft_vcpu *v)
 {
+	struct soft_mmu *m = v->mmu;
 	struct soft_tlb_entry *e;
 
+	v->fetch_gen++;
 	if (++m->global)
 		return;
-	for (e = m->tlb[0]; e < m->tlb[0] + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++)
+	for (e = tlb_first(m); e < tlb_first(m) + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++)
 		entry_drop(e);
 	m->global = 1;
 }
@@ -133,7 +143,7 @@ void soft_tlb_flush(struct soft_vcpu *v, bool global)
 	m->pcid_ctx[0] = 0;
 	m->pcids_used = false;
 	if (global) {
-		drop_global(m);
+		drop_global(v);
 		memset(m->large_2m, 0, sizeof(m->large_2m));
 		memset(m->large_1g, 0, sizeof(m->large_1g));
 	}
@@ -147,7 +157,7 @@ void soft_tlb_flush_pcid(struct soft_vcpu *v, uint16_t pcid, bool global)
 	pcid &= PCIDS - 1;
 	m->pcid_ctx[pcid] = 0;
 	if (global)
-		drop_global(m);
+		drop_global(v);
 	enter_context(v, false);
 }
 
@@ -208,6 +218,7 @@ void soft_tlb_flush_page(struct soft_vcpu *v, uint64_t lin)
 
 	if (!soft_long_mode(v))
 		lin = (uint32_t)lin;
+	v->fetch_gen++;
 	tlb_drop_page(v, lin);
 	if (m->large_2m[slot_2m(lin) / 64] >> (slot_2m(lin) % 64) & 1)
 		drop_pieces(v, lin, 21);
@@ -229,6 +240,7 @@ void soft_mmu_mode_changed(struct soft_vcpu *v)
 
 	m->check_align = v->cpl == 3 && v->cr0 & X86_CR0_AM && v->rflags & X86_FLAG_AC;
 	v->ctx = m->check_align ? CTX_SLOW : m->ctx;
+	v->mmu_slow = m->check_align;
 	if (((v->cr0 ^ m->cr0) & CR0_BITS) || ((v->cr4 ^ m->cr4) & CR4_BITS) ||
 		((v->efer ^ m->efer) & EFER_BITS))
 		soft_tlb_flush(v, true);
@@ -262,7 +274,7 @@ void soft_mmu_serve_flush(struct soft_vcpu *v)
 
 	if (asked == atomic_load_explicit(&m->drop_done, memory_order_relaxed))
 		return;
-	for (e = m->tlb[0]; e < m->tlb[0] + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++)
+	for (e = tlb_first(m); e < tlb_first(m) + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++)
 		e->tag[SOFT_WRITE] = SOFT_TLB_NONE;
 	/* Whoever sees this sees what this vCPU wrote by the old tags. */
 	atomic_store(&m->drop_done, asked);
