@@ -237,6 +237,12 @@ void soft_apic_base_restore(struct soft_vcpu *v, uint64_t value)
 	t.apic_base = value;
 }
 
+int64_t soft_pv_ipi(struct soft_vcpu *from, const uint64_t bits[2], unsigned int width,
+	uint64_t first, uint64_t icr)
+{
+	return -1;
+}
+
 uint64_t soft_cr8_get(struct soft_vcpu *v)
 {
 	return t.cr8;
