@@ -440,6 +440,12 @@ static void serve_poll(struct soft_vcpu *v)
 		take_nmis(v);
 	if (p & SOFT_POLL_IRQ)
 		v->irq_wanted = true;
+	if (p & SOFT_POLL_UNHALT) {
+		v->unhalted = !v->halted;
+		if (v->halted)
+			v->mp_state = X86_MP_RUNNABLE;
+		v->halted = false;
+	}
 	if (p & SOFT_POLL_KICK) {
 		v->leaving = true;
 		v->exit.kind = VCPU_EXIT_NONE;
