@@ -202,10 +202,28 @@ static bool order_of_invalid(const struct test *t, const struct outcome *n, cons
 {
 	const uint8_t *p = t->code + t->off[t->n_insns - 1];
 
-	if (t->row[t->n_insns - 1] != ROW_NONE || s->vector != X86_EXC_UD)
+	if (s->vector != X86_EXC_UD)
 		return false;
 	return (n->vector == X86_EXC_PF && n->error & X86_PF_I) ||
-	       (is_fault(n) && memchr(p, 0xf0, 6));
+	       (t->row[t->n_insns - 1] == ROW_NONE && is_fault(n) && memchr(p, 0xf0, 6));
+}
+
+/* A jump may lead anywhere, also to one of those that need their mask prepared. */
+static bool jumps_to_mask(const struct test *t)
+{
+	struct x86_insn i;
+	bool jumps = false;
+
+	for (uint32_t k = 0; k < t->n_insns; k++)
+		jumps |= x86_decode(t->code + t->off[k], X86_INSN_MAX, (enum x86_code)t->mode,
+				 &i) == X86_DECODE_OK &&
+			 (i.flags & X86_I_BRANCH);
+	for (uint32_t k = 1; jumps && k < t->code_len; k++)
+		if (x86_decode(t->code + k, MIN(TEST_CODE - k, X86_INSN_MAX),
+			    (enum x86_code)t->mode, &i) == X86_DECODE_OK &&
+			gen_takes_mask(&i))
+			return true;
+	return false;
 }
 
 static void ignored_at(struct ignored *g, const struct batch *b, const struct test *t, uint32_t at,
@@ -235,7 +253,7 @@ static struct ignored ignored(const struct batch *b, const struct test *t, const
 	if (t->mode != X86_CODE_64 || n->out.sel[X86_CS] != SEL_CODE64)
 		g.gpr_mask = UINT32_MAX;
 	g.fault = order_of_faults(t, n, s);
-	g.all |= order_of_invalid(t, n, s);
+	g.all |= order_of_invalid(t, n, s) || jumps_to_mask(t);
 	/* Where a jump has led into the middle of something. */
 	if (n->out.rip == s->out.rip && at < t->code_len)
 		ignored_at(&g, b, t, (uint32_t)at, n, s);
