@@ -58,8 +58,8 @@ static const struct word {
 	/* umip pku la57 rdpid; gfni vaes vpclmulqdq */
 	{ 7, 0, ECX, ANY, BIT(2) | BIT(3) | BIT(16) | BIT(22), BIT(8) | BIT(9) | BIT(10) },
 	{ 7, 0, EDX, ANY, BIT(4), 0 }, /* fsrm */
-	/* spec_ctrl intel_stibp arch_capabilities intel_ssbd: see msr.c */
-	{ 7, 0, EDX, INTEL, BIT(26) | BIT(27) | BIT(29) | BIT(31), 0 },
+	/* spec_ctrl intel_stibp flush_l1d arch_capabilities intel_ssbd: see msr.c */
+	{ 7, 0, EDX, INTEL, BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(31), 0 },
 	{ 0xd, 1, EAX, ANY, 0xf, 0 }, /* xsaveopt xsavec xgetbv1 xsaves */
 	/* syscall nx pdpe1gb rdtscp lm; mmxext */
 	{ 0x80000001, 0, EDX, ANY, BIT(11) | BIT(20) | BIT(26) | BIT(27) | BIT(29), BIT(22) },

@@ -228,7 +228,7 @@ static void system_desc(struct soft_vcpu *v, uint16_t selector, uint32_t types, 
 	if (!(d->seg.attr & X86_ATTR_P))
 		soft_raise_sel(v, X86_EXC_NP, selector);
 	x86_desc_segment(d->lo, hi, selector, &d->seg);
-	if (soft_long_mode(v) && !soft_canonical(v, d->seg.base))
+	if (soft_long_mode(v) && !soft_canonical_base(v, d->seg.base))
 		soft_raise_sel(v, X86_EXC_GP, selector);
 }
 

@@ -153,7 +153,7 @@ struct soft_vcpu {
 	struct soft_event delivering; /* valid while in_event */
 
 	/* MSRs that are just storage, by their place in msr.c's table. */
-	uint64_t msr[64];
+	uint64_t msr[192];
 	int64_t tsc_offset; /* guest TSC - soft_host_tsc(); changed by soft_tsc_offset_set() only */
 	uint64_t tsc_adjust, tsc_aux;
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,

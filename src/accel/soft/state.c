@@ -45,7 +45,7 @@ static void regs_set(struct soft_vcpu *v, const struct x86_cpu_state *s)
  * other, or both. */
 static struct x86_segment seg_clean(const struct soft_vcpu *v, struct x86_segment s)
 {
-	int drop = v->cr4 & X86_CR4_LA57 ? 7 : 16;
+	int drop = v->cr4_allowed & X86_CR4_LA57 ? 7 : 16;
 
 	s.attr &= SEG_ATTR_MASK;
 	if (s.attr & X86_ATTR_UNUSABLE || !(s.attr & X86_ATTR_P))
@@ -56,7 +56,7 @@ static struct x86_segment seg_clean(const struct soft_vcpu *v, struct x86_segmen
 
 static struct x86_dtable table_clean(const struct soft_vcpu *v, struct x86_dtable t)
 {
-	int drop = v->cr4 & X86_CR4_LA57 ? 7 : 16;
+	int drop = v->cr4_allowed & X86_CR4_LA57 ? 7 : 16;
 
 	t.base = (uint64_t)((int64_t)(t.base << drop) >> drop);
 	return t;

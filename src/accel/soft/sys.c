@@ -154,7 +154,7 @@ static void sys_wrbase(struct soft_vcpu *v, const struct soft_op *o)
 	need_fsgsbase(v);
 	if (o->i.opsize != 8)
 		base = (uint32_t)base;
-	if (!soft_canonical(v, base))
+	if (!soft_canonical_base(v, base))
 		soft_gp(v, 0);
 	v->seg[s].base = base;
 	soft_seg_changed(v, s);

@@ -33,7 +33,7 @@ static struct x86_dtable load_table(struct soft_vcpu *v, const struct x86_insn *
 	memcpy(&t.base, b + 2, wide);
 	if (i->opsize == 2 && wide == 4)
 		t.base &= 0xffffff;
-	if (wide == 8 && !soft_canonical(v, t.base))
+	if (wide == 8 && !soft_canonical_base(v, t.base))
 		soft_gp(v, 0);
 	return t;
 }
@@ -101,7 +101,7 @@ void soft_invpcid(struct soft_vcpu *v, const struct soft_op *o)
 		soft_gp(v, 0);
 	soft_load_bytes(v, o->i.seg, soft_ea(v, &o->i), d, sizeof(d));
 	if (d[0] > PCID_MAX || (type <= 1 && d[0] && !pcide) ||
-		(type == 0 && !soft_canonical(v, d[1])))
+		(type == 0 && !soft_canonical_base(v, d[1])))
 		soft_gp(v, 0);
 	if (type == 0 && (!pcide || d[0] == (v->cr3 & PCID_MAX)))
 		soft_tlb_flush_page(v, d[1]);

@@ -175,6 +175,7 @@ static void tables(void **state)
 	assert_int_equal(T(v, "\x66\x0f\x01\x0b"), T_NONE); /* sidt */
 	assert_memory_equal(t.mem + 0x100, "\x34\x12\x34\x12\xfe\xca\x00\x00", 8);
 	t_mode(v, 64, 0);
+	v->cr4_allowed &= ~(uint64_t)X86_CR4_LA57;
 	memset(t.mem + 0x100, 0x80, 10);
 	assert_int_equal(T(v, "\x0f\x01\x13"), GP); /* not canonical */
 	assert_int_equal(v->gdtr.base, 0xf2345678);
