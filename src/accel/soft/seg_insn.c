@@ -87,8 +87,10 @@ static void pop_seg(struct soft_vcpu *v, const struct soft_op *o)
 static void load_far(struct soft_vcpu *v, const struct soft_op *o, enum x86_seg seg)
 {
 	const struct x86_insn *i = &o->i;
+	/* AMD's CPUs know no 64-bit offsets. */
+	unsigned int size = i->opsize == 8 && v->amd ? 4 : i->opsize;
 	uint64_t offset;
-	uint16_t selector = soft_load_far(v, i, &offset);
+	uint16_t selector = soft_load_far(v, i, size, &offset);
 
 	soft_seg_load(v, seg, selector);
 	set_gpr(v, i->operand[0].reg, i->opsize, offset);
