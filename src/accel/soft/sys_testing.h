@@ -318,12 +318,6 @@ void soft_tsc_offset_set(struct soft_vcpu *v, int64_t offset)
 	v->tsc_offset = offset;
 }
 
-int64_t soft_pv_ipi(struct soft_vcpu *from, const uint64_t bits[2], unsigned int width,
-	uint64_t first, uint64_t icr)
-{
-	return bits[0];
-}
-
 void soft_notify(struct soft_vcpu *v, uint32_t poll)
 {
 	atomic_fetch_or(&v->poll, poll);
