@@ -279,14 +279,14 @@ X86_ALU bool x86_idiv_ok(unsigned int size, uint64_t lo, uint64_t hi, uint64_t s
 		lo = x86_sext(size, lo);
 	}
 	src = x86_sext(size, src);
-	if (src + 1 > 1 && hi == ((int64_t)lo < 0 ? UINT64_MAX : 0))
+	if (src + 1 > 1 && hi == ((int64_t)lo < 0 ? ~0ull : 0))
 		return true; /* the dividend has the divisor's width, which is neither 0 nor -1 */
 	/* On absolute values: of the dividend, 2 * size bytes, in hi:lo; then in hi:lo of 128 bits. */
 	if (size < 8) {
 		unsigned int bits = 8 * size;
 
 		lo = (hi << bits) | x86_zext(size, lo);
-		hi = (int64_t)lo < 0 ? UINT64_MAX : 0;
+		hi = (int64_t)lo < 0 ? ~0ull : 0;
 	}
 	if ((int64_t)hi < 0) {
 		minus = true;
@@ -300,7 +300,7 @@ X86_ALU bool x86_idiv_ok(unsigned int size, uint64_t lo, uint64_t hi, uint64_t s
 	if (hi >= src)
 		return false;
 	asm("divq %[src]" : "=a"(q), "=d"(r) : "0"(lo), "1"(hi), [src] "r"(src) : "cc");
-	return q <= (UINT64_MAX >> (65 - 8 * size)) + minus;
+	return q <= (~0ull >> (65 - 8 * size)) + minus;
 }
 
 /* Condition @cc (the opcode's low four bits). */

@@ -220,9 +220,10 @@ static const struct soft_block *find_block(struct soft_vcpu *v, uint64_t lin)
 	b->gpa = gpa;
 	b->code = v->code;
 	b->code_word = word;
-	/* If a writer came in between, bit 0 is clear and nobody will tell of the next: the block is good
-	 * for this once. */
-	b->word = value | 1;
+	/* If a writer came in between, bit 0 is clear and nobody tells of the next: the block is good for
+	 * this once, and gets the word of before. (This generation's would be good again when another
+	 * block sets the bit, with writes in between that nobody heard of.) */
+	b->word = (value - 1) | 1;
 	c->hash[h] = c->used + 1;
 	c->used += (sizeof(*b) + b->n * sizeof(struct soft_op) + 63) & ~(size_t)63;
 	return b;

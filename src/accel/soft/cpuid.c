@@ -29,6 +29,7 @@
 #define KVM_CLOCKSOURCE	 BIT(0) /* features of leaf 0x40000001 */
 #define KVM_NOP_IO_DELAY BIT(1)
 #define KVM_CLOCKSOURCE2 BIT(3)
+#define KVM_PV_UNHALT	 BIT(7)
 #define KVM_PV_SEND_IPI	 BIT(11)
 #define KVM_CLOCK_STABLE BIT(24)
 
@@ -58,8 +59,8 @@ static const struct word {
 	/* umip pku la57 rdpid; gfni vaes vpclmulqdq */
 	{ 7, 0, ECX, ANY, BIT(2) | BIT(3) | BIT(16) | BIT(22), BIT(8) | BIT(9) | BIT(10) },
 	{ 7, 0, EDX, ANY, BIT(4), 0 }, /* fsrm */
-	/* spec_ctrl intel_stibp arch_capabilities intel_ssbd: see msr.c */
-	{ 7, 0, EDX, INTEL, BIT(26) | BIT(27) | BIT(29) | BIT(31), 0 },
+	/* spec_ctrl intel_stibp flush_l1d arch_capabilities intel_ssbd: see msr.c */
+	{ 7, 0, EDX, INTEL, BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(31), 0 },
 	{ 0xd, 1, EAX, ANY, 0xf, 0 }, /* xsaveopt xsavec xgetbv1 xsaves */
 	/* syscall nx pdpe1gb rdtscp lm; mmxext */
 	{ 0x80000001, 0, EDX, ANY, BIT(11) | BIT(20) | BIT(26) | BIT(27) | BIT(29), BIT(22) },
@@ -271,7 +272,7 @@ static void add_hypervisor(struct x86_cpuid *c)
 		       .edx = 0x4d });
 	add(c, (struct x86_cpuid_leaf){ .function = 0x40000001,
 		       .eax = KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 |
-			      KVM_PV_SEND_IPI | KVM_CLOCK_STABLE });
+			      KVM_PV_UNHALT | KVM_PV_SEND_IPI | KVM_CLOCK_STABLE });
 }
 
 static void add_extended(struct x86_cpuid *c, bool amd)

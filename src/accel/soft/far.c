@@ -2,17 +2,20 @@
 /*
  * far - far JMP, CALL and RET, with all that the selector may lead to: code, a call gate, a task.
  *
- * Source: SDM, volume 2, CALL, JMP, RET; volume 3, Protection. Where AMD differs (far pointers have no
- * 64-bit offsets) the guest's CPUID vendor decides.
+ * Source: SDM, volume 2, CALL, JMP, RET; volume 3, Protection.
+ *
+ * SPEC: a JMP or CALL with REX.W takes a 64-bit offset from memory, as Intel's CPUs do. AMD's take 32
+ * bits, so no program that runs there has a use for the prefix; but what is made for any x86-64, and
+ * for virtual machines, which all do as Intel, may have one (kvm-unit-tests).
  */
 #include "accel/soft/far.h"
 #include "accel/soft/mmu.h"
 
 #define MAX_PARAMS 31
 
-uint16_t soft_load_far(struct soft_vcpu *v, const struct x86_insn *i, uint64_t *offset)
+uint16_t soft_load_far(
+	struct soft_vcpu *v, const struct x86_insn *i, unsigned int size, uint64_t *offset)
 {
-	unsigned int size = i->opsize == 8 && v->amd ? 4 : i->opsize;
 	uint64_t ea = soft_ea(v, i);
 
 	*offset = soft_load(v, i->seg, ea, size);
@@ -159,7 +162,7 @@ static void far_transfer(struct soft_vcpu *v, const struct x86_insn *i, bool cal
 	uint16_t selector;
 
 	if (i->operand[0].kind == X86_OPND_MEM) {
-		selector = soft_load_far(v, i, &t.rip);
+		selector = soft_load_far(v, i, i->opsize, &t.rip);
 	} else {
 		selector = i->imm2;
 		t.rip = i->imm & soft_width_mask(i->opsize);

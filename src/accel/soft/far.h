@@ -102,8 +102,9 @@ static inline void soft_set_flags(struct soft_vcpu *v, uint64_t value, uint64_t 
 {
 	v->rflags = (v->rflags & ~mask) | (value & mask) | X86_FLAG_1;
 }
-/* The instruction's far pointer operand: returns the selector. */
-uint16_t soft_load_far(struct soft_vcpu *v, const struct x86_insn *i, uint64_t *offset);
+/* The instruction's far pointer operand, its offset being of @size bytes: returns the selector. */
+uint16_t soft_load_far(
+	struct soft_vcpu *v, const struct x86_insn *i, unsigned int size, uint64_t *offset);
 /* Return to another level, or with a stack segment anyway (IRET in 64-bit mode). */
 struct soft_return {
 	struct x86_segment cs; /* checked; RPL of its selector is the new CPL */

@@ -508,8 +508,7 @@ static void long_and_compat(void **state)
 	assert_int_equal(run_op(X86_OP_RETF, 4), NO_EVENT);
 	assert_int_equal(v->code, X86_CODE_32);
 	assert_int_equal(run_far(X86_OP_JMPF, 4, CODE64_0, 0x54321), NO_EVENT);
-	/* m16:64, of an Intel. */
-	v->amd = false;
+	/* m16:64, whoever the vendor is. */
 	o.i.operand[0].kind = X86_OPND_MEM;
 	o.i.disp = DATA;
 	put(DATA, 8, 0x800000000000);

@@ -234,5 +234,12 @@ static inline bool soft_canonical(const struct soft_vcpu *v, uint64_t a)
 
 	return (uint64_t)((int64_t)(a << bits) >> bits) == a;
 }
+/* What a base register takes: any address that the CPU can come to have, LA57 on or off. */
+static inline bool soft_canonical_base(const struct soft_vcpu *v, uint64_t a)
+{
+	int bits = v->cr4_allowed & X86_CR4_LA57 ? 7 : 16;
+
+	return (uint64_t)((int64_t)(a << bits) >> bits) == a;
+}
 
 #endif

@@ -8,9 +8,10 @@
  * virtual machines: a register that is not there is a #GP, which some systems do not survive.
  */
 #include <string.h>
-#include "accel/soft/mmu.h"
-#include "accel/soft/soft_int.h"
+#include "accel/soft/sys_int.h"
 #include "base/log.h"
+
+#define MC_BANKS 32 /* as KVM has them, for a system that has seen those */
 
 /* Places in v->msr[]. */
 enum {
@@ -23,7 +24,8 @@ enum {
 	SLOT_MISC_ENABLE,
 	SLOT_DEBUGCTL,
 	SLOT_POWER_CTL,
-	SLOT_COUNT
+	SLOT_MC_BANKS, /* 4 of each */
+	SLOT_COUNT = SLOT_MC_BANKS + 4 * MC_BANKS
 };
 _Static_assert(SLOT_COUNT <= ARRAY_SIZE(((struct soft_vcpu *)0)->msr), "places for MSRs");
 
@@ -32,7 +34,7 @@ enum msr_kind {
 	M_FIELD,
 	M_CONST,   /* reads @arg; a write is #GP */
 	M_IGNORE,  /* reads @arg; a write does nothing */
-	M_COMMAND, /* a read is #GP, a write does nothing */
+	M_COMMAND, /* a read is #GP, a write of bits of @arg does nothing */
 	M_OWN,	   /* see own_read(), own_write() */
 	M_CLOCK,   /* kvmclock's */
 	M_APIC,
@@ -49,6 +51,7 @@ enum msr_check {
 	V_MTRR_BASE, /* even: base, odd: mask */
 	V_MTRR_FIX,
 	V_MTRR_DEF,
+	V_MC_BANK, /* control, status, address, miscellaneous */
 };
 
 #define F_STATE BIT(0) /* saved */
@@ -77,11 +80,10 @@ static const struct msr_row rows[] = {
 	{ 0x3a, 0x3a, M_STORE, V_MASK, F_STATE | F_INTEL, /* FEATURE_CONTROL */
 		SLOT_FEAT_CTL, 0x17ff07 },
 	{ 0x3b, 0x3b, M_OWN, 0, F_STATE }, /* TSC_ADJUST */
-	/* Speculation: there whatever CPUID says, for a VM that was saved with them in use. */
 	{ 0x48, 0x48, M_STORE, V_MASK, F_STATE, SLOT_SPEC_CTRL, 0x5f7 },
-	{ 0x49, 0x49, M_COMMAND },		/* PRED_CMD */
+	{ 0x49, 0x49, M_COMMAND, .arg = 0x81 }, /* PRED_CMD */
 	{ 0x4e, 0x4f, M_ABSENT },		/* PPIN */
-	{ 0x79, 0x79, M_COMMAND },		/* microcode update */
+	{ 0x79, 0x79, M_COMMAND, .arg = ALL },	/* microcode update */
 	{ 0x8b, 0x8b, M_OWN },			/* microcode revision */
 	{ 0x9e, 0x9e, M_DROP },			/* SMBASE */
 	{ 0xce, 0xce, M_CONST, 0, F_INTEL },	/* PLATFORM_INFO */
@@ -89,15 +91,15 @@ static const struct msr_row rows[] = {
 	{ 0xe7, 0xe8, M_ABSENT },		/* MPERF, APERF */
 	{ 0xfe, 0xfe, M_CONST, .arg = 0x508 },	/* MTRRCAP: 8 variable, fixed, write-combining */
 	{ 0x10a, 0x10a, M_OWN },		/* ARCH_CAPABILITIES */
-	{ 0x10b, 0x10b, M_COMMAND },		/* FLUSH_CMD */
+	{ 0x10b, 0x10b, M_COMMAND, .arg = 1 },	/* FLUSH_CMD */
 	{ 0x122, 0x122, M_DROP },		/* TSX_CTRL */
 	{ 0x140, 0x140, M_IGNORE, 0, F_INTEL }, /* MISC_FEATURES_ENABLES */
 	{ 0x174, 0x174, M_FIELD, V_LOW32, F_STATE, FIELD(sysenter_cs) },
 	{ 0x175, 0x175, M_FIELD, V_CANON, F_STATE, FIELD(sysenter_esp) },
 	{ 0x176, 0x176, M_FIELD, V_CANON, F_STATE, FIELD(sysenter_eip) },
-	{ 0x179, 0x179, M_CONST }, /* MCG_CAP: no banks */
+	{ 0x179, 0x179, M_CONST, .arg = MC_BANKS }, /* MCG_CAP */
 	{ 0x17a, 0x17a, M_STORE, V_MASK, F_STATE, SLOT_MCG_STATUS, 0xf },
-	{ 0x17b, 0x17b, M_IGNORE },		/* MCG_CTL */
+	{ 0x17b, 0x17b, M_DROP },		/* MCG_CTL */
 	{ 0x198, 0x199, M_IGNORE, 0, F_INTEL }, /* PERF_STATUS, PERF_CTL */
 	{ 0x1a0, 0x1a0, M_STORE, V_MASK, F_STATE, SLOT_MISC_ENABLE, ALL },
 	{ 0x1a2, 0x1a7, M_ABSENT },
@@ -114,7 +116,7 @@ static const struct msr_row rows[] = {
 	{ 0x2ff, 0x2ff, M_STORE, V_MTRR_DEF, F_STATE, SLOT_MTRR_DEF },
 	{ 0x345, 0x345, M_ABSENT }, /* PERF_CAPABILITIES */
 	{ 0x3f0, 0x3ff, M_ABSENT },
-	{ 0x400, 0x47f, M_IGNORE }, /* banks that a VM may have seen elsewhere */
+	{ 0x400, 0x400 + 4 * MC_BANKS - 1, M_STORE, V_MC_BANK, 0, SLOT_MC_BANKS },
 	{ 0x480, 0x491, M_ABSENT },
 	{ 0x600, 0x6bf, M_ABSENT }, /* power and residency */
 	{ 0x6e0, 0x6e0, M_APIC, 0, F_STATE },
@@ -136,14 +138,14 @@ static const struct msr_row rows[] = {
 	{ 0xc0010010, 0xc0010010, M_IGNORE, 0, F_AMD }, /* SYSCFG */
 	{ 0xc0010015, 0xc0010015, M_IGNORE, 0, F_AMD,	/* HWCR: TscFreqSel */
 		.arg = BIT(24) },
-	{ 0xc0010016, 0xc001001a, M_IGNORE, 0, F_AMD },	 /* IORRs, TOP_MEM */
-	{ 0xc001001d, 0xc001001d, M_IGNORE, 0, F_AMD },	 /* TOP_MEM2 */
-	{ 0xc001001f, 0xc001001f, M_IGNORE, 0, F_AMD },	 /* NB_CFG */
-	{ 0xc0010020, 0xc0010020, M_COMMAND, 0, F_AMD }, /* microcode update */
-	{ 0xc0010055, 0xc0010055, M_IGNORE, 0, F_AMD },	 /* interrupt pending message */
-	{ 0xc0010058, 0xc0010058, M_IGNORE, 0, F_AMD },	 /* MMIO configuration base */
-	{ 0xc0010061, 0xc001006b, M_ABSENT, 0, F_AMD },	 /* P-states */
-	{ 0xc0010111, 0xc0010113, M_IGNORE, 0, F_AMD },	 /* SMM base, TSEG */
+	{ 0xc0010016, 0xc001001a, M_IGNORE, 0, F_AMD },		     /* IORRs, TOP_MEM */
+	{ 0xc001001d, 0xc001001d, M_IGNORE, 0, F_AMD },		     /* TOP_MEM2 */
+	{ 0xc001001f, 0xc001001f, M_IGNORE, 0, F_AMD },		     /* NB_CFG */
+	{ 0xc0010020, 0xc0010020, M_COMMAND, 0, F_AMD, .arg = ALL }, /* microcode update */
+	{ 0xc0010055, 0xc0010055, M_IGNORE, 0, F_AMD },		     /* interrupt pending message */
+	{ 0xc0010058, 0xc0010058, M_IGNORE, 0, F_AMD },		     /* MMIO configuration base */
+	{ 0xc0010061, 0xc001006b, M_ABSENT, 0, F_AMD },		     /* P-states */
+	{ 0xc0010111, 0xc0010113, M_IGNORE, 0, F_AMD },		     /* SMM base, TSEG */
 	{ 0xc0010114, 0xc0010114, M_CONST, 0, F_AMD, .arg = BIT(4) }, /* VM_CR: SVM is off */
 	{ 0xc0010117, 0xc0010117, M_DROP },			      /* VM_HSAVE_PA */
 	{ 0xc001011f, 0xc001011f, M_DROP },			      /* VIRT_SPEC_CTRL */
@@ -175,7 +177,9 @@ static const struct msr_row *find(const struct soft_vcpu *v, uint32_t index)
 	return NULL;
 }
 
-static bool cpuid_bit(const struct soft_vcpu *v, uint32_t leaf, unsigned int reg, unsigned int bit)
+enum reg { EAX, EBX, ECX, EDX };
+
+static bool cpuid_bit(const struct soft_vcpu *v, uint32_t leaf, enum reg reg, unsigned int bit)
 {
 	const struct x86_cpuid_leaf *l = v->cpuid ? x86_cpuid_find(v->cpuid, leaf, 0) : NULL;
 
@@ -189,6 +193,30 @@ static uint64_t *place(struct soft_vcpu *v, const struct msr_row *r, uint32_t in
 	if (r->kind == M_FIELD)
 		return (uint64_t *)((char *)v + r->place);
 	return &v->msr[r->place + (index - r->first)];
+}
+
+/* Registers that go with a CPUID bit. */
+static bool offered(const struct soft_vcpu *v, uint32_t index)
+{
+	switch (index) {
+	case 0x48: /* SPEC_CTRL: IBRS, STIBP, SSBD of either vendor */
+		return cpuid_bit(v, 7, EDX, 26) || cpuid_bit(v, 7, EDX, 27) ||
+		       cpuid_bit(v, 7, EDX, 31) || cpuid_bit(v, 0x80000008, EBX, 14) ||
+		       cpuid_bit(v, 0x80000008, EBX, 15) || cpuid_bit(v, 0x80000008, EBX, 24);
+	case 0x49: /* PRED_CMD */
+		return cpuid_bit(v, 7, EDX, 26) || cpuid_bit(v, 0x80000008, EBX, 12);
+	case 0x10a: /* ARCH_CAPABILITIES */
+		return cpuid_bit(v, 7, EDX, 29);
+	case 0x10b: /* FLUSH_CMD */
+		return cpuid_bit(v, 7, EDX, 28);
+	case X86_MSR_TSC_ADJUST:
+		return cpuid_bit(v, 7, EBX, 1);
+	case X86_MSR_TSC_AUX:
+		return soft_has(v, X86_FEAT_RDTSCP) || soft_has(v, X86_FEAT_RDPID);
+	case X86_MSR_XSS:
+		return soft_has(v, X86_FEAT_XSAVES);
+	}
+	return true;
 }
 
 /* -------- those with a mind of their own -------- */
@@ -209,16 +237,16 @@ static bool own_read(struct soft_vcpu *v, uint32_t index, uint64_t *value)
 		return true;
 	case X86_MSR_TSC_ADJUST:
 		*value = v->tsc_adjust;
-		return cpuid_bit(v, 7, 1, 1);
+		return true;
 	case 0x8b:
 		*value = v->amd ? 0x01000065 : 1ull << 32;
 		return true;
 	case 0x10a:
 		*value = ARCH_CAPABILITIES;
-		return cpuid_bit(v, 7, 3, 29);
+		return true;
 	case X86_MSR_XSS:
 		*value = 0;
-		return soft_has(v, X86_FEAT_XSAVES);
+		return true;
 	case X86_MSR_EFER:
 		*value = v->efer;
 		return true;
@@ -262,8 +290,6 @@ static bool write_tsc(struct soft_vcpu *v, uint64_t value, bool restore)
 
 static bool write_tsc_adjust(struct soft_vcpu *v, uint64_t value, bool restore)
 {
-	if (!cpuid_bit(v, 7, 1, 1))
-		return false;
 	if (!restore)
 		soft_tsc_offset_set(v, (int64_t)((uint64_t)v->tsc_offset + value - v->tsc_adjust));
 	v->tsc_adjust = value;
@@ -280,14 +306,14 @@ static bool own_write(struct soft_vcpu *v, uint32_t index, uint64_t value, bool 
 	case 0x8b: /* written before it is read (SDM, Determining the Signature) */
 		return !restore;
 	case X86_MSR_XSS:
-		return !value && soft_has(v, X86_FEAT_XSAVES);
+		return !value;
 	case X86_MSR_EFER:
 		return write_efer(v, value);
 	case X86_MSR_FS_BASE:
 	case X86_MSR_GS_BASE: {
 		enum x86_seg s = X86_FS + (index - X86_MSR_FS_BASE);
 
-		if (!soft_canonical(v, value))
+		if (!soft_canonical_base(v, value))
 			return false;
 		v->seg[s].base = value;
 		soft_seg_changed(v, s);
@@ -328,7 +354,7 @@ static bool check(
 		*value = (uint32_t)x;
 		return true;
 	case V_CANON:
-		return soft_canonical(v, x);
+		return soft_canonical_base(v, x);
 	case V_PAT:
 		return eight_types(x, true);
 	case V_MTRR_BASE:
@@ -339,6 +365,10 @@ static bool check(
 		return eight_types(x, false);
 	case V_MTRR_DEF:
 		return !(x & ~0xcffull) && memory_type(x);
+	case V_MC_BANK:
+		if ((index & 3) == 0)
+			return x == 0 || x == ALL;
+		return (index & 3) != 1 || x == 0;
 	}
 	return false;
 }
@@ -349,6 +379,8 @@ bool soft_msr_read(struct soft_vcpu *v, uint32_t index, uint64_t *value)
 {
 	const struct msr_row *r = find(v, index);
 
+	if (r && !offered(v, index))
+		return false;
 	if (!r) {
 		log_guest("soft", "CPU %u reads unknown MSR %#x", v->index, index);
 		return false;
@@ -391,7 +423,7 @@ static bool write_msr(
 	case M_IGNORE:
 		return true;
 	case M_COMMAND:
-		return !restore;
+		return !restore && !(value & ~r->arg);
 	case M_OWN:
 		return own_write(v, index, value, restore);
 	case M_CLOCK:
@@ -411,7 +443,7 @@ bool soft_msr_write(struct soft_vcpu *v, uint32_t index, uint64_t value)
 	const struct msr_row *r = find(v, index);
 
 	if (r)
-		return write_msr(v, r, index, value, false);
+		return offered(v, index) && write_msr(v, r, index, value, false);
 	log_guest("soft", "CPU %u writes unknown MSR %#x", v->index, index);
 	return false;
 }
@@ -420,7 +452,7 @@ bool soft_msr_restore(struct soft_vcpu *v, uint32_t index, uint64_t value)
 {
 	const struct msr_row *r = find(v, index);
 
-	return r && write_msr(v, r, index, value, true);
+	return r && offered(v, index) && write_msr(v, r, index, value, true);
 }
 
 bool soft_msr_state(struct soft_vcpu *v, unsigned int i, uint32_t *index)

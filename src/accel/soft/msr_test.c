@@ -55,11 +55,12 @@ static void values_are_checked(void **state)
 {
 	struct soft_vcpu *v = t_vcpu();
 
+	v->cr4_allowed &= ~(uint64_t)X86_CR4_LA57;
 	set(v, X86_MSR_LSTAR, 0xffffffff81000000);
 	assert_false(soft_msr_write(v, X86_MSR_LSTAR, 0x0000900000000000));
 	assert_false(soft_msr_write(v, X86_MSR_KERNEL_GS_BASE, 1ull << 63));
 	assert_false(soft_msr_write(v, X86_MSR_SYSENTER_EIP, 1ull << 60));
-	v->cr4 |= X86_CR4_LA57;
+	v->cr4_allowed |= X86_CR4_LA57; /* whether it is on does not count */
 	set(v, X86_MSR_LSTAR, 0x0000900000000000);
 	set(v, X86_MSR_STAR, 0x0023001000000000);
 	set(v, X86_MSR_PAT, 0x0407050600070106);
@@ -73,6 +74,12 @@ static void values_are_checked(void **state)
 	assert_false(soft_msr_write(v, 0x2ff, 0x1000));
 	assert_false(soft_msr_write(v, 0xfe, 0x508));
 	assert_false(soft_msr_write(v, X86_MSR_XSS, 1));
+	set(v, 0x400, ~0ull);
+	assert_false(soft_msr_write(v, 0x400, 1));
+	assert_false(soft_msr_write(v, 0x401, 1));
+	set(v, 0x47f, 1);
+	assert_true(soft_msr_write(v, 0x49, 1));
+	assert_false(soft_msr_write(v, 0x49, 2));
 	/* There is none of these. */
 	for (uint32_t i = 0x12340000; i < 0x12340003; i++) {
 		uint64_t x;

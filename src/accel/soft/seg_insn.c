@@ -87,8 +87,10 @@ static void pop_seg(struct soft_vcpu *v, const struct soft_op *o)
 static void load_far(struct soft_vcpu *v, const struct soft_op *o, enum x86_seg seg)
 {
 	const struct x86_insn *i = &o->i;
+	/* AMD's CPUs know no 64-bit offsets. */
+	unsigned int size = i->opsize == 8 && v->amd ? 4 : i->opsize;
 	uint64_t offset;
-	uint16_t selector = soft_load_far(v, i, &offset);
+	uint16_t selector = soft_load_far(v, i, size, &offset);
 
 	soft_seg_load(v, seg, selector);
 	set_gpr(v, i->operand[0].reg, i->opsize, offset);
@@ -226,7 +228,7 @@ static void system_desc(struct soft_vcpu *v, uint16_t selector, uint32_t types, 
 	if (!(d->seg.attr & X86_ATTR_P))
 		soft_raise_sel(v, X86_EXC_NP, selector);
 	x86_desc_segment(d->lo, hi, selector, &d->seg);
-	if (soft_long_mode(v) && !soft_canonical(v, d->seg.base))
+	if (soft_long_mode(v) && !soft_canonical_base(v, d->seg.base))
 		soft_raise_sel(v, X86_EXC_GP, selector);
 }
 

@@ -43,6 +43,10 @@ static void sys_sti(struct soft_vcpu *v, const struct soft_op *o)
 static void sys_hlt(struct soft_vcpu *v, const struct soft_op *o)
 {
 	soft_need_cpl0(v);
+	if (v->unhalted) {
+		v->unhalted = false;
+		return;
+	}
 	v->halted = true;
 	v->mp_state = X86_MP_HALTED;
 	v->stop = true;
@@ -154,7 +158,7 @@ static void sys_wrbase(struct soft_vcpu *v, const struct soft_op *o)
 	need_fsgsbase(v);
 	if (o->i.opsize != 8)
 		base = (uint32_t)base;
-	if (!soft_canonical(v, base))
+	if (!soft_canonical_base(v, base))
 		soft_gp(v, 0);
 	v->seg[s].base = base;
 	soft_seg_changed(v, s);

@@ -175,6 +175,7 @@ static void tables(void **state)
 	assert_int_equal(T(v, "\x66\x0f\x01\x0b"), T_NONE); /* sidt */
 	assert_memory_equal(t.mem + 0x100, "\x34\x12\x34\x12\xfe\xca\x00\x00", 8);
 	t_mode(v, 64, 0);
+	v->cr4_allowed &= ~(uint64_t)X86_CR4_LA57;
 	memset(t.mem + 0x100, 0x80, 10);
 	assert_int_equal(T(v, "\x0f\x01\x13"), GP); /* not canonical */
 	assert_int_equal(v->gdtr.base, 0xf2345678);
@@ -372,10 +373,17 @@ static void counters(void **state)
 	assert_int_equal(WITH(v, 5, "\x0f\x01\xc1"), T_NONE); /* vmcall */
 	assert_int_equal((int64_t)v->gpr[X86_RAX], -1);
 	t_mode(v, 64, 0);
-	assert_int_equal(WITH(v, 5, "\x0f\x01\xd9"), T_NONE); /* vmmcall */
+	assert_int_equal(WITH(v, 9, "\x0f\x01\xd9"), T_NONE); /* vmmcall */
 	assert_int_equal((int64_t)v->gpr[X86_RAX], -1000);
 	assert_int_equal(WITH(v, 1, "\x0f\x01\xc1"), T_NONE);
 	assert_int_equal(v->gpr[X86_RAX], 0);
+	v->gpr[X86_RCX] = v->apic_id; /* a lock's holder wakes who waits for it */
+	assert_int_equal(WITH(v, 5, "\x0f\x01\xc1"), T_NONE);
+	assert_int_equal(v->gpr[X86_RAX], 0);
+	assert_int_equal(atomic_load(&v->poll), SOFT_POLL_UNHALT);
+	v->unhalted = true;
+	assert_int_equal(T(v, "\xf4"), T_NONE);
+	assert_false(v->halted || v->unhalted);
 	v->rflags = X86_FLAG_1 | X86_FLAG_OF | X86_FLAG_ZF | X86_FLAG_IF;
 	assert_int_equal(WITH(v, ~0ull, "\x0f\xc7\xf0"), T_NONE); /* rdrand eax */
 	assert_int_equal(v->gpr[X86_RAX] >> 32, 0);
