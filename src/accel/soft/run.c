@@ -214,8 +214,8 @@ static void run_one(struct soft_vcpu *v)
 
 static bool needs_care(const struct soft_vcpu *v)
 {
-	return v->shadow || (v->rflags & (X86_FLAG_TF | X86_FLAG_RF)) ||
-	       (v->dr[7] & DR7_ENABLES) || v->debugged;
+	return v->shadow || (v->rflags & (X86_FLAG_TF | X86_FLAG_RF)) || (v->dr[7] & DR7_ENABLES) ||
+	       v->debugged;
 }
 
 /* -------- events -------- */
