@@ -169,6 +169,7 @@ static void set_system_state(struct soft_vcpu *v, uint32_t tsc_aux)
 	v->tr = (struct x86_segment){
 		.base = SYS + 2 * PAGE, .limit = 0x67, .attr = X86_ATTR_P | 0xb, .selector = 0x40
 	};
+	v->cr4_allowed &= ~(uint64_t)X86_CR4_LA57; /* or bases could be wider than the host takes */
 	v->tsc_aux = tsc_aux;
 	v->mp_state = X86_MP_RUNNABLE;
 }
