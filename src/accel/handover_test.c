@@ -136,8 +136,8 @@ static void move(struct guest *from, struct guest *to)
 	assert_int_equal(to->accel->chips_set(to->vm, &chips), 0);
 	for (unsigned int part = 1; part < X86_STATE_ALL; part <<= 1)
 		if (to->accel->vcpu_set(to->vcpu, &from->s, part))
-			fail_msg("%s does not take part %#x of the state that %s gave", to->accel->name,
-				part, from->accel->name);
+			fail_msg("%s does not take part %#x of the state that %s gave",
+				to->accel->name, part, from->accel->name);
 	assert_int_equal(to->accel->vcpu_set(to->vcpu, &from->s, X86_STATE_ALL), 0);
 }
 

@@ -702,6 +702,20 @@ static void disconnect(struct gdb *g)
 		log_err("gdb", "no further client can be served");
 }
 
+/* A machine that has not run has neither its kernel in memory nor registers to show: start it with all
+ * vCPUs held. */
+static void prepare(struct gdb *g)
+{
+	struct error err = ERROR_INIT;
+
+	if (g->m->state != RUN_PRELAUNCH)
+		return;
+	for (uint32_t i = 0; i < g->m->n_vcpus; i++)
+		g->m->vcpus[i].held = true;
+	if (!machine_resume(g->m, &err))
+		log_err("gdb", "%s", err.msg);
+}
+
 static void accepted(void *opaque, unsigned int events)
 {
 	struct gdb *g = opaque;
@@ -724,6 +738,7 @@ static void accepted(void *opaque, unsigned int events)
 	g->hit_points = 0;
 	g->thread = g->step_thread = 0;
 	g->was_paused = g->m->state != RUN_RUNNING;
+	prepare(g);
 	pause_all(g);
 	g->m->debug_opaque = g;
 	g->m->debug_exit = debug_exit;

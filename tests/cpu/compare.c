@@ -50,39 +50,45 @@ static bool has_more_state(const struct batch *b, const struct test *t, const st
 	       (rd_le64(b->image + at) | rd_le64(b->image + at + 8)) & 0xf8;
 }
 
-static void ignored_by_op(struct ignored *g, const struct batch *b, const struct test *t,
+/* Flags that are undefined after it, where C code computes them. */
+static uint64_t undefined_flags(const struct test *t, const struct x86_insn *i)
+{
+	switch (i->op) {
+	case X86_OP_AAA:
+	case X86_OP_AAS:
+		return X86_FLAG_OF | X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF;
+	case X86_OP_AAM:
+	case X86_OP_AAD:
+		return X86_FLAG_OF | X86_FLAG_AF | X86_FLAG_CF;
+	case X86_OP_DAA:
+	case X86_OP_DAS:
+		return X86_FLAG_OF;
+	default:
+		/* A jump may lead to one of those. */
+		return t->mode != X86_CODE_64 && (i->flags & X86_I_BRANCH) ? X86_FLAGS_STATUS : 0;
+	}
+}
+
+/* Instructions with large operands: which part is touched first is the CPU's own business, and whether
+ * some of it has been written when a fault comes. */
+static void ignored_of_areas(struct ignored *g, const struct batch *b, const struct test *t,
 	const struct x86_insn *i, const struct outcome *n, const struct outcome *s)
 {
 	bool both = is_fault(n) && is_fault(s);
 
 	switch (i->op) {
-	case X86_OP_AAA:
-	case X86_OP_AAS:
-		g->flags |= X86_FLAG_OF | X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF; /* undefined */
-		break;
-	case X86_OP_AAM:
-	case X86_OP_AAD:
-		g->flags |= X86_FLAG_OF | X86_FLAG_AF | X86_FLAG_CF; /* undefined */
-		break;
-	case X86_OP_DAA:
-	case X86_OP_DAS:
-		g->flags |= X86_FLAG_OF; /* undefined */
-		break;
-	case X86_OP_FXSAVE:
-	case X86_OP_FXRSTOR:
 	case X86_OP_XSAVE:
 	case X86_OP_XSAVEOPT:
 	case X86_OP_XSAVEC:
 	case X86_OP_XRSTOR:
-		g->mxcsr_mask = true;
-		/* Which part of the area is touched first is the CPU's own business, and whether some
-		 * of it has been written, or any when nothing is asked for. */
-		g->fault |= both;
-		g->memory |= both;
-		if (s->vector == X86_EXC_GP && (misaligned_mode(n) || has_more_state(b, t, i)))
+		if (is_fault(n) && !is_fault(s)) /* nothing is asked for */
 			g->all = true;
-		if (is_fault(n) && !is_fault(s) && i->op != X86_OP_FXSAVE &&
-			i->op != X86_OP_FXRSTOR)
+		/* fall through */
+	case X86_OP_FXSAVE:
+	case X86_OP_FXRSTOR:
+	case X86_OP_LDMXCSR:
+		g->mxcsr_mask = true;
+		if (s->vector == X86_EXC_GP && (misaligned_mode(n) || has_more_state(b, t, i)))
 			g->all = true;
 		break;
 	case X86_OP_FNSTENV:
@@ -91,63 +97,73 @@ static void ignored_by_op(struct ignored *g, const struct batch *b, const struct
 	case X86_OP_FRSTOR:
 	case X86_OP_FBSTP:
 	case X86_OP_FBLD:
-		g->fault |= both; /* likewise */
-		g->memory |= both;
 		break;
 	case X86_OP_FLD:
-	case X86_OP_FSTP: /* of ten bytes: likewise */
-		g->fault |= both && i->operand[0].size == 10;
-		g->memory |= both && i->operand[0].size == 10;
+	case X86_OP_FSTP:
+		if (i->operand[0].size != 10)
+			return;
 		break;
-	case X86_OP_MASKMOVQ:
-	case X86_OP_MASKMOVDQU:
-		/* AMD's CPUs have changed to MMX state when the store faults, and fault for bytes that
-		 * are masked off, at their own address. */
-		if (is_fault(n) && (n->vector != s->vector || n->out.rip != s->out.rip))
-			g->all = true;
-		if (both) {
-			g->x87 = i->op == X86_OP_MASKMOVQ;
-			g->fault = true;
-		}
+	default:
+		return;
+	}
+	g->fault |= both;
+	g->memory |= both;
+}
+
+/* Stack and target may both be bad. AMD's far calls push in the new mode, and may have done so when they
+ * fault; far returns that are not allowed may have looked for SS:ESP, and RETF n carries into ESP's
+ * upper half. */
+static void ignored_of_transfers(struct ignored *g, const struct test *t, const struct x86_insn *i,
+	const struct outcome *n, const struct outcome *s)
+{
+	bool both = is_fault(n) && is_fault(s);
+
+	switch (i->op) {
+	case X86_OP_CALLF:
+		g->memory |= both;
+		g->all |= is_fault(n) && !is_fault(s);
 		break;
-	case X86_OP_LDMXCSR:
-		if (s->vector == X86_EXC_GP && misaligned_mode(n))
-			g->all = true;
-		break;
-	case X86_OP_MOVSXD:
-		if (i->has_66 && is_fault(n)) /* AMD's CPUs read four bytes */
-			g->all = true;
+	case X86_OP_RETF:
+		if (t->mode != X86_CODE_64)
+			g->rsp_mask = 0xffff;
 		break;
 	case X86_OP_CALL:
-	case X86_OP_CALLF:
-	case X86_OP_RETF:
 	case X86_OP_IRET:
-		/* Stack and target are both bad. A far call may have pushed already; a far return that
-		 * is not allowed may have looked for SS:ESP. */
-		g->fault |= both;
-		g->memory |= both && i->op == X86_OP_CALLF;
-		if (i->op == X86_OP_RETF && t->mode == X86_CODE_16)
-			g->rsp_mask = 0xffff; /* AMD's CPUs let RETF n carry into the upper half */
 		break;
-	case X86_OP_POPA: /* AMD's CPUs write the registers as they go */
+	default:
+		return;
+	}
+	g->fault |= both;
+}
+
+/* Other peculiarities of AMD's CPUs. */
+static void ignored_by_op(struct ignored *g, const struct test *t, const struct x86_insn *i,
+	const struct outcome *n, const struct outcome *s)
+{
+	bool both = is_fault(n) && is_fault(s);
+
+	switch (i->op) {
+	case X86_OP_MASKMOVQ:
+	case X86_OP_MASKMOVDQU:
+		/* They have changed to MMX state when the store faults, and fault for bytes that are
+		 * masked off, at their own address. */
+		if (is_fault(n) && (n->vector != s->vector || n->out.rip != s->out.rip))
+			g->all = true;
+		g->x87 |= both && i->op == X86_OP_MASKMOVQ;
+		g->fault |= both;
+		break;
+	case X86_OP_MOVSXD:
+		g->all |= i->has_66 && is_fault(n); /* they read four bytes */
+		break;
+	case X86_OP_POPA: /* writes the registers one by one */
 		if (both)
 			g->gpr_mask = 0;
 		break;
-	case X86_OP_CMPS: /* which operand is first: depends */
+	case X86_OP_CMPS: /* which operand is first depends */
 		g->fault |= both;
 		break;
-	case X86_OP_JCC:
-	case X86_OP_JMP:
-	case X86_OP_LOOP:
-	case X86_OP_LOOPE:
-	case X86_OP_LOOPNE:
-	case X86_OP_JCXZ: /* may lead to one of those with undefined flags above */
-		if (t->mode != X86_CODE_64)
-			g->flags |= X86_FLAGS_STATUS;
-		break;
-	case X86_OP_ENTER:
-		if (n->vector == X86_EXC_AC) /* AMD's CPUs touch what rSP will be */
-			g->all = true;
+	case X86_OP_ENTER: /* touches what rSP will be */
+		g->all |= n->vector == X86_EXC_AC;
 		break;
 	case X86_OP_SHA1MSG1:
 	case X86_OP_SHA1MSG2:
@@ -155,28 +171,21 @@ static void ignored_by_op(struct ignored *g, const struct batch *b, const struct
 	case X86_OP_SHA1RNDS4:
 	case X86_OP_SHA256MSG1:
 	case X86_OP_SHA256MSG2:
-	case X86_OP_SHA256RNDS2:
-		/* AMD's CPUs do not ask for alignment. */
-		if (s->vector == X86_EXC_GP)
-			g->all = true;
+	case X86_OP_SHA256RNDS2: /* need no alignment */
+		g->all |= s->vector == X86_EXC_GP;
 		break;
 	case X86_OP_PINSRD:
-	case X86_OP_PEXTRD:
-		/* AMD's CPUs do not have VPINSRQ and VPEXTRQ in 32-bit code, Intel's ignore W. */
-		if (i->vex_w && t->mode != X86_CODE_64)
-			g->all = true;
+	case X86_OP_PEXTRD: /* no VPINSRQ and VPEXTRQ in 32-bit code; Intel's ignore W */
+		g->all |= i->vex_w && t->mode != X86_CODE_64;
 		break;
 	case X86_OP_UD0:
-	case X86_OP_UD1:
-		/* Whether they have a ModRM byte, which then must be there. */
-		if (s->vector == X86_EXC_PF && s->error & X86_PF_I)
-			g->all = true;
+	case X86_OP_UD1: /* have no ModRM byte, so it need not be there */
+		g->all |= s->vector == X86_EXC_PF && s->error & X86_PF_I;
 		break;
 	}
 	/* Gathers may trap between elements. */
-	if ((i->flags & X86_I_VSIB) && n->vector == X86_EXC_DB)
-		g->all = true;
-	/* FS or GS with an offset that is not canonical: AMD's CPUs raise #GP. */
+	g->all |= (i->flags & X86_I_VSIB) && n->vector == X86_EXC_DB;
+	/* FS or GS with an offset that is not canonical: #GP. */
 	if (i->seg >= X86_FS && t->mode == X86_CODE_64 && n->vector == X86_EXC_GP)
 		g->fault |= both;
 }
@@ -197,25 +206,49 @@ static bool order_of_faults(const struct test *t, const struct outcome *n, const
 	return (n->vector == X86_EXC_GP || n->vector == X86_EXC_SS) && wraps;
 }
 
-/* How much of an invalid instruction is fetched before it is #UD; AMD's CPUs look at LOCK last. */
+/* How much of an invalid instruction is fetched, and whether its operand is touched, before it is #UD. */
 static bool order_of_invalid(const struct test *t, const struct outcome *n, const struct outcome *s)
 {
-	const uint8_t *p = t->code + t->off[t->n_insns - 1];
+	bool fetch_n = n->vector == X86_EXC_PF && n->error & X86_PF_I;
+	bool fetch_s = s->vector == X86_EXC_PF && s->error & X86_PF_I;
 
-	if (t->row[t->n_insns - 1] != ROW_NONE || s->vector != X86_EXC_UD)
+	if (s->vector == X86_EXC_UD && fetch_n)
+		return true;
+	if (t->row[t->n_insns - 1] != ROW_NONE)
 		return false;
-	return (n->vector == X86_EXC_PF && n->error & X86_PF_I) ||
-	       (is_fault(n) && memchr(p, 0xf0, 6));
+	return (n->vector == X86_EXC_UD && fetch_s) || (s->vector == X86_EXC_UD && is_fault(n));
+}
+
+/* A jump may lead anywhere, also to one of those that need their mask prepared. */
+static bool jumps_to_mask(const struct test *t)
+{
+	struct x86_insn i;
+	bool jumps = false;
+
+	for (uint32_t k = 0; k < t->n_insns; k++)
+		jumps |= x86_decode(t->code + t->off[k], X86_INSN_MAX, (enum x86_code)t->mode,
+				 &i) == X86_DECODE_OK &&
+			 (i.flags & X86_I_BRANCH);
+	for (uint32_t k = 1; jumps && k < t->code_len; k++)
+		if (x86_decode(t->code + k, MIN(TEST_CODE - k, X86_INSN_MAX),
+			    (enum x86_code)t->mode, &i) == X86_DECODE_OK &&
+			gen_takes_mask(&i))
+			return true;
+	return false;
 }
 
 static void ignored_at(struct ignored *g, const struct batch *b, const struct test *t, uint32_t at,
 	const struct outcome *n, const struct outcome *s)
 {
-	struct x86_insn insn;
+	struct x86_insn i;
 
 	if (x86_decode(t->code + at, MIN(TEST_CODE - at, X86_INSN_MAX), (enum x86_code)t->mode,
-		    &insn) == X86_DECODE_OK)
-		ignored_by_op(g, b, t, &insn, n, s);
+		    &i) != X86_DECODE_OK)
+		return;
+	g->flags |= undefined_flags(t, &i);
+	ignored_of_areas(g, b, t, &i, n, s);
+	ignored_of_transfers(g, t, &i, n, s);
+	ignored_by_op(g, t, &i, n, s);
 }
 
 static struct ignored ignored(const struct batch *b, const struct test *t, const struct outcome *n,
@@ -235,7 +268,7 @@ static struct ignored ignored(const struct batch *b, const struct test *t, const
 	if (t->mode != X86_CODE_64 || n->out.sel[X86_CS] != SEL_CODE64)
 		g.gpr_mask = UINT32_MAX;
 	g.fault = order_of_faults(t, n, s);
-	g.all |= order_of_invalid(t, n, s);
+	g.all |= order_of_invalid(t, n, s) || jumps_to_mask(t);
 	/* Where a jump has led into the middle of something. */
 	if (n->out.rip == s->out.rip && at < t->code_len)
 		ignored_at(&g, b, t, (uint32_t)at, n, s);

@@ -40,7 +40,7 @@ extern const struct image_page image_page[IMAGE_PAGES];
 #define AREA_XSAVE   (DATA + 0x800)
 #define AREA_COMPACT (DATA + 0x1400)
 /* Frames for IRET and far returns: of qwords, dwords, words. */
-#define AREA_FRAMES (DATA + 0x1c00)
+#define AREA_FRAMES  (DATA + 0x1c00)
 
 /* -------- segments, as Linux has them and as difftest puts them into the LDT -------- */
 #define SEL_CODE32 0x23
@@ -118,6 +118,8 @@ bool gen_only_rows(const char *text);
 void gen_batch(uint64_t seed, uint64_t first, uint32_t n, struct batch *b);
 uint64_t segment_base(const struct state *s, enum x86_seg seg, enum x86_code mode);
 const char *gen_op_left_out(const struct x86_insn *i);
+/* Does its EDX:EAX say which state components it is about? */
+bool gen_takes_mask(const struct x86_insn *i);
 
 /* -------- native.c -------- */
 struct native;

@@ -57,8 +57,7 @@ static bool one_in(uint32_t n)
 }
 
 /* -------- what is not tested -------- */
-/* Its EDX:EAX says which state components it is about. */
-static bool takes_mask(const struct x86_insn *i)
+bool gen_takes_mask(const struct x86_insn *i)
 {
 	return i->op == X86_OP_XSAVE || i->op == X86_OP_XSAVEC || i->op == X86_OP_XSAVEOPT ||
 	       i->op == X86_OP_XRSTOR;
@@ -68,7 +67,7 @@ static bool takes_mask(const struct x86_insn *i)
  * AMD's CPUs save them only with an exception. */
 static bool alone(const struct x86_insn *i)
 {
-	return takes_mask(i) || i->op == X86_OP_FXSAVE;
+	return gen_takes_mask(i) || i->op == X86_OP_FXSAVE;
 }
 
 static bool uses_gpr(const struct x86_insn *i, uint8_t reg)
@@ -78,7 +77,7 @@ static bool uses_gpr(const struct x86_insn *i, uint8_t reg)
 
 const char *gen_op_left_out(const struct x86_insn *i)
 {
-	if (takes_mask(i) && (uses_gpr(i, X86_RAX) || uses_gpr(i, X86_RDX)))
+	if (gen_takes_mask(i) && (uses_gpr(i, X86_RAX) || uses_gpr(i, X86_RDX)))
 		return "would need the mask as an address";
 	switch (i->op) {
 	case X86_OP_SYSCALL:
@@ -845,7 +844,8 @@ static bool is_decimal(const struct x86_insn *i)
 
 static void aim(struct test *t, const struct batch *b, uint32_t at, struct x86_insn *i)
 {
-	if (takes_mask(i)) { /* x87, SSE, AVX: the host may have more components than the guest */
+	if (gen_takes_mask(
+		    i)) { /* x87, SSE, AVX: the host may have more components than the guest */
 		t->in.gpr[X86_RAX] &= 7;
 		t->in.gpr[X86_RDX] = 0;
 	}

@@ -29,6 +29,7 @@
 #define KVM_CLOCKSOURCE	 BIT(0) /* features of leaf 0x40000001 */
 #define KVM_NOP_IO_DELAY BIT(1)
 #define KVM_CLOCKSOURCE2 BIT(3)
+#define KVM_PV_UNHALT	 BIT(7)
 #define KVM_PV_SEND_IPI	 BIT(11)
 #define KVM_CLOCK_STABLE BIT(24)
 
@@ -271,7 +272,7 @@ static void add_hypervisor(struct x86_cpuid *c)
 		       .edx = 0x4d });
 	add(c, (struct x86_cpuid_leaf){ .function = 0x40000001,
 		       .eax = KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 |
-			      KVM_PV_SEND_IPI | KVM_CLOCK_STABLE });
+			      KVM_PV_UNHALT | KVM_PV_SEND_IPI | KVM_CLOCK_STABLE });
 }
 
 static void add_extended(struct x86_cpuid *c, bool amd)

@@ -218,7 +218,8 @@ static void run_one(struct soft_vcpu *v)
 
 static bool needs_care(const struct soft_vcpu *v)
 {
-	return v->shadow || (v->rflags & (X86_FLAG_TF | X86_FLAG_RF)) || (v->dr[7] & DR7_ENABLES);
+	return v->shadow || (v->rflags & (X86_FLAG_TF | X86_FLAG_RF)) || (v->dr[7] & DR7_ENABLES) ||
+	       v->debugged;
 }
 
 /* -------- events -------- */
@@ -460,6 +461,12 @@ static void serve_poll(struct soft_vcpu *v)
 		take_nmis(v);
 	if (p & SOFT_POLL_IRQ)
 		v->irq_wanted = true;
+	if (p & SOFT_POLL_UNHALT) {
+		v->unhalted = !v->halted;
+		if (v->halted)
+			v->mp_state = X86_MP_RUNNABLE;
+		v->halted = false;
+	}
 	if (p & SOFT_POLL_KICK) {
 		v->leaving = true;
 		v->exit.kind = VCPU_EXIT_NONE;

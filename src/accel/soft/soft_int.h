@@ -75,7 +75,8 @@ enum soft_poll {
 	SOFT_POLL_SIPI = 1 << 4,  /* v->sipi_vector */
 	SOFT_POLL_FLUSH = 1 << 5, /* flush the TLB, then say so: mmu.c */
 	SOFT_POLL_SMI = 1 << 6,
-	SOFT_POLL_TIMER = 1 << 7, /* the timer's deadline was changed by another thread */
+	SOFT_POLL_UNHALT = 1 << 8, /* KVM's hypercall: end the HLT, or the next one */
+	SOFT_POLL_TIMER = 1 << 7,  /* the timer's deadline was changed by another thread */
 };
 
 enum soft_mmu_index { SOFT_MMU_KERNEL, SOFT_MMU_KERNEL_AC, SOFT_MMU_USER, SOFT_MMU_INDEXES };
@@ -116,6 +117,7 @@ struct soft_vcpu {
 	uint8_t shadow;	    /* enum x86_events.interrupt_shadow: set by MOV SS, POP SS, STI for the
 			      next instruction */
 	bool halted;
+	bool unhalted;	    /* the next HLT does not wait: SOFT_POLL_UNHALT */
 	bool irq_wanted;    /* POLL_IRQ was seen and not served yet */
 	uint8_t nmi_wanted; /* NMIs that are due: 2 at most, 1 while they are masked */
 	bool nmi_masked;

@@ -273,7 +273,7 @@ static int events_set(struct soft_vcpu *v, const struct x86_cpu_state *s)
 
 	if (e->smm || (exception && (e->exception_nr > 31 || e->exception_nr == X86_EXC_NMI)))
 		return -EINVAL;
-	v->has_event = v->in_event = false;
+	v->has_event = v->in_event = v->unhalted = false;
 	v->pending_dr6 = v->debug_hits = 0;
 	v->shadow = e->interrupt_shadow & 3;
 	v->nmi_wanted = MIN(2, e->nmi_pending + !!e->nmi_injected);
@@ -281,7 +281,8 @@ static int events_set(struct soft_vcpu *v, const struct x86_cpu_state *s)
 	v->nmi_masked = e->nmi_masked && !e->nmi_injected;
 	v->sipi_vector = e->sipi_vector;
 	v->shutdown = e->triple_fault_pending;
-	atomic_fetch_and(&v->poll, ~(uint32_t)(SOFT_POLL_NMI | SOFT_POLL_INIT | SOFT_POLL_SIPI));
+	atomic_fetch_and(&v->poll,
+		~(uint32_t)(SOFT_POLL_NMI | SOFT_POLL_INIT | SOFT_POLL_SIPI | SOFT_POLL_UNHALT));
 	if (e->latched_init)
 		atomic_fetch_or(&v->poll, SOFT_POLL_INIT);
 	if (exception) {
@@ -301,6 +302,8 @@ static void mp_get(struct soft_vcpu *v, struct x86_cpu_state *s)
 	s->mp_state = v->mp_state;
 	if (v->mp_state == X86_MP_INIT_RECEIVED && atomic_load(&v->poll) & SOFT_POLL_SIPI)
 		s->mp_state = X86_MP_SIPI_RECEIVED;
+	if (v->mp_state == X86_MP_HALTED && atomic_load(&v->poll) & SOFT_POLL_UNHALT)
+		s->mp_state = X86_MP_RUNNABLE;
 }
 
 static int mp_set(struct soft_vcpu *v, const struct x86_cpu_state *s)
@@ -419,7 +422,7 @@ static void init_registers(struct soft_vcpu *v)
 void soft_vcpu_init_signal(struct soft_vcpu *v)
 {
 	init_registers(v);
-	v->has_event = v->in_event = v->halted = false;
+	v->has_event = v->in_event = v->halted = v->unhalted = false;
 	v->nmi_wanted = 0;
 	v->nmi_masked = false;
 	v->pending_dr6 = v->debug_hits = 0;

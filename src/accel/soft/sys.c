@@ -43,6 +43,10 @@ static void sys_sti(struct soft_vcpu *v, const struct soft_op *o)
 static void sys_hlt(struct soft_vcpu *v, const struct soft_op *o)
 {
 	soft_need_cpl0(v);
+	if (v->unhalted) {
+		v->unhalted = false;
+		return;
+	}
 	v->halted = true;
 	v->mp_state = X86_MP_HALTED;
 	v->stop = true;

@@ -17,6 +17,7 @@
 #define KVM_EPERM	      1
 #define KVM_ENOSYS	      1000
 #define KVM_HC_VAPIC_POLL_IRQ 1
+#define KVM_HC_KICK_CPU	      5
 #define KVM_HC_SEND_IPI	      10
 
 /* -------- GDTR, IDTR -------- */
@@ -157,6 +158,19 @@ static int64_t send_ipi(struct soft_vcpu *v, bool wide)
 	return soft_pv_ipi(v, bits, wide ? 64 : 32, v->gpr[X86_RDX] & mask, v->gpr[X86_RSI] & mask);
 }
 
+/* Who waits in HLT for a lock is woken by who gave it up. */
+static int64_t kick_cpu(struct soft_vcpu *v, uint32_t apic_id)
+{
+	struct soft_vm *vm = v->vm;
+
+	mutex_lock(&vm->chips_lock);
+	for (uint32_t i = 0; i < atomic_load(&vm->n_vcpus); i++)
+		if (vm->vcpus[i] && vm->vcpus[i]->apic_id == apic_id)
+			soft_notify(vm->vcpus[i], SOFT_POLL_UNHALT);
+	mutex_unlock(&vm->chips_lock);
+	return 0;
+}
+
 /* KVM's, which is what the hypervisor's CPUID leaves say we are. Those that would do something are not
  * announced there. */
 void soft_hypercall(struct soft_vcpu *v, const struct soft_op *o)
@@ -169,6 +183,8 @@ void soft_hypercall(struct soft_vcpu *v, const struct soft_op *o)
 		r = -KVM_EPERM;
 	else if (nr == KVM_HC_VAPIC_POLL_IRQ)
 		r = 0;
+	else if (nr == KVM_HC_KICK_CPU)
+		r = kick_cpu(v, v->gpr[X86_RCX]);
 	else if (nr == KVM_HC_SEND_IPI)
 		r = send_ipi(v, wide);
 	soft_put_gpr(v, X86_RAX, wide ? 8 : 4, (uint64_t)r);

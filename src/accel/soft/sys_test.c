@@ -373,10 +373,17 @@ static void counters(void **state)
 	assert_int_equal(WITH(v, 5, "\x0f\x01\xc1"), T_NONE); /* vmcall */
 	assert_int_equal((int64_t)v->gpr[X86_RAX], -1);
 	t_mode(v, 64, 0);
-	assert_int_equal(WITH(v, 5, "\x0f\x01\xd9"), T_NONE); /* vmmcall */
+	assert_int_equal(WITH(v, 9, "\x0f\x01\xd9"), T_NONE); /* vmmcall */
 	assert_int_equal((int64_t)v->gpr[X86_RAX], -1000);
 	assert_int_equal(WITH(v, 1, "\x0f\x01\xc1"), T_NONE);
 	assert_int_equal(v->gpr[X86_RAX], 0);
+	v->gpr[X86_RCX] = v->apic_id; /* a lock's holder wakes who waits for it */
+	assert_int_equal(WITH(v, 5, "\x0f\x01\xc1"), T_NONE);
+	assert_int_equal(v->gpr[X86_RAX], 0);
+	assert_int_equal(atomic_load(&v->poll), SOFT_POLL_UNHALT);
+	v->unhalted = true;
+	assert_int_equal(T(v, "\xf4"), T_NONE);
+	assert_false(v->halted || v->unhalted);
 	v->rflags = X86_FLAG_1 | X86_FLAG_OF | X86_FLAG_ZF | X86_FLAG_IF;
 	assert_int_equal(WITH(v, ~0ull, "\x0f\xc7\xf0"), T_NONE); /* rdrand eax */
 	assert_int_equal(v->gpr[X86_RAX] >> 32, 0);

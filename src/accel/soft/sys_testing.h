@@ -35,6 +35,9 @@ static struct {
 	uint32_t port_data;
 } t;
 
+static struct soft_vm t_vm;
+static struct soft_vcpu *t_vcpus;
+
 static inline struct soft_vcpu *t_vcpu(void)
 {
 	struct soft_vcpu *v = NULL;
@@ -46,6 +49,11 @@ static inline struct soft_vcpu *t_vcpu(void)
 	v->tlb = malloc(SOFT_MMU_INDEXES * sizeof(*v->tlb));
 	assert_non_null(v->tlb);
 	memset(v->tlb, 0xff, SOFT_MMU_INDEXES * sizeof(*v->tlb));
+	v->vm = &t_vm;
+	t_vm.vcpus = &t_vcpus;
+	t_vm.n_vcpus = 1;
+	t_vcpus = v;
+	mutex_init(&t_vm.chips_lock);
 	v->rflags = X86_FLAG_1;
 	soft_vcpu_allow_all(v);
 	return v;
@@ -237,6 +245,12 @@ void soft_apic_base_restore(struct soft_vcpu *v, uint64_t value)
 	t.apic_base = value;
 }
 
+int64_t soft_pv_ipi(struct soft_vcpu *from, const uint64_t bits[2], unsigned int width,
+	uint64_t first, uint64_t icr)
+{
+	return -1;
+}
+
 uint64_t soft_cr8_get(struct soft_vcpu *v)
 {
 	return t.cr8;
@@ -302,6 +316,11 @@ void soft_tsc_write(struct soft_vcpu *v, uint64_t value)
 void soft_tsc_offset_set(struct soft_vcpu *v, int64_t offset)
 {
 	v->tsc_offset = offset;
+}
+
+void soft_notify(struct soft_vcpu *v, uint32_t poll)
+{
+	atomic_fetch_or(&v->poll, poll);
 }
 
 void soft_port(struct soft_vcpu *v, uint16_t port, void *data, unsigned int size, bool write)

@@ -125,7 +125,8 @@ static bool check_header(const struct boot_job *j, struct error *err)
 	/* 2.10 brought pref_address and init_size; 2.12 the 64-bit entry. */
 	if (version < 0x20a)
 		return error_set(err,
-			"kernel '%s': boot protocol %u.%02u is too old: a kernel of Linux 2.6.31 or "
+			"kernel '%s': boot protocol %u.%02u is too old: a kernel of Linux 2.6.31 "
+			"or "
 			"newer is wanted",
 			j->kernel.path, version >> 8, version & 0xff);
 	return true;
