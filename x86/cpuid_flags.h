@@ -126,6 +126,7 @@ enum x86_cpuid_class {
 	X(rdpid, W_7_ECX, 22, C_HOST)			\
 	X(movdiri, W_7_ECX, 27, C_HOST)			\
 	X(movdir64b, W_7_ECX, 28, C_HOST)		\
+	X(pks, W_7_ECX, 31, C_MAX)			\
 							\
 	X(avx512_4vnniw, W_7_EDX, 2, C_HOST)		\
 	X(avx512_4fmaps, W_7_EDX, 3, C_HOST)		\
