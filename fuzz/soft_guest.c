@@ -22,8 +22,8 @@
 #define TSS	 0xa000u
 #define STACK	 0x10000u
 #define TABLES	 0x20000u /* long mode and PAE: PML4, PDPT, PD, PT; without PAE: PD, PT */
-#define ROUNDS	 6
-#define STEPS	 300
+#define ROUNDS	 4
+#define STEPS	 200
 
 enum mode { REAL, PROT32, PROT16, LONG64, LONG32, VM86, MODES };
 

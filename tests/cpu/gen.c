@@ -93,6 +93,10 @@ const char *gen_op_left_out(const struct x86_insn *i)
 	case X86_OP_LOOPNE:
 		/* AMD's CPUs let F2 and F3 choose the condition. */
 		return i->rep ? "F2 and F3 are reserved" : NULL;
+	case X86_OP_JMPF:
+	case X86_OP_CALLF:
+		/* The engine does as Intel's on all: see far.c. */
+		return i->opsize == 8 ? "AMD's CPUs take 32 bits of offset" : NULL;
 	case X86_OP_CPUID:
 		return "the guest's CPU model is another";
 	case X86_OP_XGETBV:
