@@ -259,7 +259,6 @@ static const struct {
 	{ F_avx512_vp2intersect, F_avx512f },
 	{ F_avx512_fp16, F_avx512bw },
 	{ F_avx512_bf16, F_avx512bw },
-	{ F_invpcid, F_pcid },
 	{ F_tsc_deadline_timer, F_apic },
 	{ F_x2apic, F_apic },
 };
