@@ -144,7 +144,7 @@ struct soft_vcpu {
 	uint64_t cr0, cr2, cr3, cr4, efer;
 	uint64_t dr[8]; /* 0-3, 6, 7 */
 	uint64_t xcr0;
-	uint32_t pkru;
+	uint32_t pkru, pkrs;
 	uint64_t pdpte[4];    /* PAE paging: loaded with CR3 */
 	uint64_t pending_dr6; /* DR6 bits of data and I/O breakpoints hit by this instruction */
 	int mp_state;	      /* enum x86_mp_state */
