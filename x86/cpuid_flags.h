@@ -126,6 +126,7 @@ enum x86_cpuid_class {
 	X(rdpid, W_7_ECX, 22, C_HOST)			\
 	X(movdiri, W_7_ECX, 27, C_HOST)			\
 	X(movdir64b, W_7_ECX, 28, C_HOST)		\
+	X(pks, W_7_ECX, 31, C_MAX)			\
 							\
 	X(avx512_4vnniw, W_7_EDX, 2, C_HOST)		\
 	X(avx512_4fmaps, W_7_EDX, 3, C_HOST)		\
@@ -258,7 +259,6 @@ static const struct {
 	{ F_avx512_vp2intersect, F_avx512f },
 	{ F_avx512_fp16, F_avx512bw },
 	{ F_avx512_bf16, F_avx512bw },
-	{ F_invpcid, F_pcid },
 	{ F_tsc_deadline_timer, F_apic },
 	{ F_x2apic, F_apic },
 };

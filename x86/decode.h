@@ -94,8 +94,9 @@ enum x86_operand_kind {
 	X86_OPND_NONE,
 	X86_OPND_GPR,	/* reg 0-15 */
 	X86_OPND_GPR_H, /* AH CH DH BH: reg is 0-3, the register whose bits 8-15 it is */
-	X86_OPND_MEM,	/* base, index, scale, disp, seg of the instruction; also [rsi], [rdi] and
-			   moffs (base and index none) */
+	X86_OPND_MEM,	/* base, index, scale, disp, seg of the instruction; moffs (base and index
+			   none); implicit: [reg], the insn's base being the source's where there
+			   are two; ES:[rdi] of strings whatever the insn's seg is */
 	X86_OPND_IMM,	/* insn->imm, sign- or zero-extended as the instruction wants */
 	X86_OPND_IMM2,	/* insn->imm2: ENTER's second, EXTRQ's */
 	X86_OPND_REL, /* branch displacement: insn->imm, sign-extended, from the next instruction */
@@ -148,11 +149,12 @@ struct x86_insn {
 	uint8_t code;	  /* enum x86_code it was decoded for */
 	uint8_t opsize;	  /* 2, 4, 8: effective operand size (of byte instructions too) */
 	uint8_t addrsize; /* 2, 4, 8 */
-	uint8_t rep;	  /* 0, 0xf2 or 0xf3: the last one there, also where it selects the row */
-	uint8_t lock;	/* there is a LOCK prefix (allowed here: otherwise it is no instruction) */
+	uint8_t rep;  /* 0, 0xf2 or 0xf3: the last one there, also where it selects the row; of VEX
+			     what pp stands for, and so has_66 */
+	uint8_t lock; /* there is a LOCK prefix (allowed here: otherwise it is no instruction) */
 	uint8_t has_66; /* there is a 0x66 prefix */
 	uint8_t seg;	/* enum x86_seg of the memory operand: overridden or default */
-	uint8_t rex;	/* the REX byte or 0 */
+	uint8_t rex;	/* the REX byte or 0; of VEX one with its W, R, X, B in 64-bit code */
 	uint8_t vex;	/* 0, or 0xc5, 0xc4 */
 	uint8_t vex_l;	/* 1: 256 bits */
 	uint8_t vex_w;

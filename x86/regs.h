@@ -56,6 +56,7 @@
 #define X86_CR4_SMEP	   (1u << 20)
 #define X86_CR4_SMAP	   (1u << 21)
 #define X86_CR4_PKE	   (1u << 22)
+#define X86_CR4_PKS	   (1u << 24)
 
 #define X86_EFER_SCE   (1u << 0)
 #define X86_EFER_LME   (1u << 8)
@@ -110,6 +111,7 @@
 #define X86_MSR_SYSENTER_EIP   0x176
 #define X86_MSR_PAT	       0x277
 #define X86_MSR_TSC_DEADLINE   0x6e0
+#define X86_MSR_PKRS	       0x6e1
 #define X86_MSR_X2APIC	       0x800 /* to 0x8ff */
 #define X86_MSR_XSS	       0xda0
 #define X86_MSR_EFER	       0xc0000080u

@@ -69,6 +69,7 @@ void x86_paging_init(struct x86_paging *p, uint64_t cr0, uint64_t cr4, uint64_t 
 	p->smep = cr4 & X86_CR4_SMEP;
 	p->smap = cr4 & X86_CR4_SMAP;
 	p->pke = lma && cr4 & X86_CR4_PKE;
+	p->pks = lma && cr4 & X86_CR4_PKS;
 	p->nxe = efer & X86_EFER_NXE && cr4 & X86_CR4_PAE;
 	p->fetch_bit = p->smep || p->nxe;
 	p->pae = !lma && cr4 & X86_CR4_PAE;
@@ -95,10 +96,13 @@ bool x86_pdptes_valid(const uint64_t pdpte[4], unsigned int maxphyaddr)
 /* -------- rights -------- */
 
 /* Rights to data that the page's protection key takes away. */
-static unsigned int key_denies(const struct x86_paging *p, uint64_t entry, bool user)
+static unsigned int key_denies(const struct x86_paging *p, uint64_t rights, bool user)
 {
-	uint32_t key = p->pkru >> (2 * X86_PTE_KEY(entry));
+	bool user_page = rights & X86_PTE_U;
+	uint32_t key = (user_page ? p->pkru : p->pkrs) >> (2 * X86_PTE_KEY(rights));
 
+	if (!(user_page ? p->pke : p->pks))
+		return 0;
 	if (key & 1)
 		return X86_WALK_R | X86_WALK_W;
 	return key & 2 && (user || p->wp) ? X86_WALK_W : 0;
@@ -112,7 +116,7 @@ static unsigned int allowed(
 	bool user = how & X86_WALK_USER, user_page = rights & X86_PTE_U;
 	unsigned int all = X86_WALK_R | X86_WALK_W | X86_WALK_X;
 
-	*denied = p->pke && user_page ? key_denies(p, rights, user) : 0;
+	*denied = key_denies(p, rights, user);
 	if (user && !user_page)
 		return 0;
 	if (!(rights & X86_PTE_W) && (user || p->wp))

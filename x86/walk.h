@@ -28,17 +28,17 @@
 #define X86_PAGING_AMD \
 	(1u << 1) /* bit 8 of entries that name a table is reserved in the upper levels */
 
-/* A paging mode, from the registers; x86_paging_init() fills it, cr3, pdpte and pkru may be changed
- * afterwards. */
+/* A paging mode, from the registers; x86_paging_init() fills it, cr3, pdpte and the keys' rights may be
+ * changed afterwards. */
 struct x86_paging {
 	uint64_t cr3;
-	uint64_t pdpte[4]; /* PAE: as loaded with CR3, checked by x86_pdptes_valid() */
-	uint32_t pkru;
-	uint8_t levels;	    /* 0: paging is off; of PAE 2, for the first is @pdpte */
-	uint8_t entry_size; /* 4, 8 */
-	uint8_t large;	    /* highest level that may map a page */
-	bool pae;	    /* legacy PAE */
-	bool wp, nxe, pge, smep, smap, pke;
+	uint64_t pdpte[4];   /* PAE: as loaded with CR3, checked by x86_pdptes_valid() */
+	uint32_t pkru, pkrs; /* what protection keys allow on user's pages, on supervisor's */
+	uint8_t levels;	     /* 0: paging is off; of PAE 2, for the first is @pdpte */
+	uint8_t entry_size;  /* 4, 8 */
+	uint8_t large;	     /* highest level that may map a page */
+	bool pae;	     /* legacy PAE */
+	bool wp, nxe, pge, smep, smap, pke, pks;
 	bool fetch_bit; /* error codes tell fetches apart */
 	/* By level, 1 for the page table: reserved bits of an entry that names a table, or maps a page. */
 	uint64_t reserved[X86_PAGING_LEVELS + 1], reserved_leaf[X86_PAGING_LEVELS + 1];

@@ -271,7 +271,8 @@ static void five_levels(void **state)
 static bool may(
 	bool user, bool u, bool w, bool nx, unsigned int how, unsigned int cfg, uint32_t key)
 {
-	bool wp = cfg & 1, smep = cfg & 2, smap = cfg & 4, ac = cfg & 8, pke = cfg & 16;
+	bool wp = cfg & 1, smep = cfg & 2, smap = cfg & 4, ac = cfg & 8;
+	bool keys = cfg & (u ? 16 : 32);
 
 	if (user && !u)
 		return false;
@@ -279,11 +280,11 @@ static bool may(
 		return !nx && !(smep && !user && u);
 	if (!user && u && smap && !ac)
 		return false;
-	if (pke && u && key & 1)
+	if (keys && key & 1)
 		return false;
 	if (how == X86_WALK_R)
 		return true;
-	if (pke && u && key & 2 && (user || wp))
+	if (keys && key & 2 && (user || wp))
 		return false;
 	return w || (!user && !wp);
 }
@@ -295,9 +296,10 @@ static void rights_case(unsigned int cfg, unsigned int page, bool upper, uint32_
 
 	start(PG | (cfg & 1 ? X86_CR0_WP : 0),
 		X86_CR4_PAE | (cfg & 2 ? X86_CR4_SMEP : 0) | (cfg & 4 ? X86_CR4_SMAP : 0) |
-			(cfg & 16 ? X86_CR4_PKE : 0),
+			(cfg & 16 ? X86_CR4_PKE : 0) | (cfg & 32 ? X86_CR4_PKS : 0),
 		LONG, 40, 0);
-	pg.pkru = key << 10;
+	pg.pkru = (u ? key : ~key) << 10;
+	pg.pkrs = (u ? ~key : key) << 10;
 	chain(lin, 4, 4, P | U | W);
 	set(slot(lin, 4, 3), 8, 0x9000 | P | 5ull << 59 | (upper ? U | W : bits));
 	if (upper)
@@ -309,7 +311,7 @@ static void rights_case(unsigned int cfg, unsigned int page, bool upper, uint32_
 				 (user ? X86_PF_U : 0) | (how == X86_WALK_X ? X86_PF_I : 0);
 		bool wp_or_user = cfg & 1 || user;
 
-		if (cfg & 16 && u && how != X86_WALK_X &&
+		if (cfg & (u ? 16 : 32) && how != X86_WALK_X &&
 			(key & 1 || (key & 2 && how == X86_WALK_W && wp_or_user)))
 			error |= X86_PF_PK;
 		set(slot(lin, 4, 3), 8, get(slot(lin, 4, 3), 8) & ~(A | D));
@@ -331,7 +333,7 @@ static void rights_case(unsigned int cfg, unsigned int page, bool upper, uint32_
 
 static void rights(void **state)
 {
-	for (unsigned int cfg = 0; cfg < 32; cfg++)
+	for (unsigned int cfg = 0; cfg < 64; cfg++)
 		for (unsigned int page = 0; page < 8; page++)
 			for (uint32_t key = 0; key < 4; key++) {
 				rights_case(cfg, page, false, key);

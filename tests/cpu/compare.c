@@ -148,6 +148,14 @@ static void ignored_by_op(struct ignored *g, const struct test *t, const struct 
 	bool both = is_fault(n) && is_fault(s);
 
 	switch (i->op) {
+	case X86_OP_SGDT:
+	case X86_OP_SIDT:
+	case X86_OP_SLDT:
+	case X86_OP_SMSW:
+	case X86_OP_STR:
+		/* Left out, but a jump may find them: Linux carries them out where UMIP forbids them. */
+		g->all = true;
+		break;
 	case X86_OP_MASKMOVQ:
 	case X86_OP_MASKMOVDQU:
 		/* They have changed to MMX state when the store faults, and fault for bytes that are

@@ -193,7 +193,7 @@ static const char *operands_differ(const struct comparison *c)
 	if (i->cls == X86_CLASS_MMX && i->rex && i->addrsize == 4)
 		return "67 and REX make it XMM there";
 	if (c->code != X86_CODE_64 && i->n_operands == 4 && i->operand[3].kind == X86_OPND_VEC &&
-		i->imm & 0x80)
+		c->bytes[i->len - 1] & 0x80)
 		return "highest bit of the fourth register";
 	if (i->cls == X86_CLASS_X87 && i->modrm >= 0xc0)
 		return "ST named or not";

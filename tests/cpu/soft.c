@@ -4,6 +4,7 @@
  * registers and pages that a Linux process finds. Exceptions are not delivered: soft_vcpu_steps()
  * hands them out.
  */
+#include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
 #include "accel/soft/mmu.h"
@@ -11,6 +12,8 @@
 #include "base/wire.h"
 #include "core/vcpu.h"
 #include "difftest.h"
+
+#define LA57 (1u << 16) /* leaf 7, ECX */
 
 /* Guest-physical. */
 #define RAM_SIZE  (4 * MIB)
@@ -181,6 +184,7 @@ static void make_vcpu(struct soft_side *s)
 	struct x86_cpuid *cpuid = calloc(1, sizeof(*cpuid));
 	struct accel_vcpu *av;
 	struct error err = ERROR_INIT;
+	unsigned int eax, ebx, ecx, edx;
 
 	if (!cpuid)
 		abort();
@@ -200,7 +204,14 @@ static void make_vcpu(struct soft_side *s)
 	if (!av)
 		fail("vCPU", &err);
 	s->v = to_soft_vcpu(av);
-	if (!a->cpuid_supported(s->vm, cpuid, &err) || !a->vcpu_set_cpuid(av, cpuid, &err))
+	if (!a->cpuid_supported(s->vm, cpuid, &err))
+		fail("CPUID", &err);
+	/* As wide addresses as the host has: base registers are checked against what there can be. */
+	__cpuid_count(7, 0, eax, ebx, ecx, edx);
+	for (uint32_t i = 0; i < cpuid->n; i++)
+		if (cpuid->leaf[i].function == 7 && cpuid->leaf[i].index == 0 && !(ecx & LA57))
+			cpuid->leaf[i].ecx &= ~LA57;
+	if (!a->vcpu_set_cpuid(av, cpuid, &err))
 		fail("CPUID", &err);
 	free(cpuid);
 }

@@ -56,8 +56,9 @@ static const struct word {
 	{ 7, 0, EBX, ANY,
 		BIT(0) | BIT(1) | BIT(7) | BIT(9) | BIT(10) | BIT(18) | BIT(20) | BIT(23) | BIT(24),
 		BIT(3) | BIT(5) | BIT(8) | BIT(19) | BIT(29) },
-	/* umip pku la57 rdpid; gfni vaes vpclmulqdq */
-	{ 7, 0, ECX, ANY, BIT(2) | BIT(3) | BIT(16) | BIT(22), BIT(8) | BIT(9) | BIT(10) },
+	/* umip pku la57 rdpid pks; gfni vaes vpclmulqdq */
+	{ 7, 0, ECX, ANY, BIT(2) | BIT(3) | BIT(16) | BIT(22) | BIT(31),
+		BIT(8) | BIT(9) | BIT(10) },
 	{ 7, 0, EDX, ANY, BIT(4), 0 }, /* fsrm */
 	/* spec_ctrl intel_stibp flush_l1d arch_capabilities intel_ssbd: see msr.c */
 	{ 7, 0, EDX, INTEL, BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(31), 0 },
@@ -154,6 +155,7 @@ static const struct {
 	{ 7, ECX, 2, X86_CR4_UMIP },
 	{ 7, ECX, 3, X86_CR4_PKE },
 	{ 7, ECX, 16, X86_CR4_LA57 },
+	{ 7, ECX, 31, X86_CR4_PKS },
 };
 
 static uint32_t *reg_of(struct x86_cpuid_leaf *l, uint8_t reg)

@@ -8,11 +8,10 @@ static void nop(struct soft_vcpu *v, const struct soft_op *o)
 {
 }
 
-/* Who spins lets the run loop look up: others may wait for the processor. */
 static void spin(struct soft_vcpu *v, const struct soft_op *o)
 {
 	if (atomic_load_explicit(&v->vm->n_vcpus, memory_order_relaxed) > 1)
-		v->stop = true;
+		soft_spin(v);
 }
 
 /* Fences order what the vCPU's thread does: they are the host's. */

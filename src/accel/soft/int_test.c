@@ -18,6 +18,10 @@
 #define PAGES 6
 #define ARENA (PAGES * 4096u)
 
+void soft_spin(struct soft_vcpu *v)
+{
+}
+
 static uint8_t *arena, *code;
 static struct soft_vcpu *v;
 static struct soft_vm vm;

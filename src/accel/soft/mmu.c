@@ -149,6 +149,7 @@ void mmu_paging_changed(struct soft_vcpu *v)
 		(has_1g_pages(v) ? X86_PAGING_1G : 0) | (v->amd ? X86_PAGING_AMD : 0));
 	m->paging.cr3 = v->cr3;
 	m->paging.pkru = v->pkru;
+	m->paging.pkrs = v->pkrs;
 	memcpy(m->paging.pdpte, v->pdpte, sizeof(v->pdpte));
 }
 

@@ -120,6 +120,7 @@ static const struct msr_row rows[] = {
 	{ 0x480, 0x491, M_ABSENT },
 	{ 0x600, 0x6bf, M_ABSENT }, /* power and residency */
 	{ 0x6e0, 0x6e0, M_APIC, 0, F_STATE },
+	{ X86_MSR_PKRS, X86_MSR_PKRS, M_OWN, 0, F_STATE },
 	{ 0x800, 0x8ff, M_APIC },
 	{ 0xd90, 0xd90, M_DROP }, /* BNDCFGS */
 	{ 0xda0, 0xda0, M_OWN, 0, F_STATE },
@@ -211,6 +212,8 @@ static bool offered(const struct soft_vcpu *v, uint32_t index)
 		return cpuid_bit(v, 7, EDX, 28);
 	case X86_MSR_TSC_ADJUST:
 		return cpuid_bit(v, 7, EBX, 1);
+	case X86_MSR_PKRS:
+		return cpuid_bit(v, 7, ECX, 31);
 	case X86_MSR_TSC_AUX:
 		return soft_has(v, X86_FEAT_RDTSCP) || soft_has(v, X86_FEAT_RDPID);
 	case X86_MSR_XSS:
@@ -246,6 +249,9 @@ static bool own_read(struct soft_vcpu *v, uint32_t index, uint64_t *value)
 		return true;
 	case X86_MSR_XSS:
 		*value = 0;
+		return true;
+	case X86_MSR_PKRS:
+		*value = v->pkrs;
 		return true;
 	case X86_MSR_EFER:
 		*value = v->efer;
@@ -307,6 +313,12 @@ static bool own_write(struct soft_vcpu *v, uint32_t index, uint64_t value, bool 
 		return !restore;
 	case X86_MSR_XSS:
 		return !value;
+	case X86_MSR_PKRS:
+		if (value >> 32)
+			return false;
+		v->pkrs = value;
+		soft_tlb_flush(v, true); /* its entries know what the keys allowed */
+		return true;
 	case X86_MSR_EFER:
 		return write_efer(v, value);
 	case X86_MSR_FS_BASE:

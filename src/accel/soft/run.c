@@ -17,12 +17,16 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include "accel/soft/mmu.h"
 #include "accel/soft/soft_int.h"
 #include "base/clock.h"
 
-#define SLICE	    4096
-#define DR7_ENABLES 0xffu
+#define SLICE	      4096
+#define DR7_ENABLES   0xffu
+/* So many PAUSEs with so few instructions from one to the next are a loop that waits. */
+#define SPINS	      64
+#define SPIN_DISTANCE 32
 
 /* -------- leaving an instruction -------- */
 
@@ -324,6 +328,19 @@ int soft_vcpu_translate(struct accel_vcpu *av, uint64_t linear, uint64_t *gpa)
 
 /* -------- slices -------- */
 
+void soft_spin(struct soft_vcpu *v)
+{
+	bool again = v->spun_at - v->budget <= SPIN_DISTANCE;
+
+	v->stop = true;
+	v->spun_at = v->budget;
+	v->spins = again ? v->spins + 1 : 0;
+	if (v->spins < SPINS)
+		return;
+	v->spins = 0;
+	v->yield = true;
+}
+
 static void slice_begin(struct soft_vcpu *v)
 {
 	/* seq_cst: who waits for the vCPU to leave guest code sees this or is seen by the poll that
@@ -348,7 +365,7 @@ static bool wakes(const struct soft_vcpu *v)
 
 static bool may_go_on(const struct soft_vcpu *v)
 {
-	return v->budget > 0 && (!v->halted || wakes(v)) && !v->leaving &&
+	return v->budget > 0 && (!v->halted || wakes(v)) && !v->leaving && !v->yield &&
 	       !atomic_load_explicit(&v->poll, memory_order_relaxed);
 }
 
@@ -366,6 +383,10 @@ static void slice(struct soft_vcpu *v)
 		v->debugged ? turn_debugged(v) : turn(v);
 	v->instructions += SLICE - v->budget;
 	slice_end(v);
+	/* What is waited for may be another vCPU's, and that one may wait for this processor. */
+	if (v->yield)
+		sched_yield();
+	v->yield = false;
 }
 
 /* -------- sleep and requests -------- */

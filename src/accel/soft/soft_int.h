@@ -128,6 +128,8 @@ struct soft_vcpu {
 	bool cs_limited;       /* CS has a limit that code could run into */
 	bool syscall_tf;       /* is there a single-step trap after SYSCALL? far.c */
 	bool debugged;	       /* ->debug wants something before or after instructions */
+	bool yield;	       /* after this slice others may have the processor */
+	uint8_t spins;	       /* PAUSEs one after the other: soft_spin() */
 	bool exclusive;	       /* between soft_exclusive_begin() and _end() */
 	_Atomic uint32_t poll; /* enum soft_poll */
 	_Atomic uint32_t nmis; /* sent since SOFT_POLL_NMI was last looked at */
@@ -142,7 +144,7 @@ struct soft_vcpu {
 	uint64_t cr0, cr2, cr3, cr4, efer;
 	uint64_t dr[8]; /* 0-3, 6, 7 */
 	uint64_t xcr0;
-	uint32_t pkru;
+	uint32_t pkru, pkrs;
 	uint64_t pdpte[4];    /* PAE paging: loaded with CR3 */
 	uint64_t pending_dr6; /* DR6 bits of data and I/O breakpoints hit by this instruction */
 	int mp_state;	      /* enum x86_mp_state */
@@ -187,6 +189,7 @@ struct soft_vcpu {
 	_Atomic bool waiting;
 	_Atomic bool in_guest; /* inside a slice: host pointers out of the TLB may be in use */
 	int64_t budget;	       /* instructions left of the slice */
+	int64_t spun_at;       /* ->budget at the last PAUSE */
 	uint64_t instructions; /* carried out so far; the thread's own */
 };
 
@@ -432,6 +435,8 @@ bool soft_kvmclock_msr(struct soft_vcpu *v, uint32_t index, uint64_t *value, boo
 /* ---- run.c: waking and sleeping ---- */
 /* Set bits of v->poll and wake the vCPU if it sleeps. Any thread, any leaf lock may be held. */
 void soft_notify(struct soft_vcpu *v, uint32_t poll);
+/* The vCPU waits for another in a loop: PAUSE. */
+void soft_spin(struct soft_vcpu *v);
 void soft_nmi(struct soft_vcpu *v); /* likewise, with SOFT_POLL_NMI */
 
 /* ---- memory.c: RAM as the machine maps it, dirty log ---- */

@@ -16,7 +16,7 @@
 #define CR0_TRANSLATES	 (X86_CR0_PE | X86_CR0_WP | X86_CR0_PG)
 #define CR4_TRANSLATES                                                                          \
 	(X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_LA57 | X86_CR4_SMEP | X86_CR4_SMAP | \
-		X86_CR4_PKE | X86_CR4_PCIDE)
+		X86_CR4_PKE | X86_CR4_PKS | X86_CR4_PCIDE)
 #define CR3_NO_FLUSH (1ull << 63)
 #define CR3_PCID     0xfffull
 #define DR6_WRITABLE (0xfull | X86_DR6_BD | X86_DR6_BS | X86_DR6_BT)

@@ -231,7 +231,7 @@ void soft_tlb_flush_page(struct soft_vcpu *v, uint64_t lin)
 #define CR0_BITS (X86_CR0_PG | X86_CR0_WP)
 #define CR4_BITS                                                                                 \
 	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_LA57 | X86_CR4_PCIDE | X86_CR4_SMEP | \
-		X86_CR4_SMAP | X86_CR4_PKE)
+		X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_PKS)
 #define EFER_BITS (X86_EFER_NXE | X86_EFER_LMA)
 
 void soft_mmu_mode_changed(struct soft_vcpu *v)
