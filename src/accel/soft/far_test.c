@@ -375,11 +375,15 @@ static void outer_return(void **state)
 	put(sp + 20, 4, DATA_0);
 	assert_raises(carry_out(&o), X86_EXC_GP, DATA_0);
 	put(sp + 20, 4, DATA_3);
+	x86_seg_null(3, 0, &v->seg[X86_GS]);
+	v->seg[X86_GS].base = 0x1000;
 	assert_int_equal(carry_out(&o), NO_EVENT);
 	assert_int_equal(v->cpl, 3);
 	assert_int_equal(v->gpr[X86_RSP], STACK_3 + 8);
 	assert_true(v->seg[X86_DS].attr & X86_ATTR_UNUSABLE);
 	assert_int_equal(v->seg[X86_ES].selector, DATA_3);
+	assert_int_equal(v->seg[X86_GS].selector, 0);
+	assert_int_equal(v->seg[X86_GS].base, 0x1000);
 	/* Not inwards. */
 	put(STACK_3 + 8, 4, 0x12345);
 	put(STACK_3 + 12, 4, CODE32_0);

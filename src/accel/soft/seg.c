@@ -138,7 +138,10 @@ void soft_seg_load(struct soft_vcpu *v, enum x86_seg seg, uint16_t selector)
 		soft_seg_changed(v, seg);
 }
 
-/* The base stays: in 64-bit mode it is what counts of GS, and system programs expect it. */
+/*
+ * The base stays: in 64-bit mode it is what counts of GS, and system programs expect it. Any null
+ * selector becomes 0, its RPL with it.
+ */
 void soft_seg_leave_inner(struct soft_vcpu *v)
 {
 	static const enum x86_seg data[] = { X86_ES, X86_DS, X86_FS, X86_GS };
@@ -146,6 +149,8 @@ void soft_seg_leave_inner(struct soft_vcpu *v)
 	for (unsigned int i = 0; i < ARRAY_SIZE(data); i++) {
 		struct x86_segment *s = &v->seg[data[i]];
 
+		if (X86_SEL_NULL(s->selector))
+			s->selector = 0;
 		if (!x86_seg_out_of_reach(s, v->cpl))
 			continue;
 		s->selector = 0;
