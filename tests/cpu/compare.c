@@ -85,7 +85,7 @@ static void ignored_of_areas(struct ignored *g, const struct batch *b, const str
 	case X86_OP_XRSTOR:
 		if (is_fault(n) && !is_fault(s)) /* nothing is asked for */
 			g->all = true;
-		/* fall through */
+		__attribute__((fallthrough));
 	case X86_OP_FXSAVE:
 	case X86_OP_FXRSTOR:
 	case X86_OP_LDMXCSR:
