@@ -191,6 +191,7 @@ static uint64_t debugger_breakpoints(const struct soft_vcpu *v)
 static void run_one(struct soft_vcpu *v)
 {
 	bool step = v->rflags & X86_FLAG_TF;
+	uint8_t shadow = v->shadow;
 	uint64_t hits = v->debugged ? debugger_breakpoints(v) : 0;
 
 	if (hits) {
@@ -209,6 +210,8 @@ static void run_one(struct soft_vcpu *v)
 	v->rflags &= ~(uint64_t)X86_FLAG_RF;
 	v->syscall_tf = true;
 	run_block(v, 1);
+	/* Of several in a row the first casts a shadow: a chain of them must not hold interrupts for ever. */
+	v->shadow &= ~shadow;
 	/* SYSCALL tells by syscall_tf whether the flags it leaves still have TF. There is no trap after
 	 * MOV SS: the next instruction's comes. */
 	if (step && v->syscall_tf && !(v->shadow & 1))

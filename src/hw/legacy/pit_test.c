@@ -63,7 +63,9 @@ static void masked(void **state)
 	assert_true(quiet(&r));
 	rig_masked = false;
 	irq_opened(r.m);
-	pass(&r, 20);
+	/* A busy host may take its time, and then makes one rise of several. */
+	for (int i = 0; i < 100 && rig_rises[0] < 2; i++)
+		pass(&r, 20);
 	assert_true(rig_rises[0] > 1);
 	rig_fini(&r);
 }
