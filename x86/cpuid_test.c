@@ -184,6 +184,7 @@ static void host_keeps_what_is_known(void **state)
 	assert_false(bit(leaf(1, 0)->ecx, 3));	   /* monitor */
 	assert_false(bit(leaf(1, 0)->ecx, 5));	   /* vmx */
 	assert_false(bit(leaf(7, 0)->ecx, 16));	   /* la57: max only */
+	assert_false(bit(leaf(7, 0)->ecx, 31));	   /* pks: max only */
 	assert_false(bit(leaf(7, 0)->ebx, 2));	   /* sgx */
 	assert_null(x86_cpuid_find(&out, 0xa, 0)); /* PMU */
 	r.model = "max";
@@ -213,6 +214,13 @@ static void flags_on_and_off(void **state)
 	r.plus[0] = NULL;
 	build(&r, 0);
 	assert_null(x86_cpuid_find(&out, 0x8000000a, 0));
+	/* Each of these is good for something without the other. */
+	r.plus[0] = "invpcid";
+	r.plus[1] = NULL;
+	r.minus[0] = "pcid";
+	build(&r, 0);
+	assert_true(bit(leaf(7, 0)->ebx, 10));
+	assert_false(bit(leaf(1, 0)->ecx, 17));
 }
 
 static void bad_requests(void **state)

@@ -136,11 +136,11 @@ static void report(const struct options *o, const struct counts *c, double secon
 	       " times), %u left out (--rows tells why), %u not hit\n",
 		rows, tested, tested ? count[0] : 0, tested ? count[tested / 2] : 0, left_out,
 		rows - tested - left_out);
-	printf("%" PRIu64 " tests in %.1f s (%.0f/s), %" PRIu64
-	       " ended in a fault; not compared: %" PRIu64 " loops, %" PRIu64
+	printf("%" PRIu64 " tests in %.1f s (%.0f/s), %" PRIu64 " ended in a fault\n", c->tests,
+		seconds, (double)c->tests / seconds, c->faults);
+	printf("not compared: %" PRIu64 ", of which %" PRIu64 " loops, %" PRIu64
 	       " system calls, %" PRIu64 " that ended the child\n",
-		c->tests, seconds, (double)c->tests / seconds, c->faults, c->loops, c->syscalls,
-		c->died);
+		compare_ignored, c->loops, c->syscalls, c->died);
 	free(count);
 }
 

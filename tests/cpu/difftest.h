@@ -143,6 +143,7 @@ void soft_side_run(struct soft_side *s, const struct batch *b, uint32_t i, struc
 	struct line *lines);
 
 /* -------- compare.c -------- */
+extern uint64_t compare_ignored; /* tests of which nothing was compared */
 /* False: they differ; then everything is printed. */
 bool compare(const struct batch *b, uint32_t i, const struct outcome *soft,
 	const struct line *soft_lines, uint64_t seed, bool always_print);

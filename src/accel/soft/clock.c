@@ -234,11 +234,11 @@ static void versioned_write(struct soft_vm *vm, uint64_t gpa, void *buf, unsigne
 	version += 1 + (version & 1);
 	if (!guest_write(vm, gpa, &version, sizeof(version)))
 		return;
-	atomic_thread_fence(memory_order_seq_cst);
+	atomic_signal_fence(memory_order_seq_cst);
 	if (!guest_write(vm, gpa + sizeof(version), (uint8_t *)buf + sizeof(version),
 		    n - sizeof(version)))
 		return;
-	atomic_thread_fence(memory_order_seq_cst);
+	atomic_signal_fence(memory_order_seq_cst);
 	version++;
 	(void)!guest_write(vm, gpa, &version, sizeof(version));
 }

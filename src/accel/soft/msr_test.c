@@ -128,6 +128,18 @@ static void tsc(void **state)
 	t_free(v);
 }
 
+static void keys(void **state)
+{
+	struct soft_vcpu *v = t_vcpu();
+
+	t.flushes = 0;
+	set(v, X86_MSR_PKRS, 0xfedcba98);
+	assert_int_equal(v->pkrs, 0xfedcba98);
+	assert_int_equal(t.flushes, 1);
+	assert_false(soft_msr_write(v, X86_MSR_PKRS, 1ull << 32));
+	t_free(v);
+}
+
 static void vendors(void **state)
 {
 	struct soft_vcpu *v = t_vcpu();
@@ -158,6 +170,7 @@ int main(void)
 		cmocka_unit_test(values_are_checked),
 		cmocka_unit_test(efer),
 		cmocka_unit_test(tsc),
+		cmocka_unit_test(keys),
 		cmocka_unit_test(vendors),
 	};
 
