@@ -80,6 +80,17 @@ static bool probe(const struct accel *a, const void *options, struct str *report
 	return (a->evident && a->evident(options, report)) || a->probe(options, report);
 }
 
+/* Options that no engine of the list has are a mistake. */
+static bool check_options(const accel_list *list, const char *rest, struct error *err)
+{
+	for (size_t i = 0; rest && i < list->len; i++) {
+		if (list->data[i]->config)
+			return true;
+	}
+	return !rest || error_usage(err, "engine '%s' has no options, but '%s' is given",
+				list->data[0]->name, rest);
+}
+
 static const struct accel *first_working(const accel_list *list, const char *rest, void **options,
 	struct str *report, struct error *err)
 {
@@ -113,7 +124,8 @@ const struct accel *accel_select(
 	*options = NULL;
 	if (!names)
 		error_set(err, "out of memory");
-	else if (candidates(names, &list, err)) {
+	else if (candidates(names, &list, err) &&
+		 check_options(&list, comma ? comma + 1 : NULL, err)) {
 		/* auto must see through an engine that opens and does not work, even if it is alone. */
 		if (automatic && list.len == 1 && !probe(list.data[0], NULL, report))
 			error_set(err, "no engine works here: %s", str_cstr(report));
