@@ -32,6 +32,9 @@
 #define MSR_MTRR_DEF_TYPE 0x2ff
 #define MTRR_ENABLED	  (1u << 11)
 #define MTRR_WRITE_BACK	  6
+/* Vectors of the 8259s in a PC: IRQ 0-7 and 8-15. */
+#define PIC_VECTORS_LOW	  0x08
+#define PIC_VECTORS_HIGH  0x70
 #define EBDA_BASE	  0x9fc00ull
 #define ACPI_BASE	  0xe0000ull /* where a BIOS area scan looks for the RSDP */
 #define SMBIOS_BASE	  0xf0000ull /* and for the SMBIOS entry point */
@@ -285,6 +288,25 @@ static bool write_smbios(struct machine *m, struct board *b, struct error *err)
 /* -------- reset -------- */
 
 /* What is in RAM is the guest's to destroy: put it all back. */
+/* What firmware would have left: the 8259s set up, with the vectors that a PC always had. A kernel in real
+ * mode may wait for them. With the engine's chips in the kernel this is left out: six system calls at
+ * each start for what hardly a kernel looks at, and KVM's ask for service even before they are set up. */
+static bool set_up_pics(struct machine *m, struct error *err)
+{
+	struct x86_chips_state s;
+	int rc;
+
+	if (m->vm->irqchip != ACCEL_IRQCHIP_SPLIT || !m->accel->chips_get)
+		return true;
+	rc = m->accel->chips_get(m->vm, &s);
+	if (!rc) {
+		s.pic[0].irq_base = PIC_VECTORS_LOW;
+		s.pic[1].irq_base = PIC_VECTORS_HIGH;
+		rc = m->accel->chips_set(m->vm, &s);
+	}
+	return !rc || error_set_errno(err, rc, "cannot set up the interrupt controllers");
+}
+
 static bool pc_reset(struct machine *m, struct error *err)
 {
 	struct board *b = board_of(m);
@@ -293,7 +315,7 @@ static bool pc_reset(struct machine *m, struct error *err)
 	b->request.ram_zeroed = b->resets == 1 && !b->c.memory_file;
 	if (!boot_load(&m->mem, &b->request, &b->boot, err))
 		return false;
-	if (!write_acpi(m, b, err) || !write_smbios(m, b, err))
+	if (!write_acpi(m, b, err) || !write_smbios(m, b, err) || !set_up_pics(m, err))
 		return false;
 	x86_cpu_state_reset(b->reset_state, m->vcpus[0].apic_id, true);
 	boot_cpu_state(&b->boot, b->reset_state);
