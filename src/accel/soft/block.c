@@ -20,16 +20,10 @@
 
 #define ARENA_SIZE (32u << 20)
 #define HASH_BITS  14
-#define JUMP_BITS  12
 #define PAGE	   0x1000u
 
-struct jump {
-	uint64_t lin, key;
-	const struct soft_block *b;
-};
-
 struct soft_blocks {
-	struct jump jump[1u << JUMP_BITS];
+	struct soft_jump jump[1u << SOFT_JUMP_BITS];
 	uint8_t *arena; /* owned mapping; pages that were never used cost nothing */
 	size_t used;
 	uint32_t hash[1u << HASH_BITS]; /* offset in the arena + 1; 0: empty */
@@ -52,6 +46,7 @@ bool soft_blocks_new(struct soft_vcpu *v)
 		return false;
 	}
 	v->blocks = b;
+	v->jump = b->jump;
 	return true;
 }
 
@@ -151,11 +146,6 @@ static void decode_block(struct soft_vcpu *v, struct soft_block *b, const uint8_
 
 /* -------- look-up -------- */
 
-static uint64_t code_linear(const struct soft_vcpu *v)
-{
-	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
-}
-
 /* The one instruction at @lin, which reaches over the end of its page or is not in RAM. */
 static const struct soft_block *decode_lone(struct soft_vcpu *v, uint64_t lin)
 {
@@ -229,22 +219,12 @@ static const struct soft_block *find_block(struct soft_vcpu *v, uint64_t lin)
 	return b;
 }
 
-const struct soft_block *soft_block_get(struct soft_vcpu *v)
+const struct soft_block *soft_block_find(struct soft_vcpu *v, uint64_t lin)
 {
-	uint64_t lin = code_linear(v);
-	uint64_t key = v->fetch_gen << 18 | v->ctx << 6 | v->mmu_index << 3 | v->code << 1 | 1;
-	struct jump *j = &v->blocks->jump[(lin ^ lin >> JUMP_BITS) & ((1u << JUMP_BITS) - 1)];
-	const struct soft_block *b;
+	const struct soft_block *b = find_block(v, lin);
 
-	if (__builtin_expect(j->lin == lin && j->key == key, 1)) {
-		b = j->b;
-		if (__builtin_expect(
-			    atomic_load_explicit(b->code_word, memory_order_acquire) == b->word, 1))
-			return b;
-	}
-	b = find_block(v, lin);
-	/* The context of vCPUs whose accesses all go slow is not the address space's own. */
+	/* Where all accesses go slow, the context is not the address space's own. */
 	if (b != &v->blocks->lone && !v->mmu_slow)
-		*j = (struct jump){ lin, key, b };
+		*soft_jump_at(v, lin) = (struct soft_jump){ lin, soft_fetch_key(v), b };
 	return b;
 }

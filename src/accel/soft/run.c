@@ -117,24 +117,29 @@ static unsigned int within_limit(struct soft_vcpu *v, const struct soft_block *b
 	return n;
 }
 
-/* The first @max instructions of the block at hand, or fewer. */
+/* The first @max instructions of the block at hand, or fewer. Where the next instruction is stays in a
+ * register: through memory it would be what each instruction waits for. Only a block's last one is a
+ * branch, and a string instruction that comes again sets stop. */
 static void run_block(struct soft_vcpu *v, unsigned int max)
 {
 	const struct soft_block *b = soft_block_get(v);
 	unsigned int n = b->n < max ? b->n : max;
 	const struct soft_op *o = b->op, *end;
+	uint64_t next = v->rip;
 
 	if (v->cs_limited)
 		n = within_limit(v, b, n);
 	v->stop = false;
 	for (end = o + n; o < end;) {
-		v->gpr[X86_REG_RIP] = v->rip + o->i.len;
+		v->rip = next;
+		next += o->i.len;
+		v->gpr[X86_REG_RIP] = next;
 		o->fn(v, o);
 		o++;
-		v->rip = v->gpr[X86_REG_RIP];
 		if (__builtin_expect(v->stop, 0))
 			break;
 	}
+	v->rip = v->gpr[X86_REG_RIP];
 	v->budget -= o - b->op;
 }
 
@@ -146,15 +151,10 @@ static void run_blocks(struct soft_vcpu *v)
 		!v->stop && v->budget > 0 && !atomic_load_explicit(&v->poll, memory_order_relaxed));
 }
 
-static uint64_t linear_rip(const struct soft_vcpu *v)
-{
-	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
-}
-
 /* DR6's bits for the code breakpoints at the instruction. */
 static uint64_t code_breakpoints(const struct soft_vcpu *v)
 {
-	uint64_t lin = linear_rip(v), hits = 0;
+	uint64_t lin = soft_code_linear(v), hits = 0;
 
 	for (unsigned int i = 0; i < 4; i++) {
 		bool on = v->dr[7] >> (2 * i) & 3;
@@ -176,7 +176,7 @@ static void leave_for_debugger(struct soft_vcpu *v, uint64_t points)
 
 static uint64_t debugger_breakpoints(const struct soft_vcpu *v)
 {
-	uint64_t hits = 0, lin = linear_rip(v);
+	uint64_t hits = 0, lin = soft_code_linear(v);
 
 	for (uint32_t i = 0; i < v->debug.n; i++) {
 		const struct accel_debug_point *p = &v->debug.point[i];

@@ -37,6 +37,7 @@ struct soft_vm;
 struct soft_vcpu;
 struct soft_op;
 struct soft_blocks;
+struct soft_jump;
 
 /* Carries one instruction out. */
 typedef void soft_fn(struct soft_vcpu *v, const struct soft_op *o);
@@ -177,6 +178,7 @@ struct soft_vcpu {
 
 	struct soft_mmu *mmu;			     /* owned: mmu.c */
 	struct soft_tlb_entry (*tlb)[SOFT_TLB_SIZE]; /* in *mmu; [SOFT_MMU_INDEXES] */
+	struct soft_jump *jump;			     /* of *blocks */
 	struct soft_blocks *blocks;		     /* owned: block.c */
 	uint64_t map_version; /* of the address map that the TLB was filled from */
 
@@ -307,9 +309,41 @@ struct soft_block {
 };
 bool soft_blocks_new(struct soft_vcpu *v) MUST_USE;
 void soft_blocks_free(struct soft_vcpu *v);
+/* What was executed lately, by linear address; the key is soft_fetch_key() then. */
+#define SOFT_JUMP_BITS 12
+struct soft_jump {
+	uint64_t lin, key;
+	const struct soft_block *b;
+};
+static inline uint64_t soft_code_linear(const struct soft_vcpu *v)
+{
+	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
+}
+/* What a linear address of code means: it is another one when it may mean something else. Never 0. */
+static inline uint64_t soft_fetch_key(const struct soft_vcpu *v)
+{
+	return v->fetch_gen << 18 | v->ctx << 6 | v->mmu_index << 3 | v->code << 1 | 1;
+}
+static inline struct soft_jump *soft_jump_at(const struct soft_vcpu *v, uint64_t lin)
+{
+	return &v->jump[(lin ^ lin >> SOFT_JUMP_BITS) & ((1u << SOFT_JUMP_BITS) - 1)];
+}
+const struct soft_block *soft_block_find(struct soft_vcpu *v, uint64_t lin);
 /* The block at v->rip, one instruction at least; raises what fetching that one gives. What cannot be
  * decoded is an instruction that raises. */
-const struct soft_block *soft_block_get(struct soft_vcpu *v);
+static inline const struct soft_block *soft_block_get(struct soft_vcpu *v)
+{
+	uint64_t lin = soft_code_linear(v);
+	const struct soft_jump *j = soft_jump_at(v, lin);
+	const struct soft_block *b = j->b;
+
+	/* acquire: pairs with the writer's change of the word after its store. */
+	if (__builtin_expect(j->lin == lin && j->key == soft_fetch_key(v), 1) &&
+		__builtin_expect(
+			atomic_load_explicit(b->code_word, memory_order_acquire) == b->word, 1))
+		return b;
+	return soft_block_find(v, lin);
+}
 /* Which function carries @o out (o->i is decoded): the first of these that knows its op. NULL: not
  * theirs. */
 soft_fn *soft_int_fn(struct soft_vcpu *v, struct soft_op *o);	 /* int_*.c */
