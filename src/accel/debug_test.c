@@ -104,14 +104,16 @@ static void soft(void **state)
 static void kvm(void **state)
 {
 	struct accel_debug many = { .n = 5 };
-	AUTO(str) report = STR_INIT;
+	struct str report = STR_INIT;
+	bool usable = kvm_accel.probe(NULL, &report);
 	struct guest *g;
 
 	/* Without hardware beneath there are no debug registers. tests/lab/handover runs this too. */
-	if (!kvm_accel.probe(NULL, &report)) {
+	if (!usable)
 		print_message("kvm: %s\n", str_cstr(&report));
-		skip();
-	}
+	str_fini(&report);
+	if (!usable)
+		skip(); /* does not come back */
 	g = guest_new(MODE_LONG);
 	for (int i = 0; i < 5; i++)
 		many.point[i] = (struct accel_debug_point){ .addr = 0x1000 * i, .len = 1 };

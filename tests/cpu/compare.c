@@ -126,7 +126,8 @@ static void ignored_of_transfers(struct ignored *g, const struct test *t, const 
 	switch (i->op) {
 	case X86_OP_CALLF:
 		g->memory |= both;
-		g->all |= is_fault(n) != is_fault(s);
+		/* One may have got further, even to a fault at its target. */
+		g->all |= is_fault(n) != is_fault(s) || (both && n->out.rip != s->out.rip);
 		break;
 	case X86_OP_RETF:
 		if (t->mode != X86_CODE_64)
