@@ -5,6 +5,7 @@ A test program makes a list of (name, function) and calls run(). A function retu
 test passed, else a text that says what went wrong; it raises Skip with a reason when it cannot be
 made here. Words on the command line choose the cases whose GROUP/NAME contains one of them.
 """
+import concurrent.futures
 import os
 import sys
 import time
@@ -16,20 +17,27 @@ class Skip(Exception):
     pass
 
 
-def run(group, cases):
+def one(name, function):
+    """Runs a case and tells its result; False when it failed."""
+    start = time.monotonic()
+    try:
+        fault = function()
+    except Skip as reason:
+        print('ok - %s # SKIP %s' % (name, reason), flush=True)
+        return True
+    print('%s - %s; %s%.1f s' % ('not ok' if fault else 'ok', name, fault + '; ' if fault else '',
+                                 time.monotonic() - start), flush=True)
+    return not fault
+
+
+def run(group, cases, jobs=1):
+    """`jobs` cases at a time."""
     words = sys.argv[1:]
-    failed = False
-    for name, function in cases:
-        if words and not any(word.rstrip('/') in '%s/%s' % (group, name) for word in words):
-            continue
-        start = time.monotonic()
-        try:
-            fault = function()
-        except Skip as reason:
-            print('ok - %s # SKIP %s' % (name, reason), flush=True)
-            continue
-        failed = failed or bool(fault)
-        seconds = time.monotonic() - start
-        print('%s - %s; %s%.1f s' % ('not ok' if fault else 'ok', name,
-                                     fault + '; ' if fault else '', seconds), flush=True)
-    sys.exit(1 if failed else 0)
+    chosen = [x for x in cases
+              if not words or any(w.rstrip('/') in '%s/%s' % (group, x[0]) for w in words)]
+    if jobs == 1:               # in this thread: some cases fork
+        good = [one(*x) for x in chosen]
+    else:
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            good = list(pool.map(lambda x: one(*x), chosen))
+    sys.exit(0 if all(good) else 1)
