@@ -51,7 +51,9 @@ static bool has_more_state(const struct batch *b, const struct test *t, const st
 	uint64_t at = i->base < 16 ? t->in.gpr[i->base] : 0;
 
 	at += (i->index < 16 ? t->in.gpr[i->index] << i->scale : 0) + (uint64_t)i->disp;
-	at += segment_base(&t->in, (enum x86_seg)i->seg, (enum x86_code)t->mode) - DATA + 512;
+	at = i->addrsize == 2 ? (uint16_t)at : i->addrsize == 4 ? (uint32_t)at : at;
+	at += segment_base(&t->in, (enum x86_seg)i->seg, (enum x86_code)t->mode);
+	at = (t->mode == X86_CODE_64 ? at : (uint32_t)at) - DATA + 512;
 	return i->op == X86_OP_XRSTOR && at <= 3 * PAGE - 16 &&
 	       (rd_le64(b->image + at) | rd_le64(b->image + at + 8)) & 0xf8;
 }
@@ -224,6 +226,19 @@ static bool order_of_faults(const struct test *t, const struct outcome *n, const
 	return (n->vector == X86_EXC_GP || n->vector == X86_EXC_SS) && wraps;
 }
 
+/* Is LOCK among the prefixes? */
+static bool locked(const uint8_t *p)
+{
+	for (unsigned int i = 0; i < X86_INSN_MAX; i++) {
+		if (p[i] == 0xf0)
+			return true;
+		if (p[i] != 0x66 && p[i] != 0x67 && (p[i] & ~0x18) != 0x26 && (p[i] & ~1) != 0x64 &&
+			(p[i] & ~1) != 0xf2)
+			return false;
+	}
+	return false;
+}
+
 /* How much of an invalid instruction is fetched, and whether its operand is touched, before it is #UD. */
 static bool order_of_invalid(const struct test *t, const struct outcome *n, const struct outcome *s)
 {
@@ -235,7 +250,7 @@ static bool order_of_invalid(const struct test *t, const struct outcome *n, cons
 	if (t->row[t->n_insns - 1] != ROW_NONE)
 		return false;
 	/* AMD's CPUs do not mind LOCK VERW. */
-	if (s->vector == X86_EXC_UD && t->code[t->off[t->n_insns - 1]] == 0xf0 &&
+	if (s->vector == X86_EXC_UD && locked(t->code + t->off[t->n_insns - 1]) &&
 		n->out.rip != s->out.rip)
 		return true;
 	return (n->vector == X86_EXC_UD && fetch_s) || (s->vector == X86_EXC_UD && is_fault(n));
