@@ -50,6 +50,8 @@ static bool has_more_state(const struct batch *b, const struct test *t, const st
 {
 	uint64_t at = i->base < 16 ? t->in.gpr[i->base] : 0;
 
+	if (i->base == X86_REG_RIP)
+		at = t->in.rip + i->len;
 	at += (i->index < 16 ? t->in.gpr[i->index] << i->scale : 0) + (uint64_t)i->disp;
 	at = i->addrsize == 2 ? (uint16_t)at : i->addrsize == 4 ? (uint32_t)at : at;
 	at += segment_base(&t->in, (enum x86_seg)i->seg, (enum x86_code)t->mode);
