@@ -216,9 +216,6 @@ struct soft_dirty {
 	uint64_t words;
 };
 
-struct soft_config {
-	bool jit; /* reserved for the translator: not an option yet */
-};
 extern const struct accel soft_accel;
 
 struct soft_vm {
