@@ -65,6 +65,9 @@ static struct x86_dtable table_clean(const struct soft_vcpu *v, struct x86_dtabl
 static void sregs_get(struct soft_vcpu *v, struct x86_cpu_state *s)
 {
 	memcpy(s->seg, v->seg, sizeof(s->seg));
+	/* A code segment loaded outside long mode may have it; there it means nothing, and KVM refuses it. */
+	if (!soft_long_mode(v))
+		s->seg[X86_CS].attr &= ~X86_ATTR_L;
 	s->tr = v->tr;
 	s->ldtr = v->ldtr;
 	s->gdtr = v->gdtr;

@@ -137,7 +137,11 @@ static void power_on(void **state)
 	for (uint32_t i = 0; i < got->n_msrs; i++)
 		if (got->msr[i].index != X86_MSR_TSC)
 			assert_int_equal(got->msr[i].value, x86_msr_reset_value(got->msr[i].index));
-	/* What was read can be written back. */
+	/* What was read can be written back, */
+	assert_int_equal(soft_vcpu_set(&v->base, got, X86_STATE_ALL), 0);
+	/* also where a guest has loaded a 64-bit code segment outside long mode. */
+	v->seg[X86_CS].attr |= X86_ATTR_L;
+	assert_int_equal(soft_vcpu_get(&v->base, got, X86_STATE_ALL), 0);
 	assert_int_equal(soft_vcpu_set(&v->base, got, X86_STATE_ALL), 0);
 	free(s);
 	t_free(v);
