@@ -382,13 +382,22 @@ static void mark_words(_Atomic uint64_t *log, uint64_t first, uint64_t last)
 	}
 }
 
+void (*_Atomic ram_code_hook)(_Atomic uint32_t *word);
+
 static void bump_words(_Atomic uint32_t *code, uint64_t first, uint64_t last)
 {
 	/* A full barrier between the bytes that were written and the look at the bits (ram.h): x86's
 	 * locked instructions are one. (A fence is what ThreadSanitizer does not know.) */
 	atomic_fetch_or(&code[first], 0);
-	for (uint64_t i = first; i <= last; i++)
-		ram_code_bump(&code[i]);
+	for (uint64_t i = first; i <= last; i++) {
+		void (*hook)(_Atomic uint32_t *);
+
+		if (!ram_code_bump(&code[i]))
+			continue;
+		hook = atomic_load(&ram_code_hook);
+		if (hook)
+			hook(&code[i]);
+	}
 }
 
 void ram_dirty_mark(struct ram_block *b, uint64_t off, uint64_t len)

@@ -90,13 +90,18 @@ void ram_dirty_merge(
  *
  * Makes them, all zero, or finds them made; lives as long as the block. NULL: no memory. */
 _Atomic uint32_t *ram_code_words(struct ram_block *b) MUST_USE;
-static inline void ram_code_bump(_Atomic uint32_t *word)
+/* True: it was this one who did it. */
+static inline bool ram_code_bump(_Atomic uint32_t *word)
 {
 	uint32_t w = atomic_load_explicit(word, memory_order_relaxed);
 
 	/* An odd word plus one is even and of the next generation. Who loses the race finds it done. */
-	while (w & 1 && !atomic_compare_exchange_weak(word, &w, w + 1))
-		;
+	while (w & 1)
+		if (atomic_compare_exchange_weak(word, &w, w + 1))
+			return true;
+	return false;
 }
+/* Called with every word that ram_dirty_mark() has bumped, on its thread; NULL: nobody's. */
+extern void (*_Atomic ram_code_hook)(_Atomic uint32_t *word);
 
 #endif

@@ -107,8 +107,7 @@ static soft_fn *choose(struct soft_vcpu *v, struct soft_op *o)
 	return fn ? fn : op_undefined;
 }
 
-/* Decode the instruction at @p. False: the bytes end before it does. */
-static bool decode(struct soft_vcpu *v, const uint8_t *p, size_t n, struct soft_op *o)
+bool soft_decode_op(struct soft_vcpu *v, const uint8_t *p, size_t n, struct soft_op *o)
 {
 	enum x86_decode_result r = x86_decode(p, n, v->code, &o->i);
 
@@ -135,7 +134,7 @@ static void decode_block(struct soft_vcpu *v, struct soft_block *b, const uint8_
 	while (b->n < SOFT_BLOCK_MAX && b->bytes < n) {
 		struct soft_op *o = &b->op[b->n];
 
-		if (!decode(v, p + b->bytes, n - b->bytes, o))
+		if (!soft_decode_op(v, p + b->bytes, n - b->bytes, o))
 			break;
 		b->n++;
 		b->bytes += o->i.len;
@@ -158,7 +157,7 @@ static const struct soft_block *decode_lone(struct soft_vcpu *v, uint64_t lin)
 		uint64_t at = lin + n;
 
 		bytes[n++] = soft_fetch_byte(v, v->addr_wrap ? (uint32_t)at : at);
-		if (decode(v, bytes, n, &b->op[0])) {
+		if (soft_decode_op(v, bytes, n, &b->op[0])) {
 			b->n = 1;
 			b->bytes = b->op[0].i.len;
 			return b;

@@ -14,6 +14,7 @@
 #include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
+#include "accel/soft/jit.h"
 #include "accel/soft/soft_int.h"
 #include "base/types.h"
 
@@ -424,6 +425,8 @@ bool soft_vcpu_set_cpuid(struct accel_vcpu *av, const struct x86_cpuid *c, struc
 			v->feature[f / 64] |= 1ull << (f % 64);
 	set_limits(v, c);
 	soft_lapic_features(v);
+	if (v->jit)
+		v->jit->stale = true;
 	return true;
 }
 

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "accel/soft/jit.h"
 #include "accel/soft/mmu_int.h"
 #include "core/machine.h"
 
@@ -269,6 +270,18 @@ static inline struct ref find(struct soft_vcpu *v, uint64_t lin, enum soft_acces
 	return fill(v, lin, access, index);
 }
 
+const struct soft_tlb_entry *soft_tlb_entry_for(
+	struct soft_vcpu *v, uint64_t lin, enum soft_access access)
+{
+	if (!soft_long_mode(v))
+		lin = (uint32_t)lin;
+	else if (!soft_canonical(v, lin))
+		return NULL;
+	if (!find(v, lin, access, v->mmu_index).host)
+		return NULL;
+	return soft_tlb_at(v, v->mmu_index, lin);
+}
+
 /* -------- data breakpoints -------- */
 
 static void watch_add(struct soft_vcpu *v, const struct watch *w)
@@ -328,7 +341,8 @@ static __attribute__((noinline)) void watch_hit(
 
 void soft_code_written(struct soft_vcpu *v, _Atomic uint32_t *code)
 {
-	ram_code_bump(code);
+	if (ram_code_bump(code))
+		soft_jit_code_written(v->vm, code);
 	v->stop = true; /* the block at hand may be of that page */
 }
 
@@ -342,13 +356,24 @@ static void membarrier_register(void)
 }
 
 /* Stores to the page will be noticed from here on: see the top. */
-static void mark_code(struct soft_vcpu *v, _Atomic uint32_t *code)
+static void mark_code(struct soft_vcpu *v, _Atomic uint32_t *code, const uint8_t *host)
 {
 	if (atomic_load_explicit(code, memory_order_acquire) & 1)
 		return;
 	atomic_fetch_or(code, 1);
+	jit_l1_drop_writes(v, host);
 	if (atomic_load(&v->vm->n_vcpus) < 2)
 		return;
+	if (v->jit) {
+		/* Generated code does not look after its stores: it must not find the page. The others drop
+		 * it before they go on in guest code, where they are not if this one is exclusive. */
+		soft_mmu_ask_drop_writes(v);
+		if (!v->exclusive) {
+			soft_exclusive_begin(v);
+			soft_exclusive_end(v);
+		}
+		return;
+	}
 	pthread_once(&membarrier_once, membarrier_register);
 	if (can_membarrier && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0)
 		return;
@@ -670,7 +695,7 @@ const uint8_t *soft_fetch(struct soft_vcpu *v, uint64_t lin, uint64_t *gpa, _Ato
 	r = find(v, lin, SOFT_FETCH, v->mmu_index);
 	if (!r.host)
 		return NULL;
-	mark_code(v, r.code);
+	mark_code(v, r.code, r.host);
 	*gpa = r.gpa + (lin & PAGE_OFF);
 	*code = r.code;
 	return r.host + (lin & PAGE_OFF);

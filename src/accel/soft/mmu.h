@@ -225,6 +225,9 @@ bool soft_mmu_slice(struct soft_vcpu *v);
 const uint8_t *soft_fetch(
 	struct soft_vcpu *v, uint64_t lin, uint64_t *gpa, _Atomic uint32_t **code);
 uint8_t soft_fetch_byte(struct soft_vcpu *v, uint64_t lin);
+/* The entry that an access to the page of @lin finds, filled in; NULL: no whole page of RAM. May raise. */
+const struct soft_tlb_entry *soft_tlb_entry_for(
+	struct soft_vcpu *v, uint64_t lin, enum soft_access access);
 /* Debugger: linear to guest-physical without faults, A and D bits. False: not mapped. */
 bool soft_translate(struct soft_vcpu *v, uint64_t lin, uint64_t *gpa);
 /* Linear addresses of 64-bit mode: 48 or 57 bits by CR4.LA57. */

@@ -88,5 +88,7 @@ bool tlb_adopt_global(struct soft_mmu *m, struct soft_tlb_entry *e, uint64_t pag
 /* Any thread but a vCPU's: have every vCPU drop its write tags, and wait until it has, or is not in
  * guest code. */
 void soft_mmu_drop_writes(struct soft_vm *vm);
+/* Ask every other vCPU to, before it goes on in guest code; does not wait. */
+void soft_mmu_ask_drop_writes(struct soft_vcpu *v);
 
 #endif

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
+#include "accel/soft/jit.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/soft_int.h"
 #include "base/clock.h"
@@ -25,6 +26,7 @@
 #define SLICE	      4096
 #define DR7_ENABLES   0xffu
 /* So many PAUSEs with so few instructions from one to the next are a loop that waits. */
+#define JIT_TURN      16 /* what a turn of generated code counts as */
 #define SPINS	      64
 #define SPIN_DISTANCE 32
 
@@ -145,6 +147,10 @@ static void run_block(struct soft_vcpu *v, unsigned int max)
 
 static void run_blocks(struct soft_vcpu *v)
 {
+	if (v->translating && soft_jit_run(v)) {
+		v->budget -= JIT_TURN;
+		return;
+	}
 	do {
 		run_block(v, v->budget < SOFT_BLOCK_MAX ? v->budget : SOFT_BLOCK_MAX);
 	} while (
@@ -349,6 +355,8 @@ static void slice_begin(struct soft_vcpu *v)
 	/* seq_cst: who waits for the vCPU to leave guest code sees this or is seen by the poll that
 	 * follows. */
 	atomic_store(&v->in_guest, true);
+	if (v->vm->ticker)
+		soft_ticker_wake(v->vm);
 	as_read_begin();
 	soft_mmu_slice(v);
 }
@@ -374,6 +382,7 @@ static bool may_go_on(const struct soft_vcpu *v)
 
 static void slice(struct soft_vcpu *v)
 {
+	v->translating = v->jit;
 	slice_begin(v);
 	v->budget = SLICE;
 	if (_setjmp(v->raise)) {
@@ -454,6 +463,8 @@ static void serve_poll(struct soft_vcpu *v)
 
 	if (p & SOFT_POLL_FLUSH)
 		soft_mmu_serve_flush(v);
+	if (p & SOFT_POLL_CODE)
+		soft_jit_serve_code(v);
 	if (p & SOFT_POLL_INIT) {
 		v->shutdown = false;
 		soft_vcpu_init_signal(v);
@@ -521,7 +532,7 @@ uint64_t soft_vcpu_steps(struct soft_vcpu *v, uint64_t n, struct soft_event *eve
 	if (n > INT_MAX)
 		n = INT_MAX;
 	soft_native_thread();
-	v->leaving = false;
+	v->leaving = v->translating = false;
 	v->budget = n;
 	slice_begin(v);
 	if (_setjmp(v->raise)) {

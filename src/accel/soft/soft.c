@@ -6,10 +6,24 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include "accel/soft/jit.h"
 #include "accel/soft/mmu.h"
 #include "core/vcpu.h"
 
 #define SOFT_VCPUS_MAX 255
+
+struct soft_config {
+	bool jit;
+};
+
+static const struct field soft_config_fields[] = {
+	FIELD_BOOL(struct soft_config, jit, "jit", .dflt = "on",
+		.doc = "translate guest code to host code; off: interpret it"),
+};
+
+static const struct field_table soft_config_table =
+	FIELD_TABLE("soft", struct soft_config, soft_config_fields);
 
 static bool soft_probe_engine(const void *options, struct str *report)
 {
@@ -23,6 +37,38 @@ static bool soft_probe_engine(const void *options, struct str *report)
 	return true;
 }
 
+/* -------- all VMs: who hears of written code -------- */
+static struct mutex vms_lock = MUTEX_INIT; /* docs/locking.md: soft.vms_lock */
+static struct soft_vm *vms GUARDED_BY(vms_lock);
+
+static void code_written(_Atomic uint32_t *word)
+{
+	mutex_lock(&vms_lock);
+	for (struct soft_vm *vm = vms; vm; vm = vm->next)
+		soft_jit_code_written(vm, word);
+	mutex_unlock(&vms_lock);
+}
+
+static void soft_vms_add(struct soft_vm *vm)
+{
+	mutex_lock(&vms_lock);
+	vm->next = vms;
+	vms = vm;
+	atomic_store(&ram_code_hook, code_written);
+	mutex_unlock(&vms_lock);
+}
+
+static void soft_vms_del(struct soft_vm *vm)
+{
+	mutex_lock(&vms_lock);
+	for (struct soft_vm **p = &vms; *p; p = &(*p)->next)
+		if (*p == vm) {
+			*p = vm->next;
+			break;
+		}
+	mutex_unlock(&vms_lock);
+}
+
 static void soft_vm_free(struct accel_vm *avm)
 {
 	struct soft_vm *vm;
@@ -30,6 +76,8 @@ static void soft_vm_free(struct accel_vm *avm)
 	if (!avm)
 		return;
 	vm = to_soft_vm(avm);
+	soft_ticker_stop(vm);
+	soft_vms_del(vm);
 	soft_memory_fini(vm);
 	free(vm->vcpus);
 	mutex_fini(&vm->vcpus_lock);
@@ -42,6 +90,7 @@ static void soft_vm_free(struct accel_vm *avm)
 static struct accel_vm *soft_vm_new(
 	struct machine *m, const struct accel_vm_config *c, struct error *err)
 {
+	const struct soft_config *config = c->options;
 	struct soft_vm *vm;
 
 	if (c->max_vcpus > SOFT_VCPUS_MAX) {
@@ -73,6 +122,12 @@ static struct accel_vm *soft_vm_new(
 	mutex_init(&vm->slots_lock);
 	mutex_init(&vm->exclusive_lock);
 	soft_chips_init(vm);
+	soft_vms_add(vm);
+	vm->jit = m && (!config || config->jit);
+	if (vm->jit && !soft_ticker_start(vm, err)) {
+		soft_vm_free(&vm->base);
+		return NULL;
+	}
 	return &vm->base;
 }
 
@@ -98,12 +153,13 @@ static void soft_vcpu_free(struct accel_vcpu *av)
 	v = to_soft_vcpu(av);
 	if (v->vm->vcpus[v->index] == v)
 		vcpu_publish(v, NULL);
+	soft_jit_free(v);
 	soft_blocks_free(v);
 	soft_mmu_free(v);
 	free(v->cpuid);
 	pthread_cond_destroy(&v->wait_cond);
 	mutex_fini(&v->wait_lock);
-	free(v);
+	munmap(v, sizeof(*v));
 }
 
 static void power_on(struct soft_vcpu *v)
@@ -120,18 +176,20 @@ static void power_on(struct soft_vcpu *v)
 struct soft_vcpu *soft_vcpu_make(
 	struct soft_vm *vm, struct vcpu *vcpu, uint32_t index, uint32_t apic_id, struct error *err)
 {
-	struct soft_vcpu *v = NULL;
+	struct soft_vcpu *v;
 	pthread_condattr_t attr;
 
 	if (index >= vm->max_vcpus) {
 		error_set(err, "soft: vCPU %u is one too many", index);
 		return NULL;
 	}
-	if (posix_memalign((void **)&v, 64, sizeof(*v))) {
+	/* Most of it is tables for the translator, which are not touched all over. */
+	v = mmap(NULL, sizeof(*v), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (v == MAP_FAILED) {
 		error_set_errno(err, ENOMEM, "soft");
 		return NULL;
 	}
-	memset(v, 0, sizeof(*v));
 	v->base.vm = &vm->base;
 	v->base.vcpu = vcpu;
 	v->vm = vm;
@@ -145,6 +203,10 @@ struct soft_vcpu *soft_vcpu_make(
 	pthread_condattr_destroy(&attr);
 	if (!soft_mmu_new(v) || !soft_blocks_new(v)) {
 		error_set_errno(err, ENOMEM, "soft: vCPU %u", index);
+		soft_vcpu_free(&v->base);
+		return NULL;
+	}
+	if (vm->jit && !soft_jit_new(v, err)) {
 		soft_vcpu_free(&v->base);
 		return NULL;
 	}
@@ -164,6 +226,7 @@ static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, struct vcpu *vcpu, 
 const struct accel soft_accel = {
 	.name = "soft",
 	.doc = "a CPU in software, for hosts without virtualization hardware",
+	.config = &soft_config_table,
 	.probe = soft_probe_engine,
 	.vm_new = soft_vm_new,
 	.vm_free = soft_vm_free,

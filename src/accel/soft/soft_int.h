@@ -38,6 +38,8 @@ struct soft_vcpu;
 struct soft_op;
 struct soft_blocks;
 struct soft_jump;
+struct soft_jit;
+struct jit_l1;
 
 /* Carries one instruction out. */
 typedef void soft_fn(struct soft_vcpu *v, const struct soft_op *o);
@@ -77,7 +79,8 @@ enum soft_poll {
 	SOFT_POLL_FLUSH = 1 << 5, /* flush the TLB, then say so: mmu.c */
 	SOFT_POLL_SMI = 1 << 6,
 	SOFT_POLL_UNHALT = 1 << 8, /* KVM's hypercall: end the HLT, or the next one */
-	SOFT_POLL_TIMER = 1 << 7,  /* the timer's deadline was changed by another thread */
+	SOFT_POLL_TIMER = 1 << 7,  /* the timer's deadline was changed by another thread, or time has passed */
+	SOFT_POLL_CODE = 1 << 9,   /* translated code was written to: jit.c */
 };
 
 enum soft_mmu_index { SOFT_MMU_KERNEL, SOFT_MMU_KERNEL_AC, SOFT_MMU_USER, SOFT_MMU_INDEXES };
@@ -182,6 +185,19 @@ struct soft_vcpu {
 	struct soft_blocks *blocks;		     /* owned: block.c */
 	uint64_t map_version; /* of the address map that the TLB was filled from */
 
+	struct soft_jit *jit; /* owned: jit.c; NULL: there is no translator */
+	bool translating;     /* this slice may run generated code */
+	struct jit_l1 *l1;    /* the small TLB for address space and privilege at hand */
+	struct { /* generated code's: jit_run.c */
+		uint64_t self;	   /* the vCPU's address */
+		uint64_t page;	   /* linear address of the page that the block lies in */
+		uint64_t id;	   /* of the context: jit.c */
+		uint64_t save;	   /* rcx for a moment */
+		uint64_t goal, r9; /* a branch's target; what is in r9 when C code is left */
+		const void *target; /* where to go on then */
+		uint16_t flags, flags2; /* status flags as LAHF and SETO give them */
+	} g;
+
 	struct accel_vcpu base;
 	struct accel_debug debug; /* the debugger's; its watchpoints are mmu.c's business too */
 	uint64_t debug_hits;	  /* watchpoints of it that this instruction hit */
@@ -192,7 +208,11 @@ struct soft_vcpu {
 	_Atomic bool in_guest; /* inside a slice: host pointers out of the TLB may be in use */
 	int64_t budget;	       /* instructions left of the slice */
 	int64_t spun_at;       /* ->budget at the last PAUSE */
-	uint64_t instructions; /* carried out so far; the thread's own */
+	uint64_t instructions; /* interpreted so far; the thread's own */
+	/* Where branches to linear addresses go; the index are the low bits: jit.c. Pages that are never
+	 * used cost nothing. */
+	uint64_t jump_tag[0x10000];
+	const void *jump_host[0x10000];
 };
 
 /* Register accesses: the machine's (io_access_*), or a test's. */
@@ -244,6 +264,9 @@ struct soft_vm {
 	VEC(struct soft_dirty) dirty;	/* under slots_lock */
 	_Atomic uint64_t slots_version; /* changes with slots */
 	_Atomic bool dirty_on;
+	struct soft_vm *next; /* soft.c */
+	bool jit;	      /* translate */
+	struct soft_ticker *ticker; /* owned: ticker.c; NULL: none */
 	struct mutex exclusive_lock;	     /* split locks and the like: soft_exclusive_begin() */
 	struct soft_vcpu *_Atomic exclusive; /* who holds it and wants the others to stand still */
 };
@@ -341,12 +364,24 @@ static inline const struct soft_block *soft_block_get(struct soft_vcpu *v)
 		return b;
 	return soft_block_find(v, lin);
 }
+/* Decode the instruction at @p. False: the @n bytes end before it does. */
+bool soft_decode_op(struct soft_vcpu *v, const uint8_t *p, size_t n, struct soft_op *o);
 /* Which function carries @o out (o->i is decoded): the first of these that knows its op. NULL: not
  * theirs. */
 soft_fn *soft_int_fn(struct soft_vcpu *v, struct soft_op *o);	 /* int_*.c */
 soft_fn *soft_far_fn(struct soft_vcpu *v, struct soft_op *o);	 /* far.c */
 soft_fn *soft_sys_fn(struct soft_vcpu *v, struct soft_op *o);	 /* sys.c */
 soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o); /* native.c, fpu.c */
+
+/* ---- jit.c: the translator ---- */
+/* The page of @word, whose bit 0 was set, was written to: tell the vCPUs. Any thread. */
+void soft_jit_code_written(struct soft_vm *vm, _Atomic uint32_t *word);
+
+/* ---- ticker.c: generated code does not look at clocks: somebody has to ---- */
+bool soft_ticker_start(struct soft_vm *vm, struct error *err) MUST_USE;
+void soft_ticker_stop(struct soft_vm *vm);
+/* A vCPU has entered guest code. */
+void soft_ticker_wake(struct soft_vm *vm);
 
 /* ---- event.c: delivery of exceptions and interrupts ---- */
 /* Into the guest's handler: pushes the frame, changes CS:rIP. v->rip is the return address for every

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <time.h>
+#include "accel/soft/jit.h"
 #include "accel/soft/mmu_int.h"
 #include "core/machine.h"
 
@@ -80,6 +81,7 @@ static void sweep(struct soft_vcpu *v)
 	struct soft_tlb_entry *e;
 
 	v->fetch_gen++;
+	jit_l1_forget(v);
 	for (e = tlb_first(m); e < tlb_first(m) + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++) {
 		if (entry_is_global(m, e))
 			entry_tag(e, CTX_OLD);
@@ -124,6 +126,7 @@ static void drop_global(struct soft_vcpu *v)
 	struct soft_tlb_entry *e;
 
 	v->fetch_gen++;
+	jit_l1_clear(v);
 	if (++m->global)
 		return;
 	for (e = tlb_first(m); e < tlb_first(m) + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++)
@@ -178,6 +181,7 @@ static void drop_if_near(struct soft_tlb_entry *e, uint64_t lin, unsigned int sh
 
 void tlb_drop_page(struct soft_vcpu *v, uint64_t lin)
 {
+	jit_l1_drop_page(v, lin);
 	for (int i = 0; i < SOFT_MMU_INDEXES; i++)
 		drop_if_near(soft_tlb_at(v, i, lin), lin, 12);
 }
@@ -206,6 +210,7 @@ static void drop_pieces(struct soft_vcpu *v, uint64_t lin, unsigned int shift)
 	unsigned int n = shift == 21 ? PAGES_2M : SOFT_TLB_SIZE;
 	uint64_t first = lin & ~((1ull << shift) - 1);
 
+	jit_l1_clear(v);
 	for (int i = 0; i < SOFT_MMU_INDEXES; i++)
 		for (unsigned int k = 0; k < n; k++)
 			drop_if_near(
@@ -262,6 +267,8 @@ bool tlb_check_map(struct soft_vcpu *v)
 		return false;
 	v->map_version = now;
 	v->mmu->data.size = v->mmu->table.size = 0;
+	if (v->jit)
+		v->jit->stale = true;
 	soft_tlb_flush(v, true);
 	return true;
 }
@@ -276,6 +283,7 @@ void soft_mmu_serve_flush(struct soft_vcpu *v)
 		return;
 	for (e = tlb_first(m); e < tlb_first(m) + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++)
 		e->tag[SOFT_WRITE] = SOFT_TLB_NONE;
+	jit_l1_drop_writes(v, NULL);
 	/* Whoever sees this sees what this vCPU wrote by the old tags. */
 	atomic_store(&m->drop_done, asked);
 }
@@ -346,6 +354,18 @@ void soft_mmu_drop_writes(struct soft_vm *vm)
 		while (v && atomic_load(&v->in_guest) &&
 			atomic_load(&v->mmu->drop_asked) != atomic_load(&v->mmu->drop_done))
 			wait_step(&spins);
+	}
+}
+
+void soft_mmu_ask_drop_writes(struct soft_vcpu *v)
+{
+	uint32_t n = atomic_load(&v->vm->n_vcpus);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct soft_vcpu *other = vcpu_at(v->vm, i);
+
+		if (other && other != v)
+			atomic_fetch_add(&other->mmu->drop_asked, 1);
 	}
 }
 

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * jit - the blocks of a vCPU's generated code: found, made, dropped.
+ *
+ * A block begins at an offset of a page of RAM and does not depend on where that is mapped: so it serves
+ * all address spaces. It goes straight on to blocks of the same page only (which is mapped where it is);
+ * whatever else goes by linear address through a table (v->jump_tag, v->jump_host), whose entries are
+ * good in one context: what v->g.id stands for (address space, privilege, mode, and that no translation
+ * was dropped since).
+ *
+ * jump_tag[low 16 bits of the address] is -(address + id): generated code adds address and id and looks
+ * for zero, which it can without changing flags. As the index is part of the address and ids have 16
+ * bits, nothing but the same address and id gives zero.
+ *
+ * A page's blocks are good while its word of code is what it was. Who writes to the page (any vCPU,
+ * any device) tells all vCPUs. A dropped block's first instruction becomes a call of a stub, which leads
+ * to its successor. Code is only ever added; when there is no room all blocks go.
+ */
+#include "accel/soft/jit.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include "base/log.h"
+
+#define IDS_MAX 0x7fff
+
+/* -------- context -------- */
+static bool seg_plain(const struct soft_vcpu *v)
+{
+	const uint8_t all = BIT(X86_ES) | BIT(X86_SS) | BIT(X86_DS);
+
+	return (v->seg_flat & all) == all && (v->seg_zero & (all | BIT(X86_CS))) == (all | BIT(X86_CS)) &&
+	       !v->cs_limited && v->stack_size == 4;
+}
+
+uint32_t jit_mode(const struct soft_vcpu *v)
+{
+	uint32_t m = v->code;
+
+	if (soft_real_mode(v) || soft_vm86(v))
+		return m;
+	if (v->code == X86_CODE_64 || (v->code == X86_CODE_32 && seg_plain(v)))
+		m |= JIT_MODE_FLAT;
+	if (v->code == X86_CODE_64 || v->seg_flat & BIT(X86_FS))
+		m |= JIT_MODE_FS;
+	if (v->code == X86_CODE_64 || v->seg_flat & BIT(X86_GS))
+		m |= JIT_MODE_GS;
+	return m;
+}
+
+bool jit_synced(struct soft_vcpu *v)
+{
+	return !v->jit->stale && v->jit->key == soft_fetch_key(v) && v->jit->mode == jit_mode(v);
+}
+
+static void forget_ids(struct soft_vcpu *v)
+{
+	memset(v->jump_tag, 0, sizeof(v->jump_tag));
+	memset(v->jit->id, 0, sizeof(v->jit->id));
+	v->jit->ids = 0;
+}
+
+void jit_sync(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+	uint64_t key = soft_fetch_key(v);
+	uint32_t mode = jit_mode(v);
+	struct jit_id *d = &j->id[(key ^ key >> 6 ^ key >> 18 ^ mode) & (ARRAY_SIZE(j->id) - 1)];
+
+	if (j->key == key && j->mode == mode)
+		return;
+	j->key = key;
+	j->mode = mode;
+	v->l1 = jit_l1_select(v);
+	if (d->key != key || d->mode != mode || !d->id) {
+		uint64_t *unused;
+
+		if (j->ids == IDS_MAX)
+			forget_ids(v);
+		*d = (struct jit_id){ key, mode, ++j->ids };
+		/* An entry that was never used is 0, which must not fit. */
+		unused = &v->jump_tag[-d->id & 0xffff];
+		if (!*unused)
+			*unused = 1;
+	}
+	v->g.id = d->id;
+}
+
+/* -------- all blocks -------- */
+void soft_jit_reset(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+
+	if (!j)
+		return;
+	j->stale = false;
+	j->generation++;
+	j->count.resets++;
+	j->n_blocks = j->n_pages = j->n_faults = 0;
+	j->code.used = j->stubs_end;
+	memset(j->hash, 0xff, sizeof(j->hash));
+	memset(j->page_hash, 0xff, sizeof(j->page_hash));
+	memset(j->op, 0, sizeof(j->op));
+	forget_ids(v);
+	j->key = 0;
+}
+
+static void *map(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		-1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+bool soft_jit_new(struct soft_vcpu *v, struct error *err)
+{
+	struct soft_jit *j = map(sizeof(*j));
+
+	if (!j) {
+		error_set_errno(err, ENOMEM, "soft: memory for the translator");
+		return false;
+	}
+	mutex_init(&j->inbox_lock);
+	v->jit = j;
+	j->block = map(JIT_BLOCKS * sizeof(*j->block));
+	j->page = map(JIT_BLOCKS * sizeof(*j->page));
+	if (!j->block || !j->page) {
+		error_set_errno(err, ENOMEM, "soft: memory for the translator");
+		goto fail;
+	}
+	if (!exec_mem_init(&j->code, JIT_CODE_SIZE, err))
+		goto fail;
+	jit_make_stubs(j);
+	soft_jit_reset(v);
+	memset(j->l1_used, 1, sizeof(j->l1_used));
+	jit_l1_clear(v);
+	return true;
+fail:
+	soft_jit_free(v);
+	return false;
+}
+
+void soft_jit_free(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+
+	if (!j)
+		return;
+	exec_mem_fini(&j->code);
+	if (j->block)
+		munmap(j->block, JIT_BLOCKS * sizeof(*j->block));
+	if (j->page)
+		munmap(j->page, JIT_BLOCKS * sizeof(*j->page));
+	free(j->fault);
+	mutex_fini(&j->inbox_lock);
+	munmap(j, sizeof(*j));
+	v->jit = NULL;
+}
+
+/* -------- pages -------- */
+static uint32_t page_slot(const _Atomic uint32_t *word)
+{
+	return ((uintptr_t)word >> 2) * 0x9e3779b97f4a7c15ull >> (64 - JIT_PAGE_BITS);
+}
+
+static uint32_t page_find(const struct soft_jit *j, const _Atomic uint32_t *word)
+{
+	uint32_t p = j->page_hash[page_slot(word)];
+
+	while (p != JIT_NONE && j->page[p].word != word)
+		p = j->page[p].next_hash;
+	return p;
+}
+
+/* The first instruction of a block that is no more. */
+static void block_kill(struct soft_jit *j, uint32_t b)
+{
+	uint8_t code[9] = { 0xe8 };
+	const uint8_t *at = j->code.rx + j->block[b].entry;
+	int32_t d = (int32_t)(j->stub.stale - (at + 5));
+
+	memcpy(code + 1, &d, 4);
+	memcpy(code + 5, &b, 4);
+	exec_mem_patch(&j->code, at, code, sizeof(code));
+	j->block[b].dead = true;
+	j->count.dropped++;
+}
+
+static uint32_t block_slot(uint32_t page, uint32_t off)
+{
+	return (page << 12 | off) * 0x9e3779b1u >> (32 - JIT_HASH_BITS);
+}
+
+static void unhash(struct soft_jit *j, uint32_t b)
+{
+	uint32_t *p = &j->hash[block_slot(j->block[b].page, j->block[b].off)];
+
+	while (*p != b)
+		p = &j->block[*p].next_hash;
+	*p = j->block[b].next_hash;
+}
+
+static void page_drop(struct soft_jit *j, uint32_t p)
+{
+	for (uint32_t b = j->page[p].first; b != JIT_NONE; b = j->block[b].next_page) {
+		unhash(j, b);
+		block_kill(j, b);
+	}
+	j->page[p].first = JIT_NONE;
+}
+
+/* The page of @word, its blocks those of the bytes that are there now. */
+static uint32_t page_get(struct soft_jit *j, _Atomic uint32_t *word, const uint8_t *host)
+{
+	uint32_t value = atomic_load_explicit(word, memory_order_acquire), p = page_find(j, word);
+
+	if (p == JIT_NONE) {
+		if (j->n_pages == JIT_BLOCKS)
+			return JIT_NONE;
+		p = j->n_pages++;
+		j->page[p] = (struct jit_page){ word, value, JIT_NONE,
+			j->page_hash[page_slot(word)], host };
+		j->page_hash[page_slot(word)] = p;
+	}
+	if (j->page[p].value != value) {
+		page_drop(j, p);
+		j->page[p].value = value;
+	}
+	return p;
+}
+
+/* -------- code that was written to -------- */
+void soft_jit_code_written(struct soft_vm *vm, _Atomic uint32_t *word)
+{
+	uint32_t n = atomic_load(&vm->n_vcpus);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct soft_vcpu *v;
+		struct soft_jit *j;
+
+		mutex_lock(&vm->vcpus_lock);
+		v = vm->vcpus[i];
+		j = v ? v->jit : NULL;
+		if (j) {
+			mutex_lock(&j->inbox_lock);
+			if (j->n_inbox < JIT_INBOX)
+				j->inbox[j->n_inbox] = word;
+			j->n_inbox = MIN(j->n_inbox + 1, JIT_INBOX + 1);
+			mutex_unlock(&j->inbox_lock);
+			soft_notify(v, SOFT_POLL_CODE);
+		}
+		mutex_unlock(&vm->vcpus_lock);
+	}
+}
+
+void soft_jit_serve_code(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+	_Atomic uint32_t *word[JIT_INBOX];
+	uint32_t n;
+
+	if (!j)
+		return;
+	mutex_lock(&j->inbox_lock);
+	n = j->n_inbox;
+	memcpy(word, j->inbox, MIN(n, JIT_INBOX) * sizeof(word[0]));
+	j->n_inbox = 0;
+	mutex_unlock(&j->inbox_lock);
+	if (n > JIT_INBOX) {
+		soft_jit_reset(v);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t p = page_find(j, word[i]);
+
+		if (p != JIT_NONE)
+			page_drop(j, p);
+	}
+}
+
+/* -------- blocks -------- */
+static uint32_t block_new(struct soft_vcpu *v, uint32_t page, uint32_t off)
+{
+	struct soft_jit *j = v->jit;
+	uint32_t b = j->n_blocks, slot = block_slot(page, off);
+
+	j->block[b] = (struct jit_block){ .page = page,
+		.off = off,
+		.mode = j->mode,
+		.next_hash = j->hash[slot],
+		.next_page = j->page[page].first };
+	if (!jit_translate(v, b))
+		return JIT_NONE;
+	j->n_blocks++;
+	j->hash[slot] = b;
+	j->page[page].first = b;
+	j->count.blocks++;
+	return b;
+}
+
+static uint32_t block_find(struct soft_vcpu *v, uint32_t page, uint32_t off)
+{
+	struct soft_jit *j = v->jit;
+	uint32_t b = j->hash[block_slot(page, off)];
+
+	while (b != JIT_NONE && (j->block[b].page != page || j->block[b].off != off ||
+					j->block[b].mode != j->mode))
+		b = j->block[b].next_hash;
+	return b;
+}
+
+static bool has_room(const struct soft_jit *j)
+{
+	return j->n_blocks < JIT_BLOCKS && j->code.size - j->code.used >= JIT_ROOM;
+}
+
+uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
+{
+	struct soft_jit *j = v->jit;
+	uint32_t at = lin & 0xffff, page, b;
+	_Atomic uint32_t *word;
+	const uint8_t *p;
+	uint64_t gpa;
+
+	if (v->mmu_slow)
+		return JIT_NONE;
+	if (j->stale)
+		soft_jit_reset(v);
+	jit_sync(v);
+	v->g.page = lin & ~0xfffull;
+	if (!(j->mode & JIT_MODE_FLAT))
+		return JIT_NONE;
+	p = soft_fetch(v, lin, &gpa, &word);
+	/* Written to meanwhile: nobody would tell of the next write. */
+	if (!p || !(atomic_load(word) & 1))
+		return JIT_NONE;
+	jit_sync(v); /* the walk may have swept the TLB's contexts */
+	page = page_get(j, word, p - (lin & 0xfff));
+	b = page == JIT_NONE ? JIT_NONE : block_find(v, page, lin & 0xfff);
+	if (b == JIT_NONE) {
+		j->count.misses++;
+		if (page == JIT_NONE || !has_room(j)) {
+			soft_jit_reset(v);
+			jit_sync(v);
+			page = page_get(j, word, p - (lin & 0xfff));
+		}
+		b = block_new(v, page, lin & 0xfff);
+		if (b == JIT_NONE)
+			return b;
+		/* A writer that came in between has told, but maybe before there was the page. */
+		if (atomic_load(word) != j->page[page].value) {
+			page_drop(j, page);
+			return JIT_NONE;
+		}
+	}
+	v->jump_tag[at] = -(lin + v->g.id);
+	v->jump_host[at] = j->code.rx + j->block[b].ind;
+	return b;
+}

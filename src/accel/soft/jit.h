@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * jit - the translator: blocks of guest instructions as host code (docs/soft.md).
+ *
+ * jit.c finds blocks, links them, drops them; jit_run.c is how generated code is entered and left and
+ * what it calls; jit_emit.c translates instructions, jit_flags.c tells which flags they use; jit_tlb.c
+ * is the TLB that generated code looks into.
+ *
+ * A vCPU has its own blocks and its own memory for code: nothing here is shared, nothing is locked but
+ * the list of pages whose code others have written to (soft_jit_code_written()).
+ */
+#ifndef ACCEL_SOFT_JIT_H
+#define ACCEL_SOFT_JIT_H
+
+#include "accel/soft/exec_mem.h"
+#include "accel/soft/jit_asm.h"
+#include "accel/soft/mmu.h"
+#include "accel/soft/soft_int.h"
+
+#define JIT_CODE_SIZE  (64u << 20)
+#define JIT_BLOCKS     (1u << 18) /* at most */
+#define JIT_HASH_BITS  15
+#define JIT_PAGE_BITS  12
+#define JIT_INSNS      48 /* of a block */
+#define JIT_ROOM       (32u << 10) /* code that one block takes at most */
+#define JIT_OP_BITS    9
+#define JIT_INBOX      64
+#define JIT_NONE       UINT32_MAX /* no block, no page */
+
+/* -------- the TLB of generated code -------- */
+#define JIT_L1_BITS 9
+#define JIT_L1_SIZE (1u << JIT_L1_BITS)
+#define JIT_L1_SETS 8 /* address spaces that keep theirs */
+/* An entry that holds nothing has a tag whose index is another one's. */
+struct jit_l1 {
+	uint64_t tag[2]; /* SOFT_READ, SOFT_WRITE: the linear page */
+	uint8_t *host;	 /* the page's first byte */
+	uint64_t pad;
+};
+#define JIT_L1_SHIFT 5 /* log2 of its size */
+
+/* -------- blocks -------- */
+/* A block depends on these besides its bytes. */
+#define JIT_MODE_CODE 3u       /* enum x86_code */
+#define JIT_MODE_FLAT BIT(2)   /* segments do not matter but FS and GS; else nothing is translated */
+#define JIT_MODE_FS   BIT(3)   /* FS has no limit, GS */
+#define JIT_MODE_GS   BIT(4)
+#define JIT_MODE_SSE  BIT(5)   /* may run */
+#define JIT_MODE_AVX  BIT(6)
+#define JIT_MODE_X87  BIT(7)
+#define JIT_MODE_FPEXC BIT(8)  /* MXCSR has unmasked exceptions */
+
+struct jit_block {
+	uint32_t page, off; /* where it begins */
+	uint32_t mode;
+	uint32_t entry;	     /* offset in the code: for who has cs_page right */
+	uint32_t ind;	     /* for who has the linear address in r9 */
+	uint32_t next_hash, next_page; /* JIT_NONE: the last */
+	bool dead;
+};
+
+/* A page that has blocks. */
+struct jit_page {
+	_Atomic uint32_t *word; /* ram.h */
+	uint32_t value;		/* of it: blocks are good as long as it is the same */
+	uint32_t first;		/* block */
+	uint32_t next_hash;
+	const uint8_t *host;
+};
+
+/* What follows a call of generated code into a stub. Unaligned. */
+struct jit_site {
+	int32_t retry, next; /* from here to: the access again; the next instruction, 0: none */
+	uint32_t block;
+	uint16_t off;	/* in the page: of the instruction; JIT_GOTO, JIT_LINK: the target's */
+	uint8_t len;	/* of the instruction */
+	uint8_t size;	/* of the access */
+	uint8_t access; /* enum soft_access */
+	uint8_t flags_saved; /* the status flags are in ->flags2, not in the CPU */
+} __attribute__((packed));
+
+struct jit_op_slot {
+	_Atomic uint32_t *word;
+	uint32_t value, off, code;
+	struct soft_op op;
+};
+
+struct jit_stubs {
+	const uint8_t *enter, *slow, *interp, *go, *link, *stale, *lookup, *lookup_go, *miss;
+};
+
+struct soft_jit {
+	struct exec_mem code;
+	size_t stubs_end;
+	struct jit_stubs stub;
+	uint32_t generation; /* changes when all blocks go */
+	bool stale;	     /* the address map has changed: they must */
+	uint64_t key;	     /* soft_fetch_key() that cs_id stands for */
+	uint32_t mode;
+	uint32_t ids; /* given out so far */
+	struct jit_id {
+		uint64_t key;
+		uint32_t mode, id;
+	} id[64];
+	uint32_t n_blocks, n_pages;
+	struct jit_block *block; /* owned mappings: JIT_BLOCKS */
+	struct jit_page *page;
+	uint32_t hash[1u << JIT_HASH_BITS], page_hash[1u << JIT_PAGE_BITS];
+	struct jit_op_slot op[1u << JIT_OP_BITS];
+	struct jit_l1 l1[JIT_L1_SETS][SOFT_MMU_INDEXES][JIT_L1_SIZE];
+	bool l1_used[JIT_L1_SETS][SOFT_MMU_INDEXES];
+	uint64_t l1_ctx[JIT_L1_SETS]; /* whose it is; 0: nobody's */
+	uint32_t l1_next;
+	/* Pages that were written to: soft_jit_code_written(). */
+	struct mutex inbox_lock;
+	uint32_t n_inbox; /* > JIT_INBOX: too many to tell */
+	_Atomic uint32_t *inbox[JIT_INBOX];
+	/* Divisions, which the host's CPU may fault at: sorted by address. */
+	uint32_t n_faults, faults_max;
+	struct jit_fault {
+		uint32_t at, site; /* offsets in the code */
+	} *fault;
+	struct jit_counters {
+		uint64_t blocks, guest_bytes, host_bytes, links, misses, fills, interps, dropped,
+			resets;
+	} count;
+};
+
+/* -------- jit.c -------- */
+/* False: there is no memory for code, or the host forbids it. */
+bool soft_jit_new(struct soft_vcpu *v, struct error *err) MUST_USE;
+void soft_jit_free(struct soft_vcpu *v);
+/* All blocks go: the address map has changed, a new CPU model. Not from generated code. */
+void soft_jit_reset(struct soft_vcpu *v);
+/* SOFT_POLL_CODE was set: drop what others have written to. */
+void soft_jit_serve_code(struct soft_vcpu *v);
+/* Take up the context: v->cs_id, v->l1, mode. Generated code holds none of it across a call. */
+void jit_sync(struct soft_vcpu *v);
+bool jit_synced(struct soft_vcpu *v);
+/* The block at linear @lin, translated if it is not there: its index. May raise. JIT_NONE: it cannot
+ * be translated. */
+uint32_t jit_find(struct soft_vcpu *v, uint64_t lin);
+uint32_t jit_mode(const struct soft_vcpu *v);
+
+/* -------- jit_run.c -------- */
+/* Run generated code from v->rip on. False: there is none for that address, interpret it. May raise. */
+bool soft_jit_run(struct soft_vcpu *v);
+void jit_make_stubs(struct soft_jit *j);
+/* A host exception at @pc in generated code: where to go on, with *@site for r10; NULL: not ours. */
+const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
+
+/* -------- jit_emit.c -------- */
+/* Translate from offset @off of @page's bytes on, as block @block (filled in). False: nothing can be. */
+bool jit_translate(struct soft_vcpu *v, uint32_t block);
+
+/* -------- jit_flags.c -------- */
+/* Status flags that an instruction reads or lets through, and that it certainly writes (all of them:
+ * X86_FLAGS_STATUS). */
+struct jit_flags {
+	uint16_t reads, writes;
+};
+struct jit_flags jit_flags_of(const struct x86_insn *i);
+
+/* -------- jit_tlb.c -------- */
+void jit_l1_clear(struct soft_vcpu *v);
+void jit_l1_forget(struct soft_vcpu *v); /* the numbers of contexts begin again */
+/* The entries for address space and privilege at hand. */
+struct jit_l1 *jit_l1_select(struct soft_vcpu *v);
+void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin);
+/* Writes to the page at @host, NULL: any, are to be seen again. */
+void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
+/* Host address of @size bytes at @lin for generated code; NULL: the interpreter must do it. May raise. */
+uint8_t *jit_l1_fill(
+	struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access);
+
+#endif

@@ -1,0 +1,1151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * jit_emit - a block of guest instructions as host code.
+ *
+ * Host and guest are of one architecture: an instruction on general registers is the same with other
+ * register numbers, its memory operand [r9] after the address was looked up. What has no translation is
+ * a call of the interpreter for that one instruction.
+ *
+ * Looking an address up changes the status flags. Where the guest's are still needed (jit_flags.c; after
+ * the last instruction of a block all are) they go to v->g.flags2 before the first look-up and come back
+ * before somebody reads them. Flags that nobody reads any more are not kept: a fault then shows those of
+ * the look-up. SPEC: that is the one imprecision of faults.
+ *
+ * An access comes before anything its instruction changes, so that it can fault, be carried out by the
+ * interpreter, or be tried again.
+ */
+#include "accel/soft/jit.h"
+#include <stdlib.h>
+
+#define ALL_FLAGS X86_FLAGS_STATUS
+#define PAGE	  0x1000
+#define SLOW_MAX  (2 * JIT_INSNS)
+#define SIDE_MAX  (JIT_INSNS + 1)
+
+struct slow { /* an access that the TLB does not know */
+	uint8_t *ja, *retry;
+	uint8_t insn, size, access;
+	bool flags_saved;
+};
+
+struct side { /* a conditional branch that is taken */
+	uint8_t *jcc;
+	int64_t target; /* offset in the page, maybe beyond it */
+	uint8_t insn;
+};
+
+struct tr {
+	struct jit_buf b;
+	struct soft_vcpu *v;
+	struct soft_jit *j;
+	uint32_t block;
+	uint32_t start; /* offset in the page */
+	bool wide;	/* 64-bit code */
+	bool ended;
+	bool flags_saved; /* they are in v->g.flags2 */
+	uint8_t *last;	  /* the last copied instruction */
+	unsigned int n, n_slow, n_side;
+	struct slow slow[SLOW_MAX];
+	struct side side[SIDE_MAX];
+	uint16_t off[JIT_INSNS + 1];
+	uint16_t live[JIT_INSNS]; /* flags that must be kept before the instruction */
+	uint8_t *end[JIT_INSNS];  /* code after it; NULL: it does not go on there */
+	struct x86_insn insn[JIT_INSNS];
+};
+
+/* -------- sites -------- */
+static struct jit_site site_of(const struct tr *t, unsigned int k)
+{
+	return (struct jit_site){ .block = t->block,
+		.off = t->off[k],
+		.len = t->insn[k].len,
+		.flags_saved = t->flags_saved };
+}
+
+static uint8_t *put_site(struct tr *t, const struct jit_site *s)
+{
+	uint8_t *at = t->b.p;
+
+	jbytes(&t->b, (const char *)s, sizeof(*s));
+	return at;
+}
+
+static void call(struct tr *t, const uint8_t *stub)
+{
+	j_to(&t->b, 0xe8, stub);
+}
+
+/* -------- flags -------- */
+static void save_flags(struct tr *t)
+{
+	struct jit_buf *b = &t->b;
+
+	j_mov(b, R_10, R_AX);
+	JCODE(b, "\x9f\x0f\x90\xc0\x65\x66\x89\x04\x25"); /* lahf; seto al; mov gs:.., ax */
+	j32(b, V_OFF(g.flags2));
+	j_mov(b, R_AX, R_10);
+	t->flags_saved = true;
+}
+
+static void restore_flags(struct tr *t)
+{
+	struct jit_buf *b = &t->b;
+
+	if (!t->flags_saved)
+		return;
+	j_mov(b, R_10, R_AX);
+	j_gs(b, false, 0x0fb7, R_AX, V_OFF(g.flags2));
+	JCODE(b, "\x04\x7f\x9e"); /* add al, 0x7f; sahf */
+	j_mov(b, R_AX, R_10);
+	t->flags_saved = false;
+}
+
+/* Before the instruction itself: the flags that it reads or lets through are the CPU's. */
+static void flags_before(struct tr *t, unsigned int k)
+{
+	struct jit_flags f = jit_flags_of(&t->insn[k]);
+
+	if (f.reads || (f.writes && f.writes != ALL_FLAGS && t->live[k]))
+		restore_flags(t);
+	else if (f.writes == ALL_FLAGS)
+		t->flags_saved = false;
+}
+
+/* -------- registers -------- */
+static bool is_pinned(unsigned int g)
+{
+	return g < R_9 || g > R_11;
+}
+
+static unsigned int host_of(unsigned int g)
+{
+	return g == R_SP ? R_11 : g;
+}
+
+/* The host register of guest register @g for reading: its own, or @scratch, loaded. */
+static unsigned int reg_in(struct tr *t, unsigned int g, unsigned int scratch)
+{
+	if (is_pinned(g))
+		return host_of(g);
+	j_gs_load(&t->b, scratch, V_OFF(gpr) + 8 * (int32_t)g);
+	return scratch;
+}
+
+static void reg_out(struct tr *t, unsigned int g, unsigned int scratch)
+{
+	if (!is_pinned(g))
+		j_gs_store(&t->b, scratch, V_OFF(gpr) + 8 * (int32_t)g);
+}
+
+/* -------- addresses -------- */
+static bool fits32(int64_t x)
+{
+	return x == (int32_t)x;
+}
+
+static void lea_page(struct tr *t, unsigned int reg, int64_t off)
+{
+	j_gs_load(&t->b, reg, V_OFF(g.page));
+	while (!fits32(off)) {
+		j_lea(&t->b, true, reg, reg, off < 0 ? INT32_MIN : INT32_MAX);
+		off -= off < 0 ? INT32_MIN : INT32_MAX;
+	}
+	j_lea(&t->b, t->wide, reg, reg, (int32_t)off);
+}
+
+static void add_segment(struct tr *t, const struct x86_insn *i)
+{
+	if (i->seg < X86_FS)
+		return;
+	j_gs_load(&t->b, R_10, V_OFF(seg) + (int32_t)(i->seg * sizeof(struct x86_segment) +
+					       offsetof(struct x86_segment, base)));
+	j_lea_index(&t->b, t->wide, R_9, R_9, R_10, 0, 0);
+}
+
+static bool ea_possible(const struct tr *t, const struct x86_insn *i)
+{
+	if (i->addrsize == 2 || (i->addrsize == 8 && !t->wide))
+		return false;
+	if (i->seg == X86_FS)
+		return t->j->mode & JIT_MODE_FS;
+	if (i->seg == X86_GS)
+		return t->j->mode & JIT_MODE_GS;
+	return true;
+}
+
+/* The effective address to r9; no flags change. r10 is lost. */
+static void emit_ea_only(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+	bool w = i->addrsize == 8;
+	unsigned int base, index;
+
+	if (i->base == X86_REG_RIP) {
+		lea_page(t, R_9, (int64_t)t->off[k] + i->len + i->disp);
+		if (!w)
+			j_rr(&t->b, false, OP_LOAD, R_9, R_9);
+		return;
+	}
+	if (i->base == X86_REG_NONE && i->index == X86_REG_NONE) {
+		if (w && fits32(i->disp)) {
+			jb(&t->b, 0x49);
+			jb(&t->b, 0xc7);
+			jb(&t->b, 0xc1);
+			j32(&t->b, (uint32_t)i->disp);
+		} else if (w) {
+			jb(&t->b, 0x49);
+			jb(&t->b, 0xb9);
+			j64(&t->b, (uint64_t)i->disp);
+		} else {
+			jb(&t->b, 0x41);
+			jb(&t->b, 0xb9);
+			j32(&t->b, (uint32_t)i->disp);
+		}
+		return;
+	}
+	if (i->base == X86_REG_NONE) {
+		index = reg_in(t, i->index, R_10);
+		j_lea_scaled(&t->b, w, R_9, index, i->scale, (int32_t)i->disp);
+		return;
+	}
+	base = reg_in(t, i->base, R_9);
+	if (i->index != X86_REG_NONE) {
+		index = reg_in(t, i->index, R_10);
+		j_lea_index(&t->b, w, R_9, base, index, i->scale, (int32_t)i->disp);
+	} else if (i->disp || !w) {
+		j_lea(&t->b, w, R_9, base, (int32_t)i->disp);
+	} else if (base != R_9) {
+		j_mov(&t->b, R_9, base);
+	}
+}
+
+static void emit_ea(struct tr *t, unsigned int k)
+{
+	emit_ea_only(t, k);
+	add_segment(t, &t->insn[k]);
+}
+
+/* The linear address in r9 becomes the host's. r10 is lost. */
+static void emit_access(struct tr *t, unsigned int k, unsigned int size, enum soft_access access)
+{
+	struct jit_buf *b = &t->b;
+	struct slow *s = &t->slow[t->n_slow++];
+
+	if (t->live[k] && !t->flags_saved)
+		save_flags(t);
+	j_rr(b, false, OP_LOAD, R_10, R_9);
+	JCODE(b, "\x41\xc1\xea"); /* shr r10d, */
+	jb(b, 12 - JIT_L1_SHIFT);
+	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
+	j32(b, (JIT_L1_SIZE - 1) << JIT_L1_SHIFT);
+	j_gs(b, true, 0x03, R_10, V_OFF(l1));				    /* add */
+	j_rm(b, true, 0x33, R_9, R_10, 8 * (int32_t)(access == SOFT_WRITE)); /* xor */
+	JCODE(b, "\x49\x81\xf9");					    /* cmp r9, */
+	j32(b, PAGE - size);
+	*s = (struct slow){ .insn = (uint8_t)k,
+		.size = (uint8_t)size,
+		.access = access,
+		.flags_saved = t->flags_saved };
+	s->ja = j_ahead(b, 0x0f87);
+	j_rm(b, true, 0x03, R_9, R_10, offsetof(struct jit_l1, host)); /* add */
+	s->retry = b->p;
+}
+
+static void emit_slow(struct tr *t, const struct slow *w)
+{
+	struct jit_site s = site_of(t, w->insn);
+	uint8_t *at;
+
+	j_here(&t->b, w->ja);
+	j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
+	call(t, t->j->stub.slow);
+	at = t->b.p;
+	s.retry = (int32_t)(w->retry - at);
+	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
+	s.size = w->size;
+	s.access = w->access;
+	s.flags_saved = w->flags_saved;
+	put_site(t, &s);
+}
+
+/* -------- one instruction of general registers, as it is -------- */
+/* How ModRM's fields are used: the operands that they name, -1: none. */
+struct fields {
+	int8_t rm, reg, vvvv;
+};
+
+static bool is_byte_reg(const struct x86_operand *p)
+{
+	return p->kind == X86_OPND_GPR && p->size == 1 && p->reg >= 4 && p->reg < 8;
+}
+
+/* Is what was in the register of account? Of those that write it some do not always. */
+static bool needs_load(const struct x86_insn *i, const struct x86_operand *p)
+{
+	return p->access & X86_ACC_R || p->size < 4 || i->op == X86_OP_CMOVCC ||
+	       i->op == X86_OP_BSF || i->op == X86_OP_BSR;
+}
+
+static uint32_t opcode_of(const struct x86_insn *i)
+{
+	static const uint32_t map[4] = { 0, 0x0f00, 0x0f3800, 0x0f3a00 };
+
+	return map[i->map & 3] | i->opcode;
+}
+
+static void emit_imm(struct tr *t, const struct x86_insn *i)
+{
+	for (unsigned int n = 0; n < i->imm_size; n++)
+		jb(&t->b, (uint8_t)(i->imm >> 8 * n));
+}
+
+static bool mandatory_rep(const struct x86_insn *i)
+{
+	return i->op == X86_OP_LZCNT || i->op == X86_OP_TZCNT || i->op == X86_OP_POPCNT ||
+	       i->op == X86_OP_CRC32 || i->op == X86_OP_ADOX;
+}
+
+static bool has_66(const struct x86_insn *i)
+{
+	if (i->op == X86_OP_ADCX)
+		return true;
+	if (i->op == X86_OP_ADOX)
+		return false;
+	if (i->op == X86_OP_CRC32)
+		return i->operand[1].size == 2;
+	return i->cls == X86_CLASS_GPR ? i->operand[0].size == 2 : i->opsize == 2;
+}
+
+static void emit_legacy(struct tr *t, const struct x86_insn *i, unsigned int reg, unsigned int rm, bool mem)
+{
+	struct jit_buf *b = &t->b;
+	bool force = false, w = i->opsize == 8;
+	uint32_t op = opcode_of(i);
+
+	for (int n = 0; n < i->n_operands; n++)
+		force |= is_byte_reg(&i->operand[n]);
+	if (i->cls == X86_CLASS_GPR)
+		w = i->operand[0].size == 8;
+	t->last = b->p;
+	if (i->lock)
+		jb(b, 0xf0);
+	if (has_66(i))
+		jb(b, 0x66);
+	if (mandatory_rep(i))
+		jb(b, i->op == X86_OP_CRC32 ? 0xf2 : 0xf3);
+	if (mem) {
+		j_rex(b, w, reg, 0, R_9, force);
+		j_opcode(b, op);
+		j_modrm_mem(b, reg, R_9, 0);
+	} else {
+		j_rex(b, w, reg, 0, rm, force);
+		j_opcode(b, op);
+		jb(b, 0xc0 | (reg & 7) << 3 | (rm & 7));
+	}
+	emit_imm(t, i);
+}
+
+static void emit_vex(struct tr *t, const struct x86_insn *i, unsigned int reg, unsigned int rm,
+	unsigned int vvvv, bool mem)
+{
+	struct jit_buf *b = &t->b;
+	unsigned int pp = i->rep == 0xf3 ? 2 : i->rep == 0xf2 ? 3 : i->has_66 ? 1 : 0;
+
+	jb(b, 0xc4);
+	jb(b, (reg & 8 ? 0 : 0x80) | 0x40 | ((mem ? R_9 : rm) & 8 ? 0 : 0x20) | i->map);
+	jb(b, (i->operand[0].size == 8) << 7 | (~vvvv & 15) << 3 | pp);
+	jb(b, i->opcode);
+	if (mem)
+		j_modrm_mem(b, reg, R_9, 0);
+	else
+		jb(b, 0xc0 | (reg & 7) << 3 | (rm & 7));
+	emit_imm(t, i);
+}
+
+/* AH to BH can be named only where no REX prefix is. */
+static bool high_ok(const struct x86_insn *i)
+{
+	bool high = false, rex = i->opsize == 8 || i->vex;
+
+	for (int n = 0; n < i->n_operands; n++) {
+		const struct x86_operand *p = &i->operand[n];
+
+		high |= p->kind == X86_OPND_GPR_H;
+		rex |= p->kind == X86_OPND_MEM || is_byte_reg(p) ||
+		       (p->kind == X86_OPND_GPR && !p->implicit &&
+			       (host_of(p->reg) >= 8 || !is_pinned(p->reg)));
+	}
+	return !high || !rex;
+}
+
+static bool plain(struct tr *t, unsigned int k, const struct fields *f)
+{
+	const struct x86_insn *i = &t->insn[k];
+	const struct x86_operand *m = f->rm >= 0 ? &i->operand[f->rm] : NULL;
+	const struct x86_operand *r = f->reg >= 0 ? &i->operand[f->reg] : NULL;
+	const struct x86_operand *v = f->vvvv >= 0 ? &i->operand[f->vvvv] : NULL;
+	bool mem = m && m->kind == X86_OPND_MEM;
+	unsigned int reg = i->modrm >> 3 & 7, rm = 0, vvvv = 0;
+
+	if (!high_ok(i) || (mem && !ea_possible(t, i)))
+		return false;
+	if (v && !is_pinned(v->reg) && (mem || !is_pinned(m->reg)))
+		return false;
+	if (mem) {
+		emit_ea(t, k);
+		emit_access(t, k, m->size, m->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ);
+	}
+	flags_before(t, k);
+	if (m && !mem) {
+		rm = needs_load(i, m) ? reg_in(t, m->reg, R_9)
+				   : (is_pinned(m->reg) ? host_of(m->reg) : R_9);
+		rm += m->kind == X86_OPND_GPR_H ? 4 : 0;
+	}
+	if (v)
+		vvvv = reg_in(t, v->reg, R_9);
+	if (r) {
+		reg = needs_load(i, r) ? reg_in(t, r->reg, R_10)
+				    : (is_pinned(r->reg) ? host_of(r->reg) : R_10);
+		reg += r->kind == X86_OPND_GPR_H ? 4 : 0;
+	}
+	if (i->vex)
+		emit_vex(t, i, reg, rm, vvvv, mem);
+	else
+		emit_legacy(t, i, reg, rm, mem);
+	/* Where two are written and are the same, the last counts: XADD's sum, MULX's upper half. */
+	if (v && v->access & X86_ACC_W)
+		reg_out(t, v->reg, R_9);
+	if (r && r->access & X86_ACC_W && i->op == X86_OP_XADD)
+		reg_out(t, r->reg, R_10);
+	if (m && !mem && m->access & X86_ACC_W)
+		reg_out(t, m->reg, R_9);
+	if (r && r->access & X86_ACC_W && i->op != X86_OP_XADD)
+		reg_out(t, r->reg, R_10);
+	return true;
+}
+
+/* -------- the stack -------- */
+static unsigned int slot_size(const struct tr *t)
+{
+	return t->wide ? 8 : 4;
+}
+
+static bool stack_ok(const struct tr *t, const struct x86_insn *i)
+{
+	return i->opsize == slot_size(t);
+}
+
+/* r9 becomes the host's address of the slot that a push fills. */
+static void push_slot(struct tr *t, unsigned int k)
+{
+	unsigned int n = slot_size(t);
+
+	j_lea(&t->b, t->wide, R_9, R_11, -(int32_t)n);
+	emit_access(t, k, n, SOFT_WRITE);
+}
+
+static void move_sp(struct tr *t, int32_t by)
+{
+	j_lea(&t->b, t->wide, R_11, R_11, by);
+}
+
+static bool emit_push(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+	const struct x86_operand *p = &i->operand[0];
+	unsigned int n = slot_size(t), reg;
+
+	if (!stack_ok(t, i) || p->kind == X86_OPND_MEM)
+		return false;
+	push_slot(t, k);
+	if (p->kind == X86_OPND_IMM) {
+		j_rex(&t->b, t->wide, 0, 0, R_9, false);
+		jb(&t->b, 0xc7);
+		j_modrm_mem(&t->b, 0, R_9, 0);
+		j32(&t->b, (uint32_t)i->imm);
+	} else {
+		reg = reg_in(t, p->reg, R_10);
+		j_rm(&t->b, t->wide, OP_STORE, reg, R_9, 0);
+	}
+	move_sp(t, -(int32_t)n);
+	return true;
+}
+
+static void stack_top(struct tr *t, unsigned int k)
+{
+	if (t->wide)
+		j_mov(&t->b, R_9, R_11);
+	else
+		j_rr(&t->b, false, OP_LOAD, R_9, R_11);
+	emit_access(t, k, slot_size(t), SOFT_READ);
+}
+
+static bool emit_pop(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+	const struct x86_operand *p = &i->operand[0];
+	unsigned int reg;
+
+	if (!stack_ok(t, i) || p->kind == X86_OPND_MEM)
+		return false;
+	stack_top(t, k);
+	move_sp(t, (int32_t)slot_size(t));
+	reg = is_pinned(p->reg) ? host_of(p->reg) : R_10;
+	j_rm(&t->b, t->wide, OP_LOAD, reg, R_9, 0);
+	reg_out(t, p->reg, R_10);
+	return true;
+}
+
+static bool emit_leave(struct tr *t, unsigned int k)
+{
+	if (!stack_ok(t, &t->insn[k]))
+		return false;
+	j_rr(&t->b, t->wide, OP_LOAD, R_9, R_BP);
+	emit_access(t, k, slot_size(t), SOFT_READ);
+	j_lea(&t->b, t->wide, R_11, R_BP, (int32_t)slot_size(t));
+	j_rm(&t->b, t->wide, OP_LOAD, R_BP, R_9, 0);
+	return true;
+}
+
+/* -------- branches -------- */
+/* Find where r9 leads: r10 becomes its index. Nothing has changed if that is not known, and the
+ * interpreter carries the instruction out; @go: or its target is gone to. */
+static void emit_lookup(struct tr *t, unsigned int k)
+{
+	struct jit_site s;
+	uint8_t *over;
+
+	restore_flags(t);
+	s = site_of(t, k);
+	call(t, t->j->stub.lookup);
+	JCODE(&t->b, "\x0f\x1f\x80"); /* nop: the site is 9 bytes from here */
+	j32(&t->b, 9);
+	over = j_ahead8(&t->b, 0xeb);
+	put_site(t, &s);
+	j_here8(&t->b, over);
+}
+
+static void emit_jump_host(struct tr *t)
+{
+	j_gs_index(&t->b, false, 0xff, 4, R_10, V_OFF(jump_host));
+}
+
+/* To offset @off of this page, which another block has. */
+static void emit_link(struct tr *t, int64_t off)
+{
+	struct jit_site s = { .block = t->block, .off = (uint16_t)off };
+
+	call(t, t->j->stub.link);
+	put_site(t, &s);
+}
+
+/* Is there somebody who wants the vCPU's attention? Flags are kept. */
+static void emit_poll(struct tr *t, int64_t off)
+{
+	struct jit_site s = { .block = t->block, .off = (uint16_t)off };
+	uint8_t *none;
+
+	j_gs_store(&t->b, R_CX, V_OFF(g.save));
+	j_gs(&t->b, false, OP_LOAD, R_CX, V_OFF(poll));
+	none = j_ahead8(&t->b, 0xe3); /* jrcxz */
+	j_gs_load(&t->b, R_CX, V_OFF(g.save));
+	call(t, t->j->stub.go);
+	put_site(t, &s);
+	j_here8(&t->b, none);
+	j_gs_load(&t->b, R_CX, V_OFF(g.save));
+}
+
+/* Instruction @k branches to offset @target of the page, or beyond it. */
+static void emit_branch(struct tr *t, unsigned int k, int64_t target)
+{
+	restore_flags(t);
+	if (target >= 0 && target < PAGE) {
+		if (target <= t->off[k])
+			emit_poll(t, target);
+		emit_link(t, target);
+		return;
+	}
+	lea_page(t, R_9, target);
+	emit_lookup(t, k);
+	emit_jump_host(t);
+}
+
+static int64_t target_of(const struct tr *t, unsigned int k)
+{
+	return (int64_t)t->off[k] + t->insn[k].len + (int64_t)t->insn[k].imm;
+}
+
+static bool branch_ok(const struct tr *t, const struct x86_insn *i)
+{
+	return i->opsize == slot_size(t);
+}
+
+static bool emit_jcc(struct tr *t, unsigned int k)
+{
+	if (!branch_ok(t, &t->insn[k]))
+		return false;
+	restore_flags(t);
+	t->side[t->n_side++] = (struct side){ j_ahead(&t->b, 0x0f80 | (t->insn[k].opcode & 15)),
+		target_of(t, k), (uint8_t)k };
+	return true;
+}
+
+/* The target of an indirect branch to r9. */
+static bool emit_where_to(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+	const struct x86_operand *p = &i->operand[0];
+
+	if (p->kind == X86_OPND_MEM) {
+		if (!ea_possible(t, i))
+			return false;
+		emit_ea(t, k);
+		emit_access(t, k, slot_size(t), SOFT_READ);
+		j_rm(&t->b, t->wide, OP_LOAD, R_9, R_9, 0);
+	} else if (is_pinned(p->reg)) {
+		j_rr(&t->b, t->wide, OP_LOAD, R_9, host_of(p->reg));
+	} else {
+		j_gs(&t->b, t->wide, OP_LOAD, R_9, V_OFF(gpr) + 8 * p->reg);
+	}
+	return true;
+}
+
+static bool emit_jmp(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+
+	if (!branch_ok(t, i))
+		return false;
+	if (i->operand[0].kind == X86_OPND_REL) {
+		emit_branch(t, k, target_of(t, k));
+	} else {
+		if (!emit_where_to(t, k))
+			return false;
+		emit_lookup(t, k);
+		emit_jump_host(t);
+	}
+	t->ended = true;
+	return true;
+}
+
+/* Push the address of the next instruction. */
+static void push_next(struct tr *t, unsigned int k)
+{
+	push_slot(t, k);
+	lea_page(t, R_10, t->off[k] + t->insn[k].len);
+	j_rm(&t->b, t->wide, OP_STORE, R_10, R_9, 0);
+	move_sp(t, -(int32_t)slot_size(t));
+}
+
+static bool emit_call(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+	int64_t target = target_of(t, k);
+
+	if (!branch_ok(t, i))
+		return false;
+	if (i->operand[0].kind == X86_OPND_REL && target >= 0 && target < PAGE) {
+		push_next(t, k);
+		emit_branch(t, k, target);
+	} else {
+		if (i->operand[0].kind == X86_OPND_REL)
+			lea_page(t, R_9, target);
+		else if (!emit_where_to(t, k))
+			return false;
+		emit_lookup(t, k); /* first: it is the last that may find that it cannot */
+		j_gs_store(&t->b, R_9, V_OFF(g.goal));
+		push_next(t, k);
+		restore_flags(t);
+		j_gs_load(&t->b, R_9, V_OFF(g.goal));
+		j_rr(&t->b, false, 0x0fb7, R_10, R_9); /* movzx r10d, r9w */
+		emit_jump_host(t);
+	}
+	t->ended = true;
+	return true;
+}
+
+static bool emit_ret(struct tr *t, unsigned int k)
+{
+	if (!branch_ok(t, &t->insn[k]))
+		return false;
+	stack_top(t, k);
+	j_rm(&t->b, t->wide, OP_LOAD, R_9, R_9, 0);
+	emit_lookup(t, k);
+	move_sp(t, (int32_t)slot_size(t) + (uint16_t)t->insn[k].imm);
+	emit_jump_host(t);
+	t->ended = true;
+	return true;
+}
+
+/* -------- other forms -------- */
+/* MOV of an immediate to a register, by its opcode. */
+static bool emit_mov_imm(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+	const struct x86_operand *p = &i->operand[0];
+	unsigned int reg = is_pinned(p->reg) ? host_of(p->reg) : R_10;
+
+	if (p->size < 4) {
+		if (!high_ok(i))
+			return false;
+		reg = reg_in(t, p->reg, R_10) + (p->kind == X86_OPND_GPR_H ? 4 : 0);
+	}
+	if (p->size == 2)
+		jb(&t->b, 0x66);
+	j_rex(&t->b, p->size == 8, 0, 0, reg, is_byte_reg(p));
+	jb(&t->b, (p->size == 1 ? 0xb0 : 0xb8) | (reg & 7));
+	for (unsigned int n = 0; n < p->size; n++)
+		jb(&t->b, (uint8_t)(i->imm >> 8 * n));
+	reg_out(t, p->reg, R_10);
+	return true;
+}
+
+/* Forms whose register is implied or in the opcode, as those with ModRM: an operation between rAX and an
+ * immediate, MOV between rAX and an address, XCHG with rAX, BSWAP, INC and DEC of 32-bit code. */
+static bool as_modrm(struct x86_insn *i)
+{
+	unsigned int op = i->opcode;
+
+	if (i->map || i->flags & X86_I_MODRM)
+		return false;
+	if (op < 0x40 && (op & 7) >= 4 && (op & 7) <= 5) {
+		i->modrm = (uint8_t)(op & 0x38);
+		i->opcode = op & 1 ? 0x81 : 0x80;
+	} else if (op >= 0x40 && op <= 0x4f) {
+		i->modrm = (uint8_t)(op & 8);
+		i->opcode = 0xff;
+	} else if (op == 0xa8 || op == 0xa9) {
+		i->modrm = 0;
+		i->opcode = op & 1 ? 0xf7 : 0xf6;
+	} else if (op >= 0xa0 && op <= 0xa3) {
+		i->modrm = 0;
+		i->opcode = (uint8_t)(op < 0xa2 ? 0x8a | (op & 1) : 0x88 | (op & 1));
+		i->imm_size = 0;
+	} else {
+		return false;
+	}
+	i->flags |= X86_I_MODRM;
+	return true;
+}
+
+static bool emit_bswap(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+	unsigned int reg;
+
+	if (i->opsize == 2)
+		return false;
+	reg = reg_in(t, i->operand[0].reg, R_10);
+	j_rex(&t->b, i->opsize == 8, 0, 0, reg, false);
+	jb(&t->b, 0x0f);
+	jb(&t->b, 0xc8 | (reg & 7));
+	reg_out(t, i->operand[0].reg, R_10);
+	return true;
+}
+
+/* XCHG of two registers, in either encoding. */
+static bool emit_xchg_regs(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+	unsigned int a, c;
+
+	if (i->opsize < 4 || i->operand[0].size < 4)
+		return false;
+	a = reg_in(t, i->operand[0].reg, R_9);
+	c = reg_in(t, i->operand[1].reg, R_10);
+	if (i->operand[0].reg == i->operand[1].reg)
+		c = a;
+	j_rr(&t->b, i->opsize == 8, 0x87, a, c);
+	reg_out(t, i->operand[0].reg, R_9);
+	if (c != a)
+		reg_out(t, i->operand[1].reg, R_10);
+	return true;
+}
+
+static bool emit_lea(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+	const struct x86_operand *p = &i->operand[0];
+
+	if (i->addrsize == 2 || i->opsize == 2 || (i->addrsize == 8 && !t->wide))
+		return false;
+	emit_ea_only(t, k);
+	if (is_pinned(p->reg))
+		j_rr(&t->b, i->opsize == 8, OP_LOAD, host_of(p->reg), R_9);
+	else {
+		if (i->opsize == 4)
+			j_rr(&t->b, false, OP_LOAD, R_9, R_9);
+		j_gs_store(&t->b, R_9, V_OFF(gpr) + 8 * p->reg);
+	}
+	return true;
+}
+
+
+/* -------- what an instruction's ModRM fields name -------- */
+/* Of two registers, is rm the first? */
+static bool rm_first(const struct x86_insn *i)
+{
+	unsigned int op = i->opcode;
+
+	if (!i->map)
+		return op < 0x40 ? !(op & 2) : op >= 0x84 && op <= 0x89;
+	if (i->map != 1)
+		return false;
+	return (op >= 0xa3 && op <= 0xad) || op == 0xb0 || op == 0xb1 || op == 0xb3 || op == 0xbb ||
+	       op == 0xc0 || op == 0xc1;
+}
+
+static struct fields fields_of(const struct x86_insn *i)
+{
+	struct fields f = { -1, -1, -1 };
+	int8_t at[4];
+	int n = 0;
+
+	for (int k = 0; k < i->n_operands; k++) {
+		const struct x86_operand *p = &i->operand[k];
+
+		if (!p->implicit && (p->kind == X86_OPND_GPR || p->kind == X86_OPND_GPR_H ||
+					    p->kind == X86_OPND_MEM))
+			at[n++] = (int8_t)k;
+	}
+	switch (i->op) {
+	case X86_OP_BLSI:
+	case X86_OP_BLSMSK:
+	case X86_OP_BLSR:
+		return (struct fields){ at[1], -1, at[0] };
+	case X86_OP_BEXTR:
+	case X86_OP_BZHI:
+	case X86_OP_SARX:
+	case X86_OP_SHLX:
+	case X86_OP_SHRX:
+		return (struct fields){ at[1], at[0], at[2] };
+	case X86_OP_ANDN:
+	case X86_OP_MULX:
+	case X86_OP_PDEP:
+	case X86_OP_PEXT:
+		return (struct fields){ at[2], at[0], at[1] };
+	default:
+		break;
+	}
+	if (n == 1)
+		f.rm = at[0];
+	if (n == 2) {
+		bool first = i->operand[at[0]].kind == X86_OPND_MEM ||
+			     (i->operand[at[1]].kind != X86_OPND_MEM && rm_first(i));
+
+		f.rm = at[!first];
+		f.reg = at[first];
+	}
+	return f;
+}
+
+/* -------- each instruction -------- */
+/* A division that faults does so in the CPU: the signal's handler finds the site by the address. */
+static bool emit_div(struct tr *t, unsigned int k)
+{
+	struct fields f = fields_of(&t->insn[k]);
+	struct soft_jit *j = t->j;
+	struct jit_site s;
+	uint8_t *over;
+
+	if (j->n_faults == j->faults_max) {
+		uint32_t max = j->faults_max ? 2 * j->faults_max : 256;
+		struct jit_fault *p = realloc(j->fault, max * sizeof(*p));
+
+		if (!p)
+			return false;
+		j->fault = p;
+		j->faults_max = max;
+	}
+	if (t->insn[k].operand[f.rm].kind == X86_OPND_GPR_H || !plain(t, k, &f))
+		return false;
+	over = j_ahead8(&t->b, 0xeb);
+	s = site_of(t, k);
+	j->fault[j->n_faults++] = (struct jit_fault){ (uint32_t)(t->last - j->code.rw),
+		(uint32_t)(put_site(t, &s) - j->code.rw) };
+	j_here8(&t->b, over);
+	return true;
+}
+
+/* An instruction without operands that names its registers by itself. */
+static bool emit_bare(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+
+	flags_before(t, k);
+	if (i->opsize == 2)
+		jb(&t->b, 0x66);
+	j_rex(&t->b, i->opsize == 8, 0, 0, 0, false);
+	jb(&t->b, i->opcode);
+	return true;
+}
+
+static bool emit_fence(struct tr *t, unsigned int k)
+{
+	JCODE(&t->b, "\x0f\xae");
+	jb(&t->b, t->insn[k].op == X86_OP_LFENCE   ? 0xe8
+		  : t->insn[k].op == X86_OP_MFENCE ? 0xf0
+						    : 0xf8);
+	return true;
+}
+
+static bool emit_fields(struct tr *t, unsigned int k)
+{
+	struct x86_insn *i = &t->insn[k];
+	struct fields f;
+
+	if (!(i->flags & X86_I_MODRM) && !as_modrm(i))
+		return false;
+	f = fields_of(i);
+	return plain(t, k, &f);
+}
+
+static bool emit_bit(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+
+	/* A register as the number of a bit in memory reaches beyond the operand. */
+	if (i->operand[0].kind == X86_OPND_MEM && i->operand[1].kind != X86_OPND_IMM)
+		return false;
+	return emit_fields(t, k);
+}
+
+static bool emit_int(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+
+	switch (i->op) {
+	case X86_OP_ADD ... X86_OP_IMUL:
+	case X86_OP_ROL ... X86_OP_SHRD:
+	case X86_OP_BSF:
+	case X86_OP_BSR:
+	case X86_OP_XADD:
+	case X86_OP_CMPXCHG:
+	case X86_OP_CMPXCHG8B:
+	case X86_OP_MOVZX ... X86_OP_MOVNTI:
+	case X86_OP_SETCC:
+	case X86_OP_CMOVCC:
+	case X86_OP_LZCNT ... X86_OP_SHRX:
+		return emit_fields(t, k);
+	case X86_OP_DIV:
+	case X86_OP_IDIV:
+		return emit_div(t, k);
+	case X86_OP_BT ... X86_OP_BTC:
+		return emit_bit(t, k);
+	case X86_OP_BSWAP:
+		return emit_bswap(t, k);
+	case X86_OP_XCHG:
+		if (i->operand[0].kind != X86_OPND_MEM && i->operand[0].size >= 4)
+			return emit_xchg_regs(t, k);
+		return emit_fields(t, k);
+	case X86_OP_MOV:
+		if (!i->map && i->opcode >= 0xb0 && i->opcode <= 0xbf)
+			return emit_mov_imm(t, k);
+		return emit_fields(t, k);
+	case X86_OP_LEA:
+		return emit_lea(t, k);
+	case X86_OP_PUSH:
+		return emit_push(t, k);
+	case X86_OP_POP:
+		return emit_pop(t, k);
+	case X86_OP_LEAVE:
+		return emit_leave(t, k);
+	case X86_OP_CBW:
+	case X86_OP_CWD:
+	case X86_OP_LAHF:
+	case X86_OP_SAHF:
+	case X86_OP_CLC:
+	case X86_OP_STC:
+	case X86_OP_CMC:
+		return emit_bare(t, k);
+	case X86_OP_NOP:
+	case X86_OP_PREFETCH:
+		return true;
+	case X86_OP_LFENCE:
+	case X86_OP_MFENCE:
+	case X86_OP_SFENCE:
+		return emit_fence(t, k);
+	case X86_OP_JCC:
+		return emit_jcc(t, k);
+	case X86_OP_JMP:
+		return emit_jmp(t, k);
+	case X86_OP_CALL:
+		return emit_call(t, k);
+	case X86_OP_RET:
+		return emit_ret(t, k);
+	default:
+		return false;
+	}
+}
+
+/* The interpreter carries it out. */
+static void emit_interp(struct tr *t, unsigned int k)
+{
+	struct jit_site s = site_of(t, k);
+
+	if (!(t->insn[k].flags & X86_I_BRANCH))
+		s.next = sizeof(s);
+	else
+		t->ended = true;
+	call(t, t->j->stub.interp);
+	put_site(t, &s);
+	t->flags_saved = false;
+}
+
+static void emit_insn(struct tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+	struct x86_insn copy = *i;
+	uint8_t *start = t->b.p;
+	unsigned int n_slow = t->n_slow;
+	bool flags_saved = t->flags_saved;
+
+	if ((i->cls == X86_CLASS_INT || i->cls == X86_CLASS_GPR) &&
+		(i->feature == X86_FEAT_NONE || soft_has(t->v, i->feature)) && emit_int(t, k)) {
+		if (!t->ended)
+			t->end[k] = t->b.p;
+		return;
+	}
+	t->insn[k] = copy;
+	t->b.p = start;
+	t->n_slow = n_slow;
+	t->flags_saved = flags_saved;
+	emit_interp(t, k);
+}
+
+/* -------- a block -------- */
+/* Instructions up to a branch that is always taken, the end of the page or of what a block may have. */
+static bool decode_block(struct tr *t, const uint8_t *p)
+{
+	uint32_t off = t->start;
+	unsigned int jccs = 0;
+
+	while (t->n < JIT_INSNS && off < PAGE) {
+		struct x86_insn *i = &t->insn[t->n];
+		enum x86_decode_result r =
+			x86_decode(p + off, PAGE - off, t->wide ? X86_CODE_64 : X86_CODE_32, i);
+
+		if (r == X86_DECODE_MORE || (r != X86_DECODE_OK && t->n))
+			break;
+		if (r != X86_DECODE_OK) /* the interpreter knows what to raise */
+			*i = (struct x86_insn){ .len = 1, .flags = X86_I_BRANCH, .op = X86_OP_UD2 };
+		t->off[t->n++] = (uint16_t)off;
+		off += i->len;
+		if (i->flags & X86_I_BRANCH && (i->op != X86_OP_JCC || ++jccs == 4))
+			break;
+	}
+	t->off[t->n] = (uint16_t)off;
+	return t->n > 0;
+}
+
+/* Are the flags written before anybody reads them, from @off of the page on? */
+static bool flags_dead_at(const struct tr *t, const uint8_t *p, int64_t off)
+{
+	uint16_t left = ALL_FLAGS;
+
+	for (int n = 0; n < 6 && off >= 0 && off < PAGE; n++) {
+		struct x86_insn i;
+		struct jit_flags f;
+
+		if (x86_decode(p + off, (size_t)(PAGE - off), t->wide ? X86_CODE_64 : X86_CODE_32,
+			    &i) != X86_DECODE_OK)
+			return false;
+		f = jit_flags_of(&i);
+		if (f.reads & left)
+			return false;
+		left &= (uint16_t)~f.writes;
+		if (!left)
+			return true;
+		if (i.flags & X86_I_BRANCH)
+			return false;
+		off += i.len;
+	}
+	return false;
+}
+
+static void find_live(struct tr *t, const uint8_t *p)
+{
+	uint16_t live = ALL_FLAGS;
+
+	if (flags_dead_at(t, p, t->off[t->n]) &&
+		(t->insn[t->n - 1].op == X86_OP_JCC ||
+			!(t->insn[t->n - 1].flags & X86_I_BRANCH)))
+		live = 0;
+	for (unsigned int k = t->n; k-- > 0;) {
+		const struct x86_insn *i = &t->insn[k];
+		struct jit_flags f = jit_flags_of(i);
+
+		if (i->op == X86_OP_JCC && !flags_dead_at(t, p, target_of(t, k)))
+			live = ALL_FLAGS;
+		if ((i->op == X86_OP_JMP || i->op == X86_OP_CALL) &&
+			i->operand[0].kind == X86_OPND_REL &&
+			flags_dead_at(t, p, target_of(t, k)))
+			live = f.reads = 0;
+		live = f.reads | (live & (uint16_t)~f.writes);
+		t->live[k] = live;
+	}
+}
+
+static void emit_end(struct tr *t)
+{
+	struct jit_site s = { .block = t->block, .off = PAGE };
+
+	restore_flags(t);
+	if (t->off[t->n] < PAGE) {
+		emit_link(t, t->off[t->n]);
+		return;
+	}
+	lea_page(t, R_9, PAGE);
+	call(t, t->j->stub.lookup_go);
+	JCODE(&t->b, "\x0f\x1f\x80");
+	j32(&t->b, 7 + 9);
+	emit_jump_host(t);
+	put_site(t, &s);
+}
+
+static void emit_rest(struct tr *t)
+{
+	if (!t->ended)
+		emit_end(t);
+	for (unsigned int n = 0; n < t->n_side; n++) {
+		t->flags_saved = false;
+		j_here(&t->b, t->side[n].jcc);
+		emit_branch(t, t->side[n].insn, t->side[n].target);
+	}
+	for (unsigned int n = 0; n < t->n_slow; n++)
+		emit_slow(t, &t->slow[n]);
+}
+
+bool jit_translate(struct soft_vcpu *v, uint32_t block)
+{
+	struct soft_jit *j = v->jit;
+	struct jit_block *bl = &j->block[block];
+	uint8_t copy[PAGE];
+	struct tr tr, *t = &tr;
+	uint8_t *start = j->code.rw + j->code.used;
+
+	/* Others may write to it: what is decoded twice must be the same. */
+	memcpy(copy, j->page[bl->page].host, PAGE);
+	memset(t, 0, offsetof(struct tr, off));
+	memset(t->end, 0, sizeof(t->end));
+	t->b = (struct jit_buf){ start, j->code.rx - j->code.rw };
+	t->v = v;
+	t->j = j;
+	t->block = block;
+	t->start = bl->off;
+	t->wide = v->code == X86_CODE_64;
+	if (!decode_block(t, copy))
+		return false;
+	find_live(t, copy);
+	bl->ind = (uint32_t)(t->b.p - j->code.rw);
+	j_lea(&t->b, t->wide, R_10, R_9, -(int32_t)bl->off);
+	j_gs_store(&t->b, R_10, V_OFF(g.page));
+	bl->entry = (uint32_t)(t->b.p - j->code.rw);
+	for (unsigned int k = 0; k < t->n && !t->ended; k++)
+		emit_insn(t, k);
+	emit_rest(t);
+	j->count.guest_bytes += t->off[t->n] - t->start;
+	j->count.host_bytes += (uint64_t)(t->b.p - start);
+	j->code.used = ALIGN_UP((size_t)(t->b.p - j->code.rw), (size_t)16);
+	return true;
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * jit_flags - which status flags an instruction uses. What is not known to be written for certain is let
+ * through, so flags that it leaves undefined come out as the CPU leaves them.
+ */
+#include "accel/soft/jit.h"
+
+#define ALL X86_FLAGS_STATUS
+#define CF  X86_FLAG_CF
+
+static const uint16_t condition_flags[8] = {
+	X86_FLAG_OF, CF, X86_FLAG_ZF, CF | X86_FLAG_ZF, X86_FLAG_SF, X86_FLAG_PF,
+	X86_FLAG_SF | X86_FLAG_OF, X86_FLAG_ZF | X86_FLAG_SF | X86_FLAG_OF
+};
+
+static struct jit_flags shift_flags(const struct x86_insn *i)
+{
+	unsigned int mask = i->operand[0].size == 8 ? 63 : 31;
+	const struct x86_operand *count = &i->operand[i->n_operands - 1];
+	bool one = count->kind == X86_OPND_ONE, rotate = i->op <= X86_OP_RCR;
+
+	if (!one && (count->kind != X86_OPND_IMM || !(i->imm & mask)))
+		return (struct jit_flags){ ALL, 0 }; /* by CL, or by nothing */
+	if (rotate)
+		return (struct jit_flags){ i->op >= X86_OP_RCL ? CF : 0, CF };
+	return (struct jit_flags){ 0, ALL };
+}
+
+struct jit_flags jit_flags_of(const struct x86_insn *i)
+{
+	switch (i->op) {
+	case X86_OP_ADD:
+	case X86_OP_OR:
+	case X86_OP_AND:
+	case X86_OP_SUB:
+	case X86_OP_XOR:
+	case X86_OP_CMP:
+	case X86_OP_TEST:
+	case X86_OP_NEG:
+	case X86_OP_MUL:
+	case X86_OP_IMUL1:
+	case X86_OP_IMUL:
+	case X86_OP_XADD:
+	case X86_OP_CMPXCHG:
+	case X86_OP_POPCNT:
+		return (struct jit_flags){ 0, ALL };
+	case X86_OP_ADC:
+	case X86_OP_SBB:
+		return (struct jit_flags){ CF, ALL };
+	case X86_OP_INC:
+	case X86_OP_DEC:
+		return (struct jit_flags){ 0, ALL & ~CF };
+	case X86_OP_ROL ... X86_OP_SHRD:
+		return shift_flags(i);
+	case X86_OP_SETCC:
+	case X86_OP_CMOVCC:
+	case X86_OP_JCC:
+		return (struct jit_flags){ condition_flags[i->opcode >> 1 & 7], 0 };
+	case X86_OP_BT:
+	case X86_OP_BTS:
+	case X86_OP_BTR:
+	case X86_OP_BTC:
+	case X86_OP_CLC:
+	case X86_OP_STC:
+		return (struct jit_flags){ 0, CF };
+	case X86_OP_CMC:
+		return (struct jit_flags){ CF, CF };
+	case X86_OP_LAHF:
+		return (struct jit_flags){ ALL & ~X86_FLAG_OF, 0 };
+	case X86_OP_SAHF:
+		return (struct jit_flags){ 0, ALL & ~X86_FLAG_OF };
+	case X86_OP_NOT:
+	case X86_OP_MOV:
+	case X86_OP_MOVZX:
+	case X86_OP_MOVSX:
+	case X86_OP_MOVSXD:
+	case X86_OP_MOVBE:
+	case X86_OP_MOVNTI:
+	case X86_OP_LEA:
+	case X86_OP_PUSH:
+	case X86_OP_POP:
+	case X86_OP_LEAVE:
+	case X86_OP_CBW:
+	case X86_OP_CWD:
+	case X86_OP_BSWAP:
+	case X86_OP_XCHG:
+	case X86_OP_NOP:
+	case X86_OP_PREFETCH:
+	case X86_OP_LFENCE:
+	case X86_OP_MFENCE:
+	case X86_OP_SFENCE:
+	case X86_OP_MULX:
+	case X86_OP_PDEP:
+	case X86_OP_PEXT:
+	case X86_OP_RORX:
+	case X86_OP_SARX:
+	case X86_OP_SHLX:
+	case X86_OP_SHRX:
+	case X86_OP_CRC32:
+		return (struct jit_flags){ 0, 0 };
+	default:
+		return (struct jit_flags){ ALL, 0 };
+	}
+}

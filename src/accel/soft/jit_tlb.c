@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * jit_tlb - the small TLB that generated code looks into.
+ *
+ * Its tags are whole linear pages, so one subtraction tells hit, right and page end at once. There is a
+ * set of entries for each address space (context of the big TLB, mmu_int.h) and privilege, a few
+ * address spaces at a time: going back to one finds what it had. It holds nothing that the big TLB might
+ * not hold, and whoever drops something there drops it here.
+ *
+ * A page whose stores somebody wants to hear of (code, the dirty log, breakpoints) has no write tag.
+ */
+#include "accel/soft/jit.h"
+#include "accel/soft/mmu_int.h"
+
+static uint64_t no_tag(uint32_t entry)
+{
+	return (uint64_t)(entry ^ 1) << 12;
+}
+
+/* Whether anything was entered into the set. */
+static bool *used_of(struct soft_jit *j, const struct jit_l1 *set)
+{
+	return &j->l1_used[0][0] + (set - j->l1[0][0]) / JIT_L1_SIZE;
+}
+
+static void set_clear(struct soft_jit *j, uint32_t set, uint32_t index)
+{
+	struct jit_l1 *e = j->l1[set][index];
+
+	if (!j->l1_used[set][index])
+		return;
+	j->l1_used[set][index] = false;
+	for (uint32_t i = 0; i < JIT_L1_SIZE; i++)
+		e[i].tag[SOFT_READ] = e[i].tag[SOFT_WRITE] = no_tag(i);
+}
+
+void jit_l1_clear(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+
+	if (!j)
+		return;
+	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
+		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
+			set_clear(j, s, i);
+}
+
+void jit_l1_forget(struct soft_vcpu *v)
+{
+	jit_l1_clear(v);
+	if (v->jit)
+		memset(v->jit->l1_ctx, 0, sizeof(v->jit->l1_ctx));
+}
+
+struct jit_l1 *jit_l1_select(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+	uint32_t s;
+
+	for (s = 0; s < JIT_L1_SETS && j->l1_ctx[s] != v->ctx; s++)
+		;
+	if (s == JIT_L1_SETS) {
+		s = j->l1_next++ % JIT_L1_SETS;
+		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
+			set_clear(j, s, i);
+		j->l1_ctx[s] = v->ctx;
+	}
+	return j->l1[s][v->mmu_index];
+}
+
+void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin)
+{
+	struct soft_jit *j = v->jit;
+	uint32_t at = lin >> 12 & (JIT_L1_SIZE - 1);
+
+	if (!j)
+		return;
+	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
+		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
+			j->l1[s][i][at].tag[SOFT_READ] = j->l1[s][i][at].tag[SOFT_WRITE] =
+				no_tag(at);
+}
+
+void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host)
+{
+	struct soft_jit *j = v->jit;
+
+	if (!j)
+		return;
+	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
+		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++) {
+			struct jit_l1 *e = j->l1[s][i];
+
+			if (!j->l1_used[s][i])
+				continue;
+			for (uint32_t k = 0; k < JIT_L1_SIZE; k++)
+				if (!host || e[k].host == host)
+					e[k].tag[SOFT_WRITE] = no_tag(k);
+		}
+}
+
+uint8_t *jit_l1_fill(
+	struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access)
+{
+	uint64_t page = lin & ~PAGE_OFF, tag = page | v->ctx;
+	struct jit_l1 *set = v->l1, *e;
+	const struct soft_tlb_entry *t;
+	uint32_t at = lin >> 12 & (JIT_L1_SIZE - 1);
+
+	if (lin - page + size > PAGE_SIZE || v->mmu_slow)
+		return NULL;
+	t = soft_tlb_entry_for(v, lin, access);
+	if (!t || t->tag[access] != tag)
+		return NULL;
+	if (access == SOFT_WRITE && atomic_load_explicit(t->code, memory_order_relaxed) & 1)
+		return NULL;
+	e = &set[at];
+	*used_of(v->jit, set) = true;
+	e->host = (uint8_t *)(t->addend + page);
+	e->tag[SOFT_READ] = t->tag[SOFT_READ] == tag ? page : no_tag(at);
+	e->tag[SOFT_WRITE] = t->tag[SOFT_WRITE] == tag &&
+					     !(atomic_load_explicit(t->code, memory_order_relaxed) &
+						     1)
+				     ? page
+				     : no_tag(at);
+	v->jit->count.fills++;
+	return e->host + (lin - page);
+}
