@@ -29,8 +29,9 @@ static bool seg_plain(const struct soft_vcpu *v)
 {
 	const uint8_t all = BIT(X86_ES) | BIT(X86_SS) | BIT(X86_DS);
 
-	return (v->seg_flat & all) == all && (v->seg_zero & (all | BIT(X86_CS))) == (all | BIT(X86_CS)) &&
-	       !v->cs_limited && v->stack_size == 4;
+	return (v->seg_flat & all) == all &&
+	       (v->seg_zero & (all | BIT(X86_CS))) == (all | BIT(X86_CS)) && !v->cs_limited &&
+	       v->stack_size == 4;
 }
 
 uint32_t jit_mode(const struct soft_vcpu *v)
@@ -122,6 +123,7 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 		return false;
 	}
 	mutex_init(&j->inbox_lock);
+	soft_fault_hook = jit_fault_at;
 	v->jit = j;
 	j->block = map(JIT_BLOCKS * sizeof(*j->block));
 	j->page = map(JIT_BLOCKS * sizeof(*j->page));
@@ -304,8 +306,8 @@ static uint32_t block_find(struct soft_vcpu *v, uint32_t page, uint32_t off)
 	struct soft_jit *j = v->jit;
 	uint32_t b = j->hash[block_slot(page, off)];
 
-	while (b != JIT_NONE && (j->block[b].page != page || j->block[b].off != off ||
-					j->block[b].mode != j->mode))
+	while (b != JIT_NONE &&
+		(j->block[b].page != page || j->block[b].off != off || j->block[b].mode != j->mode))
 		b = j->block[b].next_hash;
 	return b;
 }

@@ -17,15 +17,15 @@
 #include "accel/soft/mmu.h"
 #include "accel/soft/soft_int.h"
 
-#define JIT_CODE_SIZE  (64u << 20)
-#define JIT_BLOCKS     (1u << 18) /* at most */
-#define JIT_HASH_BITS  15
-#define JIT_PAGE_BITS  12
-#define JIT_INSNS      48 /* of a block */
-#define JIT_ROOM       (32u << 10) /* code that one block takes at most */
-#define JIT_OP_BITS    9
-#define JIT_INBOX      64
-#define JIT_NONE       UINT32_MAX /* no block, no page */
+#define JIT_CODE_SIZE (64u << 20)
+#define JIT_BLOCKS    (1u << 18) /* at most */
+#define JIT_HASH_BITS 15
+#define JIT_PAGE_BITS 12
+#define JIT_INSNS     48	  /* of a block */
+#define JIT_ROOM      (32u << 10) /* code that one block takes at most */
+#define JIT_OP_BITS   9
+#define JIT_INBOX     64
+#define JIT_NONE      UINT32_MAX /* no block, no page */
 
 /* -------- the TLB of generated code -------- */
 #define JIT_L1_BITS 9
@@ -41,20 +41,20 @@ struct jit_l1 {
 
 /* -------- blocks -------- */
 /* A block depends on these besides its bytes. */
-#define JIT_MODE_CODE 3u       /* enum x86_code */
-#define JIT_MODE_FLAT BIT(2)   /* segments do not matter but FS and GS; else nothing is translated */
-#define JIT_MODE_FS   BIT(3)   /* FS has no limit, GS */
-#define JIT_MODE_GS   BIT(4)
-#define JIT_MODE_SSE  BIT(5)   /* may run */
-#define JIT_MODE_AVX  BIT(6)
-#define JIT_MODE_X87  BIT(7)
-#define JIT_MODE_FPEXC BIT(8)  /* MXCSR has unmasked exceptions */
+#define JIT_MODE_CODE  3u     /* enum x86_code */
+#define JIT_MODE_FLAT  BIT(2) /* segments do not matter but FS and GS; else nothing is translated */
+#define JIT_MODE_FS    BIT(3) /* FS has no limit, GS */
+#define JIT_MODE_GS    BIT(4)
+#define JIT_MODE_SSE   BIT(5) /* may run */
+#define JIT_MODE_AVX   BIT(6)
+#define JIT_MODE_X87   BIT(7)
+#define JIT_MODE_FPEXC BIT(8) /* MXCSR has unmasked exceptions */
 
 struct jit_block {
 	uint32_t page, off; /* where it begins */
 	uint32_t mode;
-	uint32_t entry;	     /* offset in the code: for who has cs_page right */
-	uint32_t ind;	     /* for who has the linear address in r9 */
+	uint32_t entry;		       /* offset in the code: for who has cs_page right */
+	uint32_t ind;		       /* for who has the linear address in r9 */
 	uint32_t next_hash, next_page; /* JIT_NONE: the last */
 	bool dead;
 };
@@ -72,10 +72,10 @@ struct jit_page {
 struct jit_site {
 	int32_t retry, next; /* from here to: the access again; the next instruction, 0: none */
 	uint32_t block;
-	uint16_t off;	/* in the page: of the instruction; JIT_GOTO, JIT_LINK: the target's */
-	uint8_t len;	/* of the instruction */
-	uint8_t size;	/* of the access */
-	uint8_t access; /* enum soft_access */
+	uint16_t off;	     /* in the page: of the instruction; JIT_GOTO, JIT_LINK: the target's */
+	uint8_t len;	     /* of the instruction */
+	uint8_t size;	     /* of the access */
+	uint8_t access;	     /* enum soft_access */
 	uint8_t flags_saved; /* the status flags are in ->flags2, not in the CPU */
 } __attribute__((packed));
 
@@ -119,7 +119,7 @@ struct soft_jit {
 	uint32_t n_faults, faults_max;
 	struct jit_fault {
 		uint32_t at, site; /* offsets in the code */
-	} *fault;
+	} * fault;
 	struct jit_counters {
 		uint64_t blocks, guest_bytes, host_bytes, links, misses, fills, interps, dropped,
 			resets;
@@ -170,7 +170,6 @@ void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin);
 /* Writes to the page at @host, NULL: any, are to be seen again. */
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
 /* Host address of @size bytes at @lin for generated code; NULL: the interpreter must do it. May raise. */
-uint8_t *jit_l1_fill(
-	struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access);
+uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access);
 
 #endif

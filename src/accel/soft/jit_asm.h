@@ -13,7 +13,24 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI, R_8, R_9, R_10, R_11, R_12, R_13, R_14, R_15 };
+enum {
+	R_AX,
+	R_CX,
+	R_DX,
+	R_BX,
+	R_SP,
+	R_BP,
+	R_SI,
+	R_DI,
+	R_8,
+	R_9,
+	R_10,
+	R_11,
+	R_12,
+	R_13,
+	R_14,
+	R_15
+};
 
 #define V_OFF(member) ((int32_t)offsetof(struct soft_vcpu, member))
 
@@ -87,8 +104,8 @@ static inline void j_modrm_mem(struct jit_buf *b, unsigned int reg, unsigned int
 		j32(b, disp);
 }
 
-static inline void j_rm(struct jit_buf *b, bool w, uint32_t op, unsigned int reg, unsigned int base,
-	int32_t disp)
+static inline void j_rm(
+	struct jit_buf *b, bool w, uint32_t op, unsigned int reg, unsigned int base, int32_t disp)
 {
 	j_rex(b, w, reg, 0, base, false);
 	j_opcode(b, op);

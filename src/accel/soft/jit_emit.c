@@ -14,47 +14,11 @@
  * An access comes before anything its instruction changes, so that it can fault, be carried out by the
  * interpreter, or be tried again.
  */
-#include "accel/soft/jit.h"
+#include "accel/soft/jit_tr.h"
 #include <stdlib.h>
 
-#define ALL_FLAGS X86_FLAGS_STATUS
-#define PAGE	  0x1000
-#define SLOW_MAX  (2 * JIT_INSNS)
-#define SIDE_MAX  (JIT_INSNS + 1)
-
-struct slow { /* an access that the TLB does not know */
-	uint8_t *ja, *retry;
-	uint8_t insn, size, access;
-	bool flags_saved;
-};
-
-struct side { /* a conditional branch that is taken */
-	uint8_t *jcc;
-	int64_t target; /* offset in the page, maybe beyond it */
-	uint8_t insn;
-};
-
-struct tr {
-	struct jit_buf b;
-	struct soft_vcpu *v;
-	struct soft_jit *j;
-	uint32_t block;
-	uint32_t start; /* offset in the page */
-	bool wide;	/* 64-bit code */
-	bool ended;
-	bool flags_saved; /* they are in v->g.flags2 */
-	uint8_t *last;	  /* the last copied instruction */
-	unsigned int n, n_slow, n_side;
-	struct slow slow[SLOW_MAX];
-	struct side side[SIDE_MAX];
-	uint16_t off[JIT_INSNS + 1];
-	uint16_t live[JIT_INSNS]; /* flags that must be kept before the instruction */
-	uint8_t *end[JIT_INSNS];  /* code after it; NULL: it does not go on there */
-	struct x86_insn insn[JIT_INSNS];
-};
-
 /* -------- sites -------- */
-static struct jit_site site_of(const struct tr *t, unsigned int k)
+struct jit_site jit_site_of(const struct jit_tr *t, unsigned int k)
 {
 	return (struct jit_site){ .block = t->block,
 		.off = t->off[k],
@@ -62,7 +26,7 @@ static struct jit_site site_of(const struct tr *t, unsigned int k)
 		.flags_saved = t->flags_saved };
 }
 
-static uint8_t *put_site(struct tr *t, const struct jit_site *s)
+uint8_t *jit_put_site(struct jit_tr *t, const struct jit_site *s)
 {
 	uint8_t *at = t->b.p;
 
@@ -70,13 +34,13 @@ static uint8_t *put_site(struct tr *t, const struct jit_site *s)
 	return at;
 }
 
-static void call(struct tr *t, const uint8_t *stub)
+static void call(struct jit_tr *t, const uint8_t *stub)
 {
 	j_to(&t->b, 0xe8, stub);
 }
 
 /* -------- flags -------- */
-static void save_flags(struct tr *t)
+void jit_save_flags(struct jit_tr *t)
 {
 	struct jit_buf *b = &t->b;
 
@@ -87,7 +51,7 @@ static void save_flags(struct tr *t)
 	t->flags_saved = true;
 }
 
-static void restore_flags(struct tr *t)
+void jit_restore_flags(struct jit_tr *t)
 {
 	struct jit_buf *b = &t->b;
 
@@ -101,39 +65,29 @@ static void restore_flags(struct tr *t)
 }
 
 /* Before the instruction itself: the flags that it reads or lets through are the CPU's. */
-static void flags_before(struct tr *t, unsigned int k)
+void jit_flags_before(struct jit_tr *t, unsigned int k)
 {
 	struct jit_flags f = jit_flags_of(&t->insn[k]);
 
-	if (f.reads || (f.writes && f.writes != ALL_FLAGS && t->live[k]))
-		restore_flags(t);
-	else if (f.writes == ALL_FLAGS)
+	if (f.reads || (f.writes && f.writes != JIT_ALL_FLAGS && t->live[k]))
+		jit_restore_flags(t);
+	else if (f.writes == JIT_ALL_FLAGS)
 		t->flags_saved = false;
 }
 
 /* -------- registers -------- */
-static bool is_pinned(unsigned int g)
-{
-	return g < R_9 || g > R_11;
-}
-
-static unsigned int host_of(unsigned int g)
-{
-	return g == R_SP ? R_11 : g;
-}
-
 /* The host register of guest register @g for reading: its own, or @scratch, loaded. */
-static unsigned int reg_in(struct tr *t, unsigned int g, unsigned int scratch)
+unsigned int jit_reg_in(struct jit_tr *t, unsigned int g, unsigned int scratch)
 {
-	if (is_pinned(g))
-		return host_of(g);
+	if (jit_pinned(g))
+		return jit_host_of(g);
 	j_gs_load(&t->b, scratch, V_OFF(gpr) + 8 * (int32_t)g);
 	return scratch;
 }
 
-static void reg_out(struct tr *t, unsigned int g, unsigned int scratch)
+void jit_reg_out(struct jit_tr *t, unsigned int g, unsigned int scratch)
 {
-	if (!is_pinned(g))
+	if (!jit_pinned(g))
 		j_gs_store(&t->b, scratch, V_OFF(gpr) + 8 * (int32_t)g);
 }
 
@@ -143,7 +97,7 @@ static bool fits32(int64_t x)
 	return x == (int32_t)x;
 }
 
-static void lea_page(struct tr *t, unsigned int reg, int64_t off)
+void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off)
 {
 	j_gs_load(&t->b, reg, V_OFF(g.page));
 	while (!fits32(off)) {
@@ -153,16 +107,17 @@ static void lea_page(struct tr *t, unsigned int reg, int64_t off)
 	j_lea(&t->b, t->wide, reg, reg, (int32_t)off);
 }
 
-static void add_segment(struct tr *t, const struct x86_insn *i)
+static void add_segment(struct jit_tr *t, const struct x86_insn *i)
 {
 	if (i->seg < X86_FS)
 		return;
-	j_gs_load(&t->b, R_10, V_OFF(seg) + (int32_t)(i->seg * sizeof(struct x86_segment) +
-					       offsetof(struct x86_segment, base)));
+	j_gs_load(&t->b, R_10,
+		V_OFF(seg) + (int32_t)(i->seg * sizeof(struct x86_segment) +
+				       offsetof(struct x86_segment, base)));
 	j_lea_index(&t->b, t->wide, R_9, R_9, R_10, 0, 0);
 }
 
-static bool ea_possible(const struct tr *t, const struct x86_insn *i)
+bool jit_ea_possible(const struct jit_tr *t, const struct x86_insn *i)
 {
 	if (i->addrsize == 2 || (i->addrsize == 8 && !t->wide))
 		return false;
@@ -174,14 +129,14 @@ static bool ea_possible(const struct tr *t, const struct x86_insn *i)
 }
 
 /* The effective address to r9; no flags change. r10 is lost. */
-static void emit_ea_only(struct tr *t, unsigned int k)
+static void emit_ea_only(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	bool w = i->addrsize == 8;
 	unsigned int base, index;
 
 	if (i->base == X86_REG_RIP) {
-		lea_page(t, R_9, (int64_t)t->off[k] + i->len + i->disp);
+		jit_lea_page(t, R_9, (int64_t)t->off[k] + i->len + i->disp);
 		if (!w)
 			j_rr(&t->b, false, OP_LOAD, R_9, R_9);
 		return;
@@ -204,13 +159,13 @@ static void emit_ea_only(struct tr *t, unsigned int k)
 		return;
 	}
 	if (i->base == X86_REG_NONE) {
-		index = reg_in(t, i->index, R_10);
+		index = jit_reg_in(t, i->index, R_10);
 		j_lea_scaled(&t->b, w, R_9, index, i->scale, (int32_t)i->disp);
 		return;
 	}
-	base = reg_in(t, i->base, R_9);
+	base = jit_reg_in(t, i->base, R_9);
 	if (i->index != X86_REG_NONE) {
-		index = reg_in(t, i->index, R_10);
+		index = jit_reg_in(t, i->index, R_10);
 		j_lea_index(&t->b, w, R_9, base, index, i->scale, (int32_t)i->disp);
 	} else if (i->disp || !w) {
 		j_lea(&t->b, w, R_9, base, (int32_t)i->disp);
@@ -219,30 +174,30 @@ static void emit_ea_only(struct tr *t, unsigned int k)
 	}
 }
 
-static void emit_ea(struct tr *t, unsigned int k)
+void jit_ea(struct jit_tr *t, unsigned int k)
 {
 	emit_ea_only(t, k);
 	add_segment(t, &t->insn[k]);
 }
 
 /* The linear address in r9 becomes the host's. r10 is lost. */
-static void emit_access(struct tr *t, unsigned int k, unsigned int size, enum soft_access access)
+void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
 {
 	struct jit_buf *b = &t->b;
-	struct slow *s = &t->slow[t->n_slow++];
+	struct jit_slow *s = &t->slow[t->n_slow++];
 
 	if (t->live[k] && !t->flags_saved)
-		save_flags(t);
+		jit_save_flags(t);
 	j_rr(b, false, OP_LOAD, R_10, R_9);
 	JCODE(b, "\x41\xc1\xea"); /* shr r10d, */
 	jb(b, 12 - JIT_L1_SHIFT);
 	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
 	j32(b, (JIT_L1_SIZE - 1) << JIT_L1_SHIFT);
-	j_gs(b, true, 0x03, R_10, V_OFF(l1));				    /* add */
+	j_gs(b, true, 0x03, R_10, V_OFF(l1));				     /* add */
 	j_rm(b, true, 0x33, R_9, R_10, 8 * (int32_t)(access == SOFT_WRITE)); /* xor */
-	JCODE(b, "\x49\x81\xf9");					    /* cmp r9, */
-	j32(b, PAGE - size);
-	*s = (struct slow){ .insn = (uint8_t)k,
+	JCODE(b, "\x49\x81\xf9");					     /* cmp r9, */
+	j32(b, JIT_PAGE - size);
+	*s = (struct jit_slow){ .insn = (uint8_t)k,
 		.size = (uint8_t)size,
 		.access = access,
 		.flags_saved = t->flags_saved };
@@ -251,9 +206,9 @@ static void emit_access(struct tr *t, unsigned int k, unsigned int size, enum so
 	s->retry = b->p;
 }
 
-static void emit_slow(struct tr *t, const struct slow *w)
+static void emit_slow(struct jit_tr *t, const struct jit_slow *w)
 {
-	struct jit_site s = site_of(t, w->insn);
+	struct jit_site s = jit_site_of(t, w->insn);
 	uint8_t *at;
 
 	j_here(&t->b, w->ja);
@@ -265,7 +220,7 @@ static void emit_slow(struct tr *t, const struct slow *w)
 	s.size = w->size;
 	s.access = w->access;
 	s.flags_saved = w->flags_saved;
-	put_site(t, &s);
+	jit_put_site(t, &s);
 }
 
 /* -------- one instruction of general registers, as it is -------- */
@@ -293,7 +248,7 @@ static uint32_t opcode_of(const struct x86_insn *i)
 	return map[i->map & 3] | i->opcode;
 }
 
-static void emit_imm(struct tr *t, const struct x86_insn *i)
+static void emit_imm(struct jit_tr *t, const struct x86_insn *i)
 {
 	for (unsigned int n = 0; n < i->imm_size; n++)
 		jb(&t->b, (uint8_t)(i->imm >> 8 * n));
@@ -316,7 +271,8 @@ static bool has_66(const struct x86_insn *i)
 	return i->cls == X86_CLASS_GPR ? i->operand[0].size == 2 : i->opsize == 2;
 }
 
-static void emit_legacy(struct tr *t, const struct x86_insn *i, unsigned int reg, unsigned int rm, bool mem)
+static void emit_legacy(
+	struct jit_tr *t, const struct x86_insn *i, unsigned int reg, unsigned int rm, bool mem)
 {
 	struct jit_buf *b = &t->b;
 	bool force = false, w = i->opsize == 8;
@@ -345,7 +301,7 @@ static void emit_legacy(struct tr *t, const struct x86_insn *i, unsigned int reg
 	emit_imm(t, i);
 }
 
-static void emit_vex(struct tr *t, const struct x86_insn *i, unsigned int reg, unsigned int rm,
+static void emit_vex(struct jit_tr *t, const struct x86_insn *i, unsigned int reg, unsigned int rm,
 	unsigned int vvvv, bool mem)
 {
 	struct jit_buf *b = &t->b;
@@ -373,12 +329,12 @@ static bool high_ok(const struct x86_insn *i)
 		high |= p->kind == X86_OPND_GPR_H;
 		rex |= p->kind == X86_OPND_MEM || is_byte_reg(p) ||
 		       (p->kind == X86_OPND_GPR && !p->implicit &&
-			       (host_of(p->reg) >= 8 || !is_pinned(p->reg)));
+			       (jit_host_of(p->reg) >= 8 || !jit_pinned(p->reg)));
 	}
 	return !high || !rex;
 }
 
-static bool plain(struct tr *t, unsigned int k, const struct fields *f)
+static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 {
 	const struct x86_insn *i = &t->insn[k];
 	const struct x86_operand *m = f->rm >= 0 ? &i->operand[f->rm] : NULL;
@@ -387,25 +343,25 @@ static bool plain(struct tr *t, unsigned int k, const struct fields *f)
 	bool mem = m && m->kind == X86_OPND_MEM;
 	unsigned int reg = i->modrm >> 3 & 7, rm = 0, vvvv = 0;
 
-	if (!high_ok(i) || (mem && !ea_possible(t, i)))
+	if (!high_ok(i) || (mem && !jit_ea_possible(t, i)))
 		return false;
-	if (v && !is_pinned(v->reg) && (mem || !is_pinned(m->reg)))
+	if (v && !jit_pinned(v->reg) && (mem || !jit_pinned(m->reg)))
 		return false;
 	if (mem) {
-		emit_ea(t, k);
-		emit_access(t, k, m->size, m->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ);
+		jit_ea(t, k);
+		jit_access(t, k, m->size, m->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ);
 	}
-	flags_before(t, k);
+	jit_flags_before(t, k);
 	if (m && !mem) {
-		rm = needs_load(i, m) ? reg_in(t, m->reg, R_9)
-				   : (is_pinned(m->reg) ? host_of(m->reg) : R_9);
+		rm = needs_load(i, m) ? jit_reg_in(t, m->reg, R_9)
+				      : (jit_pinned(m->reg) ? jit_host_of(m->reg) : R_9);
 		rm += m->kind == X86_OPND_GPR_H ? 4 : 0;
 	}
 	if (v)
-		vvvv = reg_in(t, v->reg, R_9);
+		vvvv = jit_reg_in(t, v->reg, R_9);
 	if (r) {
-		reg = needs_load(i, r) ? reg_in(t, r->reg, R_10)
-				    : (is_pinned(r->reg) ? host_of(r->reg) : R_10);
+		reg = needs_load(i, r) ? jit_reg_in(t, r->reg, R_10)
+				       : (jit_pinned(r->reg) ? jit_host_of(r->reg) : R_10);
 		reg += r->kind == X86_OPND_GPR_H ? 4 : 0;
 	}
 	if (i->vex)
@@ -414,42 +370,42 @@ static bool plain(struct tr *t, unsigned int k, const struct fields *f)
 		emit_legacy(t, i, reg, rm, mem);
 	/* Where two are written and are the same, the last counts: XADD's sum, MULX's upper half. */
 	if (v && v->access & X86_ACC_W)
-		reg_out(t, v->reg, R_9);
+		jit_reg_out(t, v->reg, R_9);
 	if (r && r->access & X86_ACC_W && i->op == X86_OP_XADD)
-		reg_out(t, r->reg, R_10);
+		jit_reg_out(t, r->reg, R_10);
 	if (m && !mem && m->access & X86_ACC_W)
-		reg_out(t, m->reg, R_9);
+		jit_reg_out(t, m->reg, R_9);
 	if (r && r->access & X86_ACC_W && i->op != X86_OP_XADD)
-		reg_out(t, r->reg, R_10);
+		jit_reg_out(t, r->reg, R_10);
 	return true;
 }
 
 /* -------- the stack -------- */
-static unsigned int slot_size(const struct tr *t)
+static unsigned int slot_size(const struct jit_tr *t)
 {
 	return t->wide ? 8 : 4;
 }
 
-static bool stack_ok(const struct tr *t, const struct x86_insn *i)
+static bool stack_ok(const struct jit_tr *t, const struct x86_insn *i)
 {
 	return i->opsize == slot_size(t);
 }
 
 /* r9 becomes the host's address of the slot that a push fills. */
-static void push_slot(struct tr *t, unsigned int k)
+static void push_slot(struct jit_tr *t, unsigned int k)
 {
 	unsigned int n = slot_size(t);
 
 	j_lea(&t->b, t->wide, R_9, R_11, -(int32_t)n);
-	emit_access(t, k, n, SOFT_WRITE);
+	jit_access(t, k, n, SOFT_WRITE);
 }
 
-static void move_sp(struct tr *t, int32_t by)
+static void move_sp(struct jit_tr *t, int32_t by)
 {
 	j_lea(&t->b, t->wide, R_11, R_11, by);
 }
 
-static bool emit_push(struct tr *t, unsigned int k)
+static bool emit_push(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	const struct x86_operand *p = &i->operand[0];
@@ -464,23 +420,23 @@ static bool emit_push(struct tr *t, unsigned int k)
 		j_modrm_mem(&t->b, 0, R_9, 0);
 		j32(&t->b, (uint32_t)i->imm);
 	} else {
-		reg = reg_in(t, p->reg, R_10);
+		reg = jit_reg_in(t, p->reg, R_10);
 		j_rm(&t->b, t->wide, OP_STORE, reg, R_9, 0);
 	}
 	move_sp(t, -(int32_t)n);
 	return true;
 }
 
-static void stack_top(struct tr *t, unsigned int k)
+static void stack_top(struct jit_tr *t, unsigned int k)
 {
 	if (t->wide)
 		j_mov(&t->b, R_9, R_11);
 	else
 		j_rr(&t->b, false, OP_LOAD, R_9, R_11);
-	emit_access(t, k, slot_size(t), SOFT_READ);
+	jit_access(t, k, slot_size(t), SOFT_READ);
 }
 
-static bool emit_pop(struct tr *t, unsigned int k)
+static bool emit_pop(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	const struct x86_operand *p = &i->operand[0];
@@ -490,18 +446,18 @@ static bool emit_pop(struct tr *t, unsigned int k)
 		return false;
 	stack_top(t, k);
 	move_sp(t, (int32_t)slot_size(t));
-	reg = is_pinned(p->reg) ? host_of(p->reg) : R_10;
+	reg = jit_pinned(p->reg) ? jit_host_of(p->reg) : R_10;
 	j_rm(&t->b, t->wide, OP_LOAD, reg, R_9, 0);
-	reg_out(t, p->reg, R_10);
+	jit_reg_out(t, p->reg, R_10);
 	return true;
 }
 
-static bool emit_leave(struct tr *t, unsigned int k)
+static bool emit_leave(struct jit_tr *t, unsigned int k)
 {
 	if (!stack_ok(t, &t->insn[k]))
 		return false;
 	j_rr(&t->b, t->wide, OP_LOAD, R_9, R_BP);
-	emit_access(t, k, slot_size(t), SOFT_READ);
+	jit_access(t, k, slot_size(t), SOFT_READ);
 	j_lea(&t->b, t->wide, R_11, R_BP, (int32_t)slot_size(t));
 	j_rm(&t->b, t->wide, OP_LOAD, R_BP, R_9, 0);
 	return true;
@@ -510,37 +466,37 @@ static bool emit_leave(struct tr *t, unsigned int k)
 /* -------- branches -------- */
 /* Find where r9 leads: r10 becomes its index. Nothing has changed if that is not known, and the
  * interpreter carries the instruction out; @go: or its target is gone to. */
-static void emit_lookup(struct tr *t, unsigned int k)
+void jit_lookup(struct jit_tr *t, unsigned int k)
 {
 	struct jit_site s;
 	uint8_t *over;
 
-	restore_flags(t);
-	s = site_of(t, k);
+	jit_restore_flags(t);
+	s = jit_site_of(t, k);
 	call(t, t->j->stub.lookup);
 	JCODE(&t->b, "\x0f\x1f\x80"); /* nop: the site is 9 bytes from here */
 	j32(&t->b, 9);
 	over = j_ahead8(&t->b, 0xeb);
-	put_site(t, &s);
+	jit_put_site(t, &s);
 	j_here8(&t->b, over);
 }
 
-static void emit_jump_host(struct tr *t)
+void jit_jump_host(struct jit_tr *t)
 {
 	j_gs_index(&t->b, false, 0xff, 4, R_10, V_OFF(jump_host));
 }
 
 /* To offset @off of this page, which another block has. */
-static void emit_link(struct tr *t, int64_t off)
+static void emit_link(struct jit_tr *t, int64_t off)
 {
 	struct jit_site s = { .block = t->block, .off = (uint16_t)off };
 
 	call(t, t->j->stub.link);
-	put_site(t, &s);
+	jit_put_site(t, &s);
 }
 
 /* Is there somebody who wants the vCPU's attention? Flags are kept. */
-static void emit_poll(struct tr *t, int64_t off)
+static void emit_poll(struct jit_tr *t, int64_t off)
 {
 	struct jit_site s = { .block = t->block, .off = (uint16_t)off };
 	uint8_t *none;
@@ -550,67 +506,67 @@ static void emit_poll(struct tr *t, int64_t off)
 	none = j_ahead8(&t->b, 0xe3); /* jrcxz */
 	j_gs_load(&t->b, R_CX, V_OFF(g.save));
 	call(t, t->j->stub.go);
-	put_site(t, &s);
+	jit_put_site(t, &s);
 	j_here8(&t->b, none);
 	j_gs_load(&t->b, R_CX, V_OFF(g.save));
 }
 
 /* Instruction @k branches to offset @target of the page, or beyond it. */
-static void emit_branch(struct tr *t, unsigned int k, int64_t target)
+static void emit_branch(struct jit_tr *t, unsigned int k, int64_t target)
 {
-	restore_flags(t);
-	if (target >= 0 && target < PAGE) {
+	jit_restore_flags(t);
+	if (target >= 0 && target < JIT_PAGE) {
 		if (target <= t->off[k])
 			emit_poll(t, target);
 		emit_link(t, target);
 		return;
 	}
-	lea_page(t, R_9, target);
-	emit_lookup(t, k);
-	emit_jump_host(t);
+	jit_lea_page(t, R_9, target);
+	jit_lookup(t, k);
+	jit_jump_host(t);
 }
 
-static int64_t target_of(const struct tr *t, unsigned int k)
+static int64_t target_of(const struct jit_tr *t, unsigned int k)
 {
 	return (int64_t)t->off[k] + t->insn[k].len + (int64_t)t->insn[k].imm;
 }
 
-static bool branch_ok(const struct tr *t, const struct x86_insn *i)
+static bool branch_ok(const struct jit_tr *t, const struct x86_insn *i)
 {
 	return i->opsize == slot_size(t);
 }
 
-static bool emit_jcc(struct tr *t, unsigned int k)
+static bool emit_jcc(struct jit_tr *t, unsigned int k)
 {
 	if (!branch_ok(t, &t->insn[k]))
 		return false;
-	restore_flags(t);
-	t->side[t->n_side++] = (struct side){ j_ahead(&t->b, 0x0f80 | (t->insn[k].opcode & 15)),
+	jit_restore_flags(t);
+	t->side[t->n_side++] = (struct jit_side){ j_ahead(&t->b, 0x0f80 | (t->insn[k].opcode & 15)),
 		target_of(t, k), (uint8_t)k };
 	return true;
 }
 
 /* The target of an indirect branch to r9. */
-static bool emit_where_to(struct tr *t, unsigned int k)
+static bool emit_where_to(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	const struct x86_operand *p = &i->operand[0];
 
 	if (p->kind == X86_OPND_MEM) {
-		if (!ea_possible(t, i))
+		if (!jit_ea_possible(t, i))
 			return false;
-		emit_ea(t, k);
-		emit_access(t, k, slot_size(t), SOFT_READ);
+		jit_ea(t, k);
+		jit_access(t, k, slot_size(t), SOFT_READ);
 		j_rm(&t->b, t->wide, OP_LOAD, R_9, R_9, 0);
-	} else if (is_pinned(p->reg)) {
-		j_rr(&t->b, t->wide, OP_LOAD, R_9, host_of(p->reg));
+	} else if (jit_pinned(p->reg)) {
+		j_rr(&t->b, t->wide, OP_LOAD, R_9, jit_host_of(p->reg));
 	} else {
 		j_gs(&t->b, t->wide, OP_LOAD, R_9, V_OFF(gpr) + 8 * p->reg);
 	}
 	return true;
 }
 
-static bool emit_jmp(struct tr *t, unsigned int k)
+static bool emit_jmp(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 
@@ -621,74 +577,74 @@ static bool emit_jmp(struct tr *t, unsigned int k)
 	} else {
 		if (!emit_where_to(t, k))
 			return false;
-		emit_lookup(t, k);
-		emit_jump_host(t);
+		jit_lookup(t, k);
+		jit_jump_host(t);
 	}
 	t->ended = true;
 	return true;
 }
 
 /* Push the address of the next instruction. */
-static void push_next(struct tr *t, unsigned int k)
+static void push_next(struct jit_tr *t, unsigned int k)
 {
 	push_slot(t, k);
-	lea_page(t, R_10, t->off[k] + t->insn[k].len);
+	jit_lea_page(t, R_10, t->off[k] + t->insn[k].len);
 	j_rm(&t->b, t->wide, OP_STORE, R_10, R_9, 0);
 	move_sp(t, -(int32_t)slot_size(t));
 }
 
-static bool emit_call(struct tr *t, unsigned int k)
+static bool emit_call(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	int64_t target = target_of(t, k);
 
 	if (!branch_ok(t, i))
 		return false;
-	if (i->operand[0].kind == X86_OPND_REL && target >= 0 && target < PAGE) {
+	if (i->operand[0].kind == X86_OPND_REL && target >= 0 && target < JIT_PAGE) {
 		push_next(t, k);
 		emit_branch(t, k, target);
 	} else {
 		if (i->operand[0].kind == X86_OPND_REL)
-			lea_page(t, R_9, target);
+			jit_lea_page(t, R_9, target);
 		else if (!emit_where_to(t, k))
 			return false;
-		emit_lookup(t, k); /* first: it is the last that may find that it cannot */
+		jit_lookup(t, k); /* first: it is the last that may find that it cannot */
 		j_gs_store(&t->b, R_9, V_OFF(g.goal));
 		push_next(t, k);
-		restore_flags(t);
+		jit_restore_flags(t);
 		j_gs_load(&t->b, R_9, V_OFF(g.goal));
 		j_rr(&t->b, false, 0x0fb7, R_10, R_9); /* movzx r10d, r9w */
-		emit_jump_host(t);
+		jit_jump_host(t);
 	}
 	t->ended = true;
 	return true;
 }
 
-static bool emit_ret(struct tr *t, unsigned int k)
+static bool emit_ret(struct jit_tr *t, unsigned int k)
 {
 	if (!branch_ok(t, &t->insn[k]))
 		return false;
 	stack_top(t, k);
 	j_rm(&t->b, t->wide, OP_LOAD, R_9, R_9, 0);
-	emit_lookup(t, k);
+	jit_lookup(t, k);
 	move_sp(t, (int32_t)slot_size(t) + (uint16_t)t->insn[k].imm);
-	emit_jump_host(t);
+	jit_jump_host(t);
 	t->ended = true;
 	return true;
 }
 
 /* -------- other forms -------- */
 /* MOV of an immediate to a register, by its opcode. */
-static bool emit_mov_imm(struct tr *t, unsigned int k)
+static bool emit_mov_imm(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	const struct x86_operand *p = &i->operand[0];
-	unsigned int reg = is_pinned(p->reg) ? host_of(p->reg) : R_10;
+	unsigned int reg = jit_pinned(p->reg) ? jit_host_of(p->reg) : R_10;
 
 	if (p->size < 4) {
 		if (!high_ok(i))
 			return false;
-		reg = reg_in(t, p->reg, R_10) + (p->kind == X86_OPND_GPR_H ? 4 : 0);
+		reg = jit_reg_in(t, p->reg, R_10) + (p->kind == X86_OPND_GPR_H ? 4 : 0);
 	}
 	if (p->size == 2)
 		jb(&t->b, 0x66);
@@ -696,7 +652,7 @@ static bool emit_mov_imm(struct tr *t, unsigned int k)
 	jb(&t->b, (p->size == 1 ? 0xb0 : 0xb8) | (reg & 7));
 	for (unsigned int n = 0; n < p->size; n++)
 		jb(&t->b, (uint8_t)(i->imm >> 8 * n));
-	reg_out(t, p->reg, R_10);
+	jit_reg_out(t, p->reg, R_10);
 	return true;
 }
 
@@ -728,41 +684,41 @@ static bool as_modrm(struct x86_insn *i)
 	return true;
 }
 
-static bool emit_bswap(struct tr *t, unsigned int k)
+static bool emit_bswap(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	unsigned int reg;
 
 	if (i->opsize == 2)
 		return false;
-	reg = reg_in(t, i->operand[0].reg, R_10);
+	reg = jit_reg_in(t, i->operand[0].reg, R_10);
 	j_rex(&t->b, i->opsize == 8, 0, 0, reg, false);
 	jb(&t->b, 0x0f);
 	jb(&t->b, 0xc8 | (reg & 7));
-	reg_out(t, i->operand[0].reg, R_10);
+	jit_reg_out(t, i->operand[0].reg, R_10);
 	return true;
 }
 
 /* XCHG of two registers, in either encoding. */
-static bool emit_xchg_regs(struct tr *t, unsigned int k)
+static bool emit_xchg_regs(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	unsigned int a, c;
 
 	if (i->opsize < 4 || i->operand[0].size < 4)
 		return false;
-	a = reg_in(t, i->operand[0].reg, R_9);
-	c = reg_in(t, i->operand[1].reg, R_10);
+	a = jit_reg_in(t, i->operand[0].reg, R_9);
+	c = jit_reg_in(t, i->operand[1].reg, R_10);
 	if (i->operand[0].reg == i->operand[1].reg)
 		c = a;
 	j_rr(&t->b, i->opsize == 8, 0x87, a, c);
-	reg_out(t, i->operand[0].reg, R_9);
+	jit_reg_out(t, i->operand[0].reg, R_9);
 	if (c != a)
-		reg_out(t, i->operand[1].reg, R_10);
+		jit_reg_out(t, i->operand[1].reg, R_10);
 	return true;
 }
 
-static bool emit_lea(struct tr *t, unsigned int k)
+static bool emit_lea(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	const struct x86_operand *p = &i->operand[0];
@@ -770,8 +726,8 @@ static bool emit_lea(struct tr *t, unsigned int k)
 	if (i->addrsize == 2 || i->opsize == 2 || (i->addrsize == 8 && !t->wide))
 		return false;
 	emit_ea_only(t, k);
-	if (is_pinned(p->reg))
-		j_rr(&t->b, i->opsize == 8, OP_LOAD, host_of(p->reg), R_9);
+	if (jit_pinned(p->reg))
+		j_rr(&t->b, i->opsize == 8, OP_LOAD, jit_host_of(p->reg), R_9);
 	else {
 		if (i->opsize == 4)
 			j_rr(&t->b, false, OP_LOAD, R_9, R_9);
@@ -779,7 +735,6 @@ static bool emit_lea(struct tr *t, unsigned int k)
 	}
 	return true;
 }
-
 
 /* -------- what an instruction's ModRM fields name -------- */
 /* Of two registers, is rm the first? */
@@ -841,7 +796,7 @@ static struct fields fields_of(const struct x86_insn *i)
 
 /* -------- each instruction -------- */
 /* A division that faults does so in the CPU: the signal's handler finds the site by the address. */
-static bool emit_div(struct tr *t, unsigned int k)
+static bool emit_div(struct jit_tr *t, unsigned int k)
 {
 	struct fields f = fields_of(&t->insn[k]);
 	struct soft_jit *j = t->j;
@@ -860,19 +815,19 @@ static bool emit_div(struct tr *t, unsigned int k)
 	if (t->insn[k].operand[f.rm].kind == X86_OPND_GPR_H || !plain(t, k, &f))
 		return false;
 	over = j_ahead8(&t->b, 0xeb);
-	s = site_of(t, k);
+	s = jit_site_of(t, k);
 	j->fault[j->n_faults++] = (struct jit_fault){ (uint32_t)(t->last - j->code.rw),
-		(uint32_t)(put_site(t, &s) - j->code.rw) };
+		(uint32_t)(jit_put_site(t, &s) - j->code.rw) };
 	j_here8(&t->b, over);
 	return true;
 }
 
 /* An instruction without operands that names its registers by itself. */
-static bool emit_bare(struct tr *t, unsigned int k)
+static bool emit_bare(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 
-	flags_before(t, k);
+	jit_flags_before(t, k);
 	if (i->opsize == 2)
 		jb(&t->b, 0x66);
 	j_rex(&t->b, i->opsize == 8, 0, 0, 0, false);
@@ -880,16 +835,16 @@ static bool emit_bare(struct tr *t, unsigned int k)
 	return true;
 }
 
-static bool emit_fence(struct tr *t, unsigned int k)
+static bool emit_fence(struct jit_tr *t, unsigned int k)
 {
 	JCODE(&t->b, "\x0f\xae");
 	jb(&t->b, t->insn[k].op == X86_OP_LFENCE   ? 0xe8
 		  : t->insn[k].op == X86_OP_MFENCE ? 0xf0
-						    : 0xf8);
+						   : 0xf8);
 	return true;
 }
 
-static bool emit_fields(struct tr *t, unsigned int k)
+static bool emit_fields(struct jit_tr *t, unsigned int k)
 {
 	struct x86_insn *i = &t->insn[k];
 	struct fields f;
@@ -900,7 +855,7 @@ static bool emit_fields(struct tr *t, unsigned int k)
 	return plain(t, k, &f);
 }
 
-static bool emit_bit(struct tr *t, unsigned int k)
+static bool emit_bit(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 
@@ -910,7 +865,7 @@ static bool emit_bit(struct tr *t, unsigned int k)
 	return emit_fields(t, k);
 }
 
-static bool emit_int(struct tr *t, unsigned int k)
+static bool emit_int(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 
@@ -979,20 +934,20 @@ static bool emit_int(struct tr *t, unsigned int k)
 }
 
 /* The interpreter carries it out. */
-static void emit_interp(struct tr *t, unsigned int k)
+static void emit_interp(struct jit_tr *t, unsigned int k)
 {
-	struct jit_site s = site_of(t, k);
+	struct jit_site s = jit_site_of(t, k);
 
 	if (!(t->insn[k].flags & X86_I_BRANCH))
 		s.next = sizeof(s);
 	else
 		t->ended = true;
 	call(t, t->j->stub.interp);
-	put_site(t, &s);
+	jit_put_site(t, &s);
 	t->flags_saved = false;
 }
 
-static void emit_insn(struct tr *t, unsigned int k)
+static void emit_insn(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	struct x86_insn copy = *i;
@@ -1015,15 +970,15 @@ static void emit_insn(struct tr *t, unsigned int k)
 
 /* -------- a block -------- */
 /* Instructions up to a branch that is always taken, the end of the page or of what a block may have. */
-static bool decode_block(struct tr *t, const uint8_t *p)
+static bool decode_block(struct jit_tr *t, const uint8_t *p)
 {
 	uint32_t off = t->start;
 	unsigned int jccs = 0;
 
-	while (t->n < JIT_INSNS && off < PAGE) {
+	while (t->n < JIT_INSNS && off < JIT_PAGE) {
 		struct x86_insn *i = &t->insn[t->n];
-		enum x86_decode_result r =
-			x86_decode(p + off, PAGE - off, t->wide ? X86_CODE_64 : X86_CODE_32, i);
+		enum x86_decode_result r = x86_decode(
+			p + off, JIT_PAGE - off, t->wide ? X86_CODE_64 : X86_CODE_32, i);
 
 		if (r == X86_DECODE_MORE || (r != X86_DECODE_OK && t->n))
 			break;
@@ -1039,16 +994,16 @@ static bool decode_block(struct tr *t, const uint8_t *p)
 }
 
 /* Are the flags written before anybody reads them, from @off of the page on? */
-static bool flags_dead_at(const struct tr *t, const uint8_t *p, int64_t off)
+static bool flags_dead_at(const struct jit_tr *t, const uint8_t *p, int64_t off)
 {
-	uint16_t left = ALL_FLAGS;
+	uint16_t left = JIT_ALL_FLAGS;
 
-	for (int n = 0; n < 6 && off >= 0 && off < PAGE; n++) {
+	for (int n = 0; n < 6 && off >= 0 && off < JIT_PAGE; n++) {
 		struct x86_insn i;
 		struct jit_flags f;
 
-		if (x86_decode(p + off, (size_t)(PAGE - off), t->wide ? X86_CODE_64 : X86_CODE_32,
-			    &i) != X86_DECODE_OK)
+		if (x86_decode(p + off, (size_t)(JIT_PAGE - off),
+			    t->wide ? X86_CODE_64 : X86_CODE_32, &i) != X86_DECODE_OK)
 			return false;
 		f = jit_flags_of(&i);
 		if (f.reads & left)
@@ -1063,47 +1018,45 @@ static bool flags_dead_at(const struct tr *t, const uint8_t *p, int64_t off)
 	return false;
 }
 
-static void find_live(struct tr *t, const uint8_t *p)
+static void find_live(struct jit_tr *t, const uint8_t *p)
 {
-	uint16_t live = ALL_FLAGS;
+	uint16_t live = JIT_ALL_FLAGS;
 
 	if (flags_dead_at(t, p, t->off[t->n]) &&
-		(t->insn[t->n - 1].op == X86_OP_JCC ||
-			!(t->insn[t->n - 1].flags & X86_I_BRANCH)))
+		(t->insn[t->n - 1].op == X86_OP_JCC || !(t->insn[t->n - 1].flags & X86_I_BRANCH)))
 		live = 0;
 	for (unsigned int k = t->n; k-- > 0;) {
 		const struct x86_insn *i = &t->insn[k];
 		struct jit_flags f = jit_flags_of(i);
 
 		if (i->op == X86_OP_JCC && !flags_dead_at(t, p, target_of(t, k)))
-			live = ALL_FLAGS;
+			live = JIT_ALL_FLAGS;
 		if ((i->op == X86_OP_JMP || i->op == X86_OP_CALL) &&
-			i->operand[0].kind == X86_OPND_REL &&
-			flags_dead_at(t, p, target_of(t, k)))
+			i->operand[0].kind == X86_OPND_REL && flags_dead_at(t, p, target_of(t, k)))
 			live = f.reads = 0;
 		live = f.reads | (live & (uint16_t)~f.writes);
 		t->live[k] = live;
 	}
 }
 
-static void emit_end(struct tr *t)
+static void emit_end(struct jit_tr *t)
 {
-	struct jit_site s = { .block = t->block, .off = PAGE };
+	struct jit_site s = { .block = t->block, .off = JIT_PAGE };
 
-	restore_flags(t);
-	if (t->off[t->n] < PAGE) {
+	jit_restore_flags(t);
+	if (t->off[t->n] < JIT_PAGE) {
 		emit_link(t, t->off[t->n]);
 		return;
 	}
-	lea_page(t, R_9, PAGE);
+	jit_lea_page(t, R_9, JIT_PAGE);
 	call(t, t->j->stub.lookup_go);
 	JCODE(&t->b, "\x0f\x1f\x80");
 	j32(&t->b, 7 + 9);
-	emit_jump_host(t);
-	put_site(t, &s);
+	jit_jump_host(t);
+	jit_put_site(t, &s);
 }
 
-static void emit_rest(struct tr *t)
+static void emit_rest(struct jit_tr *t)
 {
 	if (!t->ended)
 		emit_end(t);
@@ -1120,13 +1073,13 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 {
 	struct soft_jit *j = v->jit;
 	struct jit_block *bl = &j->block[block];
-	uint8_t copy[PAGE];
-	struct tr tr, *t = &tr;
+	uint8_t copy[JIT_PAGE];
+	struct jit_tr tr, *t = &tr;
 	uint8_t *start = j->code.rw + j->code.used;
 
 	/* Others may write to it: what is decoded twice must be the same. */
-	memcpy(copy, j->page[bl->page].host, PAGE);
-	memset(t, 0, offsetof(struct tr, off));
+	memcpy(copy, j->page[bl->page].host, JIT_PAGE);
+	memset(t, 0, offsetof(struct jit_tr, off));
 	memset(t->end, 0, sizeof(t->end));
 	t->b = (struct jit_buf){ start, j->code.rx - j->code.rw };
 	t->v = v;

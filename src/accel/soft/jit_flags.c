@@ -8,10 +8,9 @@
 #define ALL X86_FLAGS_STATUS
 #define CF  X86_FLAG_CF
 
-static const uint16_t condition_flags[8] = {
-	X86_FLAG_OF, CF, X86_FLAG_ZF, CF | X86_FLAG_ZF, X86_FLAG_SF, X86_FLAG_PF,
-	X86_FLAG_SF | X86_FLAG_OF, X86_FLAG_ZF | X86_FLAG_SF | X86_FLAG_OF
-};
+static const uint16_t condition_flags[8] = { X86_FLAG_OF, CF, X86_FLAG_ZF, CF | X86_FLAG_ZF,
+	X86_FLAG_SF, X86_FLAG_PF, X86_FLAG_SF | X86_FLAG_OF,
+	X86_FLAG_ZF | X86_FLAG_SF | X86_FLAG_OF };
 
 static struct jit_flags shift_flags(const struct x86_insn *i)
 {

@@ -23,14 +23,13 @@ static void flags_take(struct soft_vcpu *v, const struct jit_site *s)
 {
 	uint16_t f = s->flags_saved ? v->g.flags2 : v->g.flags;
 
-	v->rflags = (v->rflags & ~(uint64_t)X86_FLAGS_STATUS) |
-		    (f >> 8 & X86_FLAGS_STATUS & 0xff) | (f & 1 ? X86_FLAG_OF : 0);
+	v->rflags = (v->rflags & ~(uint64_t)X86_FLAGS_STATUS) | (f >> 8 & X86_FLAGS_STATUS & 0xff) |
+		    (f & 1 ? X86_FLAG_OF : 0);
 }
 
 static void flags_give(struct soft_vcpu *v)
 {
-	v->g.flags = v->g.flags2 =
-		(uint16_t)(v->rflags << 8 | !!(v->rflags & X86_FLAG_OF));
+	v->g.flags = v->g.flags2 = (uint16_t)(v->rflags << 8 | !!(v->rflags & X86_FLAG_OF));
 }
 
 /* -------- going on -------- */
@@ -213,7 +212,7 @@ static void push_pop(struct jit_buf *b, unsigned int op, unsigned int reg)
 static void save_all(struct jit_buf *b)
 {
 	j_gs_store(b, R_AX, V_OFF(gpr[R_AX]));
-	JCODE(b, "\x9f\x0f\x90\xc0");			    /* lahf; seto al */
+	JCODE(b, "\x9f\x0f\x90\xc0"); /* lahf; seto al */
 	JCODE(b, "\x65\x66");
 	jb(b, OP_STORE);
 	JCODE(b, "\x04\x25");
@@ -228,7 +227,7 @@ static void load_all_and_go(struct jit_buf *b)
 {
 	j_gs_store(b, R_AX, V_OFF(g.target));
 	j_gs(b, false, 0x0fb7, R_AX, V_OFF(g.flags)); /* movzx eax, word */
-	JCODE(b, "\x04\x7f\x9e");		       /* add al, 0x7f; sahf */
+	JCODE(b, "\x04\x7f\x9e");		      /* add al, 0x7f; sahf */
 	for (unsigned int i = 0; i < sizeof(pinned); i++)
 		j_gs_load(b, pinned[i], V_OFF(gpr) + 8 * pinned[i]);
 	j_gs_load(b, R_11, V_OFF(gpr[R_SP]));
@@ -259,7 +258,7 @@ static const uint8_t *make_call(struct jit_buf *b, const void *fn, const uint8_t
 	JCODE(b, "\x48\xb8"); /* mov rax, imm64 */
 	j64(b, (uintptr_t)fn);
 	JCODE(b, "\xff\xd0\x48\x85\xc0"); /* call rax; test rax, rax */
-	j_to(b, 0x0f84, leave);		   /* jz */
+	j_to(b, 0x0f84, leave);		  /* jz */
 	j_to(b, 0xe9, load);
 	return start;
 }

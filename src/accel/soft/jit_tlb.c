@@ -77,8 +77,8 @@ void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin)
 		return;
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
-			j->l1[s][i][at].tag[SOFT_READ] = j->l1[s][i][at].tag[SOFT_WRITE] =
-				no_tag(at);
+			j->l1[s][i][at].tag[SOFT_READ] = j->l1[s][i][at].tag[SOFT_WRITE] = no_tag(
+				at);
 }
 
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host)
@@ -99,8 +99,7 @@ void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host)
 		}
 }
 
-uint8_t *jit_l1_fill(
-	struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access)
+uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access)
 {
 	uint64_t page = lin & ~PAGE_OFF, tag = page | v->ctx;
 	struct jit_l1 *set = v->l1, *e;

@@ -19,7 +19,6 @@
 #include <string.h>
 #include <ucontext.h>
 #include "accel/soft/exec_mem.h"
-#include "accel/soft/jit.h"
 #include "accel/soft/mmu.h"
 #include "base/log.h"
 
@@ -149,6 +148,8 @@ static void pass_on(int n, int sig, siginfo_t *info, void *context)
 	}
 }
 
+const uint8_t *(*soft_fault_hook)(const uint8_t *pc, const uint8_t **site);
+
 static void trap_handler(int sig, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
@@ -156,13 +157,11 @@ static void trap_handler(int sig, siginfo_t *info, void *context)
 	const uint8_t *site, *to;
 	int n = 0;
 
-	if (info->si_code > 0) {
-		to = jit_fault_at((const uint8_t *)(uintptr_t)r[REG_RIP], &site);
-		if (to) {
-			r[REG_R10] = (greg_t)(uintptr_t)site;
-			r[REG_RIP] = (greg_t)(uintptr_t)to;
-			return;
-		}
+	if (info->si_code > 0 && soft_fault_hook &&
+		(to = soft_fault_hook((const uint8_t *)(uintptr_t)r[REG_RIP], &site))) {
+		r[REG_R10] = (greg_t)(uintptr_t)site;
+		r[REG_RIP] = (greg_t)(uintptr_t)to;
+		return;
 	}
 	if (info->si_code > 0 && exec_mem_has(&code, r[REG_RIP])) {
 		r[REG_RAX] = NATIVE_TRAP + (r[REG_TRAPNO] & 0xff);

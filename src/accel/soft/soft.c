@@ -22,8 +22,8 @@ static const struct field soft_config_fields[] = {
 		.doc = "translate guest code to host code; off: interpret it"),
 };
 
-static const struct field_table soft_config_table =
-	FIELD_TABLE("soft", struct soft_config, soft_config_fields);
+static const struct field_table soft_config_table = FIELD_TABLE(
+	"soft", struct soft_config, soft_config_fields);
 
 static bool soft_probe_engine(const void *options, struct str *report)
 {

@@ -520,6 +520,9 @@ void soft_memory_fini(struct soft_vm *vm);
 /* ---- native.c, fpu.c: see fpu.h ---- */
 /* Once a process: signal handlers that turn a SIGFPE in a native stub into #XM or #MF. */
 bool soft_native_init(struct error *err) MUST_USE;
+/* Who else has code that may raise one; set before there is any. Where to go on with *@site in r10, or
+ * NULL. Called in the signal's handler. */
+extern const uint8_t *(*soft_fault_hook)(const uint8_t *pc, const uint8_t **site);
 /* Let those signals through on the calling thread, which runs guest code from now on. */
 void soft_native_thread(void);
 

@@ -12,8 +12,8 @@
 #include "accel/soft/soft_int.h"
 #include "base/clock.h"
 
-#define TICK_NS	  1000000
-#define IDLE_MAX  20 /* ticks without a vCPU in guest code before it sleeps */
+#define TICK_NS	 1000000
+#define IDLE_MAX 20 /* ticks without a vCPU in guest code before it sleeps */
 
 struct soft_ticker {
 	struct soft_vm *vm;

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * jit_tr - what the files that translate instructions share (jit_emit.c has the rules).
+ *
+ * A function emit_X(t, k) translates instruction @k of the block or returns false; then what it wrote is
+ * dropped and the instruction is a call of the interpreter. Host r9 and r10 are free between
+ * instructions, and nothing else is.
+ */
+#ifndef ACCEL_SOFT_JIT_TR_H
+#define ACCEL_SOFT_JIT_TR_H
+
+#include "accel/soft/jit.h"
+
+#define JIT_ALL_FLAGS X86_FLAGS_STATUS
+#define JIT_PAGE      0x1000
+#define JIT_SLOW_MAX  (2 * JIT_INSNS)
+#define JIT_SIDE_MAX  (JIT_INSNS + 1)
+
+struct jit_slow { /* an access that the TLB does not know */
+	uint8_t *ja, *retry;
+	uint8_t insn, size, access;
+	bool flags_saved;
+};
+
+struct jit_side { /* a conditional branch that is taken */
+	uint8_t *jcc;
+	int64_t target; /* offset in the page, maybe beyond it */
+	uint8_t insn;
+};
+
+struct jit_tr {
+	struct jit_buf b;
+	struct soft_vcpu *v;
+	struct soft_jit *j;
+	uint32_t block;
+	uint32_t start; /* offset in the page */
+	bool wide;	/* 64-bit code */
+	bool ended;
+	bool flags_saved; /* they are in v->g.flags2 */
+	uint8_t *last;	  /* the last copied instruction */
+	unsigned int n, n_slow, n_side;
+	struct jit_slow slow[JIT_SLOW_MAX];
+	struct jit_side side[JIT_SIDE_MAX];
+	uint16_t off[JIT_INSNS + 1];
+	uint16_t live[JIT_INSNS]; /* flags that must be kept before the instruction */
+	uint8_t *end[JIT_INSNS];  /* code after it; NULL: it does not go on there */
+	struct x86_insn insn[JIT_INSNS];
+};
+
+/* -------- jit_emit.c -------- */
+/* A site of instruction @k; @put: here, and where that is. */
+struct jit_site jit_site_of(const struct jit_tr *t, unsigned int k);
+uint8_t *jit_put_site(struct jit_tr *t, const struct jit_site *s);
+/* The guest's status flags to memory and back. r10 is lost. */
+void jit_save_flags(struct jit_tr *t);
+void jit_restore_flags(struct jit_tr *t);
+/* Before the instruction itself is written: the flags that it reads or lets through are the CPU's. */
+void jit_flags_before(struct jit_tr *t, unsigned int k);
+/* General registers: is @g in a host register, and in which? */
+static inline bool jit_pinned(unsigned int g)
+{
+	return g < R_9 || g > R_11;
+}
+static inline unsigned int jit_host_of(unsigned int g)
+{
+	return g == R_SP ? R_11 : g;
+}
+/* The host register of guest register @g for reading: its own, or @scratch, loaded; after @scratch
+ * was written in its place: stored. */
+unsigned int jit_reg_in(struct jit_tr *t, unsigned int g, unsigned int scratch);
+void jit_reg_out(struct jit_tr *t, unsigned int g, unsigned int scratch);
+/* Can the address of the memory operand be computed? */
+bool jit_ea_possible(const struct jit_tr *t, const struct x86_insn *i);
+/* The linear address of @k's memory operand to r9. No flags change. r10 is lost. */
+void jit_ea(struct jit_tr *t, unsigned int k);
+/* The linear address in r9 becomes the host's of @size bytes. r10 is lost, flags too unless kept. If the
+ * access cannot be made straight the whole instruction is interpreted: nothing may have changed yet. */
+void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access);
+/* Linear address of offset @off from the beginning of the block's page. */
+void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off);
+/* Find where linear address r9 leads: r10 becomes its index in the tables, for jit_jump_host(). If that
+ * is not known, or somebody wants the vCPU's attention, the interpreter carries @k out, which must
+ * not have changed anything. */
+void jit_lookup(struct jit_tr *t, unsigned int k);
+void jit_jump_host(struct jit_tr *t);
+
+#endif
