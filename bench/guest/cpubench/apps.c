@@ -129,8 +129,8 @@ static const char *const sqlite_round[] = {
 	"DELETE FROM item WHERE id <= ?1 * 1000 - 4000",
 	"COMMIT",
 	"SELECT count(*), sum(price), max(name) FROM item WHERE name BETWEEN 'item 2' AND 'item 5'",
-	"SELECT a.grp, count(*), sum(a.price * b.price) FROM item a JOIN item b ON a.name = b.name"
-	" GROUP BY a.grp ORDER BY 3 DESC LIMIT 5",
+	("SELECT a.grp, count(*), sum(a.price * b.price) FROM item a JOIN item b ON a.name = b.name"
+	 " GROUP BY a.grp ORDER BY 3 DESC LIMIT 5"),
 	"SELECT count(*) FROM item WHERE name LIKE '%99%'",
 };
 

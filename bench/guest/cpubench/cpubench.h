@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* What a row wants of the CPU: bits of bench.needs. */
 #define NEEDS_AVX2 1u
@@ -51,14 +52,16 @@ static inline uint64_t next_random(uint64_t *seed) /* xorshift */
 	return *seed ^= *seed << 17;
 }
 
-/* A sum over memory whose length is a multiple of 8. */
+/* A sum over memory of whatever type; its length is a multiple of 8. */
 static inline uint64_t mix_memory(const void *memory, size_t size)
 {
-	const uint64_t *p = memory;
-	uint64_t sum = size;
+	const uint8_t *p = memory;
+	uint64_t sum = size, value;
 
-	for (size_t i = 0; i < size / 8; i++)
-		sum = mix(sum, p[i]);
+	for (size_t i = 0; i < size; i += 8) {
+		memcpy(&value, p + i, 8);
+		sum = mix(sum, value);
+	}
 	return sum;
 }
 

@@ -251,7 +251,7 @@ const struct bench system_benches[] = {
 	{ "getppid", "syscalls", 1, 0, 5000000, NULL, getppid_run },
 	{ "fork", "system", 1, 0, 2500, NULL, fork_run },
 	{ "exec", "system", 1, 0, 600, NULL, exec_run },
-	{ "pipe", "system", 1, 0, 30000, NULL, pipe_run },
+	{ "pipe", "system", 1, 0, 5000, NULL, pipe_run },
 	{ "page-faults", "system", 1, 0, 80, NULL, page_faults_run },
 	{ "mmap", "system", 1, 0, 12000, NULL, mmap_run },
 	{ "signals", "system", 1, 0, 40000, signals_setup, signals_run },

@@ -155,9 +155,9 @@ static uint64_t turns_run(unsigned long n)
 
 const struct bench thread_benches[] = {
 	{ "atomics", "atomics", 1, 0, 150000000, NULL, atomics_run },
-	{ "2-contended", "atomics", 2, 0, 3000000, NULL, contended_run },
-	{ "2-coremix", "integer", 2, 0, 10000, NULL, coremix_two_run },
-	{ "2-unmap", "system", 2, 0, 10000, NULL, unmap_two_run },
-	{ "2-turns", "system", 2, 0, 10000, NULL, turns_run },
+	{ "2-contended", "atomics", 2, 0, 25000000, NULL, contended_run },
+	{ "2-coremix", "integer", 2, 0, 30000, NULL, coremix_two_run },
+	{ "2-unmap", "system", 2, 0, 5000, NULL, unmap_two_run },
+	{ "2-turns", "system", 2, 0, 20000, NULL, turns_run },
 	{ 0 },
 };

@@ -46,11 +46,11 @@ static uint64_t sse_copy_run(unsigned long n)
 
 #define SIDE 64
 
-typedef float v4f __attribute__((vector_size(16)));
+typedef float v4f __attribute__((vector_size(16), may_alias));
 
 static uint64_t float_matrix_run(unsigned long n)
 {
-	static float a[SIDE][SIDE], b[SIDE][SIDE], c[SIDE][SIDE] __attribute__((aligned(16)));
+	static __attribute__((aligned(16))) float a[SIDE][SIDE], b[SIDE][SIDE], c[SIDE][SIDE];
 	uint64_t sum = 0;
 
 	for (int i = 0; i < SIDE * SIDE; i++) {
