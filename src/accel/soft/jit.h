@@ -120,6 +120,7 @@ struct soft_jit {
 	struct jit_fault {
 		uint32_t at, site; /* offsets in the code */
 	} * fault;
+	uint64_t interp_op[X86_OP_COUNT]; /* instructions that the interpreter carried out */
 	struct jit_counters {
 		uint64_t blocks, guest_bytes, host_bytes, links, misses, fills, interps, dropped,
 			resets;

@@ -95,6 +95,7 @@ static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 	v->jit->count.interps++;
 	if (!o) /* its bytes have changed meanwhile */
 		return NULL;
+	v->jit->interp_op[o->i.op]++;
 	next = v->rip + o->i.len;
 	v->gpr[X86_REG_RIP] = next;
 	v->stop = false;
