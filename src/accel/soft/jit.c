@@ -8,9 +8,9 @@
  * good in one context: what v->g.id stands for (address space, privilege, mode, and that no translation
  * was dropped since).
  *
- * jump_tag[low 16 bits of the address] is -(address + id): generated code adds address and id and looks
- * for zero, which it can without changing flags. As the index is part of the address and ids have 16
- * bits, nothing but the same address and id gives zero.
+ * jump_tag[low 16 bits of the address] is address + id. As the index is part of the address and ids have
+ * less than 16 bits, nothing but the same address and id gives the same sum. What generated code adds is
+ * v->g.id_poll, which is the id, or SOFT_ID_POLL when somebody wants the vCPU's attention: no entry has that.
  *
  * A page's blocks are good while its word of code is what it was. Who writes to the page (any vCPU,
  * any device) tells all vCPUs. A dropped block's first instruction becomes a call of a stub, which leads
@@ -54,9 +54,17 @@ bool jit_synced(struct soft_vcpu *v)
 	return !v->jit->stale && v->jit->key == soft_fetch_key(v) && v->jit->mode == jit_mode(v);
 }
 
+/* An entry that was never used is 0. Where an id makes 0 of an address it must lead somewhere. */
+static void no_entry(struct soft_vcpu *v, uint32_t at)
+{
+	if (!v->jump_tag[at])
+		v->jump_host[at] = v->jit->stub.stray;
+}
+
 static void forget_ids(struct soft_vcpu *v)
 {
 	memset(v->jump_tag, 0, sizeof(v->jump_tag));
+	no_entry(v, 0); /* for SOFT_ID_POLL */
 	memset(v->jit->id, 0, sizeof(v->jit->id));
 	v->jit->ids = 0;
 }
@@ -74,17 +82,14 @@ void jit_sync(struct soft_vcpu *v)
 	j->mode = mode;
 	v->l1 = jit_l1_select(v);
 	if (d->key != key || d->mode != mode || !d->id) {
-		uint64_t *unused;
-
 		if (j->ids == IDS_MAX)
 			forget_ids(v);
 		*d = (struct jit_id){ key, mode, ++j->ids };
-		/* An entry that was never used is 0, which must not fit. */
-		unused = &v->jump_tag[-d->id & 0xffff];
-		if (!*unused)
-			*unused = 1;
+		no_entry(v, -d->id & 0xffff);
 	}
 	v->g.id = d->id;
+	/* Told to look up meanwhile: attentive() sees it in v->poll. */
+	atomic_store(&v->g.id_poll, d->id);
 }
 
 /* -------- all blocks -------- */
@@ -356,7 +361,7 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 			return JIT_NONE;
 		}
 	}
-	v->jump_tag[at] = -(lin + v->g.id);
+	v->jump_tag[at] = lin + v->g.id;
 	v->jump_host[at] = j->code.rx + j->block[b].ind;
 	return b;
 }

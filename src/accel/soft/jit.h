@@ -86,7 +86,7 @@ struct jit_op_slot {
 };
 
 struct jit_stubs {
-	const uint8_t *enter, *slow, *interp, *go, *link, *stale, *lookup, *lookup_go, *miss;
+	const uint8_t *enter, *slow, *interp, *go, *link, *stale, *miss, *stray;
 };
 
 struct soft_jit {

@@ -409,6 +409,7 @@ static void slice(struct soft_vcpu *v)
 void soft_notify(struct soft_vcpu *v, uint32_t poll)
 {
 	atomic_fetch_or(&v->poll, poll);
+	atomic_store(&v->g.id_poll, SOFT_ID_POLL);
 	if (!atomic_load(&v->waiting))
 		return;
 	mutex_lock(&v->wait_lock);
