@@ -80,7 +80,7 @@ void jit_sync(struct soft_vcpu *v)
 		return;
 	j->key = key;
 	j->mode = mode;
-	v->l1 = jit_l1_select(v);
+	jit_l1_switch(v);
 	if (d->key != key || d->mode != mode || !d->id) {
 		if (j->ids == IDS_MAX)
 			forget_ids(v);
@@ -140,8 +140,7 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 		goto fail;
 	jit_make_stubs(j);
 	soft_jit_reset(v);
-	memset(j->l1_used, 1, sizeof(j->l1_used));
-	jit_l1_clear(v);
+	jit_l1_init(v);
 	return true;
 fail:
 	soft_jit_free(v);

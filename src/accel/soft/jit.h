@@ -86,7 +86,7 @@ struct jit_op_slot {
 };
 
 struct jit_stubs {
-	const uint8_t *enter, *slow, *interp, *go, *link, *stale, *miss, *stray;
+	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray;
 };
 
 struct soft_jit {
@@ -111,6 +111,9 @@ struct soft_jit {
 	bool l1_used[JIT_L1_SETS][SOFT_MMU_INDEXES];
 	uint64_t l1_ctx[JIT_L1_SETS]; /* whose it is; 0: nobody's */
 	uint32_t l1_next;
+	/* The page of the stack, of each set; v->g.stack is that of *stack_at. */
+	struct soft_stack_page stack[JIT_L1_SETS][SOFT_MMU_INDEXES], no_stack, *stack_at;
+	uint8_t no_page[0x1000]; /* where an empty one leads */
 	/* Pages that were written to: soft_jit_code_written(). */
 	struct mutex inbox_lock;
 	uint32_t n_inbox; /* > JIT_INBOX: too many to tell */
@@ -165,11 +168,14 @@ struct jit_flags jit_flags_of(const struct x86_insn *i);
 /* -------- jit_tlb.c -------- */
 void jit_l1_clear(struct soft_vcpu *v);
 void jit_l1_forget(struct soft_vcpu *v); /* the numbers of contexts begin again */
-/* The entries for address space and privilege at hand. */
-struct jit_l1 *jit_l1_select(struct soft_vcpu *v);
+void jit_l1_init(struct soft_vcpu *v);
 void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin);
 /* Writes to the page at @host, NULL: any, are to be seen again. */
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
+/* v->l1 and v->g.stack of address space and privilege at hand. */
+void jit_l1_switch(struct soft_vcpu *v);
+/* The page of @lin, which was just entered, is the stack's, if it may be read and written. */
+void jit_stack_fill(struct soft_vcpu *v, uint64_t lin);
 /* Host address of @size bytes at @lin for generated code; NULL: the interpreter must do it. May raise. */
 uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access);
 

@@ -82,14 +82,14 @@ unsigned int jit_reg_in(struct jit_tr *t, unsigned int g, unsigned int scratch)
 {
 	if (jit_pinned(g))
 		return jit_host_of(g);
-	j_gs_load(&t->b, scratch, V_OFF(gpr) + 8 * (int32_t)g);
+	j_rm(&t->b, true, OP_LOAD, scratch, R_SP, 8 * (int32_t)(g - R_9));
 	return scratch;
 }
 
 void jit_reg_out(struct jit_tr *t, unsigned int g, unsigned int scratch)
 {
 	if (!jit_pinned(g))
-		j_gs_store(&t->b, scratch, V_OFF(gpr) + 8 * (int32_t)g);
+		j_rm(&t->b, true, OP_STORE, scratch, R_SP, 8 * (int32_t)(g - R_9));
 }
 
 /* -------- addresses -------- */
@@ -100,7 +100,7 @@ static bool fits32(int64_t x)
 
 void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off)
 {
-	j_gs_load(&t->b, reg, V_OFF(g.page));
+	j_rm(&t->b, true, OP_LOAD, reg, R_SP, F_PAGE);
 	while (!fits32(off)) {
 		j_lea(&t->b, true, reg, reg, off < 0 ? INT32_MIN : INT32_MAX);
 		off -= off < 0 ? INT32_MIN : INT32_MAX;
@@ -181,12 +181,39 @@ void jit_ea(struct jit_tr *t, unsigned int k)
 	add_segment(t, &t->insn[k]);
 }
 
-/* The linear address in r9 becomes the host's. r10 is lost. */
-void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
+/* Of an address that the stack pointer gave: mostly in the page of the last one. */
+static void stack_access(
+	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
 {
 	struct jit_buf *b = &t->b;
 	struct jit_slow *s = &t->slow[t->n_slow++];
 
+	if (t->live[k] && !t->flags_saved)
+		jit_save_flags(t);
+	j_rm(b, true, 0x33, R_9, R_SP, F_STACK_TAG); /* xor */
+	JCODE(b, "\x49\x81\xf9");		     /* cmp r9, */
+	j32(b, JIT_PAGE - size);
+	*s = (struct jit_slow){ .insn = (uint8_t)k,
+		.size = (uint8_t)size,
+		.access = access,
+		.flags_saved = t->flags_saved,
+		.stack = true };
+	s->ja = j_ahead(b, 0x0f87);
+	j_rm(b, true, 0x03, R_9, R_SP, F_STACK_HOST); /* add */
+	s->retry = b->p;
+}
+
+/* The linear address in r9 becomes the host's. r10 is lost. */
+void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
+{
+	struct jit_buf *b = &t->b;
+	struct jit_slow *s;
+
+	if (t->insn[k].base == R_SP && t->insn[k].seg < X86_FS && t->insn[k].flags & X86_I_MODRM) {
+		stack_access(t, k, size, access);
+		return;
+	}
+	s = &t->slow[t->n_slow++];
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
 	j_rr(b, false, OP_LOAD, R_10, R_9);
@@ -213,8 +240,11 @@ static void emit_slow(struct jit_tr *t, const struct jit_slow *w)
 	uint8_t *at;
 
 	j_here(&t->b, w->ja);
-	j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
-	call(t, t->j->stub.slow);
+	if (w->stack)
+		j_rm(&t->b, true, 0x33, R_9, R_SP, F_STACK_TAG);
+	else
+		j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
+	call(t, w->stack ? t->j->stub.slow_stack : t->j->stub.slow);
 	at = t->b.p;
 	s.retry = (int32_t)(w->retry - at);
 	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
@@ -335,6 +365,16 @@ static bool high_ok(const struct x86_insn *i)
 	return !high || !rex;
 }
 
+static void move(struct jit_tr *t, unsigned int to, unsigned int from)
+{
+	if (jit_pinned(to) && jit_pinned(from))
+		j_mov(&t->b, jit_host_of(to), jit_host_of(from));
+	else if (jit_pinned(to))
+		j_rm(&t->b, true, OP_LOAD, jit_host_of(to), R_SP, 8 * (int32_t)(from - R_9));
+	else
+		jit_reg_out(t, to, jit_reg_in(t, from, R_10));
+}
+
 static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 {
 	const struct x86_insn *i = &t->insn[k];
@@ -353,6 +393,11 @@ static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 		jit_access(t, k, m->size, m->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ);
 	}
 	jit_flags_before(t, k);
+	if (m && !mem && i->op == X86_OP_MOV && r && m->size == 8) {
+		move(t, m->access & X86_ACC_W ? m->reg : r->reg,
+			m->access & X86_ACC_W ? r->reg : m->reg);
+		return true;
+	}
 	if (m && !mem) {
 		rm = needs_load(i, m) ? jit_reg_in(t, m->reg, R_9)
 				      : (jit_pinned(m->reg) ? jit_host_of(m->reg) : R_9);
@@ -398,7 +443,7 @@ static void push_slot(struct jit_tr *t, unsigned int k)
 	unsigned int n = slot_size(t);
 
 	j_lea(&t->b, t->wide, R_9, R_11, -(int32_t)n);
-	jit_access(t, k, n, SOFT_WRITE);
+	stack_access(t, k, n, SOFT_WRITE);
 }
 
 static void move_sp(struct jit_tr *t, int32_t by)
@@ -434,7 +479,7 @@ static void stack_top(struct jit_tr *t, unsigned int k)
 		j_mov(&t->b, R_9, R_11);
 	else
 		j_rr(&t->b, false, OP_LOAD, R_9, R_11);
-	jit_access(t, k, slot_size(t), SOFT_READ);
+	stack_access(t, k, slot_size(t), SOFT_READ);
 }
 
 static bool emit_pop(struct jit_tr *t, unsigned int k)
@@ -580,7 +625,7 @@ static bool emit_where_to(struct jit_tr *t, unsigned int k)
 	} else if (jit_pinned(p->reg)) {
 		j_rr(&t->b, t->wide, OP_LOAD, R_9, jit_host_of(p->reg));
 	} else {
-		j_gs(&t->b, t->wide, OP_LOAD, R_9, V_OFF(gpr) + 8 * p->reg);
+		j_rm(&t->b, t->wide, OP_LOAD, R_9, R_SP, 8 * (p->reg - R_9));
 	}
 	return true;
 }
@@ -753,7 +798,7 @@ static bool emit_lea(struct jit_tr *t, unsigned int k)
 	else {
 		if (i->opsize == 4)
 			j_rr(&t->b, false, OP_LOAD, R_9, R_9);
-		j_gs_store(&t->b, R_9, V_OFF(gpr) + 8 * p->reg);
+		j_rm(&t->b, true, OP_STORE, R_9, R_SP, 8 * (p->reg - R_9));
 	}
 	return true;
 }
@@ -1137,8 +1182,8 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	find_live(t, copy);
 	bl->ind = (uint32_t)(t->b.p - j->code.rw);
 	j_lea(&t->b, true, R_10, R_9, -(int32_t)bl->off);
-	j_gs(&t->b, true, 0x2b, R_10, V_OFF(g.id)); /* sub */
-	j_gs_store(&t->b, R_10, V_OFF(g.page));
+	j_rm(&t->b, true, 0x2b, R_10, R_SP, F_ID); /* sub */
+	j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_PAGE);
 	t->flags_saved = t->live[0];
 	jit_restore_flags(t);
 	bl->entry = (uint32_t)(t->b.p - j->code.rw);

@@ -3,7 +3,8 @@
  * jit_run - generated code: how it is entered and left, and what it calls.
  *
  * In generated code GS is the vCPU. Guest registers are in the host's of the same number, except rSP,
- * which is in r11, and r9 to r11, which stay in v->gpr; host r9 and r10 are scratch. The six status
+ * which is in r11, and r9 to r11, which are in the frame on the host's stack (enum jit_frame); host r9 and
+ * r10 are scratch. The six status
  * flags are the host's (or in v->g.flags2, for a while); all else of RFLAGS stays in v->rflags. The host's
  * DF is 0 and its stack the one that soft_jit_run() had.
  *
@@ -146,6 +147,16 @@ static const uint8_t *on_slow(struct soft_vcpu *v, const struct jit_site *s, uin
 	return (const uint8_t *)s + s->retry;
 }
 
+/* The same of an access by the stack pointer. */
+static const uint8_t *on_slow_stack(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	const uint8_t *to = on_slow(v, s, lin);
+
+	if (to == (const uint8_t *)s + s->retry)
+		jit_stack_fill(v, lin);
+	return to;
+}
+
 /* To offset @s->off of the page, whatever is there; or something else is due. */
 static const uint8_t *on_go(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
@@ -230,6 +241,21 @@ static void push_pop(struct jit_buf *b, unsigned int op, unsigned int reg)
 	jb(b, op + (reg & 7));
 }
 
+/* What has its place in the frame (enum jit_frame), and in the vCPU. */
+static const struct {
+	int32_t at, of;
+	bool load_only;
+} framed[] = {
+	{ F_R9, V_OFF(gpr[R_9]), false },
+	{ F_R10, V_OFF(gpr[R_10]), false },
+	{ F_R11, V_OFF(gpr[R_11]), false },
+	{ F_PAGE, V_OFF(g.page), false },
+	{ F_L1, V_OFF(l1), true },
+	{ F_ID, V_OFF(g.id), true },
+	{ F_STACK_TAG, V_OFF(g.stack.tag), true },
+	{ F_STACK_HOST, V_OFF(g.stack.host), true },
+};
+
 static void save_all(struct jit_buf *b)
 {
 	j_gs_store(b, R_AX, V_OFF(gpr[R_AX]));
@@ -241,12 +267,22 @@ static void save_all(struct jit_buf *b)
 	for (unsigned int i = 0; i < sizeof(pinned); i++)
 		j_gs_store(b, pinned[i], V_OFF(gpr) + 8 * pinned[i]);
 	j_gs_store(b, R_11, V_OFF(gpr[R_SP]));
+	for (unsigned int i = 0; i < ARRAY_SIZE(framed); i++) {
+		if (framed[i].load_only)
+			continue;
+		j_rm(b, true, OP_LOAD, R_AX, R_SP, framed[i].at);
+		j_gs_store(b, R_AX, framed[i].of);
+	}
 }
 
 /* Go on at the address in rax. */
 static void load_all_and_go(struct jit_buf *b)
 {
 	j_gs_store(b, R_AX, V_OFF(g.target));
+	for (unsigned int i = 0; i < ARRAY_SIZE(framed); i++) {
+		j_gs_load(b, R_AX, framed[i].of);
+		j_rm(b, true, OP_STORE, R_AX, R_SP, framed[i].at);
+	}
 	j_gs(b, false, 0x0fb7, R_AX, V_OFF(g.flags)); /* movzx eax, word */
 	JCODE(b, "\x04\x7f\x9e");		      /* add al, 0x7f; sahf */
 	for (unsigned int i = 0; i < sizeof(pinned); i++)
@@ -290,7 +326,8 @@ void jit_make_stubs(struct soft_jit *j)
 	struct jit_stubs *s = &j->stub;
 	const uint8_t *leave = rx_of(&b), *load;
 
-	JCODE(&b, "\x48\x83\xc4\x08"); /* add rsp, 8 */
+	JCODE(&b, "\x48\x83\xc4"); /* add rsp, */
+	jb(&b, F_SIZE);
 	for (unsigned int i = sizeof(callee_saved); i--;)
 		push_pop(&b, 0x58, callee_saved[i]);
 	jb(&b, 0xc3);
@@ -298,10 +335,13 @@ void jit_make_stubs(struct soft_jit *j)
 	s->enter = rx_of(&b);
 	for (unsigned int i = 0; i < sizeof(callee_saved); i++)
 		push_pop(&b, 0x50, callee_saved[i]);
-	JCODE(&b, "\x48\x83\xec\x08\x48\x89\xf8"); /* sub rsp, 8; mov rax, rdi */
+	JCODE(&b, "\x48\x83\xec"); /* sub rsp, */
+	jb(&b, F_SIZE);
+	j_mov(&b, R_AX, R_DI);
 	load = rx_of(&b);
 	load_all_and_go(&b);
 	s->slow = make_call(&b, on_slow, leave, load, NULL);
+	s->slow_stack = make_call(&b, on_slow_stack, leave, load, NULL);
 	s->interp = make_call(&b, on_interp, leave, load, &s->miss);
 	s->go = make_call(&b, on_go, leave, load, NULL);
 	s->link = make_call(&b, on_link, leave, load, NULL);

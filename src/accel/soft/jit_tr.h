@@ -19,7 +19,7 @@
 struct jit_slow { /* an access that the TLB does not know */
 	uint8_t *ja, *retry;
 	uint8_t insn, size, access;
-	bool flags_saved;
+	bool flags_saved, stack;
 };
 
 struct jit_side { /* a conditional branch that is taken */

@@ -106,6 +106,12 @@ enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_FETCH };
 
 #define SOFT_ID_POLL 0x10000u
 
+/* A page that may be read and written: jit_tlb.c. */
+struct soft_stack_page {
+	uint64_t tag; /* linear address */
+	uint8_t *host;
+};
+
 struct soft_vcpu {
 	/* gpr[X86_REG_RIP]: address of the next instruction; gpr[X86_REG_NONE] is 0. */
 	uint64_t gpr[18];
@@ -198,7 +204,8 @@ struct soft_vcpu {
 		_Atomic uint64_t id_poll; /* the same, or SOFT_ID_POLL: look up */
 		uint64_t goal, r9;	  /* a branch's target; what is in r9 when C code is left */
 		const void *target;	  /* where to go on then */
-		uint16_t flags, flags2;	  /* status flags as LAHF and SETO give them */
+		struct soft_stack_page stack; /* the one that the stack pointer is in */
+		uint16_t flags, flags2;	      /* status flags as LAHF and SETO give them */
 	} g;
 
 	struct accel_vcpu base;
