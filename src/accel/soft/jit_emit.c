@@ -245,6 +245,9 @@ static uint32_t opcode_of(const struct x86_insn *i)
 {
 	static const uint32_t map[4] = { 0, 0x0f00, 0x0f3800, 0x0f3a00 };
 
+	/* 32-bit code has two of 80. */
+	if (!i->map && i->opcode == 0x82)
+		return 0x80;
 	return map[i->map & 3] | i->opcode;
 }
 
