@@ -121,6 +121,9 @@ bool jit_ea_possible(const struct jit_tr *t, const struct x86_insn *i)
 {
 	if (i->addrsize == 2 || (i->addrsize == 8 && !t->wide))
 		return false;
+	/* Not to be written to, and maybe not to be read. */
+	if (i->seg == X86_CS && !t->wide)
+		return false;
 	if (i->seg == X86_FS)
 		return t->j->mode & JIT_MODE_FS;
 	if (i->seg == X86_GS)
