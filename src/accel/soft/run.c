@@ -147,8 +147,11 @@ static void run_block(struct soft_vcpu *v, unsigned int max)
 
 static void run_blocks(struct soft_vcpu *v)
 {
-	if (v->translating && soft_jit_run(v)) {
-		v->budget -= JIT_TURN;
+	if (v->translating) {
+		if (soft_jit_run(v))
+			v->budget -= JIT_TURN;
+		else
+			run_block(v, 1);
 		return;
 	}
 	do {
