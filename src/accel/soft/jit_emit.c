@@ -9,7 +9,8 @@
  * Looking an address up changes the status flags. Where the guest's are still needed (jit_flags.c; after
  * the last instruction of a block all are) they go to v->g.flags2 before the first look-up and come back
  * before somebody reads them. Flags that nobody reads any more are not kept: a fault then shows those of
- * the look-up. SPEC: that is the one imprecision of faults.
+ * the look-up. SPEC: that is the one imprecision of faults. (The same when a store makes another
+ * instruction, which does read flags, of one that follows in its block.)
  *
  * An access comes before anything its instruction changes, so that it can fault, be carried out by the
  * interpreter, or be tried again.
