@@ -4,8 +4,9 @@
  *
  * gen.c makes tests (a function of the seed and the test's number alone, so that any can be made
  * again), native.c runs batches of them in a child process, soft.c runs the same on a soft_vcpu,
- * compare.c judges. program.c makes those of many instructions. Both sides have the same linear addresses: two pages of code, and data pages
- * some of which are read-only or missing. A test runs until an exception: it ends in INT3s.
+ * compare.c judges. program.c makes those of many instructions. Both sides have the same linear
+ * addresses: two pages of code, two more that can be written to, and data pages some of which are
+ * read-only or missing. A test runs until an exception: it ends in INT3s.
  */
 #ifndef TESTS_CPU_DIFFTEST_H
 #define TESTS_CPU_DIFFTEST_H
