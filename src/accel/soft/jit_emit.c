@@ -10,7 +10,8 @@
  * the last instruction of a block all are) they go to v->g.flags2 before the first look-up and come back
  * before somebody reads them. Who enters a block by its linear address leaves them there, too: most
  * blocks do not want them. Flags that nobody reads any more are not kept: a fault then shows those of
- * the look-up. SPEC: that is the one imprecision of faults.
+ * the look-up. SPEC: that is the one imprecision of faults. (The same when a store makes another
+ * instruction, which does read flags, of one that follows in its block.)
  *
  * An access comes before anything its instruction changes, so that it can fault, be carried out by the
  * interpreter, or be tried again.
@@ -121,6 +122,9 @@ static void add_segment(struct jit_tr *t, const struct x86_insn *i)
 bool jit_ea_possible(const struct jit_tr *t, const struct x86_insn *i)
 {
 	if (i->addrsize == 2 || (i->addrsize == 8 && !t->wide))
+		return false;
+	/* Not to be written to, and maybe not to be read. */
+	if (i->seg == X86_CS && !t->wide)
 		return false;
 	if (i->seg == X86_FS)
 		return t->j->mode & JIT_MODE_FS;
@@ -276,6 +280,9 @@ static uint32_t opcode_of(const struct x86_insn *i)
 {
 	static const uint32_t map[4] = { 0, 0x0f00, 0x0f3800, 0x0f3a00 };
 
+	/* 32-bit code has two of 80. */
+	if (!i->map && i->opcode == 0x82)
+		return 0x80;
 	return map[i->map & 3] | i->opcode;
 }
 
