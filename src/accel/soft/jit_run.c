@@ -52,7 +52,16 @@ static uint64_t code_linear(const struct soft_vcpu *v)
 	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
 }
 
-/* The block at v->rip as who has its address in r9 enters it. */
+/* As who has its address in r9 enters it. */
+static const uint8_t *enter_block(struct soft_vcpu *v, uint32_t b)
+{
+	v->g.r9 = code_linear(v);
+	v->g.vec_was = false;
+	flags_give(v);
+	return code_at(v->jit, v->jit->block[b].ind);
+}
+
+/* The block at v->rip. */
 static const uint8_t *go_on(struct soft_vcpu *v)
 {
 	uint32_t b;
@@ -63,9 +72,7 @@ static const uint8_t *go_on(struct soft_vcpu *v)
 	b = jit_find(v, code_linear(v));
 	if (b == JIT_NONE)
 		return NULL;
-	v->g.r9 = code_linear(v);
-	flags_give(v);
-	return code_at(v->jit, v->jit->block[b].ind);
+	return enter_block(v, b);
 }
 
 /* -------- what stubs call -------- */
@@ -118,6 +125,7 @@ static void at_site(struct soft_vcpu *v, const struct jit_site *s)
 static const uint8_t *on_interp(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	at_site(v, s);
+	v->g.vec_was = false; /* what comes next does not count on them */
 	return interpret(v, s);
 }
 
@@ -159,14 +167,15 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 		return NULL;
 	if (j->generation == generation && !j->block[from].dead &&
 		j->block[from].page == j->block[b].page) {
-		d = (int32_t)(code_at(j, j->block[b].entry) - (at + 5));
+		const struct jit_block *to = &j->block[b];
+		uint32_t entry = to->needs & ~s->have ? to->entry : to->have_entry;
+
+		d = (int32_t)(code_at(j, entry) - (at + 5));
 		memcpy(code + 1, &d, 4);
 		exec_mem_patch(&j->code, at, code, 5);
 		j->count.links++;
 	}
-	v->g.r9 = code_linear(v);
-	flags_give(v);
-	return code_at(j, j->block[b].ind);
+	return enter_block(v, b);
 }
 
 /* A block that is no more was jumped to: go to what is there now, and so will the next who comes. */
@@ -193,9 +202,7 @@ static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, u
 		memcpy(code + 1, &d, 4);
 		exec_mem_patch(&j->code, at, code, 5);
 	}
-	v->g.r9 = code_linear(v);
-	flags_give(v);
-	return code_at(j, j->block[b].ind);
+	return enter_block(v, b);
 }
 
 /* -------- stubs -------- */
@@ -223,8 +230,16 @@ static void save_all(struct jit_buf *b)
 }
 
 /* Go on at the address in rax. */
-static void load_all_and_go(struct jit_buf *b)
+static void load_all_and_go(struct jit_buf *b, const struct jit_stubs *s)
 {
+	uint8_t *over;
+
+	j_gs_byte(b, 7, V_OFF(g.vec_was), 0); /* cmp */
+	over = j_ahead8(b, 0x74);
+	push_pop(b, 0x50, R_AX);
+	j_to(b, 0xe8, s->vec_load);
+	push_pop(b, 0x58, R_AX);
+	j_here8(b, over);
 	j_gs_store(b, R_AX, V_OFF(g.target));
 	j_gs(b, false, 0x0fb7, R_AX, V_OFF(g.flags)); /* movzx eax, word */
 	JCODE(b, "\x04\x7f\x9e");		      /* add al, 0x7f; sahf */
@@ -243,23 +258,29 @@ static const uint8_t *rx_of(struct jit_buf *b)
 
 /* A stub that calls @fn with the vCPU, what follows the call of the stub, and r9. @popped: that is in
  * r10 already. */
-static const uint8_t *make_call(struct jit_buf *b, const void *fn, const uint8_t *leave,
-	const uint8_t *load, const uint8_t **popped)
+static const uint8_t *make_call(
+	struct jit_buf *b, const void *fn, const struct jit_stubs *s, const uint8_t **popped)
 {
 	const uint8_t *start = rx_of(b);
+	uint8_t *over;
 
 	push_pop(b, 0x58, R_10);
 	if (popped)
 		*popped = rx_of(b);
 	save_all(b);
+	j_gs_byte(b, 0, V_OFF(g.vec_was), 0); /* mov */
+	j_gs_byte(b, 7, V_OFF(g.vec), 0);
+	over = j_ahead8(b, 0x74);
+	j_to(b, 0xe8, s->vec_store);
+	j_here8(b, over);
 	j_gs_load(b, R_DI, V_OFF(g.self));
 	j_mov(b, R_SI, R_10);
 	j_mov(b, R_DX, R_9);
 	JCODE(b, "\x48\xb8"); /* mov rax, imm64 */
 	j64(b, (uintptr_t)fn);
 	JCODE(b, "\xff\xd0\x48\x85\xc0"); /* call rax; test rax, rax */
-	j_to(b, 0x0f84, leave);		  /* jz */
-	j_to(b, 0xe9, load);
+	j_to(b, 0x0f84, s->leave);	  /* jz */
+	j_to(b, 0xe9, s->load);
 	return start;
 }
 
@@ -300,8 +321,10 @@ void jit_make_stubs(struct soft_jit *j)
 {
 	struct jit_buf b = { j->code.rw, j->code.rx - j->code.rw };
 	struct jit_stubs *s = &j->stub;
-	const uint8_t *leave = rx_of(&b), *load, *interp_popped, *go_popped;
+	const uint8_t *interp_popped, *go_popped;
 
+	jit_make_res_stubs(&b, s);
+	s->leave = rx_of(&b);
 	JCODE(&b, "\x48\x83\xc4\x08"); /* add rsp, 8 */
 	for (unsigned int i = sizeof(callee_saved); i--;)
 		push_pop(&b, 0x58, callee_saved[i]);
@@ -311,14 +334,14 @@ void jit_make_stubs(struct soft_jit *j)
 	for (unsigned int i = 0; i < sizeof(callee_saved); i++)
 		push_pop(&b, 0x50, callee_saved[i]);
 	JCODE(&b, "\x48\x83\xec\x08\x48\x89\xf8"); /* sub rsp, 8; mov rax, rdi */
-	load = rx_of(&b);
-	load_all_and_go(&b);
-	s->slow = make_call(&b, on_slow, leave, load, NULL);
-	s->interp = make_call(&b, on_interp, leave, load, &interp_popped);
+	s->load = rx_of(&b);
+	load_all_and_go(&b, s);
+	s->slow = make_call(&b, on_slow, s, NULL);
+	s->interp = make_call(&b, on_interp, s, &interp_popped);
 	s->miss = interp_popped;
-	s->go = make_call(&b, on_go, leave, load, &go_popped);
-	s->link = make_call(&b, on_link, leave, load, NULL);
-	s->stale = make_call(&b, on_stale, leave, load, NULL);
+	s->go = make_call(&b, on_go, s, &go_popped);
+	s->link = make_call(&b, on_link, s, NULL);
+	s->stale = make_call(&b, on_stale, s, NULL);
 	s->lookup = make_lookup(&b, interp_popped);
 	s->lookup_go = make_lookup(&b, go_popped);
 	j->stubs_end = ALIGN_UP((size_t)(b.p - j->code.rw), (size_t)64);

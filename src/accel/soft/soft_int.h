@@ -196,6 +196,9 @@ struct soft_vcpu {
 		uint64_t goal, r9; /* a branch's target; what is in r9 when C code is left */
 		const void *target; /* where to go on then */
 		uint16_t flags, flags2; /* status flags as LAHF and SETO give them */
+		bool vec;		/* vector registers are in the host's: jit_res.c */
+		bool vec_was; /* C code was called while they were, and goes back to where they are */
+		const void *ensure[2]; /* what makes them be there; x87 registers */
 	} g;
 
 	struct accel_vcpu base;
