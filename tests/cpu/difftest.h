@@ -105,6 +105,8 @@ struct batch {
 	struct line line[LINES];
 };
 
+extern uint64_t difftest_number; /* of the test at hand */
+
 /* -------- gen.c -------- */
 struct gen_row {
 	const char *left_out; /* reason, or NULL */
@@ -137,6 +139,8 @@ uint64_t native_deaths(const struct native *n);
 struct soft_side;
 struct soft_side *soft_side_new(const struct native *n, bool *feature);
 void soft_side_free(struct soft_side *s);
+/* From here on: generated code, or the interpreter. */
+void soft_side_translate(struct soft_side *s, bool on);
 /* Outcome of b->test[i]; changed lines go to @lines (image order), at most LINES. */
 void soft_side_image(struct soft_side *s, const uint8_t *image);
 void soft_side_run(struct soft_side *s, const struct batch *b, uint32_t i, struct outcome *o,
@@ -146,6 +150,6 @@ void soft_side_run(struct soft_side *s, const struct batch *b, uint32_t i, struc
 extern uint64_t compare_ignored; /* tests of which nothing was compared */
 /* False: they differ; then everything is printed. */
 bool compare(const struct batch *b, uint32_t i, const struct outcome *soft,
-	const struct line *soft_lines, uint64_t seed, bool always_print);
+	const struct line *soft_lines, uint64_t seed, bool always_print, bool translated);
 
 #endif

@@ -2,11 +2,13 @@
 /*
  * Tests on the software engine: a soft_vcpu without a machine, in user mode, with the segments, control
  * registers and pages that a Linux process finds. Exceptions are not delivered: soft_vcpu_steps()
- * hands them out.
+ * hands them out. Generated code does not count its instructions: a thread ends loops there.
  */
 #include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include "accel/soft/jit.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/soft_int.h"
 #include "base/wire.h"
@@ -35,6 +37,10 @@ struct soft_side {
 	const uint8_t *image; /* borrowed: the batch's */
 	_Atomic uint32_t *code_word[CODE_PAGES];
 	uint32_t next_table;
+	bool translate;
+	pthread_t watch; /* ends a test that both its ticks have seen */
+	_Atomic uint32_t tests;
+	_Atomic bool quit;
 	uint8_t area[X86_XSAVE_MAX] __attribute__((aligned(64)));
 };
 
@@ -195,6 +201,7 @@ static void make_vcpu(struct soft_side *s)
 	if (!s->vm)
 		fail("VM", &err);
 	to_soft_vm(s->vm)->io = &no_io;
+	to_soft_vm(s->vm)->jit = true;
 	s->range = (struct as_range){
 		.start = 0, .size = RAM_SIZE, .kind = AS_RAM, .host = s->ram->host, .ram = s->ram
 	};
@@ -214,6 +221,23 @@ static void make_vcpu(struct soft_side *s)
 	if (!a->vcpu_set_cpuid(av, cpuid, &err))
 		fail("CPUID", &err);
 	free(cpuid);
+}
+
+static void *watch(void *arg)
+{
+	struct soft_side *s = arg;
+	struct timespec ms = { 0, 3000000 };
+	uint32_t seen = UINT32_MAX;
+
+	while (!atomic_load(&s->quit)) {
+		uint32_t now = atomic_load(&s->tests);
+
+		if (now == seen)
+			soft_notify(s->v, SOFT_POLL_KICK);
+		seen = now;
+		nanosleep(&ms, NULL);
+	}
+	return NULL;
 }
 
 static void set_state(struct soft_side *s, const struct test *t);
@@ -244,6 +268,8 @@ struct soft_side *soft_side_new(const struct native *n, bool *feature)
 		fail("the code cannot be fetched", &(struct error)ERROR_INIT);
 	for (uint32_t i = 0; i < CODE_PAGES; i++)
 		soft_fetch(s->v, CODE + i * PAGE, &gpa, &s->code_word[i]);
+	if (pthread_create(&s->watch, NULL, watch, s))
+		abort();
 	return s;
 }
 
@@ -251,10 +277,17 @@ void soft_side_free(struct soft_side *s)
 {
 	if (!s)
 		return;
+	atomic_store(&s->quit, true);
+	pthread_join(s->watch, NULL);
 	soft_accel.vcpu_free(&s->v->base);
 	soft_accel.vm_free(s->vm);
 	ram_block_unref(s->ram);
 	free(s);
+}
+
+void soft_side_translate(struct soft_side *s, bool on)
+{
+	s->translate = on;
 }
 
 /* -------- running a test -------- */
@@ -368,6 +401,16 @@ static void take_event(struct soft_side *s, const struct soft_event *e, struct o
 	}
 }
 
+/* Sometimes with the small TLB empty: look-ups come both ways. */
+static void run_translated(struct soft_side *s, struct soft_event *e)
+{
+	atomic_store(&s->v->poll, 0);
+	soft_jit_serve_code(s->v);
+	if (atomic_load(&s->tests) % 4 == 0)
+		jit_l1_clear(s->v);
+	soft_vcpu_turns(s->v, MAX_STEPS * 1000, e);
+}
+
 void soft_side_run(struct soft_side *s, const struct batch *b, uint32_t i, struct outcome *o,
 	struct line *lines)
 {
@@ -376,7 +419,11 @@ void soft_side_run(struct soft_side *s, const struct batch *b, uint32_t i, struc
 
 	set_state(s, t);
 	put_code(s, t, false);
-	soft_vcpu_steps(s->v, MAX_STEPS, &e);
+	atomic_fetch_add(&s->tests, 1);
+	if (s->translate)
+		run_translated(s, &e);
+	else
+		soft_vcpu_steps(s->v, MAX_STEPS, &e);
 	get_state(s, &o->out);
 	if (e.vector == 255)
 		o->vector = END_NONE;

@@ -96,10 +96,10 @@ void jit_sync(struct soft_vcpu *v)
 		if (j->ids == IDS_MAX)
 			forget_ids(v);
 		*d = (struct jit_id){ key, mode, ++j->ids };
-		/* An entry that was never used is 0, which must not fit. */
+		/* An entry that was never used is 0, which must not fit; half of 16 bits fits no id. */
 		unused = &v->jump_tag[-d->id & 0xffff];
 		if (!*unused)
-			*unused = 1;
+			*unused = IDS_MAX + 1;
 	}
 	v->g.id = d->id;
 }

@@ -121,6 +121,9 @@ bool jit_ea_possible(const struct jit_tr *t, const struct x86_insn *i)
 {
 	if (i->addrsize == 2 || (i->addrsize == 8 && !t->wide))
 		return false;
+	/* Not to be written to, and maybe not to be read. */
+	if (i->seg == X86_CS && !t->wide)
+		return false;
 	if (i->seg == X86_FS)
 		return t->j->mode & JIT_MODE_FS;
 	if (i->seg == X86_GS)
@@ -245,6 +248,9 @@ static uint32_t opcode_of(const struct x86_insn *i)
 {
 	static const uint32_t map[4] = { 0, 0x0f00, 0x0f3800, 0x0f3a00 };
 
+	/* 32-bit code has two of 80. */
+	if (!i->map && i->opcode == 0x82)
+		return 0x80;
 	return map[i->map & 3] | i->opcode;
 }
 

@@ -60,13 +60,14 @@ struct jit_flags jit_flags_of(const struct x86_insn *i)
 	case X86_OP_CMP:
 	case X86_OP_TEST:
 	case X86_OP_NEG:
-	case X86_OP_MUL:
-	case X86_OP_IMUL1:
-	case X86_OP_IMUL:
 	case X86_OP_XADD:
 	case X86_OP_CMPXCHG:
 	case X86_OP_POPCNT:
 		return (struct jit_flags){ 0, ALL };
+	case X86_OP_MUL:
+	case X86_OP_IMUL1:
+	case X86_OP_IMUL:
+		return (struct jit_flags){ 0, CF | X86_FLAG_OF };
 	case X86_OP_ADC:
 	case X86_OP_SBB:
 		return (struct jit_flags){ CF, ALL };

@@ -318,6 +318,9 @@ int soft_vcpu_translate(struct accel_vcpu *v, uint64_t linear, uint64_t *gpa);
 /* Run at most @n instructions without chips or clock: tests. Returns how many; an exception is
  * delivered unless @event is given, which then gets it (vector 255: none). */
 uint64_t soft_vcpu_steps(struct soft_vcpu *v, uint64_t n, struct soft_event *event);
+/* The same with generated code, where there is a translator: until somebody sets a bit of v->poll other
+ * than SOFT_POLL_CODE, which it serves. @n bounds only how often generated code is left. */
+uint64_t soft_vcpu_turns(struct soft_vcpu *v, uint64_t n, struct soft_event *event);
 
 /* ---- block.c: decoded instructions ---- */
 #define SOFT_BLOCK_MAX 32 /* instructions */
