@@ -78,6 +78,10 @@ struct jit_page {
 	const uint8_t *host;
 };
 
+/* What may be due before a page fault of the operand: then the interpreter sorts it out. */
+#define JIT_FIRST_ALIGN 1u /* #GP: the operand is not aligned to its size */
+#define JIT_FIRST_X87	2u /* a pending x87 exception */
+
 /* What follows a call of generated code into a stub. Unaligned. */
 struct jit_site {
 	int32_t retry, next; /* from here to: the access again; the next instruction, 0: none */
@@ -87,6 +91,7 @@ struct jit_site {
 	uint8_t size;	     /* of the access */
 	uint8_t access;	     /* enum soft_access */
 	uint8_t flags_saved; /* the status flags are in ->flags2, not in the CPU */
+	uint8_t first;	     /* JIT_FIRST_* */
 	uint8_t have;	     /* JIT_RES_*: what is certain to be in the host's registers */
 } __attribute__((packed));
 

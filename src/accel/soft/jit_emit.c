@@ -209,6 +209,14 @@ void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_a
 	s->retry = b->p;
 }
 
+static uint8_t first_of(const struct x86_insn *i)
+{
+	bool x87 = i->cls == X86_CLASS_X87 || i->cls == X86_CLASS_MMX;
+
+	return (i->flags & X86_I_ALIGN ? JIT_FIRST_ALIGN : 0) |
+	       (x87 && !(i->flags & X86_I_X87_NOWAIT) ? JIT_FIRST_X87 : 0);
+}
+
 static void emit_slow(struct jit_tr *t, const struct jit_slow *w)
 {
 	struct jit_site s = jit_site_of(t, w->insn);
@@ -222,6 +230,7 @@ static void emit_slow(struct jit_tr *t, const struct jit_slow *w)
 	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
 	s.size = w->size;
 	s.access = w->access;
+	s.first = first_of(&t->insn[w->insn]);
 	s.flags_saved = w->flags_saved;
 	jit_put_site(t, &s);
 }
@@ -1056,6 +1065,12 @@ static bool flags_dead_at(const struct jit_tr *t, const uint8_t *p, int64_t off)
 	return false;
 }
 
+/* Where branch @k leads. With another operand size that is elsewhere. */
+static bool flags_dead_behind(const struct jit_tr *t, const uint8_t *p, unsigned int k)
+{
+	return branch_ok(t, &t->insn[k]) && flags_dead_at(t, p, target_of(t, k));
+}
+
 static void find_live(struct jit_tr *t, const uint8_t *p)
 {
 	uint16_t live = JIT_ALL_FLAGS;
@@ -1067,10 +1082,10 @@ static void find_live(struct jit_tr *t, const uint8_t *p)
 		const struct x86_insn *i = &t->insn[k];
 		struct jit_flags f = jit_flags_of(i);
 
-		if (i->op == X86_OP_JCC && !flags_dead_at(t, p, target_of(t, k)))
+		if (i->op == X86_OP_JCC && !flags_dead_behind(t, p, k))
 			live = JIT_ALL_FLAGS;
 		if ((i->op == X86_OP_JMP || i->op == X86_OP_CALL) &&
-			i->operand[0].kind == X86_OPND_REL && flags_dead_at(t, p, target_of(t, k)))
+			i->operand[0].kind == X86_OPND_REL && flags_dead_behind(t, p, k))
 			live = f.reads = 0;
 		live = f.reads | (live & (uint16_t)~f.writes);
 		t->live[k] = live;

@@ -12,6 +12,7 @@
  * longjmp.
  */
 #include "accel/soft/jit.h"
+#include "accel/soft/native_int.h"
 #include <asm/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -129,6 +130,12 @@ static const uint8_t *on_interp(struct soft_vcpu *v, const struct jit_site *s, u
 	return interpret(v, s);
 }
 
+static bool something_first(const struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	return (s->first & JIT_FIRST_ALIGN && lin & (s->size - 1u)) ||
+	       (s->first & JIT_FIRST_X87 && native_fpu_pending(v));
+}
+
 /* An access that the small TLB does not know. */
 static const uint8_t *on_slow(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
@@ -136,7 +143,7 @@ static const uint8_t *on_slow(struct soft_vcpu *v, const struct jit_site *s, uin
 
 	at_site(v, s);
 	v->gpr[X86_REG_RIP] = v->rip + s->len;
-	host = jit_l1_fill(v, lin, s->size, s->access);
+	host = something_first(v, s, lin) ? NULL : jit_l1_fill(v, lin, s->size, s->access);
 	if (!host)
 		return interpret(v, s);
 	v->g.r9 = (uintptr_t)host;
