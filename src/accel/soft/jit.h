@@ -39,6 +39,12 @@ struct jit_l1 {
 };
 #define JIT_L1_SHIFT 5 /* log2 of its size */
 
+/* What generated code keeps in the host's registers from its first use on: by bit, and as index of
+ * v->g.ensure. */
+enum jit_res { JIT_VEC, JIT_X87 };
+#define JIT_RES_VEC BIT(JIT_VEC)
+#define JIT_RES_X87 BIT(JIT_X87)
+
 /* -------- blocks -------- */
 /* A block depends on these besides its bytes. */
 #define JIT_MODE_CODE  3u     /* enum x86_code */
@@ -50,11 +56,15 @@ struct jit_l1 {
 #define JIT_MODE_X87   BIT(7)
 #define JIT_MODE_FPEXC BIT(8) /* MXCSR has unmasked exceptions */
 
+#define JIT_DEAD_SIZE 9 /* of what takes the place of its first instructions when it is gone */
+
 struct jit_block {
 	uint32_t page, off; /* where it begins */
 	uint32_t mode;
-	uint32_t entry;		       /* offset in the code: for who has cs_page right */
-	uint32_t ind;		       /* for who has the linear address in r9 */
+	uint32_t entry;	     /* offset in the code: for who has cs_page right */
+	uint32_t ind;	     /* for who has the linear address in r9 */
+	uint32_t have_entry; /* for who has what it needs: JIT_RES_* */
+	uint8_t needs;
 	uint32_t next_hash, next_page; /* JIT_NONE: the last */
 	bool dead;
 };
@@ -68,6 +78,10 @@ struct jit_page {
 	const uint8_t *host;
 };
 
+/* What may be due before a page fault of the operand: then the interpreter sorts it out. */
+#define JIT_FIRST_ALIGN 1u /* #GP: the operand is not aligned to its size */
+#define JIT_FIRST_X87	2u /* a pending x87 exception */
+
 /* What follows a call of generated code into a stub. Unaligned. */
 struct jit_site {
 	int32_t retry, next; /* from here to: the access again; the next instruction, 0: none */
@@ -77,6 +91,8 @@ struct jit_site {
 	uint8_t size;	     /* of the access */
 	uint8_t access;	     /* enum soft_access */
 	uint8_t flags_saved; /* the status flags are in ->flags2, not in the CPU */
+	uint8_t first;	     /* JIT_FIRST_* */
+	uint8_t have;	     /* JIT_RES_*: what is certain to be in the host's registers */
 } __attribute__((packed));
 
 struct jit_op_slot {
@@ -87,6 +103,9 @@ struct jit_op_slot {
 
 struct jit_stubs {
 	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray;
+	const uint8_t *leave, *load;
+	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
+	const void *ensured, *ensure_vec;
 };
 
 struct soft_jit {
@@ -118,7 +137,7 @@ struct soft_jit {
 	struct mutex inbox_lock;
 	uint32_t n_inbox; /* > JIT_INBOX: too many to tell */
 	_Atomic uint32_t *inbox[JIT_INBOX];
-	/* Divisions, which the host's CPU may fault at: sorted by address. */
+	/* Instructions that the host's CPU may fault at: sorted by address. */
 	uint32_t n_faults, faults_max;
 	struct jit_fault {
 		uint32_t at, site; /* offsets in the code */
@@ -152,6 +171,11 @@ bool soft_jit_run(struct soft_vcpu *v);
 void jit_make_stubs(struct soft_jit *j);
 /* A host exception at @pc in generated code: where to go on, with *@site for r10; NULL: not ours. */
 const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
+
+/* -------- jit_res.c -------- */
+void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s);
+/* The vector registers are in v->fpu, and generated code knows. */
+void jit_res_init(struct soft_vcpu *v);
 
 /* -------- jit_emit.c -------- */
 /* Translate from offset @off of @page's bytes on, as block @block (filled in). False: nothing can be. */

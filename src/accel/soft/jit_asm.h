@@ -137,6 +137,17 @@ static inline void j_gs(struct jit_buf *b, bool w, uint32_t op, unsigned int reg
 	j32(b, off);
 }
 
+/* Byte gs:[off] and an immediate. mov for @op 0, else of opcode 80's group: 7 is cmp. */
+static inline void j_gs_byte(struct jit_buf *b, unsigned int op, int32_t off, unsigned int imm)
+{
+	jb(b, 0x65);
+	jb(b, op ? 0x80 : 0xc6);
+	jb(b, 0x04 | op << 3);
+	jb(b, 0x25);
+	j32(b, (uint32_t)off);
+	jb(b, imm);
+}
+
 /* reg, gs:[index * 8 + off] */
 static inline void j_gs_index(
 	struct jit_buf *b, bool w, uint32_t op, unsigned int reg, unsigned int index, int32_t off)

@@ -238,6 +238,14 @@ void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_a
 	s->retry = b->p;
 }
 
+static uint8_t first_of(const struct x86_insn *i)
+{
+	bool x87 = i->cls == X86_CLASS_X87 || i->cls == X86_CLASS_MMX;
+
+	return (i->flags & X86_I_ALIGN ? JIT_FIRST_ALIGN : 0) |
+	       (x87 && !(i->flags & X86_I_X87_NOWAIT) ? JIT_FIRST_X87 : 0);
+}
+
 static void emit_slow(struct jit_tr *t, const struct jit_slow *w)
 {
 	struct jit_site s = jit_site_of(t, w->insn);
@@ -254,6 +262,7 @@ static void emit_slow(struct jit_tr *t, const struct jit_slow *w)
 	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
 	s.size = w->size;
 	s.access = w->access;
+	s.first = first_of(&t->insn[w->insn]);
 	s.flags_saved = w->flags_saved;
 	jit_put_site(t, &s);
 }
@@ -544,6 +553,33 @@ void jit_lookup(struct jit_tr *t, unsigned int k)
 	lookup(t, k);
 }
 
+bool jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at)
+{
+	struct soft_jit *j = t->j;
+
+	if (j->n_faults + t->n_fault == j->faults_max) {
+		uint32_t max = j->faults_max ? 2 * j->faults_max : 256;
+		struct jit_fault *p = realloc(j->fault, max * sizeof(*p));
+
+		if (!p)
+			return false;
+		j->fault = p;
+		j->faults_max = max;
+	}
+	t->fault[t->n_fault++] = (struct jit_tr_fault){ at, (uint8_t)k, t->flags_saved };
+	return true;
+}
+
+static void emit_fault(struct jit_tr *t, const struct jit_tr_fault *f)
+{
+	struct soft_jit *j = t->j;
+	struct jit_site s = jit_site_of(t, f->insn);
+
+	s.flags_saved = f->flags_saved;
+	j->fault[j->n_faults++] = (struct jit_fault){ (uint32_t)(f->at - j->code.rw),
+		(uint32_t)(jit_put_site(t, &s) - j->code.rw) };
+}
+
 void jit_jump_host(struct jit_tr *t)
 {
 	j_gs_index(&t->b, false, 0xff, 4, R_10, V_OFF(jump_host));
@@ -552,7 +588,7 @@ void jit_jump_host(struct jit_tr *t)
 /* To offset @off of this page, which another block has. */
 static void emit_link(struct jit_tr *t, int64_t off)
 {
-	struct jit_site s = { .block = t->block, .off = (uint16_t)off };
+	struct jit_site s = { .block = t->block, .off = (uint16_t)off, .have = t->have };
 
 	call(t, t->j->stub.link);
 	jit_put_site(t, &s);
@@ -613,7 +649,7 @@ static bool emit_jcc(struct jit_tr *t, unsigned int k)
 		return false;
 	jit_restore_flags(t);
 	t->side[t->n_side++] = (struct jit_side){ j_ahead(&t->b, 0x0f80 | (t->insn[k].opcode & 15)),
-		target_of(t, k), (uint8_t)k };
+		target_of(t, k), (uint8_t)k, t->have };
 	return true;
 }
 
@@ -873,27 +909,10 @@ static struct fields fields_of(const struct x86_insn *i)
 static bool emit_div(struct jit_tr *t, unsigned int k)
 {
 	struct fields f = fields_of(&t->insn[k]);
-	struct soft_jit *j = t->j;
-	struct jit_site s;
-	uint8_t *over;
 
-	if (j->n_faults == j->faults_max) {
-		uint32_t max = j->faults_max ? 2 * j->faults_max : 256;
-		struct jit_fault *p = realloc(j->fault, max * sizeof(*p));
-
-		if (!p)
-			return false;
-		j->fault = p;
-		j->faults_max = max;
-	}
 	if (t->insn[k].operand[f.rm].kind == X86_OPND_GPR_H || !plain(t, k, &f))
 		return false;
-	over = j_ahead8(&t->b, 0xeb);
-	s = jit_site_of(t, k);
-	j->fault[j->n_faults++] = (struct jit_fault){ (uint32_t)(t->last - j->code.rw),
-		(uint32_t)(jit_put_site(t, &s) - j->code.rw) };
-	j_here8(&t->b, over);
-	return true;
+	return jit_may_fault(t, k, t->last);
 }
 
 /* An instruction without operands that names its registers by itself. */
@@ -1019,6 +1038,26 @@ static void emit_interp(struct jit_tr *t, unsigned int k)
 	call(t, t->j->stub.interp);
 	jit_put_site(t, &s);
 	t->flags_saved = false;
+	t->have = 0;
+}
+
+static bool emit_known(struct jit_tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+
+	if (i->feature != X86_FEAT_NONE && !soft_has(t->v, i->feature))
+		return false;
+	switch (i->cls) {
+	case X86_CLASS_INT:
+	case X86_CLASS_GPR:
+		return emit_int(t, k);
+	case X86_CLASS_SSE:
+	case X86_CLASS_AVX:
+	case X86_CLASS_FPST:
+		return jit_emit_vec(t, k);
+	default:
+		return false;
+	}
 }
 
 static void emit_insn(struct jit_tr *t, unsigned int k)
@@ -1026,11 +1065,11 @@ static void emit_insn(struct jit_tr *t, unsigned int k)
 	const struct x86_insn *i = &t->insn[k];
 	struct x86_insn copy = *i;
 	uint8_t *start = t->b.p;
-	unsigned int n_slow = t->n_slow;
+	unsigned int n_slow = t->n_slow, n_fault = t->n_fault;
+	uint8_t have = t->have;
 	bool flags_saved = t->flags_saved;
 
-	if ((i->cls == X86_CLASS_INT || i->cls == X86_CLASS_GPR) &&
-		(i->feature == X86_FEAT_NONE || soft_has(t->v, i->feature)) && emit_int(t, k)) {
+	if (emit_known(t, k)) {
 		if (!t->ended)
 			t->end[k] = t->b.p;
 		return;
@@ -1038,7 +1077,9 @@ static void emit_insn(struct jit_tr *t, unsigned int k)
 	t->insn[k] = copy;
 	t->b.p = start;
 	t->n_slow = n_slow;
+	t->n_fault = n_fault;
 	t->flags_saved = flags_saved;
+	t->have = have;
 	emit_interp(t, k);
 }
 
@@ -1092,6 +1133,12 @@ static bool flags_dead_at(const struct jit_tr *t, const uint8_t *p, int64_t off)
 	return false;
 }
 
+/* Where branch @k leads. With another operand size that is elsewhere. */
+static bool flags_dead_behind(const struct jit_tr *t, const uint8_t *p, unsigned int k)
+{
+	return branch_ok(t, &t->insn[k]) && flags_dead_at(t, p, target_of(t, k));
+}
+
 static void find_live(struct jit_tr *t, const uint8_t *p)
 {
 	uint16_t live = JIT_ALL_FLAGS;
@@ -1107,7 +1154,7 @@ static void find_live(struct jit_tr *t, const uint8_t *p)
 
 		if ((i->op == X86_OP_JCC || i->op == X86_OP_JMP || i->op == X86_OP_CALL) &&
 			i->operand[0].kind == X86_OPND_REL)
-			t->dead[k] = flags_dead_at(t, p, target_of(t, k));
+			t->dead[k] = flags_dead_behind(t, p, k);
 		if (i->op == X86_OP_JCC && !t->dead[k])
 			live = JIT_ALL_FLAGS;
 		if (i->op != X86_OP_JCC && t->dead[k])
@@ -1156,6 +1203,7 @@ static void emit_rest(struct jit_tr *t)
 		emit_end(t);
 	for (unsigned int n = 0; n < t->n_side; n++) {
 		t->flags_saved = false;
+		t->have = t->side[n].have;
 		j_here(&t->b, t->side[n].jcc);
 		emit_branch(t, t->side[n].insn, t->side[n].target, t->dead[t->side[n].insn]);
 	}
@@ -1163,6 +1211,23 @@ static void emit_rest(struct jit_tr *t)
 		emit_slow(t, &t->slow[n]);
 	for (unsigned int n = 0; n < t->n_miss; n++)
 		emit_miss(t, &t->miss[n]);
+	for (unsigned int n = 0; n < t->n_fault; n++)
+		emit_fault(t, &t->fault[n]);
+}
+
+/* What the block needs it has from its beginning on: then who has it goes on behind that. */
+static void emit_entry(struct jit_tr *t, struct jit_block *bl)
+{
+	bl->needs = 0;
+	for (unsigned int k = 0; k < t->n; k++)
+		bl->needs |= jit_needs(t, &t->insn[k]);
+	bl->entry = bl->have_entry = (uint32_t)(t->b.p - t->j->code.rw);
+	if (!bl->needs)
+		return;
+	jit_ensure(t, bl->needs);
+	while (t->b.p - t->j->code.rw < bl->entry + JIT_DEAD_SIZE)
+		jb(&t->b, 0x90);
+	bl->have_entry = (uint32_t)(t->b.p - t->j->code.rw);
 }
 
 bool jit_translate(struct soft_vcpu *v, uint32_t block)
@@ -1193,7 +1258,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_PAGE);
 	t->flags_saved = t->live[0];
 	jit_restore_flags(t);
-	bl->entry = (uint32_t)(t->b.p - j->code.rw);
+	emit_entry(t, bl);
 	for (unsigned int k = 0; k < t->n && !t->ended; k++)
 		emit_insn(t, k);
 	emit_rest(t);

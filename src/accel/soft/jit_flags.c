@@ -4,6 +4,7 @@
  * through, so flags that it leaves undefined come out as the CPU leaves them.
  */
 #include "accel/soft/jit.h"
+#include "accel/soft/native_int.h"
 
 #define ALL X86_FLAGS_STATUS
 #define CF  X86_FLAG_CF
@@ -23,6 +24,29 @@ static struct jit_flags shift_flags(const struct x86_insn *i)
 	if (rotate)
 		return (struct jit_flags){ i->op >= X86_OP_RCL ? CF : 0, CF };
 	return (struct jit_flags){ 0, ALL };
+}
+
+/* Vector, MMX and x87 instructions. */
+static struct jit_flags other_flags(const struct x86_insn *i)
+{
+	switch (i->cls) {
+	case X86_CLASS_X87:
+	case X86_CLASS_MMX:
+	case X86_CLASS_SSE:
+	case X86_CLASS_AVX:
+	case X86_CLASS_FPST:
+		break;
+	default:
+		return (struct jit_flags){ ALL, 0 };
+	}
+	switch (native_flags_use(i)) {
+	case 0:
+		return (struct jit_flags){ 0, 0 };
+	case 1:
+		return (struct jit_flags){ 0, ALL };
+	default: /* FCMOVcc */
+		return (struct jit_flags){ CF | X86_FLAG_ZF | X86_FLAG_PF, 0 };
+	}
 }
 
 struct jit_flags jit_flags_of(const struct x86_insn *i)
@@ -99,6 +123,6 @@ struct jit_flags jit_flags_of(const struct x86_insn *i)
 	case X86_OP_CRC32:
 		return (struct jit_flags){ 0, 0 };
 	default:
-		return (struct jit_flags){ ALL, 0 };
+		return other_flags(i);
 	}
 }

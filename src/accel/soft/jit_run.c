@@ -13,6 +13,7 @@
  * longjmp.
  */
 #include "accel/soft/jit.h"
+#include "accel/soft/native_int.h"
 #include <asm/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -63,7 +64,16 @@ static uint64_t code_linear(const struct soft_vcpu *v)
 	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
 }
 
-/* The block at v->rip as who has its address in r9 enters it. */
+/* As who has its address in r9 enters it. */
+static const uint8_t *enter_block(struct soft_vcpu *v, uint32_t b)
+{
+	v->g.r9 = code_linear(v) + v->g.id;
+	v->g.vec_was = false;
+	flags_give(v);
+	return code_at(v->jit, v->jit->block[b].ind);
+}
+
+/* The block at v->rip. */
 static const uint8_t *go_on(struct soft_vcpu *v)
 {
 	uint32_t b;
@@ -74,9 +84,7 @@ static const uint8_t *go_on(struct soft_vcpu *v)
 	b = jit_find(v, code_linear(v));
 	if (b == JIT_NONE || !attentive(v))
 		return NULL;
-	v->g.r9 = code_linear(v) + v->g.id;
-	flags_give(v);
-	return code_at(v->jit, v->jit->block[b].ind);
+	return enter_block(v, b);
 }
 
 /* -------- what stubs call -------- */
@@ -130,7 +138,14 @@ static void at_site(struct soft_vcpu *v, const struct jit_site *s)
 static const uint8_t *on_interp(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	at_site(v, s);
+	v->g.vec_was = false; /* what comes next does not count on them */
 	return interpret(v, s);
+}
+
+static bool something_first(const struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	return (s->first & JIT_FIRST_ALIGN && lin & (s->size - 1u)) ||
+	       (s->first & JIT_FIRST_X87 && native_fpu_pending(v));
 }
 
 /* An access that the small TLB does not know. */
@@ -140,7 +155,7 @@ static const uint8_t *on_slow(struct soft_vcpu *v, const struct jit_site *s, uin
 
 	at_site(v, s);
 	v->gpr[X86_REG_RIP] = v->rip + s->len;
-	host = jit_l1_fill(v, lin, s->size, s->access);
+	host = something_first(v, s, lin) ? NULL : jit_l1_fill(v, lin, s->size, s->access);
 	if (!host)
 		return interpret(v, s);
 	v->g.r9 = (uintptr_t)host;
@@ -181,14 +196,15 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 		return NULL;
 	if (j->generation == generation && !j->block[from].dead &&
 		j->block[from].page == j->block[b].page) {
-		d = (int32_t)(code_at(j, j->block[b].entry) - (at + 5));
+		const struct jit_block *to = &j->block[b];
+		uint32_t entry = to->needs & ~s->have ? to->entry : to->have_entry;
+
+		d = (int32_t)(code_at(j, entry) - (at + 5));
 		memcpy(code + 1, &d, 4);
 		exec_mem_patch(&j->code, at, code, 5);
 		j->count.links++;
 	}
-	v->g.r9 = code_linear(v) + v->g.id;
-	flags_give(v);
-	return code_at(j, j->block[b].ind);
+	return enter_block(v, b);
 }
 
 /* An empty entry of the table was hit, by an address and a context that add up to what it has. */
@@ -225,9 +241,7 @@ static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, u
 		memcpy(code + 1, &d, 4);
 		exec_mem_patch(&j->code, at, code, 5);
 	}
-	v->g.r9 = code_linear(v) + v->g.id;
-	flags_give(v);
-	return code_at(j, j->block[b].ind);
+	return enter_block(v, b);
 }
 
 /* -------- stubs -------- */
@@ -276,8 +290,16 @@ static void save_all(struct jit_buf *b)
 }
 
 /* Go on at the address in rax. */
-static void load_all_and_go(struct jit_buf *b)
+static void load_all_and_go(struct jit_buf *b, const struct jit_stubs *s)
 {
+	uint8_t *over;
+
+	j_gs_byte(b, 7, V_OFF(g.vec_was), 0); /* cmp */
+	over = j_ahead8(b, 0x74);
+	push_pop(b, 0x50, R_AX);
+	j_to(b, 0xe8, s->vec_load);
+	push_pop(b, 0x58, R_AX);
+	j_here8(b, over);
 	j_gs_store(b, R_AX, V_OFF(g.target));
 	for (unsigned int i = 0; i < ARRAY_SIZE(framed); i++) {
 		j_gs_load(b, R_AX, framed[i].of);
@@ -300,23 +322,29 @@ static const uint8_t *rx_of(struct jit_buf *b)
 
 /* A stub that calls @fn with the vCPU, what follows the call of the stub, and r9. @popped: that is in
  * r10 already. */
-static const uint8_t *make_call(struct jit_buf *b, const void *fn, const uint8_t *leave,
-	const uint8_t *load, const uint8_t **popped)
+static const uint8_t *make_call(
+	struct jit_buf *b, const void *fn, const struct jit_stubs *s, const uint8_t **popped)
 {
 	const uint8_t *start = rx_of(b);
+	uint8_t *over;
 
 	push_pop(b, 0x58, R_10);
 	if (popped)
 		*popped = rx_of(b);
 	save_all(b);
+	j_gs_byte(b, 0, V_OFF(g.vec_was), 0); /* mov */
+	j_gs_byte(b, 7, V_OFF(g.vec), 0);
+	over = j_ahead8(b, 0x74);
+	j_to(b, 0xe8, s->vec_store);
+	j_here8(b, over);
 	j_gs_load(b, R_DI, V_OFF(g.self));
 	j_mov(b, R_SI, R_10);
 	j_mov(b, R_DX, R_9);
 	JCODE(b, "\x48\xb8"); /* mov rax, imm64 */
 	j64(b, (uintptr_t)fn);
 	JCODE(b, "\xff\xd0\x48\x85\xc0"); /* call rax; test rax, rax */
-	j_to(b, 0x0f84, leave);		  /* jz */
-	j_to(b, 0xe9, load);
+	j_to(b, 0x0f84, s->leave);	  /* jz */
+	j_to(b, 0xe9, s->load);
 	return start;
 }
 
@@ -324,8 +352,9 @@ void jit_make_stubs(struct soft_jit *j)
 {
 	struct jit_buf b = { j->code.rw, j->code.rx - j->code.rw };
 	struct jit_stubs *s = &j->stub;
-	const uint8_t *leave = rx_of(&b), *load;
 
+	jit_make_res_stubs(&b, s);
+	s->leave = rx_of(&b);
 	JCODE(&b, "\x48\x83\xc4"); /* add rsp, */
 	jb(&b, F_SIZE);
 	for (unsigned int i = sizeof(callee_saved); i--;)
@@ -338,15 +367,15 @@ void jit_make_stubs(struct soft_jit *j)
 	JCODE(&b, "\x48\x83\xec"); /* sub rsp, */
 	jb(&b, F_SIZE);
 	j_mov(&b, R_AX, R_DI);
-	load = rx_of(&b);
-	load_all_and_go(&b);
-	s->slow = make_call(&b, on_slow, leave, load, NULL);
-	s->slow_stack = make_call(&b, on_slow_stack, leave, load, NULL);
-	s->interp = make_call(&b, on_interp, leave, load, &s->miss);
-	s->go = make_call(&b, on_go, leave, load, NULL);
-	s->link = make_call(&b, on_link, leave, load, NULL);
-	s->stale = make_call(&b, on_stale, leave, load, NULL);
-	make_call(&b, on_stray, leave, load, &s->stray);
+	s->load = rx_of(&b);
+	load_all_and_go(&b, s);
+	s->slow = make_call(&b, on_slow, s, NULL);
+	s->slow_stack = make_call(&b, on_slow_stack, s, NULL);
+	s->interp = make_call(&b, on_interp, s, &s->miss);
+	s->go = make_call(&b, on_go, s, NULL);
+	s->link = make_call(&b, on_link, s, NULL);
+	s->stale = make_call(&b, on_stale, s, NULL);
+	make_call(&b, on_stray, s, &s->stray);
 	j->stubs_end = ALIGN_UP((size_t)(b.p - j->code.rw), (size_t)64);
 }
 

@@ -202,10 +202,14 @@ struct soft_vcpu {
 		uint64_t page; /* linear address of the page that the block lies in */
 		uint64_t id;   /* of the context: jit.c */
 		_Atomic uint64_t id_poll; /* the same, or SOFT_ID_POLL: look up */
+		uint64_t save;		  /* rax for a moment */
 		uint64_t goal, r9;	  /* a branch's target; what is in r9 when C code is left */
 		const void *target;	  /* where to go on then */
 		struct soft_stack_page stack; /* the one that the stack pointer is in */
 		uint16_t flags, flags2;	      /* status flags as LAHF and SETO give them */
+		bool vec;		      /* vector registers are in the host's: jit_res.c */
+		bool vec_was; /* C code was called while they were, and goes back to where they are */
+		const void *ensure[2]; /* what makes them be there; x87 registers */
 	} g;
 
 	struct accel_vcpu base;
