@@ -6,7 +6,7 @@
  * all address spaces. It goes straight on to blocks of the same page only (which is mapped where it is);
  * whatever else goes by linear address through a table (v->jump_tag, v->jump_host), whose entries are
  * good in one context: what v->g.id stands for (address space, privilege, mode, and that no translation
- * was dropped since).
+ * of code was dropped since), or in all that share global pages: v->g.global_id.
  *
  * jump_tag[low 16 bits of the address] is -(address + id): generated code adds address and id and looks
  * for zero, which it can without changing flags. As the index is part of the address and ids have 16
@@ -51,7 +51,10 @@ uint32_t jit_mode(const struct soft_vcpu *v)
 
 bool jit_synced(struct soft_vcpu *v)
 {
-	return !v->jit->stale && v->jit->key == soft_fetch_key(v) && v->jit->mode == jit_mode(v);
+	const struct soft_jit *j = v->jit;
+
+	return !j->stale && j->key == soft_fetch_key(v) && j->mode == jit_mode(v) &&
+	       j->l1_at == v->ctx && v->l1 == v->l1_of[v->mmu_index];
 }
 
 static void forget_ids(struct soft_vcpu *v)
@@ -61,30 +64,43 @@ static void forget_ids(struct soft_vcpu *v)
 	v->jit->ids = 0;
 }
 
+static uint32_t id_of(struct soft_vcpu *v, uint64_t key)
+{
+	struct soft_jit *j = v->jit;
+	struct jit_id *set = j->id[(key ^ (uint64_t)j->mode << 40) * 0x9e3779b97f4a7c15ull >>
+				   (64 - JIT_ID_BITS)],
+		      *d;
+	uint64_t *unused;
+
+	for (d = set; d < set + JIT_ID_WAYS; d++)
+		if (d->key == key && d->mode == j->mode && d->id)
+			return d->id;
+	d = set + j->ids % JIT_ID_WAYS;
+	*d = (struct jit_id){ key, j->mode, ++j->ids };
+	/* An entry that was never used is 0, which must not fit. */
+	unused = &v->jump_tag[-d->id & 0xffff];
+	if (!*unused)
+		*unused = 1;
+	return d->id;
+}
+
 void jit_sync(struct soft_vcpu *v)
 {
 	struct soft_jit *j = v->jit;
 	uint64_t key = soft_fetch_key(v);
 	uint32_t mode = jit_mode(v);
-	struct jit_id *d = &j->id[(key ^ key >> 6 ^ key >> 18 ^ mode) & (ARRAY_SIZE(j->id) - 1)];
 
+	if (j->l1_at != v->ctx)
+		jit_l1_select(v);
+	v->l1 = v->l1_of[v->mmu_index];
 	if (j->key == key && j->mode == mode)
 		return;
 	j->key = key;
 	j->mode = mode;
-	v->l1 = jit_l1_select(v);
-	if (d->key != key || d->mode != mode || !d->id) {
-		uint64_t *unused;
-
-		if (j->ids == IDS_MAX)
-			forget_ids(v);
-		*d = (struct jit_id){ key, mode, ++j->ids };
-		/* An entry that was never used is 0, which must not fit. */
-		unused = &v->jump_tag[-d->id & 0xffff];
-		if (!*unused)
-			*unused = 1;
-	}
-	v->g.id = d->id;
+	if (j->ids >= IDS_MAX - 1)
+		forget_ids(v);
+	v->g.id = id_of(v, key);
+	v->g.global_id = id_of(v, soft_fetch_key_global(v));
 }
 
 /* -------- all blocks -------- */
@@ -356,7 +372,7 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 			return JIT_NONE;
 		}
 	}
-	v->jump_tag[at] = -(lin + v->g.id);
+	v->jump_tag[at] = -(lin + (soft_fetch_global(v, lin) ? v->g.global_id : v->g.id));
 	v->jump_host[at] = j->code.rx + j->block[b].ind;
 	return b;
 }

@@ -39,7 +39,7 @@ static bool quiet(const struct soft_vcpu *v)
 	return !atomic_load_explicit(&v->poll, memory_order_relaxed) && !v->has_event &&
 	       !v->halted && !v->leaving && !v->yield && !v->shadow && !v->pending_dr6 &&
 	       !v->nmi_wanted && !(v->irq_wanted && v->rflags & X86_FLAG_IF) &&
-	       !(v->rflags & (X86_FLAG_TF | X86_FLAG_RF)) && !(v->dr[7] & 0xff) && !v->debugged;
+	       !(v->rflags & X86_FLAG_TF) && !(v->dr[7] & 0xff) && !v->debugged;
 }
 
 static const uint8_t *code_at(const struct soft_jit *j, uint32_t off)
@@ -52,20 +52,39 @@ static uint64_t code_linear(const struct soft_vcpu *v)
 	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
 }
 
+/* What generated code would find in its table. NULL: nothing. */
+static const void *jump_known(struct soft_vcpu *v, uint64_t lin)
+{
+	uint64_t x = v->jump_tag[lin & 0xffff] + lin;
+
+	if (v->jit->stale || !(v->jit->mode & JIT_MODE_FLAT) || (x + v->g.id && x + v->g.global_id))
+		return NULL;
+	return v->jump_host[lin & 0xffff];
+}
+
 /* The block at v->rip as who has its address in r9 enters it. */
 static const uint8_t *go_on(struct soft_vcpu *v)
 {
+	uint64_t lin = code_linear(v);
+	const uint8_t *host;
 	uint32_t b;
 
 	v->stop = false;
-	if (!quiet(v))
+	if (!quiet(v) || v->mmu_slow)
 		return NULL;
-	b = jit_find(v, code_linear(v));
-	if (b == JIT_NONE)
-		return NULL;
-	v->g.r9 = code_linear(v);
+	jit_sync(v);
+	host = jump_known(v, lin);
+	if (!host) {
+		b = jit_find(v, lin);
+		if (b == JIT_NONE)
+			return NULL;
+		host = code_at(v->jit, v->jit->block[b].ind);
+	}
+	/* The next instruction clears it, or faults, and then the handler's frame has it. */
+	v->rflags &= ~(uint64_t)X86_FLAG_RF;
+	v->g.r9 = lin;
 	flags_give(v);
-	return code_at(v->jit, v->jit->block[b].ind);
+	return host;
 }
 
 /* -------- what stubs call -------- */
@@ -269,7 +288,7 @@ static const uint8_t *make_call(struct jit_buf *b, const void *fn, const uint8_t
 static const uint8_t *make_lookup(struct jit_buf *b, const uint8_t *interp_popped)
 {
 	const uint8_t *start = rx_of(b);
-	uint8_t *quiet, *hit, *miss;
+	uint8_t *quiet, *hit, *hit2, *miss;
 
 	j_gs_store(b, R_CX, V_OFF(g.save));
 	j_gs(b, false, OP_LOAD, R_CX, V_OFF(poll));
@@ -279,9 +298,12 @@ static const uint8_t *make_lookup(struct jit_buf *b, const uint8_t *interp_poppe
 	j_gs_load(b, R_CX, V_OFF(g.id));
 	j_rr(b, false, 0x0fb7, R_10, R_9); /* movzx r10d, r9w */
 	j_gs_index(b, true, OP_LOAD, R_10, R_10, V_OFF(jump_tag));
-	j_lea_index(b, true, R_CX, R_CX, R_9, 0, 0);
+	j_lea_index(b, true, R_10, R_10, R_9, 0, 0);
 	j_lea_index(b, true, R_CX, R_CX, R_10, 0, 0);
 	hit = j_ahead8(b, 0xe3);
+	j_gs_load(b, R_CX, V_OFF(g.global_id));
+	j_lea_index(b, true, R_CX, R_CX, R_10, 0, 0);
+	hit2 = j_ahead8(b, 0xe3);
 	j_here8(b, miss);
 	j_gs_load(b, R_CX, V_OFF(g.save));
 	push_pop(b, 0x58, R_10);
@@ -290,6 +312,7 @@ static const uint8_t *make_lookup(struct jit_buf *b, const uint8_t *interp_poppe
 	j_lea_index(b, true, R_10, R_10, R_9, 0, 0);
 	j_to(b, 0xe9, interp_popped);
 	j_here8(b, hit);
+	j_here8(b, hit2);
 	j_gs_load(b, R_CX, V_OFF(g.save));
 	j_rr(b, false, 0x0fb7, R_10, R_9);
 	jb(b, 0xc3);

@@ -48,11 +48,13 @@ void jit_l1_clear(struct soft_vcpu *v)
 void jit_l1_forget(struct soft_vcpu *v)
 {
 	jit_l1_clear(v);
-	if (v->jit)
-		memset(v->jit->l1_ctx, 0, sizeof(v->jit->l1_ctx));
+	if (!v->jit)
+		return;
+	memset(v->jit->l1_ctx, 0, sizeof(v->jit->l1_ctx));
+	v->jit->l1_at = 0;
 }
 
-struct jit_l1 *jit_l1_select(struct soft_vcpu *v)
+void jit_l1_select(struct soft_vcpu *v)
 {
 	struct soft_jit *j = v->jit;
 	uint32_t s;
@@ -65,7 +67,9 @@ struct jit_l1 *jit_l1_select(struct soft_vcpu *v)
 			set_clear(j, s, i);
 		j->l1_ctx[s] = v->ctx;
 	}
-	return j->l1[s][v->mmu_index];
+	for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
+		v->l1_of[i] = j->l1[s][i];
+	j->l1_at = v->ctx;
 }
 
 void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin)
