@@ -88,7 +88,7 @@ struct jit_op_slot {
 };
 
 struct jit_stubs {
-	const uint8_t *enter, *slow, *interp, *go, *link, *stale, *lookup, *lookup_go, *miss;
+	const uint8_t *enter, *slow, *interp, *go, *link, *stale, *miss, *stray;
 };
 
 struct soft_jit {
@@ -99,7 +99,8 @@ struct soft_jit {
 	bool stale;	     /* the address map has changed: they must */
 	uint64_t key;	     /* soft_fetch_key() that cs_id stands for */
 	uint32_t mode;
-	uint32_t ids; /* given out so far */
+	uint64_t local_gen; /* v->fetch_gen when system code was found on a page that is not global */
+	uint32_t ids;	    /* given out so far */
 	struct jit_id {
 		uint64_t key;
 		uint32_t mode, id;
@@ -123,6 +124,7 @@ struct soft_jit {
 	struct jit_fault {
 		uint32_t at, site; /* offsets in the code */
 	} * fault;
+	uint64_t interp_op[X86_OP_COUNT]; /* instructions that the interpreter carried out */
 	struct jit_counters {
 		uint64_t blocks, guest_bytes, host_bytes, links, misses, fills, interps, dropped,
 			resets;

@@ -8,7 +8,8 @@
  *
  * Looking an address up changes the status flags. Where the guest's are still needed (jit_flags.c; after
  * the last instruction of a block all are) they go to v->g.flags2 before the first look-up and come back
- * before somebody reads them. Flags that nobody reads any more are not kept: a fault then shows those of
+ * before somebody reads them. Who enters a block by its linear address leaves them there, too: most
+ * blocks do not want them. Flags that nobody reads any more are not kept: a fault then shows those of
  * the look-up. SPEC: that is the one imprecision of faults.
  *
  * An access comes before anything its instruction changes, so that it can fault, be carried out by the
@@ -464,21 +465,31 @@ static bool emit_leave(struct jit_tr *t, unsigned int k)
 }
 
 /* -------- branches -------- */
-/* Find where r9 leads: r10 becomes its index. Nothing has changed if that is not known, and the
- * interpreter carries the instruction out; @go: or its target is gone to. */
+/* Somewhere else's code when something is not as it should be: the instruction is interpreted. */
+static struct jit_miss *miss_at(struct jit_tr *t, unsigned int k, uint32_t jcc)
+{
+	struct jit_miss *m = &t->miss[t->n_miss++];
+
+	*m = (struct jit_miss){
+		.jcc = j_ahead(&t->b, jcc), .insn = (uint8_t)k, .flags_saved = t->flags_saved
+	};
+	return m;
+}
+
+/* Where r9 leads to: r10 becomes its index, r9 what the block there wants. */
+static struct jit_miss *lookup(struct jit_tr *t, unsigned int k)
+{
+	if (t->live[k] && !t->flags_saved)
+		jit_save_flags(t);
+	j_rr(&t->b, false, 0x0fb7, R_10, R_9);			   /* movzx r10d, r9w */
+	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));		   /* add */
+	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(jump_tag)); /* cmp */
+	return miss_at(t, k, 0x0f85);
+}
+
 void jit_lookup(struct jit_tr *t, unsigned int k)
 {
-	struct jit_site s;
-	uint8_t *over;
-
-	jit_restore_flags(t);
-	s = jit_site_of(t, k);
-	call(t, t->j->stub.lookup);
-	JCODE(&t->b, "\x0f\x1f\x80"); /* nop: the site is 9 bytes from here */
-	j32(&t->b, 9);
-	over = j_ahead8(&t->b, 0xeb);
-	jit_put_site(t, &s);
-	j_here8(&t->b, over);
+	lookup(t, k);
 }
 
 void jit_jump_host(struct jit_tr *t)
@@ -495,34 +506,42 @@ static void emit_link(struct jit_tr *t, int64_t off)
 	jit_put_site(t, &s);
 }
 
-/* Is there somebody who wants the vCPU's attention? Flags are kept. */
-static void emit_poll(struct jit_tr *t, int64_t off)
+/* Is there somebody who wants the vCPU's attention? Then it is at @off. */
+static void emit_poll(struct jit_tr *t, int64_t off, bool keep_flags)
 {
 	struct jit_site s = { .block = t->block, .off = (uint16_t)off };
 	uint8_t *none;
 
-	j_gs_store(&t->b, R_CX, V_OFF(g.save));
-	j_gs(&t->b, false, OP_LOAD, R_CX, V_OFF(poll));
-	none = j_ahead8(&t->b, 0xe3); /* jrcxz */
-	j_gs_load(&t->b, R_CX, V_OFF(g.save));
+	if (keep_flags) {
+		j_mov(&t->b, R_10, R_CX);
+		j_gs(&t->b, false, OP_LOAD, R_CX, V_OFF(poll));
+		none = j_ahead8(&t->b, 0xe3); /* jrcxz */
+		j_mov(&t->b, R_CX, R_10);
+	} else {
+		j_gs(&t->b, false, 0x83, 7, V_OFF(poll)); /* cmp dword, 0 */
+		jb(&t->b, 0);
+		none = j_ahead8(&t->b, 0x74);
+	}
 	call(t, t->j->stub.go);
 	jit_put_site(t, &s);
 	j_here8(&t->b, none);
-	j_gs_load(&t->b, R_CX, V_OFF(g.save));
+	if (keep_flags)
+		j_mov(&t->b, R_CX, R_10);
 }
 
-/* Instruction @k branches to offset @target of the page, or beyond it. */
-static void emit_branch(struct jit_tr *t, unsigned int k, int64_t target)
+/* Instruction @k branches to offset @target of the page, or beyond it. @dead: nobody there reads flags. */
+static void emit_branch(struct jit_tr *t, unsigned int k, int64_t target, bool dead)
 {
-	jit_restore_flags(t);
 	if (target >= 0 && target < JIT_PAGE) {
+		if (!dead)
+			jit_restore_flags(t);
 		if (target <= t->off[k])
-			emit_poll(t, target);
+			emit_poll(t, target, !dead);
 		emit_link(t, target);
 		return;
 	}
 	jit_lea_page(t, R_9, target);
-	jit_lookup(t, k);
+	lookup(t, k);
 	jit_jump_host(t);
 }
 
@@ -573,7 +592,7 @@ static bool emit_jmp(struct jit_tr *t, unsigned int k)
 	if (!branch_ok(t, i))
 		return false;
 	if (i->operand[0].kind == X86_OPND_REL) {
-		emit_branch(t, k, target_of(t, k));
+		emit_branch(t, k, target_of(t, k), t->dead[k]);
 	} else {
 		if (!emit_where_to(t, k))
 			return false;
@@ -596,27 +615,30 @@ static void push_next(struct jit_tr *t, unsigned int k)
 static bool emit_call(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
+	bool direct = i->operand[0].kind == X86_OPND_REL;
 	int64_t target = target_of(t, k);
 
 	if (!branch_ok(t, i))
 		return false;
-	if (i->operand[0].kind == X86_OPND_REL && target >= 0 && target < JIT_PAGE) {
-		push_next(t, k);
-		emit_branch(t, k, target);
-	} else {
-		if (i->operand[0].kind == X86_OPND_REL)
-			jit_lea_page(t, R_9, target);
-		else if (!emit_where_to(t, k))
-			return false;
-		jit_lookup(t, k); /* first: it is the last that may find that it cannot */
-		j_gs_store(&t->b, R_9, V_OFF(g.goal));
-		push_next(t, k);
-		jit_restore_flags(t);
-		j_gs_load(&t->b, R_9, V_OFF(g.goal));
-		j_rr(&t->b, false, 0x0fb7, R_10, R_9); /* movzx r10d, r9w */
-		jit_jump_host(t);
-	}
 	t->ended = true;
+	if (direct && target >= 0 && target < JIT_PAGE) {
+		push_next(t, k);
+		emit_branch(t, k, target, t->dead[k]);
+		return true;
+	}
+	if (!direct) {
+		if (!emit_where_to(t, k))
+			return false;
+		j_gs_store(&t->b, R_9, V_OFF(g.goal));
+	}
+	push_next(t, k);
+	if (direct)
+		jit_lea_page(t, R_9, target);
+	else
+		j_gs_load(&t->b, R_9, V_OFF(g.goal));
+	/* The interpreter does all of it again: what was pushed is pushed once more. */
+	lookup(t, k)->undo_push = true;
+	jit_jump_host(t);
 	return true;
 }
 
@@ -1021,18 +1043,22 @@ static bool flags_dead_at(const struct jit_tr *t, const uint8_t *p, int64_t off)
 static void find_live(struct jit_tr *t, const uint8_t *p)
 {
 	uint16_t live = JIT_ALL_FLAGS;
+	const struct x86_insn *last = &t->insn[t->n - 1];
 
-	if (flags_dead_at(t, p, t->off[t->n]) &&
-		(t->insn[t->n - 1].op == X86_OP_JCC || !(t->insn[t->n - 1].flags & X86_I_BRANCH)))
+	if (last->op == X86_OP_JCC || !(last->flags & X86_I_BRANCH))
+		t->end_dead = flags_dead_at(t, p, t->off[t->n]);
+	if (t->end_dead)
 		live = 0;
 	for (unsigned int k = t->n; k-- > 0;) {
 		const struct x86_insn *i = &t->insn[k];
 		struct jit_flags f = jit_flags_of(i);
 
-		if (i->op == X86_OP_JCC && !flags_dead_at(t, p, target_of(t, k)))
+		if ((i->op == X86_OP_JCC || i->op == X86_OP_JMP || i->op == X86_OP_CALL) &&
+			i->operand[0].kind == X86_OPND_REL)
+			t->dead[k] = flags_dead_at(t, p, target_of(t, k));
+		if (i->op == X86_OP_JCC && !t->dead[k])
 			live = JIT_ALL_FLAGS;
-		if ((i->op == X86_OP_JMP || i->op == X86_OP_CALL) &&
-			i->operand[0].kind == X86_OPND_REL && flags_dead_at(t, p, target_of(t, k)))
+		if (i->op != X86_OP_JCC && t->dead[k])
 			live = f.reads = 0;
 		live = f.reads | (live & (uint16_t)~f.writes);
 		t->live[k] = live;
@@ -1041,18 +1067,34 @@ static void find_live(struct jit_tr *t, const uint8_t *p)
 
 static void emit_end(struct jit_tr *t)
 {
-	struct jit_site s = { .block = t->block, .off = JIT_PAGE };
-
-	jit_restore_flags(t);
 	if (t->off[t->n] < JIT_PAGE) {
+		if (!t->end_dead)
+			jit_restore_flags(t);
 		emit_link(t, t->off[t->n]);
 		return;
 	}
+	if (!t->end_dead && !t->flags_saved)
+		jit_save_flags(t);
 	jit_lea_page(t, R_9, JIT_PAGE);
-	call(t, t->j->stub.lookup_go);
-	JCODE(&t->b, "\x0f\x1f\x80");
-	j32(&t->b, 7 + 9);
+	j_rr(&t->b, false, 0x0fb7, R_10, R_9);
+	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));
+	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(jump_tag));
+	miss_at(t, t->n - 1, 0x0f85)->go = true;
 	jit_jump_host(t);
+}
+
+/* What is not as it should be, and what becomes of it. */
+static void emit_miss(struct jit_tr *t, const struct jit_miss *m)
+{
+	struct jit_site s = jit_site_of(t, m->insn);
+
+	j_here(&t->b, m->jcc);
+	if (m->undo_push)
+		move_sp(t, (int32_t)slot_size(t));
+	s.flags_saved = m->flags_saved;
+	if (m->go)
+		s.off = JIT_PAGE;
+	call(t, m->go ? t->j->stub.go : t->j->stub.interp);
 	jit_put_site(t, &s);
 }
 
@@ -1063,10 +1105,12 @@ static void emit_rest(struct jit_tr *t)
 	for (unsigned int n = 0; n < t->n_side; n++) {
 		t->flags_saved = false;
 		j_here(&t->b, t->side[n].jcc);
-		emit_branch(t, t->side[n].insn, t->side[n].target);
+		emit_branch(t, t->side[n].insn, t->side[n].target, t->dead[t->side[n].insn]);
 	}
 	for (unsigned int n = 0; n < t->n_slow; n++)
 		emit_slow(t, &t->slow[n]);
+	for (unsigned int n = 0; n < t->n_miss; n++)
+		emit_miss(t, &t->miss[n]);
 }
 
 bool jit_translate(struct soft_vcpu *v, uint32_t block)
@@ -1081,6 +1125,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	memcpy(copy, j->page[bl->page].host, JIT_PAGE);
 	memset(t, 0, offsetof(struct jit_tr, off));
 	memset(t->end, 0, sizeof(t->end));
+	memset(t->dead, 0, sizeof(t->dead));
 	t->b = (struct jit_buf){ start, j->code.rx - j->code.rw };
 	t->v = v;
 	t->j = j;
@@ -1091,8 +1136,11 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 		return false;
 	find_live(t, copy);
 	bl->ind = (uint32_t)(t->b.p - j->code.rw);
-	j_lea(&t->b, t->wide, R_10, R_9, -(int32_t)bl->off);
+	j_lea(&t->b, true, R_10, R_9, -(int32_t)bl->off);
+	j_gs(&t->b, true, 0x2b, R_10, V_OFF(g.id)); /* sub */
 	j_gs_store(&t->b, R_10, V_OFF(g.page));
+	t->flags_saved = t->live[0];
+	jit_restore_flags(t);
 	bl->entry = (uint32_t)(t->b.p - j->code.rw);
 	for (unsigned int k = 0; k < t->n && !t->ended; k++)
 		emit_insn(t, k);

@@ -42,6 +42,16 @@ static bool quiet(const struct soft_vcpu *v)
 	       !(v->rflags & X86_FLAG_TF) && !(v->dr[7] & 0xff) && !v->debugged;
 }
 
+/* From here on soft_notify() ends generated code: it writes g.id_poll after v->poll, and here it is the
+ * other way round. */
+static bool attentive(struct soft_vcpu *v)
+{
+	if (__builtin_expect(
+		    atomic_load_explicit(&v->g.id_poll, memory_order_relaxed) != v->g.id, 0))
+		atomic_store(&v->g.id_poll, v->g.id);
+	return quiet(v);
+}
+
 static const uint8_t *code_at(const struct soft_jit *j, uint32_t off)
 {
 	return j->code.rx + off;
@@ -55,9 +65,10 @@ static uint64_t code_linear(const struct soft_vcpu *v)
 /* What generated code would find in its table. NULL: nothing. */
 static const void *jump_known(struct soft_vcpu *v, uint64_t lin)
 {
-	uint64_t x = v->jump_tag[lin & 0xffff] + lin;
+	uint64_t tag = lin + v->g.id;
 
-	if (v->jit->stale || !(v->jit->mode & JIT_MODE_FLAT) || (x + v->g.id && x + v->g.global_id))
+	if (v->jit->stale || !(v->jit->mode & JIT_MODE_FLAT) || !tag ||
+		v->jump_tag[lin & 0xffff] != tag)
 		return NULL;
 	return v->jump_host[lin & 0xffff];
 }
@@ -80,9 +91,11 @@ static const uint8_t *go_on(struct soft_vcpu *v)
 			return NULL;
 		host = code_at(v->jit, v->jit->block[b].ind);
 	}
+	if (!attentive(v))
+		return NULL;
 	/* The next instruction clears it, or faults, and then the handler's frame has it. */
 	v->rflags &= ~(uint64_t)X86_FLAG_RF;
-	v->g.r9 = lin;
+	v->g.r9 = lin + v->g.id;
 	flags_give(v);
 	return host;
 }
@@ -114,6 +127,7 @@ static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 	v->jit->count.interps++;
 	if (!o) /* its bytes have changed meanwhile */
 		return NULL;
+	v->jit->interp_op[o->i.op]++;
 	next = v->rip + o->i.len;
 	v->gpr[X86_REG_RIP] = next;
 	v->stop = false;
@@ -174,7 +188,7 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 	if (!quiet(v))
 		return NULL;
 	b = jit_find(v, code_linear(v));
-	if (b == JIT_NONE)
+	if (b == JIT_NONE || !attentive(v))
 		return NULL;
 	if (j->generation == generation && !j->block[from].dead &&
 		j->block[from].page == j->block[b].page) {
@@ -183,9 +197,19 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 		exec_mem_patch(&j->code, at, code, 5);
 		j->count.links++;
 	}
-	v->g.r9 = code_linear(v);
+	v->g.r9 = code_linear(v) + v->g.id;
 	flags_give(v);
 	return code_at(j, j->block[b].ind);
+}
+
+/* An empty entry of the table was hit, by an address and a context that add up to what it has. */
+static const uint8_t *on_stray(struct soft_vcpu *v, const void *nothing, uint64_t lin)
+{
+	static const struct jit_site saved = { .flags_saved = 1 };
+
+	flags_take(v, &saved);
+	v->rip = lin - v->g.id;
+	return go_on(v);
 }
 
 /* A block that is no more was jumped to: go to what is there now, and so will the next who comes. */
@@ -204,7 +228,7 @@ static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, u
 	if (!quiet(v))
 		return NULL;
 	b = jit_find(v, code_linear(v));
-	if (b == JIT_NONE)
+	if (b == JIT_NONE || !attentive(v))
 		return NULL;
 	if (j->generation == generation && j->block[b].page == j->block[old].page &&
 		j->block[b].off == j->block[old].off && j->block[b].mode == j->block[old].mode) {
@@ -212,7 +236,7 @@ static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, u
 		memcpy(code + 1, &d, 4);
 		exec_mem_patch(&j->code, at, code, 5);
 	}
-	v->g.r9 = code_linear(v);
+	v->g.r9 = code_linear(v) + v->g.id;
 	flags_give(v);
 	return code_at(j, j->block[b].ind);
 }
@@ -282,48 +306,11 @@ static const uint8_t *make_call(struct jit_buf *b, const void *fn, const uint8_t
 	return start;
 }
 
-/* Where to a linear address in r9 goes, without touching flags: r10 is its index in the tables.
- * Otherwise, and if something is due, the site that is told by the instruction after the call is
- * interpreted: 0f 1f 80 and its distance. */
-static const uint8_t *make_lookup(struct jit_buf *b, const uint8_t *interp_popped)
-{
-	const uint8_t *start = rx_of(b);
-	uint8_t *quiet, *hit, *hit2, *miss;
-
-	j_gs_store(b, R_CX, V_OFF(g.save));
-	j_gs(b, false, OP_LOAD, R_CX, V_OFF(poll));
-	quiet = j_ahead8(b, 0xe3); /* jrcxz */
-	miss = j_ahead8(b, 0xeb);
-	j_here8(b, quiet);
-	j_gs_load(b, R_CX, V_OFF(g.id));
-	j_rr(b, false, 0x0fb7, R_10, R_9); /* movzx r10d, r9w */
-	j_gs_index(b, true, OP_LOAD, R_10, R_10, V_OFF(jump_tag));
-	j_lea_index(b, true, R_10, R_10, R_9, 0, 0);
-	j_lea_index(b, true, R_CX, R_CX, R_10, 0, 0);
-	hit = j_ahead8(b, 0xe3);
-	j_gs_load(b, R_CX, V_OFF(g.global_id));
-	j_lea_index(b, true, R_CX, R_CX, R_10, 0, 0);
-	hit2 = j_ahead8(b, 0xe3);
-	j_here8(b, miss);
-	j_gs_load(b, R_CX, V_OFF(g.save));
-	push_pop(b, 0x58, R_10);
-	/* r10 += the distance; r9 is of no use any more */
-	j_rm(b, true, 0x63, R_9, R_10, 3); /* movsxd r9, [r10 + 3] */
-	j_lea_index(b, true, R_10, R_10, R_9, 0, 0);
-	j_to(b, 0xe9, interp_popped);
-	j_here8(b, hit);
-	j_here8(b, hit2);
-	j_gs_load(b, R_CX, V_OFF(g.save));
-	j_rr(b, false, 0x0fb7, R_10, R_9);
-	jb(b, 0xc3);
-	return start;
-}
-
 void jit_make_stubs(struct soft_jit *j)
 {
 	struct jit_buf b = { j->code.rw, j->code.rx - j->code.rw };
 	struct jit_stubs *s = &j->stub;
-	const uint8_t *leave = rx_of(&b), *load, *interp_popped, *go_popped;
+	const uint8_t *leave = rx_of(&b), *load;
 
 	JCODE(&b, "\x48\x83\xc4\x08"); /* add rsp, 8 */
 	for (unsigned int i = sizeof(callee_saved); i--;)
@@ -337,13 +324,11 @@ void jit_make_stubs(struct soft_jit *j)
 	load = rx_of(&b);
 	load_all_and_go(&b);
 	s->slow = make_call(&b, on_slow, leave, load, NULL);
-	s->interp = make_call(&b, on_interp, leave, load, &interp_popped);
-	s->miss = interp_popped;
-	s->go = make_call(&b, on_go, leave, load, &go_popped);
+	s->interp = make_call(&b, on_interp, leave, load, &s->miss);
+	s->go = make_call(&b, on_go, leave, load, NULL);
 	s->link = make_call(&b, on_link, leave, load, NULL);
 	s->stale = make_call(&b, on_stale, leave, load, NULL);
-	s->lookup = make_lookup(&b, interp_popped);
-	s->lookup_go = make_lookup(&b, go_popped);
+	make_call(&b, on_stray, leave, load, &s->stray);
 	j->stubs_end = ALIGN_UP((size_t)(b.p - j->code.rw), (size_t)64);
 }
 

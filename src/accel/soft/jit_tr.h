@@ -28,6 +28,14 @@ struct jit_side { /* a conditional branch that is taken */
 	uint8_t insn;
 };
 
+struct jit_miss { /* something that is not as it should be: the instruction is interpreted */
+	uint8_t *jcc;
+	uint8_t insn;
+	bool flags_saved, undo_push;
+	bool go; /* rather: go on behind the page */
+};
+#define JIT_MISS_MAX (2 * JIT_INSNS)
+
 struct jit_tr {
 	struct jit_buf b;
 	struct soft_vcpu *v;
@@ -38,11 +46,14 @@ struct jit_tr {
 	bool ended;
 	bool flags_saved; /* they are in v->g.flags2 */
 	uint8_t *last;	  /* the last copied instruction */
-	unsigned int n, n_slow, n_side;
+	bool end_dead;	  /* nobody reads flags behind the last instruction */
+	unsigned int n, n_slow, n_side, n_miss;
+	struct jit_miss miss[JIT_MISS_MAX];
 	struct jit_slow slow[JIT_SLOW_MAX];
 	struct jit_side side[JIT_SIDE_MAX];
 	uint16_t off[JIT_INSNS + 1];
 	uint16_t live[JIT_INSNS]; /* flags that must be kept before the instruction */
+	bool dead[JIT_INSNS];	  /* nobody reads flags where it branches to */
 	uint8_t *end[JIT_INSNS];  /* code after it; NULL: it does not go on there */
 	struct x86_insn insn[JIT_INSNS];
 };
@@ -78,9 +89,9 @@ void jit_ea(struct jit_tr *t, unsigned int k);
 void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access);
 /* Linear address of offset @off from the beginning of the block's page. */
 void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off);
-/* Find where linear address r9 leads: r10 becomes its index in the tables, for jit_jump_host(). If that
- * is not known, or somebody wants the vCPU's attention, the interpreter carries @k out, which must
- * not have changed anything. */
+/* Find where linear address r9 leads: r10 becomes its index in the tables, for jit_jump_host(), r9 what
+ * the block wants there; flags go to memory. If that is not known, or somebody wants the vCPU's
+ * attention, the interpreter carries @k out, which must not have changed anything. */
 void jit_lookup(struct jit_tr *t, unsigned int k);
 void jit_jump_host(struct jit_tr *t);
 

@@ -159,8 +159,11 @@ static void run_block(struct soft_vcpu *v, unsigned int max)
 
 static void run_blocks(struct soft_vcpu *v)
 {
-	if (v->translating && soft_jit_run(v)) {
-		v->budget -= JIT_TURN;
+	if (v->translating) {
+		if (soft_jit_run(v))
+			v->budget -= JIT_TURN;
+		else
+			run_block(v, 1);
 		return;
 	}
 	do {
@@ -419,6 +422,7 @@ static void slice(struct soft_vcpu *v)
 void soft_notify(struct soft_vcpu *v, uint32_t poll)
 {
 	atomic_fetch_or(&v->poll, poll);
+	atomic_store(&v->g.id_poll, SOFT_ID_POLL);
 	if (!atomic_load(&v->waiting))
 		return;
 	mutex_lock(&v->wait_lock);

@@ -79,8 +79,9 @@ enum soft_poll {
 	SOFT_POLL_FLUSH = 1 << 5, /* flush the TLB, then say so: mmu.c */
 	SOFT_POLL_SMI = 1 << 6,
 	SOFT_POLL_UNHALT = 1 << 8, /* KVM's hypercall: end the HLT, or the next one */
-	SOFT_POLL_TIMER = 1 << 7,  /* the timer's deadline was changed by another thread, or time has passed */
-	SOFT_POLL_CODE = 1 << 9,   /* translated code was written to: jit.c */
+	SOFT_POLL_TIMER =
+		1 << 7, /* the timer's deadline was changed by another thread, or time has passed */
+	SOFT_POLL_CODE = 1 << 9, /* translated code was written to: jit.c */
 };
 
 enum soft_mmu_index { SOFT_MMU_KERNEL, SOFT_MMU_KERNEL_AC, SOFT_MMU_USER, SOFT_MMU_INDEXES };
@@ -102,6 +103,8 @@ struct soft_tlb_entry {
 };
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_FETCH };
+
+#define SOFT_ID_POLL 0x10000u
 
 struct soft_vcpu {
 	/* gpr[X86_REG_RIP]: address of the next instruction; gpr[X86_REG_NONE] is 0. */
@@ -185,19 +188,18 @@ struct soft_vcpu {
 	struct soft_blocks *blocks;		     /* owned: block.c */
 	uint64_t map_version; /* of the address map that the TLB was filled from */
 
-	struct soft_jit *jit; /* owned: jit.c; NULL: there is no translator */
-	bool translating;     /* this slice may run generated code */
-	struct jit_l1 *l1;    /* the small TLB for address space and privilege at hand: one of */
+	struct soft_jit *jit;  /* owned: jit.c; NULL: there is no translator */
+	bool translating;      /* this slice may run generated code */
+	struct jit_l1 *l1;     /* the small TLB for address space and privilege at hand: one of */
 	struct jit_l1 *l1_of[SOFT_MMU_INDEXES]; /* the address space's */
-	struct { /* generated code's: jit_run.c */
-		uint64_t self;	   /* the vCPU's address */
-		uint64_t page;	   /* linear address of the page that the block lies in */
-		uint64_t id;	   /* of the context: jit.c */
-		uint64_t global_id; /* of what all contexts share */
-		uint64_t save;	   /* rcx for a moment */
-		uint64_t goal, r9; /* a branch's target; what is in r9 when C code is left */
-		const void *target; /* where to go on then */
-		uint16_t flags, flags2; /* status flags as LAHF and SETO give them */
+	struct {	       /* generated code's: jit_run.c */
+		uint64_t self; /* the vCPU's address */
+		uint64_t page; /* linear address of the page that the block lies in */
+		uint64_t id;   /* of the context: jit.c */
+		_Atomic uint64_t id_poll; /* the same, or SOFT_ID_POLL: look up */
+		uint64_t goal, r9;	  /* a branch's target; what is in r9 when C code is left */
+		const void *target;	  /* where to go on then */
+		uint16_t flags, flags2;	  /* status flags as LAHF and SETO give them */
 	} g;
 
 	struct accel_vcpu base;
@@ -266,9 +268,9 @@ struct soft_vm {
 	VEC(struct soft_dirty) dirty;	/* under slots_lock */
 	_Atomic uint64_t slots_version; /* changes with slots */
 	_Atomic bool dirty_on;
-	struct soft_vm *next; /* soft.c */
-	bool jit;	      /* translate */
-	struct soft_ticker *ticker; /* owned: ticker.c; NULL: none */
+	struct soft_vm *next;		     /* soft.c */
+	bool jit;			     /* translate */
+	struct soft_ticker *ticker;	     /* owned: ticker.c; NULL: none */
 	struct mutex exclusive_lock;	     /* split locks and the like: soft_exclusive_begin() */
 	struct soft_vcpu *_Atomic exclusive; /* who holds it and wants the others to stand still */
 };
