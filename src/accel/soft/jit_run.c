@@ -41,7 +41,7 @@ static bool quiet(const struct soft_vcpu *v)
 	return !atomic_load_explicit(&v->poll, memory_order_relaxed) && !v->has_event &&
 	       !v->halted && !v->leaving && !v->yield && !v->shadow && !v->pending_dr6 &&
 	       !v->nmi_wanted && !(v->irq_wanted && v->rflags & X86_FLAG_IF) &&
-	       !(v->rflags & (X86_FLAG_TF | X86_FLAG_RF)) && !(v->dr[7] & 0xff) && !v->debugged;
+	       !(v->rflags & X86_FLAG_TF) && !(v->dr[7] & 0xff) && !v->debugged;
 }
 
 /* From here on soft_notify() ends generated code: it writes g.id_poll after v->poll, and here it is the
@@ -64,27 +64,49 @@ static uint64_t code_linear(const struct soft_vcpu *v)
 	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
 }
 
-/* As who has its address in r9 enters it. */
-static const uint8_t *enter_block(struct soft_vcpu *v, uint32_t b)
+/* As who has its address in r9 enters the block at v->rip. */
+static const uint8_t *enter_block(struct soft_vcpu *v, const uint8_t *host)
 {
+	/* The next instruction clears it, or faults, and then the handler's frame has it. */
+	v->rflags &= ~(uint64_t)X86_FLAG_RF;
 	v->g.r9 = code_linear(v) + v->g.id;
 	v->g.vec_was = false;
 	flags_give(v);
-	return code_at(v->jit, v->jit->block[b].ind);
+	return host;
+}
+
+/* What generated code would find in its table. NULL: nothing. */
+static const void *jump_known(struct soft_vcpu *v, uint64_t lin)
+{
+	uint64_t tag = lin + v->g.id;
+
+	if (v->jit->stale || !(v->jit->mode & JIT_MODE_FLAT) || !tag ||
+		v->jump_tag[lin & 0xffff] != tag)
+		return NULL;
+	return v->jump_host[lin & 0xffff];
 }
 
 /* The block at v->rip. */
 static const uint8_t *go_on(struct soft_vcpu *v)
 {
+	uint64_t lin = code_linear(v);
+	const uint8_t *host;
 	uint32_t b;
 
 	v->stop = false;
-	if (!quiet(v))
+	if (!quiet(v) || v->mmu_slow)
 		return NULL;
-	b = jit_find(v, code_linear(v));
-	if (b == JIT_NONE || !attentive(v))
+	jit_sync(v);
+	host = jump_known(v, lin);
+	if (!host) {
+		b = jit_find(v, lin);
+		if (b == JIT_NONE)
+			return NULL;
+		host = code_at(v->jit, v->jit->block[b].ind);
+	}
+	if (!attentive(v))
 		return NULL;
-	return enter_block(v, b);
+	return enter_block(v, host);
 }
 
 /* -------- what stubs call -------- */
@@ -204,7 +226,7 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 		exec_mem_patch(&j->code, at, code, 5);
 		j->count.links++;
 	}
-	return enter_block(v, b);
+	return enter_block(v, code_at(j, j->block[b].ind));
 }
 
 /* An empty entry of the table was hit, by an address and a context that add up to what it has. */
@@ -241,7 +263,7 @@ static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, u
 		memcpy(code + 1, &d, 4);
 		exec_mem_patch(&j->code, at, code, 5);
 	}
-	return enter_block(v, b);
+	return enter_block(v, code_at(j, j->block[b].ind));
 }
 
 /* -------- stubs -------- */

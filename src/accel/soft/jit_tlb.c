@@ -59,11 +59,13 @@ void jit_l1_clear(struct soft_vcpu *v)
 void jit_l1_forget(struct soft_vcpu *v)
 {
 	jit_l1_clear(v);
-	if (v->jit)
-		memset(v->jit->l1_ctx, 0, sizeof(v->jit->l1_ctx));
+	if (!v->jit)
+		return;
+	memset(v->jit->l1_ctx, 0, sizeof(v->jit->l1_ctx));
+	v->jit->l1_at = 0;
 }
 
-void jit_l1_switch(struct soft_vcpu *v)
+void jit_l1_select(struct soft_vcpu *v)
 {
 	struct soft_jit *j = v->jit;
 	uint32_t s;
@@ -80,10 +82,22 @@ void jit_l1_switch(struct soft_vcpu *v)
 			v->g.stack = j->no_stack;
 		j->l1_ctx[s] = v->ctx;
 	}
+	for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
+		v->l1_of[i] = j->l1[s][i];
+	j->l1_at = v->ctx;
+}
+
+void jit_l1_use(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+	struct jit_l1 *l1 = v->l1_of[v->mmu_index];
+
+	if (v->l1 == l1)
+		return;
 	*j->stack_at = v->g.stack;
-	j->stack_at = &j->stack[s][v->mmu_index];
+	j->stack_at = &j->stack[0][0] + (l1 - j->l1[0][0]) / JIT_L1_SIZE;
 	v->g.stack = *j->stack_at;
-	v->l1 = j->l1[s][v->mmu_index];
+	v->l1 = l1;
 }
 
 /* -------- the page that the stack pointer is in -------- */

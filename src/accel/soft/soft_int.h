@@ -148,7 +148,7 @@ struct soft_vcpu {
 	_Atomic uint32_t nmis; /* sent since SOFT_POLL_NMI was last looked at */
 	uint64_t ctx;	       /* context bits of TLB tags, see mmu.c */
 	bool mmu_slow;	       /* ctx stands for no address space: no access finds the TLB */
-	uint64_t fetch_gen;    /* changes when a linear address may mean another one than before */
+	uint64_t fetch_gen;    /* changes when where code was fetched from may mean something else */
 
 	struct soft_vm *vm; /* borrowed */
 	uint32_t index, apic_id;
@@ -196,7 +196,8 @@ struct soft_vcpu {
 
 	struct soft_jit *jit;  /* owned: jit.c; NULL: there is no translator */
 	bool translating;      /* this slice may run generated code */
-	struct jit_l1 *l1;     /* the small TLB for address space and privilege at hand */
+	struct jit_l1 *l1;     /* the small TLB for address space and privilege at hand: one of */
+	struct jit_l1 *l1_of[SOFT_MMU_INDEXES]; /* the address space's */
 	struct {	       /* generated code's: jit_run.c */
 		uint64_t self; /* the vCPU's address */
 		uint64_t page; /* linear address of the page that the block lies in */
@@ -320,6 +321,8 @@ _Noreturn void soft_raise_event(struct soft_vcpu *v, const struct soft_event *e)
 /* After CR0, CR4, EFER, CS, SS, RFLAGS.VM, RFLAGS.AC or CPL have changed: recompute what is derived,
  * and stop the block. Segments other than CS and SS: soft_seg_changed(). */
 void soft_mode_changed(struct soft_vcpu *v);
+/* Likewise, when ES, DS, FS and GS are as they were. */
+void soft_level_changed(struct soft_vcpu *v);
 void soft_seg_changed(struct soft_vcpu *v, enum x86_seg seg);
 int soft_vcpu_run(struct accel_vcpu *v, struct vcpu_exit *exit);
 void soft_vcpu_kick(struct accel_vcpu *v);
@@ -359,7 +362,13 @@ static inline uint64_t soft_code_linear(const struct soft_vcpu *v)
 /* What a linear address of code means: it is another one when it may mean something else. Never 0. */
 static inline uint64_t soft_fetch_key(const struct soft_vcpu *v)
 {
-	return v->fetch_gen << 18 | v->ctx << 6 | v->mmu_index << 3 | v->code << 1 | 1;
+	return v->fetch_gen << 18 | v->ctx << 6 | (v->mmu_index == SOFT_MMU_USER) << 3 |
+	       v->code << 1 | 1;
+}
+/* The same of a global page's address, which means the same in every context. */
+static inline uint64_t soft_fetch_key_global(const struct soft_vcpu *v)
+{
+	return soft_fetch_key(v) & ~(0xfffull << 6);
 }
 static inline struct soft_jump *soft_jump_at(const struct soft_vcpu *v, uint64_t lin)
 {
