@@ -473,8 +473,10 @@ static bool emit_push(struct jit_tr *t, unsigned int k)
 	const struct x86_operand *p = &i->operand[0];
 	unsigned int n = slot_size(t), reg;
 
-	if (!stack_ok(t, i) || p->kind == X86_OPND_MEM)
+	if (!stack_ok(t, i))
 		return false;
+	if (p->kind == X86_OPND_MEM)
+		return jit_push_mem(t, k);
 	push_slot(t, k);
 	if (p->kind == X86_OPND_IMM) {
 		j_rex(&t->b, t->wide, 0, 0, R_9, false);
@@ -535,6 +537,11 @@ static struct jit_miss *miss_at(struct jit_tr *t, unsigned int k, uint32_t jcc)
 		.jcc = j_ahead(&t->b, jcc), .insn = (uint8_t)k, .flags_saved = t->flags_saved
 	};
 	return m;
+}
+
+void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc)
+{
+	miss_at(t, k, jcc)->back = true;
 }
 
 /* Where r9 leads to: r10 becomes its index, r9 what the block there wants. */
@@ -1022,7 +1029,7 @@ static bool emit_int(struct jit_tr *t, unsigned int k)
 	case X86_OP_RET:
 		return emit_ret(t, k);
 	default:
-		return false;
+		return jit_emit_sys(t, k);
 	}
 }
 
@@ -1194,6 +1201,8 @@ static void emit_miss(struct jit_tr *t, const struct jit_miss *m)
 	if (m->go)
 		s.off = JIT_PAGE;
 	call(t, m->go ? t->j->stub.go : t->j->stub.interp);
+	if (m->back && t->end[m->insn])
+		s.next = (int32_t)(t->end[m->insn] - t->b.p);
 	jit_put_site(t, &s);
 }
 

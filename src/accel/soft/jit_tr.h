@@ -38,9 +38,10 @@ struct jit_miss { /* something that is not as it should be: the instruction is i
 	uint8_t *jcc;
 	uint8_t insn;
 	bool flags_saved, undo_push;
-	bool go; /* rather: go on behind the page */
+	bool go;   /* rather: go on behind the page */
+	bool back; /* then go on with the next instruction */
 };
-#define JIT_MISS_MAX (2 * JIT_INSNS)
+#define JIT_MISS_MAX (5 * JIT_INSNS)
 
 struct jit_tr {
 	struct jit_buf b;
@@ -105,6 +106,13 @@ bool jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at);
  * attention, the interpreter carries @k out, which must not have changed anything. */
 void jit_lookup(struct jit_tr *t, unsigned int k);
 void jit_jump_host(struct jit_tr *t);
+/* If @jcc (0x0f80 and on) jumps, @k is interpreted; nothing must have changed. */
+void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc);
+
+/* -------- jit_sys.c -------- */
+bool jit_emit_sys(struct jit_tr *t, unsigned int k);
+/* PUSH of memory, of the stack's width. */
+bool jit_push_mem(struct jit_tr *t, unsigned int k);
 
 /* -------- jit_vec.c -------- */
 /* Instructions of the classes SSE and AVX. */

@@ -507,6 +507,7 @@ void soft_port(struct soft_vcpu *v, uint16_t port, void *data, unsigned int size
 uint32_t soft_tsc_khz(void); /* the host's, measured once */
 /* The host's counter: its TSC, or CLOCK_MONOTONIC (soft_tsc_khz() is a million then). */
 uint64_t soft_host_tsc(void);
+bool soft_tsc_is_hosts(void); /* it is what RDTSC gives */
 uint64_t soft_ns_to_tsc(uint64_t ns); /* lengths of time; the longest there is when too long */
 uint64_t soft_tsc_to_length(uint64_t tsc);
 void soft_clock_init(struct soft_vm *vm);
