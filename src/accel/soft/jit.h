@@ -135,8 +135,9 @@ struct soft_jit {
 	uint64_t l1_ctx[JIT_L1_SETS]; /* whose it is; 0: nobody's */
 	uint64_t l1_at;		      /* v->l1_of is this one's */
 	uint32_t l1_next;
-	/* The page of the stack, of each set; v->g.stack is that of *stack_at. */
-	struct soft_stack_page stack[JIT_L1_SETS][SOFT_MMU_INDEXES], no_stack, *stack_at;
+	/* The page of the stack, of each address space: the kernel's, the user's; v->g.stack is that of
+	 * *stack_at. */
+	struct soft_stack_page stack[JIT_L1_SETS][2], no_stack, *stack_at;
 	uint8_t no_page[0x1000]; /* where an empty one leads */
 	/* Pages that were written to: soft_jit_code_written(). */
 	struct mutex inbox_lock;

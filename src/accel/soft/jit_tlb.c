@@ -40,8 +40,7 @@ static void no_stacks(struct soft_vcpu *v)
 
 	v->g.stack = j->no_stack;
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
-		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
-			j->stack[s][i] = j->no_stack;
+		j->stack[s][0] = j->stack[s][1] = j->no_stack;
 }
 
 void jit_l1_clear(struct soft_vcpu *v)
@@ -74,10 +73,9 @@ void jit_l1_select(struct soft_vcpu *v)
 		;
 	if (s == JIT_L1_SETS) {
 		s = j->l1_next++ % JIT_L1_SETS;
-		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++) {
+		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
 			set_clear(j, s, i);
-			j->stack[s][i] = j->no_stack;
-		}
+		j->stack[s][0] = j->stack[s][1] = j->no_stack;
 		if (j->stack_at >= j->stack[s] && j->stack_at < j->stack[s + 1])
 			v->g.stack = j->no_stack;
 		j->l1_ctx[s] = v->ctx;
@@ -90,14 +88,15 @@ void jit_l1_select(struct soft_vcpu *v)
 void jit_l1_use(struct soft_vcpu *v)
 {
 	struct soft_jit *j = v->jit;
-	struct jit_l1 *l1 = v->l1_of[v->mmu_index];
+	uint64_t set = (uint64_t)(v->l1_of[0] - j->l1[0][0]) / JIT_L1_SIZE / SOFT_MMU_INDEXES;
+	struct soft_stack_page *stack = &j->stack[set][v->mmu_index == SOFT_MMU_USER];
 
-	if (v->l1 == l1)
+	v->l1 = v->l1_of[v->mmu_index];
+	if (j->stack_at == stack)
 		return;
 	*j->stack_at = v->g.stack;
-	j->stack_at = &j->stack[0][0] + (l1 - j->l1[0][0]) / JIT_L1_SIZE;
-	v->g.stack = *j->stack_at;
-	v->l1 = l1;
+	j->stack_at = stack;
+	v->g.stack = *stack;
 }
 
 /* -------- the page that the stack pointer is in -------- */
@@ -105,7 +104,13 @@ void jit_stack_fill(struct soft_vcpu *v, uint64_t lin)
 {
 	const struct jit_l1 *e = &v->l1[lin >> 12 & (JIT_L1_SIZE - 1)];
 	uint64_t page = lin & ~PAGE_OFF;
+	const struct soft_tlb_entry *kernel = soft_tlb_at(v, SOFT_MMU_KERNEL, lin);
 
+	/* With SMAP the stack's page must be good without RFLAGS.AC, too: generated CLAC keeps it. */
+	if (v->cr4 & X86_CR4_SMAP && v->mmu_index == SOFT_MMU_KERNEL_AC &&
+		(kernel->tag[SOFT_READ] != (page | v->ctx) ||
+			kernel->tag[SOFT_WRITE] != (page | v->ctx)))
+		return;
 	if (e->tag[SOFT_READ] == page && e->tag[SOFT_WRITE] == page)
 		v->g.stack = (struct soft_stack_page){ page, e->host };
 }

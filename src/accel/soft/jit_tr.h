@@ -41,7 +41,7 @@ struct jit_miss { /* something that is not as it should be: the instruction is i
 	bool go;   /* rather: go on behind the page */
 	bool back; /* then go on with the next instruction */
 };
-#define JIT_MISS_MAX (5 * JIT_INSNS)
+#define JIT_MISS_MAX (6 * JIT_INSNS)
 
 struct jit_tr {
 	struct jit_buf b;
