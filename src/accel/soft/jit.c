@@ -226,23 +226,29 @@ static uint32_t page_find(const struct soft_jit *j, const _Atomic uint32_t *word
 	return p;
 }
 
-static void kill_at(struct soft_jit *j, uint32_t b, uint32_t off)
+static void patch(
+	struct soft_jit *j, uint32_t at, unsigned int op, const uint8_t *to, uint32_t after)
 {
-	uint8_t code[JIT_DEAD_SIZE] = { 0xe8 };
-	const uint8_t *at = j->code.rx + off;
-	int32_t d = (int32_t)(j->stub.stale - (at + 5));
+	const uint8_t *rx = j->code.rx + at;
+	uint8_t code[JIT_DEAD_SIZE] = { (uint8_t)op };
+	int32_t d = (int32_t)(to - (rx + 5));
 
 	memcpy(code + 1, &d, 4);
-	memcpy(code + 5, &b, 4);
-	exec_mem_patch(&j->code, at, code, sizeof(code));
+	memcpy(code + 5, &after, 4);
+	exec_mem_patch(&j->code, rx, code, sizeof(code));
 }
 
-/* The first instruction of a block that is no more. */
+/* A block that is no more: who comes by linear address is to look again; who comes straight goes on to
+ * its successor. Flags are elsewhere in the two. */
 static void block_kill(struct soft_jit *j, uint32_t b)
 {
-	kill_at(j, b, j->block[b].entry);
-	kill_at(j, b, j->block[b].have_entry);
-	j->block[b].dead = true;
+	struct jit_block *bl = &j->block[b];
+
+	patch(j, bl->ind, 0xe9, j->stub.stray, 0);
+	patch(j, bl->entry, 0xe8, j->stub.stale, b);
+	if (bl->have_entry != bl->entry)
+		patch(j, bl->have_entry, 0xe8, j->stub.stale, b);
+	bl->dead = true;
 	j->count.dropped++;
 }
 

@@ -721,18 +721,22 @@ static bool emit_call(struct jit_tr *t, unsigned int k)
 		emit_branch(t, k, target, t->dead[k]);
 		return true;
 	}
-	if (!direct) {
+	if (direct) {
+		push_next(t, k);
+		jit_lea_page(t, R_9, target);
+		/* The interpreter does all of it again: what was pushed is pushed once more. SPEC: it should not
+		 * be pushed where the branch leads beyond the canonical addresses. */
+		lookup(t, k)->undo_push = true;
+	} else {
 		if (!emit_where_to(t, k))
 			return false;
 		j_gs_store(&t->b, R_9, V_OFF(g.goal));
-	}
-	push_next(t, k);
-	if (direct)
-		jit_lea_page(t, R_9, target);
-	else
+		lookup(t, k);
+		push_next(t, k);
 		j_gs_load(&t->b, R_9, V_OFF(g.goal));
-	/* The interpreter does all of it again: what was pushed is pushed once more. */
-	lookup(t, k)->undo_push = true;
+		j_rr(&t->b, false, 0x0fb7, R_10, R_9); /* movzx r10d, r9w */
+		j_rm(&t->b, true, 0x03, R_9, R_SP, F_ID);
+	}
 	jit_jump_host(t);
 	return true;
 }

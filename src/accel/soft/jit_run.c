@@ -229,13 +229,15 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 	return enter_block(v, code_at(j, j->block[b].ind));
 }
 
-/* An empty entry of the table was hit, by an address and a context that add up to what it has. */
+/* An empty entry of the table was hit, by an address and a context that add up to what it has; or one that
+ * leads to a block that is no more. */
 static const uint8_t *on_stray(struct soft_vcpu *v, const void *nothing, uint64_t lin)
 {
 	static const struct jit_site saved = { .flags_saved = 1 };
 
 	flags_take(v, &saved);
 	v->rip = lin - v->g.id;
+	v->jump_tag[v->rip & 0xffff] = 0;
 	return go_on(v);
 }
 
