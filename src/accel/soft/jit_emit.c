@@ -73,7 +73,7 @@ void jit_flags_before(struct jit_tr *t, unsigned int k)
 
 	if (f.reads || (f.writes && f.writes != JIT_ALL_FLAGS && t->live[k]))
 		jit_restore_flags(t);
-	else if (f.writes == JIT_ALL_FLAGS)
+	else if (f.writes) /* and those that it does not are dead */
 		t->flags_saved = false;
 }
 
