@@ -18,6 +18,7 @@ static const char help[] =
 	"  --only N       test number N alone, with all registers\n"
 	"  --differences N  stop after this many (20)\n"
 	"  --each N       of instructions that differ show N each and go on\n"
+	"  --engine E     jit, interp, or both by turns (both)\n"
 	"  --native       the real CPU alone, nothing compared: what it costs\n"
 	"  --quiet        no report of rows\n"
 	"\n"
@@ -27,8 +28,18 @@ struct options {
 	uint64_t seed, count, only, differences, each;
 	double seconds;
 	const char *row;
-	bool rows, has_only, native, quiet;
+	bool rows, has_only, native, quiet, jit, interp;
 };
+
+static void parse_engine(struct options *o, const char *word)
+{
+	o->jit = strcmp(word, "interp") != 0;
+	o->interp = strcmp(word, "jit") != 0;
+	if (o->jit && o->interp && strcmp(word, "both")) {
+		fprintf(stderr, "difftest: --engine is jit, interp or both\n");
+		exit(2);
+	}
+}
 
 static void parse(int argc, char **argv, struct options *o)
 {
@@ -36,12 +47,15 @@ static void parse(int argc, char **argv, struct options *o)
 		{ "seconds", 1, NULL, 't' }, { "row", 1, NULL, 'r' }, { "rows", 0, NULL, 'R' },
 		{ "only", 1, NULL, 'o' }, { "differences", 1, NULL, 'd' },
 		{ "native", 0, NULL, 'n' }, { "each", 1, NULL, 'e' }, { "quiet", 0, NULL, 'q' },
-		{ "help", 0, NULL, 'h' }, { 0 } };
+		{ "engine", 1, NULL, 'E' }, { "help", 0, NULL, 'h' }, { 0 } };
 	int c;
 
-	*o = (struct options){
-		.seed = (uint64_t)time(NULL), .seconds = 10, .differences = 20, .count = UINT64_MAX
-	};
+	*o = (struct options){ .seed = (uint64_t)time(NULL),
+		.seconds = 10,
+		.differences = 20,
+		.count = UINT64_MAX,
+		.jit = true,
+		.interp = true };
 	while ((c = getopt_long(argc, argv, "h", list, NULL)) != -1) {
 		switch (c) {
 		case 's':
@@ -69,6 +83,9 @@ static void parse(int argc, char **argv, struct options *o)
 			break;
 		case 'e':
 			o->each = strtoull(optarg, NULL, 0);
+			break;
+		case 'E':
+			parse_engine(o, optarg);
 			break;
 		case 'n':
 			o->native = true;
@@ -165,6 +182,9 @@ static bool shown(const struct options *o, const struct test *t)
 	return false;
 }
 
+/* For a debugger, when a test kills. */
+uint64_t difftest_number;
+
 /* Batch @w has been run natively: the same on the engine. */
 static void run_soft(const struct options *o, struct soft_side *soft, const struct batch *b,
 	uint32_t only, struct counts *c)
@@ -172,8 +192,13 @@ static void run_soft(const struct options *o, struct soft_side *soft, const stru
 	static struct outcome out;
 	static struct line lines[IMAGE_SIZE / 64];
 
-	if (!o->native)
+	/* Which instructions come does not depend on it: a test's number is enough to tell of it. */
+	bool translate = o->jit && (!o->interp || b->first / BATCH / 2 % 2 == 0);
+
+	if (!o->native) {
 		soft_side_image(soft, b->image);
+		soft_side_translate(soft, translate);
+	}
 	for (uint32_t i = 0; i < b->n && c->differences < o->differences; i++) {
 		if (o->has_only && i != only)
 			continue;
@@ -181,10 +206,11 @@ static void run_soft(const struct options *o, struct soft_side *soft, const stru
 		if (o->native)
 			continue;
 		out = (struct outcome){ 0 };
+		difftest_number = b->first + i;
 		soft_side_run(soft, b, i, &out, lines);
 		if (shown(o, &b->test[i]))
 			continue;
-		if (!compare(b, i, &out, lines, o->seed, o->has_only)) {
+		if (!compare(b, i, &out, lines, o->seed, o->has_only, translate)) {
 			c->differences++;
 			note_difference(&b->test[i]);
 			fflush(stdout);

@@ -2,11 +2,13 @@
 /*
  * Tests on the software engine: a soft_vcpu without a machine, in user mode, with the segments, control
  * registers and pages that a Linux process finds. Exceptions are not delivered: soft_vcpu_steps()
- * hands them out.
+ * hands them out. Generated code does not count its instructions: a thread ends loops there.
  */
 #include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include "accel/soft/jit.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/soft_int.h"
 #include "base/wire.h"
@@ -33,8 +35,12 @@ struct soft_side {
 	struct as_range range;
 	struct vcpu core;
 	const uint8_t *image; /* borrowed: the batch's */
-	_Atomic uint32_t *code_word[CODE_PAGES];
+	_Atomic uint32_t *code_word[2 * CODE_PAGES];
 	uint32_t next_table;
+	bool translate;
+	pthread_t watch; /* ends a test that both its ticks have seen */
+	_Atomic uint32_t tests;
+	_Atomic bool quit;
 	uint8_t area[X86_XSAVE_MAX] __attribute__((aligned(64)));
 };
 
@@ -70,6 +76,8 @@ static void make_pages(struct soft_side *s, bool low)
 				user | nx | (image_page[i].writable ? writable : 0));
 	for (uint32_t i = 0; i < CODE_PAGES; i++)
 		map(s, CODE + i * PAGE, RAM_CODE + i * PAGE, user);
+	for (uint32_t i = 0; i < CODE_PAGES; i++)
+		map(s, CODE_W + i * PAGE, RAM_CODE + (CODE_PAGES + i) * PAGE, user | writable);
 	for (uint32_t i = 0; i < 3; i++)
 		map(s, SYS + i * PAGE, RAM_GDT + i * PAGE, writable | nx);
 }
@@ -195,6 +203,7 @@ static void make_vcpu(struct soft_side *s)
 	if (!s->vm)
 		fail("VM", &err);
 	to_soft_vm(s->vm)->io = &no_io;
+	to_soft_vm(s->vm)->jit = true;
 	s->range = (struct as_range){
 		.start = 0, .size = RAM_SIZE, .kind = AS_RAM, .host = s->ram->host, .ram = s->ram
 	};
@@ -216,6 +225,23 @@ static void make_vcpu(struct soft_side *s)
 	free(cpuid);
 }
 
+static void *watch(void *arg)
+{
+	struct soft_side *s = arg;
+	struct timespec ms = { 0, 3000000 };
+	uint32_t seen = UINT32_MAX;
+
+	while (!atomic_load(&s->quit)) {
+		uint32_t now = atomic_load(&s->tests);
+
+		if (now == seen)
+			soft_notify(s->v, SOFT_POLL_KICK);
+		seen = now;
+		nanosleep(&ms, NULL);
+	}
+	return NULL;
+}
+
 static void set_state(struct soft_side *s, const struct test *t);
 
 struct soft_side *soft_side_new(const struct native *n, bool *feature)
@@ -234,7 +260,7 @@ struct soft_side *soft_side_new(const struct native *n, bool *feature)
 		feature[i] = i == X86_FEAT_NONE || soft_has(s->v, (enum x86_feature)i);
 	make_descriptors(s, native_tsc_aux(n) & 0xfff);
 	make_pages(s, native_low(n));
-	memset(s->ram->host + RAM_CODE, 0xcc, CODE_PAGES * PAGE);
+	memset(s->ram->host + RAM_CODE, 0xcc, 2 * CODE_PAGES * PAGE);
 	set_system_state(s->v, native_tsc_aux(n));
 	wr_le32(plain.in.fx + 24, 0x1f80);
 	set_state(s, &plain);
@@ -242,8 +268,12 @@ struct soft_side *soft_side_new(const struct native *n, bool *feature)
 	/* Where to tell that code has changed. */
 	if (_setjmp(s->v->raise))
 		fail("the code cannot be fetched", &(struct error)ERROR_INIT);
-	for (uint32_t i = 0; i < CODE_PAGES; i++)
-		soft_fetch(s->v, CODE + i * PAGE, &gpa, &s->code_word[i]);
+	for (uint32_t i = 0; i < 2 * CODE_PAGES; i++)
+		soft_fetch(s->v,
+			i < CODE_PAGES ? CODE + i * PAGE : CODE_W + (i - CODE_PAGES) * PAGE, &gpa,
+			&s->code_word[i]);
+	if (pthread_create(&s->watch, NULL, watch, s))
+		abort();
 	return s;
 }
 
@@ -251,10 +281,17 @@ void soft_side_free(struct soft_side *s)
 {
 	if (!s)
 		return;
+	atomic_store(&s->quit, true);
+	pthread_join(s->watch, NULL);
 	soft_accel.vcpu_free(&s->v->base);
 	soft_accel.vm_free(s->vm);
 	ram_block_unref(s->ram);
 	free(s);
+}
+
+void soft_side_translate(struct soft_side *s, bool on)
+{
+	s->translate = on;
 }
 
 /* -------- running a test -------- */
@@ -320,7 +357,7 @@ static void get_state(struct soft_side *s, struct state *out)
 
 static void put_code(struct soft_side *s, const struct test *t, bool clear)
 {
-	uint32_t at = (uint32_t)(t->in.rip + (t->mode == X86_CODE_16 ? CODE : 0)) - CODE;
+	uint32_t at = code_offset(t);
 	uint8_t *p = s->ram->host + RAM_CODE + at;
 
 	if (clear)
@@ -368,6 +405,16 @@ static void take_event(struct soft_side *s, const struct soft_event *e, struct o
 	}
 }
 
+/* Sometimes with the small TLB empty: look-ups come both ways. */
+static void run_translated(struct soft_side *s, struct soft_event *e)
+{
+	atomic_store(&s->v->poll, 0);
+	soft_jit_serve_code(s->v);
+	if (atomic_load(&s->tests) % 4 == 0)
+		jit_l1_clear(s->v);
+	soft_vcpu_turns(s->v, MAX_STEPS * 1000, e);
+}
+
 void soft_side_run(struct soft_side *s, const struct batch *b, uint32_t i, struct outcome *o,
 	struct line *lines)
 {
@@ -376,7 +423,11 @@ void soft_side_run(struct soft_side *s, const struct batch *b, uint32_t i, struc
 
 	set_state(s, t);
 	put_code(s, t, false);
-	soft_vcpu_steps(s->v, MAX_STEPS, &e);
+	atomic_fetch_add(&s->tests, 1);
+	if (s->translate)
+		run_translated(s, &e);
+	else
+		soft_vcpu_steps(s->v, MAX_STEPS, &e);
 	get_state(s, &o->out);
 	if (e.vector == 255)
 		o->vector = END_NONE;

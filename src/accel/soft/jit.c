@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include "accel/soft/native_int.h"
 #include "base/log.h"
 
 #define IDS_MAX 0x7fff
@@ -35,6 +36,22 @@ static bool seg_plain(const struct soft_vcpu *v)
 	       v->stack_size == 4;
 }
 
+/* Which of the vector and x87 instructions may run. */
+static uint32_t fpu_mode(const struct soft_vcpu *v)
+{
+	uint32_t m = 0;
+
+	if (!(v->cr0 & X86_CR0_TS)) {
+		if (!(v->cr0 & X86_CR0_EM))
+			m |= JIT_MODE_X87 | (v->cr4 & X86_CR4_OSFXSR ? JIT_MODE_SSE : 0);
+		if (v->cr4 & X86_CR4_OSXSAVE && (v->xcr0 & NATIVE_XCR0_AVX) == NATIVE_XCR0_AVX)
+			m |= JIT_MODE_AVX;
+	}
+	if (!v->fpu.mx_resident && (v->fpu.mxcsr & NATIVE_MXCSR_MASKS) != NATIVE_MXCSR_MASKS)
+		m |= JIT_MODE_FPEXC;
+	return m;
+}
+
 uint32_t jit_mode(const struct soft_vcpu *v)
 {
 	uint32_t m = v->code;
@@ -47,7 +64,7 @@ uint32_t jit_mode(const struct soft_vcpu *v)
 		m |= JIT_MODE_FS;
 	if (v->code == X86_CODE_64 || v->seg_flat & BIT(X86_GS))
 		m |= JIT_MODE_GS;
-	return m;
+	return m | fpu_mode(v);
 }
 
 static bool code_shared(const struct soft_vcpu *v)
@@ -110,7 +127,7 @@ void jit_sync(struct soft_vcpu *v)
 		jit_l1_select(v);
 		j->local_gen = UINT64_MAX; /* maybe it does without */
 	}
-	v->l1 = v->l1_of[v->mmu_index];
+	jit_l1_use(v);
 	key = context_key(v);
 	if (j->key == key && j->mode == mode)
 		return;
@@ -171,9 +188,9 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 	if (!exec_mem_init(&j->code, JIT_CODE_SIZE, err))
 		goto fail;
 	jit_make_stubs(j);
+	jit_res_init(v);
 	soft_jit_reset(v);
-	memset(j->l1_used, 1, sizeof(j->l1_used));
-	jit_l1_clear(v);
+	jit_l1_init(v);
 	return true;
 fail:
 	soft_jit_free(v);
@@ -212,16 +229,22 @@ static uint32_t page_find(const struct soft_jit *j, const _Atomic uint32_t *word
 	return p;
 }
 
-/* The first instruction of a block that is no more. */
-static void block_kill(struct soft_jit *j, uint32_t b)
+static void kill_at(struct soft_jit *j, uint32_t b, uint32_t off)
 {
-	uint8_t code[9] = { 0xe8 };
-	const uint8_t *at = j->code.rx + j->block[b].entry;
+	uint8_t code[JIT_DEAD_SIZE] = { 0xe8 };
+	const uint8_t *at = j->code.rx + off;
 	int32_t d = (int32_t)(j->stub.stale - (at + 5));
 
 	memcpy(code + 1, &d, 4);
 	memcpy(code + 5, &b, 4);
 	exec_mem_patch(&j->code, at, code, sizeof(code));
+}
+
+/* The first instruction of a block that is no more. */
+static void block_kill(struct soft_jit *j, uint32_t b)
+{
+	kill_at(j, b, j->block[b].entry);
+	kill_at(j, b, j->block[b].have_entry);
 	j->block[b].dead = true;
 	j->count.dropped++;
 }

@@ -41,6 +41,12 @@ struct jit_l1 {
 };
 #define JIT_L1_SHIFT 5 /* log2 of its size */
 
+/* What generated code keeps in the host's registers from its first use on: by bit, and as index of
+ * v->g.ensure. */
+enum jit_res { JIT_VEC, JIT_X87 };
+#define JIT_RES_VEC BIT(JIT_VEC)
+#define JIT_RES_X87 BIT(JIT_X87)
+
 /* -------- blocks -------- */
 /* A block depends on these besides its bytes. */
 #define JIT_MODE_CODE  3u     /* enum x86_code */
@@ -52,11 +58,15 @@ struct jit_l1 {
 #define JIT_MODE_X87   BIT(7)
 #define JIT_MODE_FPEXC BIT(8) /* MXCSR has unmasked exceptions */
 
+#define JIT_DEAD_SIZE 9 /* of what takes the place of its first instructions when it is gone */
+
 struct jit_block {
 	uint32_t page, off; /* where it begins */
 	uint32_t mode;
-	uint32_t entry;		       /* offset in the code: for who has cs_page right */
-	uint32_t ind;		       /* for who has the linear address in r9 */
+	uint32_t entry;	     /* offset in the code: for who has cs_page right */
+	uint32_t ind;	     /* for who has the linear address in r9 */
+	uint32_t have_entry; /* for who has what it needs: JIT_RES_* */
+	uint8_t needs;
 	uint32_t next_hash, next_page; /* JIT_NONE: the last */
 	bool dead;
 };
@@ -70,6 +80,10 @@ struct jit_page {
 	const uint8_t *host;
 };
 
+/* What may be due before a page fault of the operand: then the interpreter sorts it out. */
+#define JIT_FIRST_ALIGN 1u /* #GP: the operand is not aligned to its size */
+#define JIT_FIRST_X87	2u /* a pending x87 exception */
+
 /* What follows a call of generated code into a stub. Unaligned. */
 struct jit_site {
 	int32_t retry, next; /* from here to: the access again; the next instruction, 0: none */
@@ -79,6 +93,8 @@ struct jit_site {
 	uint8_t size;	     /* of the access */
 	uint8_t access;	     /* enum soft_access */
 	uint8_t flags_saved; /* the status flags are in ->flags2, not in the CPU */
+	uint8_t first;	     /* JIT_FIRST_* */
+	uint8_t have;	     /* JIT_RES_*: what is certain to be in the host's registers */
 } __attribute__((packed));
 
 struct jit_op_slot {
@@ -88,7 +104,10 @@ struct jit_op_slot {
 };
 
 struct jit_stubs {
-	const uint8_t *enter, *slow, *interp, *go, *link, *stale, *miss, *stray;
+	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray;
+	const uint8_t *leave, *load;
+	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
+	const void *ensured, *ensure_vec;
 };
 
 struct soft_jit {
@@ -99,8 +118,9 @@ struct soft_jit {
 	bool stale;	     /* the address map has changed: they must */
 	uint64_t key;	     /* soft_fetch_key() that cs_id stands for */
 	uint32_t mode;
-	uint64_t local_gen; /* v->fetch_gen when system code was found on a page that is not global */
-	uint32_t ids;	    /* given out so far */
+	uint64_t
+		local_gen; /* v->fetch_gen when system code was found on a page that is not global */
+	uint32_t ids;	   /* given out so far */
 	struct jit_id {
 		uint64_t key;
 		uint32_t mode, id;
@@ -115,11 +135,15 @@ struct soft_jit {
 	uint64_t l1_ctx[JIT_L1_SETS]; /* whose it is; 0: nobody's */
 	uint64_t l1_at;		      /* v->l1_of is this one's */
 	uint32_t l1_next;
+	/* The page of the stack, of each address space: the kernel's, the user's; v->g.stack is that of
+	 * *stack_at. */
+	struct soft_stack_page stack[JIT_L1_SETS][2], no_stack, *stack_at;
+	uint8_t no_page[0x1000]; /* where an empty one leads */
 	/* Pages that were written to: soft_jit_code_written(). */
 	struct mutex inbox_lock;
 	uint32_t n_inbox; /* > JIT_INBOX: too many to tell */
 	_Atomic uint32_t *inbox[JIT_INBOX];
-	/* Divisions, which the host's CPU may fault at: sorted by address. */
+	/* Instructions that the host's CPU may fault at: sorted by address. */
 	uint32_t n_faults, faults_max;
 	struct jit_fault {
 		uint32_t at, site; /* offsets in the code */
@@ -154,6 +178,11 @@ void jit_make_stubs(struct soft_jit *j);
 /* A host exception at @pc in generated code: where to go on, with *@site for r10; NULL: not ours. */
 const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
 
+/* -------- jit_res.c -------- */
+void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s);
+/* The vector registers are in v->fpu, and generated code knows. */
+void jit_res_init(struct soft_vcpu *v);
+
 /* -------- jit_emit.c -------- */
 /* Translate from offset @off of @page's bytes on, as block @block (filled in). False: nothing can be. */
 bool jit_translate(struct soft_vcpu *v, uint32_t block);
@@ -169,11 +198,16 @@ struct jit_flags jit_flags_of(const struct x86_insn *i);
 /* -------- jit_tlb.c -------- */
 void jit_l1_clear(struct soft_vcpu *v);
 void jit_l1_forget(struct soft_vcpu *v); /* the numbers of contexts begin again */
+void jit_l1_init(struct soft_vcpu *v);
 /* v->l1_of becomes the address space's at hand. */
 void jit_l1_select(struct soft_vcpu *v);
+/* v->l1 and v->g.stack become those of the privilege at hand. */
+void jit_l1_use(struct soft_vcpu *v);
 void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin);
 /* Writes to the page at @host, NULL: any, are to be seen again. */
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
+/* The page of @lin, which was just entered, is the stack's, if it may be read and written. */
+void jit_stack_fill(struct soft_vcpu *v, uint64_t lin);
 /* Host address of @size bytes at @lin for generated code; NULL: the interpreter must do it. May raise. */
 uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access);
 

@@ -10,7 +10,8 @@
  * the last instruction of a block all are) they go to v->g.flags2 before the first look-up and come back
  * before somebody reads them. Who enters a block by its linear address leaves them there, too: most
  * blocks do not want them. Flags that nobody reads any more are not kept: a fault then shows those of
- * the look-up. SPEC: that is the one imprecision of faults.
+ * the look-up. SPEC: that is the one imprecision of faults. (The same when a store makes another
+ * instruction, which does read flags, of one that follows in its block.)
  *
  * An access comes before anything its instruction changes, so that it can fault, be carried out by the
  * interpreter, or be tried again.
@@ -82,14 +83,14 @@ unsigned int jit_reg_in(struct jit_tr *t, unsigned int g, unsigned int scratch)
 {
 	if (jit_pinned(g))
 		return jit_host_of(g);
-	j_gs_load(&t->b, scratch, V_OFF(gpr) + 8 * (int32_t)g);
+	j_rm(&t->b, true, OP_LOAD, scratch, R_SP, 8 * (int32_t)(g - R_9));
 	return scratch;
 }
 
 void jit_reg_out(struct jit_tr *t, unsigned int g, unsigned int scratch)
 {
 	if (!jit_pinned(g))
-		j_gs_store(&t->b, scratch, V_OFF(gpr) + 8 * (int32_t)g);
+		j_rm(&t->b, true, OP_STORE, scratch, R_SP, 8 * (int32_t)(g - R_9));
 }
 
 /* -------- addresses -------- */
@@ -100,7 +101,7 @@ static bool fits32(int64_t x)
 
 void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off)
 {
-	j_gs_load(&t->b, reg, V_OFF(g.page));
+	j_rm(&t->b, true, OP_LOAD, reg, R_SP, F_PAGE);
 	while (!fits32(off)) {
 		j_lea(&t->b, true, reg, reg, off < 0 ? INT32_MIN : INT32_MAX);
 		off -= off < 0 ? INT32_MIN : INT32_MAX;
@@ -121,6 +122,9 @@ static void add_segment(struct jit_tr *t, const struct x86_insn *i)
 bool jit_ea_possible(const struct jit_tr *t, const struct x86_insn *i)
 {
 	if (i->addrsize == 2 || (i->addrsize == 8 && !t->wide))
+		return false;
+	/* Not to be written to, and maybe not to be read. */
+	if (i->seg == X86_CS && !t->wide)
 		return false;
 	if (i->seg == X86_FS)
 		return t->j->mode & JIT_MODE_FS;
@@ -181,12 +185,39 @@ void jit_ea(struct jit_tr *t, unsigned int k)
 	add_segment(t, &t->insn[k]);
 }
 
-/* The linear address in r9 becomes the host's. r10 is lost. */
-void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
+/* Of an address that the stack pointer gave: mostly in the page of the last one. */
+static void stack_access(
+	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
 {
 	struct jit_buf *b = &t->b;
 	struct jit_slow *s = &t->slow[t->n_slow++];
 
+	if (t->live[k] && !t->flags_saved)
+		jit_save_flags(t);
+	j_rm(b, true, 0x33, R_9, R_SP, F_STACK_TAG); /* xor */
+	JCODE(b, "\x49\x81\xf9");		     /* cmp r9, */
+	j32(b, JIT_PAGE - size);
+	*s = (struct jit_slow){ .insn = (uint8_t)k,
+		.size = (uint8_t)size,
+		.access = access,
+		.flags_saved = t->flags_saved,
+		.stack = true };
+	s->ja = j_ahead(b, 0x0f87);
+	j_rm(b, true, 0x03, R_9, R_SP, F_STACK_HOST); /* add */
+	s->retry = b->p;
+}
+
+/* The linear address in r9 becomes the host's. r10 is lost. */
+void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
+{
+	struct jit_buf *b = &t->b;
+	struct jit_slow *s;
+
+	if (t->insn[k].base == R_SP && t->insn[k].seg < X86_FS && t->insn[k].flags & X86_I_MODRM) {
+		stack_access(t, k, size, access);
+		return;
+	}
+	s = &t->slow[t->n_slow++];
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
 	j_rr(b, false, OP_LOAD, R_10, R_9);
@@ -207,19 +238,31 @@ void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_a
 	s->retry = b->p;
 }
 
+static uint8_t first_of(const struct x86_insn *i)
+{
+	bool x87 = i->cls == X86_CLASS_X87 || i->cls == X86_CLASS_MMX;
+
+	return (i->flags & X86_I_ALIGN ? JIT_FIRST_ALIGN : 0) |
+	       (x87 && !(i->flags & X86_I_X87_NOWAIT) ? JIT_FIRST_X87 : 0);
+}
+
 static void emit_slow(struct jit_tr *t, const struct jit_slow *w)
 {
 	struct jit_site s = jit_site_of(t, w->insn);
 	uint8_t *at;
 
 	j_here(&t->b, w->ja);
-	j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
-	call(t, t->j->stub.slow);
+	if (w->stack)
+		j_rm(&t->b, true, 0x33, R_9, R_SP, F_STACK_TAG);
+	else
+		j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
+	call(t, w->stack ? t->j->stub.slow_stack : t->j->stub.slow);
 	at = t->b.p;
 	s.retry = (int32_t)(w->retry - at);
 	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
 	s.size = w->size;
 	s.access = w->access;
+	s.first = first_of(&t->insn[w->insn]);
 	s.flags_saved = w->flags_saved;
 	jit_put_site(t, &s);
 }
@@ -246,6 +289,9 @@ static uint32_t opcode_of(const struct x86_insn *i)
 {
 	static const uint32_t map[4] = { 0, 0x0f00, 0x0f3800, 0x0f3a00 };
 
+	/* 32-bit code has two of 80. */
+	if (!i->map && i->opcode == 0x82)
+		return 0x80;
 	return map[i->map & 3] | i->opcode;
 }
 
@@ -335,6 +381,16 @@ static bool high_ok(const struct x86_insn *i)
 	return !high || !rex;
 }
 
+static void move(struct jit_tr *t, unsigned int to, unsigned int from)
+{
+	if (jit_pinned(to) && jit_pinned(from))
+		j_mov(&t->b, jit_host_of(to), jit_host_of(from));
+	else if (jit_pinned(to))
+		j_rm(&t->b, true, OP_LOAD, jit_host_of(to), R_SP, 8 * (int32_t)(from - R_9));
+	else
+		jit_reg_out(t, to, jit_reg_in(t, from, R_10));
+}
+
 static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 {
 	const struct x86_insn *i = &t->insn[k];
@@ -353,6 +409,11 @@ static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 		jit_access(t, k, m->size, m->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ);
 	}
 	jit_flags_before(t, k);
+	if (m && !mem && i->op == X86_OP_MOV && r && m->size == 8) {
+		move(t, m->access & X86_ACC_W ? m->reg : r->reg,
+			m->access & X86_ACC_W ? r->reg : m->reg);
+		return true;
+	}
 	if (m && !mem) {
 		rm = needs_load(i, m) ? jit_reg_in(t, m->reg, R_9)
 				      : (jit_pinned(m->reg) ? jit_host_of(m->reg) : R_9);
@@ -398,7 +459,7 @@ static void push_slot(struct jit_tr *t, unsigned int k)
 	unsigned int n = slot_size(t);
 
 	j_lea(&t->b, t->wide, R_9, R_11, -(int32_t)n);
-	jit_access(t, k, n, SOFT_WRITE);
+	stack_access(t, k, n, SOFT_WRITE);
 }
 
 static void move_sp(struct jit_tr *t, int32_t by)
@@ -436,7 +497,7 @@ static void stack_top(struct jit_tr *t, unsigned int k)
 		j_mov(&t->b, R_9, R_11);
 	else
 		j_rr(&t->b, false, OP_LOAD, R_9, R_11);
-	jit_access(t, k, slot_size(t), SOFT_READ);
+	stack_access(t, k, slot_size(t), SOFT_READ);
 }
 
 static bool emit_pop(struct jit_tr *t, unsigned int k)
@@ -499,6 +560,33 @@ void jit_lookup(struct jit_tr *t, unsigned int k)
 	lookup(t, k);
 }
 
+bool jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at)
+{
+	struct soft_jit *j = t->j;
+
+	if (j->n_faults + t->n_fault == j->faults_max) {
+		uint32_t max = j->faults_max ? 2 * j->faults_max : 256;
+		struct jit_fault *p = realloc(j->fault, max * sizeof(*p));
+
+		if (!p)
+			return false;
+		j->fault = p;
+		j->faults_max = max;
+	}
+	t->fault[t->n_fault++] = (struct jit_tr_fault){ at, (uint8_t)k, t->flags_saved };
+	return true;
+}
+
+static void emit_fault(struct jit_tr *t, const struct jit_tr_fault *f)
+{
+	struct soft_jit *j = t->j;
+	struct jit_site s = jit_site_of(t, f->insn);
+
+	s.flags_saved = f->flags_saved;
+	j->fault[j->n_faults++] = (struct jit_fault){ (uint32_t)(f->at - j->code.rw),
+		(uint32_t)(jit_put_site(t, &s) - j->code.rw) };
+}
+
 void jit_jump_host(struct jit_tr *t)
 {
 	j_gs_index(&t->b, false, 0xff, 4, R_10, V_OFF(jump_host));
@@ -507,7 +595,7 @@ void jit_jump_host(struct jit_tr *t)
 /* To offset @off of this page, which another block has. */
 static void emit_link(struct jit_tr *t, int64_t off)
 {
-	struct jit_site s = { .block = t->block, .off = (uint16_t)off };
+	struct jit_site s = { .block = t->block, .off = (uint16_t)off, .have = t->have };
 
 	call(t, t->j->stub.link);
 	jit_put_site(t, &s);
@@ -568,7 +656,7 @@ static bool emit_jcc(struct jit_tr *t, unsigned int k)
 		return false;
 	jit_restore_flags(t);
 	t->side[t->n_side++] = (struct jit_side){ j_ahead(&t->b, 0x0f80 | (t->insn[k].opcode & 15)),
-		target_of(t, k), (uint8_t)k };
+		target_of(t, k), (uint8_t)k, t->have };
 	return true;
 }
 
@@ -587,7 +675,7 @@ static bool emit_where_to(struct jit_tr *t, unsigned int k)
 	} else if (jit_pinned(p->reg)) {
 		j_rr(&t->b, t->wide, OP_LOAD, R_9, jit_host_of(p->reg));
 	} else {
-		j_gs(&t->b, t->wide, OP_LOAD, R_9, V_OFF(gpr) + 8 * p->reg);
+		j_rm(&t->b, t->wide, OP_LOAD, R_9, R_SP, 8 * (p->reg - R_9));
 	}
 	return true;
 }
@@ -760,7 +848,7 @@ static bool emit_lea(struct jit_tr *t, unsigned int k)
 	else {
 		if (i->opsize == 4)
 			j_rr(&t->b, false, OP_LOAD, R_9, R_9);
-		j_gs_store(&t->b, R_9, V_OFF(gpr) + 8 * p->reg);
+		j_rm(&t->b, true, OP_STORE, R_9, R_SP, 8 * (p->reg - R_9));
 	}
 	return true;
 }
@@ -828,27 +916,10 @@ static struct fields fields_of(const struct x86_insn *i)
 static bool emit_div(struct jit_tr *t, unsigned int k)
 {
 	struct fields f = fields_of(&t->insn[k]);
-	struct soft_jit *j = t->j;
-	struct jit_site s;
-	uint8_t *over;
 
-	if (j->n_faults == j->faults_max) {
-		uint32_t max = j->faults_max ? 2 * j->faults_max : 256;
-		struct jit_fault *p = realloc(j->fault, max * sizeof(*p));
-
-		if (!p)
-			return false;
-		j->fault = p;
-		j->faults_max = max;
-	}
 	if (t->insn[k].operand[f.rm].kind == X86_OPND_GPR_H || !plain(t, k, &f))
 		return false;
-	over = j_ahead8(&t->b, 0xeb);
-	s = jit_site_of(t, k);
-	j->fault[j->n_faults++] = (struct jit_fault){ (uint32_t)(t->last - j->code.rw),
-		(uint32_t)(jit_put_site(t, &s) - j->code.rw) };
-	j_here8(&t->b, over);
-	return true;
+	return jit_may_fault(t, k, t->last);
 }
 
 /* An instruction without operands that names its registers by itself. */
@@ -974,6 +1045,26 @@ static void emit_interp(struct jit_tr *t, unsigned int k)
 	call(t, t->j->stub.interp);
 	jit_put_site(t, &s);
 	t->flags_saved = false;
+	t->have = 0;
+}
+
+static bool emit_known(struct jit_tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+
+	if (i->feature != X86_FEAT_NONE && !soft_has(t->v, i->feature))
+		return false;
+	switch (i->cls) {
+	case X86_CLASS_INT:
+	case X86_CLASS_GPR:
+		return emit_int(t, k);
+	case X86_CLASS_SSE:
+	case X86_CLASS_AVX:
+	case X86_CLASS_FPST:
+		return jit_emit_vec(t, k);
+	default:
+		return false;
+	}
 }
 
 static void emit_insn(struct jit_tr *t, unsigned int k)
@@ -981,11 +1072,11 @@ static void emit_insn(struct jit_tr *t, unsigned int k)
 	const struct x86_insn *i = &t->insn[k];
 	struct x86_insn copy = *i;
 	uint8_t *start = t->b.p;
-	unsigned int n_slow = t->n_slow;
+	unsigned int n_slow = t->n_slow, n_fault = t->n_fault;
+	uint8_t have = t->have;
 	bool flags_saved = t->flags_saved;
 
-	if ((i->cls == X86_CLASS_INT || i->cls == X86_CLASS_GPR) &&
-		(i->feature == X86_FEAT_NONE || soft_has(t->v, i->feature)) && emit_int(t, k)) {
+	if (emit_known(t, k)) {
 		if (!t->ended)
 			t->end[k] = t->b.p;
 		return;
@@ -993,7 +1084,9 @@ static void emit_insn(struct jit_tr *t, unsigned int k)
 	t->insn[k] = copy;
 	t->b.p = start;
 	t->n_slow = n_slow;
+	t->n_fault = n_fault;
 	t->flags_saved = flags_saved;
+	t->have = have;
 	emit_interp(t, k);
 }
 
@@ -1047,6 +1140,12 @@ static bool flags_dead_at(const struct jit_tr *t, const uint8_t *p, int64_t off)
 	return false;
 }
 
+/* Where branch @k leads. With another operand size that is elsewhere. */
+static bool flags_dead_behind(const struct jit_tr *t, const uint8_t *p, unsigned int k)
+{
+	return branch_ok(t, &t->insn[k]) && flags_dead_at(t, p, target_of(t, k));
+}
+
 static void find_live(struct jit_tr *t, const uint8_t *p)
 {
 	uint16_t live = JIT_ALL_FLAGS;
@@ -1062,7 +1161,7 @@ static void find_live(struct jit_tr *t, const uint8_t *p)
 
 		if ((i->op == X86_OP_JCC || i->op == X86_OP_JMP || i->op == X86_OP_CALL) &&
 			i->operand[0].kind == X86_OPND_REL)
-			t->dead[k] = flags_dead_at(t, p, target_of(t, k));
+			t->dead[k] = flags_dead_behind(t, p, k);
 		if (i->op == X86_OP_JCC && !t->dead[k])
 			live = JIT_ALL_FLAGS;
 		if (i->op != X86_OP_JCC && t->dead[k])
@@ -1113,6 +1212,7 @@ static void emit_rest(struct jit_tr *t)
 		emit_end(t);
 	for (unsigned int n = 0; n < t->n_side; n++) {
 		t->flags_saved = false;
+		t->have = t->side[n].have;
 		j_here(&t->b, t->side[n].jcc);
 		emit_branch(t, t->side[n].insn, t->side[n].target, t->dead[t->side[n].insn]);
 	}
@@ -1120,6 +1220,23 @@ static void emit_rest(struct jit_tr *t)
 		emit_slow(t, &t->slow[n]);
 	for (unsigned int n = 0; n < t->n_miss; n++)
 		emit_miss(t, &t->miss[n]);
+	for (unsigned int n = 0; n < t->n_fault; n++)
+		emit_fault(t, &t->fault[n]);
+}
+
+/* What the block needs it has from its beginning on: then who has it goes on behind that. */
+static void emit_entry(struct jit_tr *t, struct jit_block *bl)
+{
+	bl->needs = 0;
+	for (unsigned int k = 0; k < t->n; k++)
+		bl->needs |= jit_needs(t, &t->insn[k]);
+	bl->entry = bl->have_entry = (uint32_t)(t->b.p - t->j->code.rw);
+	if (!bl->needs)
+		return;
+	jit_ensure(t, bl->needs);
+	while (t->b.p - t->j->code.rw < bl->entry + JIT_DEAD_SIZE)
+		jb(&t->b, 0x90);
+	bl->have_entry = (uint32_t)(t->b.p - t->j->code.rw);
 }
 
 bool jit_translate(struct soft_vcpu *v, uint32_t block)
@@ -1146,11 +1263,11 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	find_live(t, copy);
 	bl->ind = (uint32_t)(t->b.p - j->code.rw);
 	j_lea(&t->b, true, R_10, R_9, -(int32_t)bl->off);
-	j_gs(&t->b, true, 0x2b, R_10, V_OFF(g.id)); /* sub */
-	j_gs_store(&t->b, R_10, V_OFF(g.page));
+	j_rm(&t->b, true, 0x2b, R_10, R_SP, F_ID); /* sub */
+	j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_PAGE);
 	t->flags_saved = t->live[0];
 	jit_restore_flags(t);
-	bl->entry = (uint32_t)(t->b.p - j->code.rw);
+	emit_entry(t, bl);
 	for (unsigned int k = 0; k < t->n && !t->ended; k++)
 		emit_insn(t, k);
 	emit_rest(t);

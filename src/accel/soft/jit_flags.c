@@ -4,6 +4,7 @@
  * through, so flags that it leaves undefined come out as the CPU leaves them.
  */
 #include "accel/soft/jit.h"
+#include "accel/soft/native_int.h"
 
 #define ALL X86_FLAGS_STATUS
 #define CF  X86_FLAG_CF
@@ -25,6 +26,29 @@ static struct jit_flags shift_flags(const struct x86_insn *i)
 	return (struct jit_flags){ 0, ALL };
 }
 
+/* Vector, MMX and x87 instructions. */
+static struct jit_flags other_flags(const struct x86_insn *i)
+{
+	switch (i->cls) {
+	case X86_CLASS_X87:
+	case X86_CLASS_MMX:
+	case X86_CLASS_SSE:
+	case X86_CLASS_AVX:
+	case X86_CLASS_FPST:
+		break;
+	default:
+		return (struct jit_flags){ ALL, 0 };
+	}
+	switch (native_flags_use(i)) {
+	case 0:
+		return (struct jit_flags){ 0, 0 };
+	case 1:
+		return (struct jit_flags){ 0, ALL };
+	default: /* FCMOVcc */
+		return (struct jit_flags){ CF | X86_FLAG_ZF | X86_FLAG_PF, 0 };
+	}
+}
+
 struct jit_flags jit_flags_of(const struct x86_insn *i)
 {
 	switch (i->op) {
@@ -36,13 +60,14 @@ struct jit_flags jit_flags_of(const struct x86_insn *i)
 	case X86_OP_CMP:
 	case X86_OP_TEST:
 	case X86_OP_NEG:
-	case X86_OP_MUL:
-	case X86_OP_IMUL1:
-	case X86_OP_IMUL:
 	case X86_OP_XADD:
 	case X86_OP_CMPXCHG:
 	case X86_OP_POPCNT:
 		return (struct jit_flags){ 0, ALL };
+	case X86_OP_MUL:
+	case X86_OP_IMUL1:
+	case X86_OP_IMUL:
+		return (struct jit_flags){ 0, CF | X86_FLAG_OF };
 	case X86_OP_ADC:
 	case X86_OP_SBB:
 		return (struct jit_flags){ CF, ALL };
@@ -118,6 +143,6 @@ struct jit_flags jit_flags_of(const struct x86_insn *i)
 	case X86_OP_CMPXCHG16B:
 		return (struct jit_flags){ 0, X86_FLAG_ZF };
 	default:
-		return (struct jit_flags){ ALL, 0 };
+		return other_flags(i);
 	}
 }

@@ -3,7 +3,8 @@
  * jit_run - generated code: how it is entered and left, and what it calls.
  *
  * In generated code GS is the vCPU. Guest registers are in the host's of the same number, except rSP,
- * which is in r11, and r9 to r11, which stay in v->gpr; host r9 and r10 are scratch. The six status
+ * which is in r11, and r9 to r11, which are in the frame on the host's stack (enum jit_frame); host r9 and
+ * r10 are scratch. The six status
  * flags are the host's (or in v->g.flags2, for a while); all else of RFLAGS stays in v->rflags. The host's
  * DF is 0 and its stack the one that soft_jit_run() had.
  *
@@ -12,6 +13,7 @@
  * longjmp.
  */
 #include "accel/soft/jit.h"
+#include "accel/soft/native_int.h"
 #include <asm/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -62,6 +64,17 @@ static uint64_t code_linear(const struct soft_vcpu *v)
 	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
 }
 
+/* As who has its address in r9 enters the block at v->rip. */
+static const uint8_t *enter_block(struct soft_vcpu *v, const uint8_t *host)
+{
+	/* The next instruction clears it, or faults, and then the handler's frame has it. */
+	v->rflags &= ~(uint64_t)X86_FLAG_RF;
+	v->g.r9 = code_linear(v) + v->g.id;
+	v->g.vec_was = false;
+	flags_give(v);
+	return host;
+}
+
 /* What generated code would find in its table. NULL: nothing. */
 static const void *jump_known(struct soft_vcpu *v, uint64_t lin)
 {
@@ -73,7 +86,7 @@ static const void *jump_known(struct soft_vcpu *v, uint64_t lin)
 	return v->jump_host[lin & 0xffff];
 }
 
-/* The block at v->rip as who has its address in r9 enters it. */
+/* The block at v->rip. */
 static const uint8_t *go_on(struct soft_vcpu *v)
 {
 	uint64_t lin = code_linear(v);
@@ -93,11 +106,7 @@ static const uint8_t *go_on(struct soft_vcpu *v)
 	}
 	if (!attentive(v))
 		return NULL;
-	/* The next instruction clears it, or faults, and then the handler's frame has it. */
-	v->rflags &= ~(uint64_t)X86_FLAG_RF;
-	v->g.r9 = lin + v->g.id;
-	flags_give(v);
-	return host;
+	return enter_block(v, host);
 }
 
 /* -------- what stubs call -------- */
@@ -151,7 +160,14 @@ static void at_site(struct soft_vcpu *v, const struct jit_site *s)
 static const uint8_t *on_interp(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	at_site(v, s);
+	v->g.vec_was = false; /* what comes next does not count on them */
 	return interpret(v, s);
+}
+
+static bool something_first(const struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	return (s->first & JIT_FIRST_ALIGN && lin & (s->size - 1u)) ||
+	       (s->first & JIT_FIRST_X87 && native_fpu_pending(v));
 }
 
 /* An access that the small TLB does not know. */
@@ -161,11 +177,21 @@ static const uint8_t *on_slow(struct soft_vcpu *v, const struct jit_site *s, uin
 
 	at_site(v, s);
 	v->gpr[X86_REG_RIP] = v->rip + s->len;
-	host = jit_l1_fill(v, lin, s->size, s->access);
+	host = something_first(v, s, lin) ? NULL : jit_l1_fill(v, lin, s->size, s->access);
 	if (!host)
 		return interpret(v, s);
 	v->g.r9 = (uintptr_t)host;
 	return (const uint8_t *)s + s->retry;
+}
+
+/* The same of an access by the stack pointer. */
+static const uint8_t *on_slow_stack(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	const uint8_t *to = on_slow(v, s, lin);
+
+	if (to == (const uint8_t *)s + s->retry)
+		jit_stack_fill(v, lin);
+	return to;
 }
 
 /* To offset @s->off of the page, whatever is there; or something else is due. */
@@ -192,14 +218,15 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 		return NULL;
 	if (j->generation == generation && !j->block[from].dead &&
 		j->block[from].page == j->block[b].page) {
-		d = (int32_t)(code_at(j, j->block[b].entry) - (at + 5));
+		const struct jit_block *to = &j->block[b];
+		uint32_t entry = to->needs & ~s->have ? to->entry : to->have_entry;
+
+		d = (int32_t)(code_at(j, entry) - (at + 5));
 		memcpy(code + 1, &d, 4);
 		exec_mem_patch(&j->code, at, code, 5);
 		j->count.links++;
 	}
-	v->g.r9 = code_linear(v) + v->g.id;
-	flags_give(v);
-	return code_at(j, j->block[b].ind);
+	return enter_block(v, code_at(j, j->block[b].ind));
 }
 
 /* An empty entry of the table was hit, by an address and a context that add up to what it has. */
@@ -236,9 +263,7 @@ static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, u
 		memcpy(code + 1, &d, 4);
 		exec_mem_patch(&j->code, at, code, 5);
 	}
-	v->g.r9 = code_linear(v) + v->g.id;
-	flags_give(v);
-	return code_at(j, j->block[b].ind);
+	return enter_block(v, code_at(j, j->block[b].ind));
 }
 
 /* -------- stubs -------- */
@@ -252,6 +277,21 @@ static void push_pop(struct jit_buf *b, unsigned int op, unsigned int reg)
 	jb(b, op + (reg & 7));
 }
 
+/* What has its place in the frame (enum jit_frame), and in the vCPU. */
+static const struct {
+	int32_t at, of;
+	bool load_only;
+} framed[] = {
+	{ F_R9, V_OFF(gpr[R_9]), false },
+	{ F_R10, V_OFF(gpr[R_10]), false },
+	{ F_R11, V_OFF(gpr[R_11]), false },
+	{ F_PAGE, V_OFF(g.page), false },
+	{ F_L1, V_OFF(l1), true },
+	{ F_ID, V_OFF(g.id), true },
+	{ F_STACK_TAG, V_OFF(g.stack.tag), true },
+	{ F_STACK_HOST, V_OFF(g.stack.host), true },
+};
+
 static void save_all(struct jit_buf *b)
 {
 	j_gs_store(b, R_AX, V_OFF(gpr[R_AX]));
@@ -263,12 +303,30 @@ static void save_all(struct jit_buf *b)
 	for (unsigned int i = 0; i < sizeof(pinned); i++)
 		j_gs_store(b, pinned[i], V_OFF(gpr) + 8 * pinned[i]);
 	j_gs_store(b, R_11, V_OFF(gpr[R_SP]));
+	for (unsigned int i = 0; i < ARRAY_SIZE(framed); i++) {
+		if (framed[i].load_only)
+			continue;
+		j_rm(b, true, OP_LOAD, R_AX, R_SP, framed[i].at);
+		j_gs_store(b, R_AX, framed[i].of);
+	}
 }
 
 /* Go on at the address in rax. */
-static void load_all_and_go(struct jit_buf *b)
+static void load_all_and_go(struct jit_buf *b, const struct jit_stubs *s)
 {
+	uint8_t *over;
+
+	j_gs_byte(b, 7, V_OFF(g.vec_was), 0); /* cmp */
+	over = j_ahead8(b, 0x74);
+	push_pop(b, 0x50, R_AX);
+	j_to(b, 0xe8, s->vec_load);
+	push_pop(b, 0x58, R_AX);
+	j_here8(b, over);
 	j_gs_store(b, R_AX, V_OFF(g.target));
+	for (unsigned int i = 0; i < ARRAY_SIZE(framed); i++) {
+		j_gs_load(b, R_AX, framed[i].of);
+		j_rm(b, true, OP_STORE, R_AX, R_SP, framed[i].at);
+	}
 	j_gs(b, false, 0x0fb7, R_AX, V_OFF(g.flags)); /* movzx eax, word */
 	JCODE(b, "\x04\x7f\x9e");		      /* add al, 0x7f; sahf */
 	for (unsigned int i = 0; i < sizeof(pinned); i++)
@@ -286,23 +344,29 @@ static const uint8_t *rx_of(struct jit_buf *b)
 
 /* A stub that calls @fn with the vCPU, what follows the call of the stub, and r9. @popped: that is in
  * r10 already. */
-static const uint8_t *make_call(struct jit_buf *b, const void *fn, const uint8_t *leave,
-	const uint8_t *load, const uint8_t **popped)
+static const uint8_t *make_call(
+	struct jit_buf *b, const void *fn, const struct jit_stubs *s, const uint8_t **popped)
 {
 	const uint8_t *start = rx_of(b);
+	uint8_t *over;
 
 	push_pop(b, 0x58, R_10);
 	if (popped)
 		*popped = rx_of(b);
 	save_all(b);
+	j_gs_byte(b, 0, V_OFF(g.vec_was), 0); /* mov */
+	j_gs_byte(b, 7, V_OFF(g.vec), 0);
+	over = j_ahead8(b, 0x74);
+	j_to(b, 0xe8, s->vec_store);
+	j_here8(b, over);
 	j_gs_load(b, R_DI, V_OFF(g.self));
 	j_mov(b, R_SI, R_10);
 	j_mov(b, R_DX, R_9);
 	JCODE(b, "\x48\xb8"); /* mov rax, imm64 */
 	j64(b, (uintptr_t)fn);
 	JCODE(b, "\xff\xd0\x48\x85\xc0"); /* call rax; test rax, rax */
-	j_to(b, 0x0f84, leave);		  /* jz */
-	j_to(b, 0xe9, load);
+	j_to(b, 0x0f84, s->leave);	  /* jz */
+	j_to(b, 0xe9, s->load);
 	return start;
 }
 
@@ -310,9 +374,11 @@ void jit_make_stubs(struct soft_jit *j)
 {
 	struct jit_buf b = { j->code.rw, j->code.rx - j->code.rw };
 	struct jit_stubs *s = &j->stub;
-	const uint8_t *leave = rx_of(&b), *load;
 
-	JCODE(&b, "\x48\x83\xc4\x08"); /* add rsp, 8 */
+	jit_make_res_stubs(&b, s);
+	s->leave = rx_of(&b);
+	JCODE(&b, "\x48\x83\xc4"); /* add rsp, */
+	jb(&b, F_SIZE);
 	for (unsigned int i = sizeof(callee_saved); i--;)
 		push_pop(&b, 0x58, callee_saved[i]);
 	jb(&b, 0xc3);
@@ -320,15 +386,18 @@ void jit_make_stubs(struct soft_jit *j)
 	s->enter = rx_of(&b);
 	for (unsigned int i = 0; i < sizeof(callee_saved); i++)
 		push_pop(&b, 0x50, callee_saved[i]);
-	JCODE(&b, "\x48\x83\xec\x08\x48\x89\xf8"); /* sub rsp, 8; mov rax, rdi */
-	load = rx_of(&b);
-	load_all_and_go(&b);
-	s->slow = make_call(&b, on_slow, leave, load, NULL);
-	s->interp = make_call(&b, on_interp, leave, load, &s->miss);
-	s->go = make_call(&b, on_go, leave, load, NULL);
-	s->link = make_call(&b, on_link, leave, load, NULL);
-	s->stale = make_call(&b, on_stale, leave, load, NULL);
-	make_call(&b, on_stray, leave, load, &s->stray);
+	JCODE(&b, "\x48\x83\xec"); /* sub rsp, */
+	jb(&b, F_SIZE);
+	j_mov(&b, R_AX, R_DI);
+	s->load = rx_of(&b);
+	load_all_and_go(&b, s);
+	s->slow = make_call(&b, on_slow, s, NULL);
+	s->slow_stack = make_call(&b, on_slow_stack, s, NULL);
+	s->interp = make_call(&b, on_interp, s, &s->miss);
+	s->go = make_call(&b, on_go, s, NULL);
+	s->link = make_call(&b, on_link, s, NULL);
+	s->stale = make_call(&b, on_stale, s, NULL);
+	make_call(&b, on_stray, s, &s->stray);
 	j->stubs_end = ALIGN_UP((size_t)(b.p - j->code.rw), (size_t)64);
 }
 

@@ -110,6 +110,7 @@ static bool emit_ac(struct jit_tr *t, unsigned int k, bool on)
 	jb(&t->b, index);
 	j_gs_load(&t->b, R_9, V_OFF(l1_of[0]) + 8 * index);
 	j_gs_store(&t->b, R_9, V_OFF(l1));
+	j_rm(&t->b, true, OP_STORE, R_9, R_SP, F_L1);
 	j_here8(&t->b, no_smap);
 	return true;
 }

@@ -34,12 +34,22 @@ static void set_clear(struct soft_jit *j, uint32_t set, uint32_t index)
 		e[i].tag[SOFT_READ] = e[i].tag[SOFT_WRITE] = no_tag(i);
 }
 
+static void no_stacks(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+
+	v->g.stack = j->no_stack;
+	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
+		j->stack[s][0] = j->stack[s][1] = j->no_stack;
+}
+
 void jit_l1_clear(struct soft_vcpu *v)
 {
 	struct soft_jit *j = v->jit;
 
 	if (!j)
 		return;
+	no_stacks(v);
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
 			set_clear(j, s, i);
@@ -65,11 +75,59 @@ void jit_l1_select(struct soft_vcpu *v)
 		s = j->l1_next++ % JIT_L1_SETS;
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
 			set_clear(j, s, i);
+		j->stack[s][0] = j->stack[s][1] = j->no_stack;
+		if (j->stack_at >= j->stack[s] && j->stack_at < j->stack[s + 1])
+			v->g.stack = j->no_stack;
 		j->l1_ctx[s] = v->ctx;
 	}
 	for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
 		v->l1_of[i] = j->l1[s][i];
 	j->l1_at = v->ctx;
+}
+
+void jit_l1_use(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+	uint64_t set = (uint64_t)(v->l1_of[0] - j->l1[0][0]) / JIT_L1_SIZE / SOFT_MMU_INDEXES;
+	struct soft_stack_page *stack = &j->stack[set][v->mmu_index == SOFT_MMU_USER];
+
+	v->l1 = v->l1_of[v->mmu_index];
+	if (j->stack_at == stack)
+		return;
+	*j->stack_at = v->g.stack;
+	j->stack_at = stack;
+	v->g.stack = *stack;
+}
+
+/* -------- the page that the stack pointer is in -------- */
+void jit_stack_fill(struct soft_vcpu *v, uint64_t lin)
+{
+	const struct jit_l1 *e = &v->l1[lin >> 12 & (JIT_L1_SIZE - 1)];
+	uint64_t page = lin & ~PAGE_OFF;
+	const struct soft_tlb_entry *kernel = soft_tlb_at(v, SOFT_MMU_KERNEL, lin);
+
+	/* With SMAP the stack's page must be good without RFLAGS.AC, too: generated CLAC keeps it. */
+	if (v->cr4 & X86_CR4_SMAP && v->mmu_index == SOFT_MMU_KERNEL_AC &&
+		(kernel->tag[SOFT_READ] != (page | v->ctx) ||
+			kernel->tag[SOFT_WRITE] != (page | v->ctx)))
+		return;
+	if (e->tag[SOFT_READ] == page && e->tag[SOFT_WRITE] == page)
+		v->g.stack = (struct soft_stack_page){ page, e->host };
+}
+
+void jit_l1_init(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+
+	/* No address that a guest would come upon: not canonical, and there is memory behind it. */
+	j->no_stack.tag = ((uint64_t)(uintptr_t)j * 0x9e3779b97f4a7c15ull & ~PAGE_OFF) >> 2 |
+			  1ull << 62;
+	j->no_stack.tag &= ~PAGE_OFF;
+	j->no_stack.host = j->no_page;
+	j->stack_at = &j->stack[0][0];
+	no_stacks(v);
+	memset(j->l1_used, 1, sizeof(j->l1_used));
+	jit_l1_clear(v);
 }
 
 void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin)
@@ -79,6 +137,7 @@ void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin)
 
 	if (!j)
 		return;
+	no_stacks(v);
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
 			j->l1[s][i][at].tag[SOFT_READ] = j->l1[s][i][at].tag[SOFT_WRITE] = no_tag(
@@ -91,6 +150,7 @@ void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host)
 
 	if (!j)
 		return;
+	no_stacks(v);
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++) {
 			struct jit_l1 *e = j->l1[s][i];

@@ -19,13 +19,19 @@
 struct jit_slow { /* an access that the TLB does not know */
 	uint8_t *ja, *retry;
 	uint8_t insn, size, access;
-	bool flags_saved;
+	bool flags_saved, stack;
 };
 
 struct jit_side { /* a conditional branch that is taken */
 	uint8_t *jcc;
 	int64_t target; /* offset in the page, maybe beyond it */
+	uint8_t insn, have;
+};
+
+struct jit_tr_fault { /* an instruction at which the host's CPU may fault */
+	const uint8_t *at;
 	uint8_t insn;
+	bool flags_saved;
 };
 
 struct jit_miss { /* something that is not as it should be: the instruction is interpreted */
@@ -35,7 +41,7 @@ struct jit_miss { /* something that is not as it should be: the instruction is i
 	bool go;   /* rather: go on behind the page */
 	bool back; /* then go on with the next instruction */
 };
-#define JIT_MISS_MAX (5 * JIT_INSNS)
+#define JIT_MISS_MAX (6 * JIT_INSNS)
 
 struct jit_tr {
 	struct jit_buf b;
@@ -46,12 +52,14 @@ struct jit_tr {
 	bool wide;	/* 64-bit code */
 	bool ended;
 	bool flags_saved; /* they are in v->g.flags2 */
+	uint8_t have;	  /* JIT_RES_* */
 	uint8_t *last;	  /* the last copied instruction */
 	bool end_dead;	  /* nobody reads flags behind the last instruction */
-	unsigned int n, n_slow, n_side, n_miss;
+	unsigned int n, n_slow, n_side, n_miss, n_fault;
 	struct jit_miss miss[JIT_MISS_MAX];
 	struct jit_slow slow[JIT_SLOW_MAX];
 	struct jit_side side[JIT_SIDE_MAX];
+	struct jit_tr_fault fault[JIT_INSNS];
 	uint16_t off[JIT_INSNS + 1];
 	uint16_t live[JIT_INSNS]; /* flags that must be kept before the instruction */
 	bool dead[JIT_INSNS];	  /* nobody reads flags where it branches to */
@@ -90,6 +98,9 @@ void jit_ea(struct jit_tr *t, unsigned int k);
 void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access);
 /* Linear address of offset @off from the beginning of the block's page. */
 void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off);
+/* The instruction at @at, which changes nothing if the host's CPU faults at it, is then instruction @k
+ * interpreted. False: no memory. */
+bool jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at);
 /* Find where linear address r9 leads: r10 becomes its index in the tables, for jit_jump_host(), r9 what
  * the block wants there; flags go to memory. If that is not known, or somebody wants the vCPU's
  * attention, the interpreter carries @k out, which must not have changed anything. */
@@ -102,5 +113,13 @@ void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc);
 bool jit_emit_sys(struct jit_tr *t, unsigned int k);
 /* PUSH of memory, of the stack's width. */
 bool jit_push_mem(struct jit_tr *t, unsigned int k);
+
+/* -------- jit_vec.c -------- */
+/* Instructions of the classes SSE and AVX. */
+bool jit_emit_vec(struct jit_tr *t, unsigned int k);
+/* JIT_RES_*: what @i needs if it gets a translation. */
+uint8_t jit_needs(const struct jit_tr *t, const struct x86_insn *i);
+/* No flags change, no registers. */
+void jit_ensure(struct jit_tr *t, uint8_t needs);
 
 #endif

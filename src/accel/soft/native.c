@@ -456,13 +456,6 @@ static soft_fn *const fns[][2][3] = {
 };
 /* clang-format on */
 
-/* With W these have eight bytes of a general register, which only 64-bit code has: here W is not
- * ignored as elsewhere. */
-static bool needs_64(const struct x86_insn *i)
-{
-	return i->vex && i->map == 3 && (i->opcode == 0x16 || i->opcode == 0x22) && i->vex_w;
-}
-
 static void undefined(struct soft_vcpu *v, const struct soft_op *o)
 {
 	soft_ud(v);
@@ -498,19 +491,16 @@ static bool is_sha(const struct x86_insn *i)
 /* Fill in what is told of the memory operand; how it is used. */
 static enum mem_use mem_operand(const struct soft_vcpu *v, struct soft_op *o)
 {
+	const struct x86_operand *p = native_mem(&o->i);
+
 	o->mem_size = 0;
 	o->mem_mask = 0;
-	for (int k = 0; k < o->i.n_operands; k++) {
-		const struct x86_operand *p = &o->i.operand[k];
-
-		if (p->kind != X86_OPND_MEM || !p->access)
-			continue;
-		o->mem_size = p->size;
-		if (o->i.flags & X86_I_ALIGN && !(v->amd && is_sha(&o->i)))
-			o->mem_mask = p->size - 1;
-		return p->access & X86_ACC_W ? WRITE : READ;
-	}
-	return NONE;
+	if (!p)
+		return NONE;
+	o->mem_size = p->size;
+	if (o->i.flags & X86_I_ALIGN && !(v->amd && is_sha(&o->i)))
+		o->mem_mask = p->size - 1;
+	return p->access & X86_ACC_W ? WRITE : READ;
 }
 
 soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o)
@@ -520,7 +510,7 @@ soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o)
 
 	if (o->i.cls == X86_CLASS_INT)
 		return NULL;
-	if (needs_64(&o->i) && v->code != X86_CODE_64)
+	if (native_needs_64(&o->i) && v->code != X86_CODE_64)
 		return undefined;
 	use = mem_operand(v, o);
 	fn = native_fpst_fn(&o->i);

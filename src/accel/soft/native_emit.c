@@ -11,19 +11,13 @@
 #include <string.h>
 
 /* Host registers by encoding. */
-enum { RAX = 0, RCX = 1, RDX = 2, RSI = 6, RDI = 7, FIELD_REG = 8, FIELD_RM = 9, FIELD_VVVV = 10 };
+enum { RAX = 0, RCX = 1, RDX = 2, RSI = 6, RDI = 7 };
+enum { FIELD_REG = NATIVE_REG, FIELD_RM = NATIVE_RM, FIELD_VVVV = NATIVE_VVVV };
 
 /* What of an instruction is a general register, by the field that names it. */
 #define GPR_REG	 1u
 #define GPR_RM	 2u
 #define GPR_VVVV 4u
-
-/* A normalised instruction, ready to be encoded. */
-struct form {
-	uint8_t reg, rm, vvvv; /* host's numbers; rm is of no meaning with @mem */
-	bool mem, w;
-	unsigned int gpr; /* GPR_* */
-};
 
 static void byte(struct native_code *c, unsigned int b)
 {
@@ -156,8 +150,7 @@ static bool is_fcomi(const struct x86_insn *i)
 	       i->modrm < 0xf8;
 }
 
-/* 0: no flags; 1: writes all six; 2: reads some, or leaves some as they are. */
-static int flags_use(const struct x86_insn *i)
+int native_flags_use(const struct x86_insn *i)
 {
 	if (is_fcmov(i))
 		return 2;
@@ -191,13 +184,15 @@ static bool vex_w(const struct x86_insn *i, unsigned int gpr)
 	return i->vex_w && (i->code == X86_CODE_64 || !(gpr || is_pcmpstr(i)));
 }
 
-static struct form form_of(const struct x86_insn *i)
+struct native_form native_form_of(const struct x86_insn *i)
 {
 	unsigned int gpr = gpr_fields(i);
-	struct form f = { .gpr = gpr, .mem = native_has_mem(i) };
+	struct native_form f = { .mem = native_has_mem(i) };
 
 	f.reg = gpr & GPR_REG ? FIELD_REG : (i->modrm >> 3 & 7) | (i->rex & 4) << 1;
 	f.rm = gpr & GPR_RM ? FIELD_RM : (i->modrm & 7) | (i->rex & 1) << 3;
+	if (f.mem)
+		f.rm = RSI;
 	f.vvvv = gpr & GPR_VVVV ? FIELD_VVVV : i->vex_v;
 	if (op_at(i, 3, 0xf0)) /* RORX: vvvv names nothing */
 		f.vvvv = 0;
@@ -209,12 +204,9 @@ static struct form form_of(const struct x86_insn *i)
 }
 
 /* -------- the instruction -------- */
-static void emit_modrm(struct native_code *c, const struct x86_insn *i, const struct form *f)
+static void emit_modrm(struct native_code *c, const struct x86_insn *i, const struct native_form *f)
 {
-	if (f->mem)
-		byte(c, (f->reg & 7) << 3 | RSI);
-	else
-		byte(c, 0xc0 | (f->reg & 7) << 3 | (f->rm & 7));
+	byte(c, (f->mem ? 0 : 0xc0) | (f->reg & 7) << 3 | (f->rm & 7));
 }
 
 /* 66, F3 or F2 that belongs to the opcode, as VEX's pp numbers them. */
@@ -223,10 +215,10 @@ static unsigned int pp(const struct x86_insn *i)
 	return i->rep == 0xf3 ? 2 : i->rep == 0xf2 ? 3 : i->has_66 ? 1 : 0;
 }
 
-static void emit_vex(struct native_code *c, const struct x86_insn *i, const struct form *f)
+static void emit_vex(struct native_code *c, const struct x86_insn *i, const struct native_form *f)
 {
 	byte(c, 0xc4);
-	byte(c, (f->reg & 8 ? 0 : 0x80) | 0x40 | (!f->mem && f->rm & 8 ? 0 : 0x20) | i->map);
+	byte(c, (f->reg & 8 ? 0 : 0x80) | 0x40 | (f->rm & 8 ? 0 : 0x20) | i->map);
 	byte(c, f->w << 7 | (~f->vvvv & 15) << 3 | (i->vex_l ? 4 : 0) | pp(i));
 	byte(c, i->opcode);
 	emit_modrm(c, i, f);
@@ -261,9 +253,10 @@ static void legacy_prefixes(struct native_code *c, const struct x86_insn *i)
 	}
 }
 
-static void emit_legacy(struct native_code *c, const struct x86_insn *i, const struct form *f)
+static void emit_legacy(
+	struct native_code *c, const struct x86_insn *i, const struct native_form *f)
 {
-	unsigned int rex = f->w << 3 | (f->reg & 8) >> 1 | (f->mem ? 0 : (f->rm & 8) >> 3);
+	unsigned int rex = f->w << 3 | (f->reg & 8) >> 1 | (f->rm & 8) >> 3;
 
 	legacy_prefixes(c, i);
 	if (rex)
@@ -277,13 +270,15 @@ static void emit_legacy(struct native_code *c, const struct x86_insn *i, const s
 	emit_modrm(c, i, f);
 }
 
-static void emit_x87(struct native_code *c, const struct x86_insn *i, const struct form *f)
+static void emit_x87(struct native_code *c, const struct x86_insn *i, const struct native_form *f)
 {
+	if (f->mem && f->rm & 8)
+		byte(c, 0x41);
 	byte(c, i->opcode);
-	byte(c, f->mem ? (i->modrm & 0x38) | RSI : i->modrm);
+	byte(c, f->mem ? (i->modrm & 0x38) | (f->rm & 7) : i->modrm);
 }
 
-static void emit_insn(struct native_code *c, const struct x86_insn *i, const struct form *f)
+void native_encode(struct native_code *c, const struct x86_insn *i, const struct native_form *f)
 {
 	if (i->cls == X86_CLASS_X87) {
 		emit_x87(c, i, f);
@@ -304,13 +299,6 @@ static void emit_insn(struct native_code *c, const struct x86_insn *i, const str
 }
 
 /* -------- operands -------- */
-/* Which host register a general register of the instruction's is in. Operands that name the same
- * register are the same register, whatever field: but they may be in two host registers. */
-struct gpr_use {
-	uint8_t host, guest;
-	bool write, high;
-};
-
 /* The fields of the explicit general registers, in the order of the operands: Intel's order is the
  * destination first, and where it lies differs. */
 static unsigned int gpr_order(const struct x86_insn *i, uint8_t order[3])
@@ -357,24 +345,23 @@ static unsigned int gpr_order(const struct x86_insn *i, uint8_t order[3])
 	}
 }
 
-static void implied_gprs(const struct x86_insn *i, struct gpr_use *u, unsigned int *n)
+static void implied_gprs(const struct x86_insn *i, struct native_gpr *u, unsigned int *n)
 {
 	if (i->op == X86_OP_MULX) {
-		u[(*n)++] = (struct gpr_use){ RDX, RDX, false, false };
+		u[(*n)++] = (struct native_gpr){ RDX, RDX, false, false };
 	} else if (is_pcmpstr(i)) {
 		if (!(i->opcode & 2)) { /* PCMPESTRM, PCMPESTRI: lengths */
-			u[(*n)++] = (struct gpr_use){ RAX, RAX, false, false };
-			u[(*n)++] = (struct gpr_use){ RDX, RDX, false, false };
+			u[(*n)++] = (struct native_gpr){ RAX, RAX, false, false };
+			u[(*n)++] = (struct native_gpr){ RDX, RDX, false, false };
 		}
 		if (i->opcode & 1) /* index */
-			u[(*n)++] = (struct gpr_use){ RCX, RCX, true, false };
+			u[(*n)++] = (struct native_gpr){ RCX, RCX, true, false };
 	} else if (i->cls == X86_CLASS_X87 && i->opcode == 0xdf && i->modrm == 0xe0) {
-		u[(*n)++] = (struct gpr_use){ RAX, RAX, true, false }; /* FNSTSW AX */
+		u[(*n)++] = (struct native_gpr){ RAX, RAX, true, false }; /* FNSTSW AX */
 	}
 }
 
-#define GPR_USES 6
-static unsigned int gpr_uses(const struct x86_insn *i, struct gpr_use *u)
+unsigned int native_gprs(const struct x86_insn *i, struct native_gpr *u)
 {
 	uint8_t order[3] = { 0 };
 	unsigned int n = 0, place = 0;
@@ -386,8 +373,8 @@ static unsigned int gpr_uses(const struct x86_insn *i, struct gpr_use *u)
 		if (p->implicit || p->kind == X86_OPND_IMM)
 			continue;
 		if (p->kind == X86_OPND_GPR || p->kind == X86_OPND_GPR_H)
-			u[n++] = (struct gpr_use){ order[place], p->reg, !!(p->access & X86_ACC_W),
-				p->kind == X86_OPND_GPR_H };
+			u[n++] = (struct native_gpr){ order[place], p->reg,
+				!!(p->access & X86_ACC_W), p->kind == X86_OPND_GPR_H };
 		if (i->cls == X86_CLASS_GPR)
 			place++; /* memory takes the place of rm */
 	}
@@ -395,8 +382,8 @@ static unsigned int gpr_uses(const struct x86_insn *i, struct gpr_use *u)
 	return n;
 }
 
-static void emit_loads(
-	struct native_code *c, const struct x86_insn *i, const struct gpr_use *u, unsigned int uses)
+static void emit_loads(struct native_code *c, const struct x86_insn *i, const struct native_gpr *u,
+	unsigned int uses)
 {
 	for (unsigned int k = 0; k < uses; k++) {
 		if (u[k].high) { /* movzx r32, byte */
@@ -414,8 +401,8 @@ static void emit_loads(
 
 /* A whole YMM register after VEX: the upper half is zero when the instruction had 128 bits. The
  * destination of MULX that counts when both are one register is the first: stored last. */
-static void emit_stores(
-	struct native_code *c, const struct x86_insn *i, const struct gpr_use *u, unsigned int uses)
+static void emit_stores(struct native_code *c, const struct x86_insn *i, const struct native_gpr *u,
+	unsigned int uses)
 {
 	for (unsigned int k = uses; k-- > 0;)
 		if (u[k].write)
@@ -456,10 +443,10 @@ static void emit_flags_out(struct native_code *c)
 
 bool native_emit(const struct x86_insn *i, struct native_code *c)
 {
-	struct form f = form_of(i);
-	struct gpr_use u[GPR_USES];
-	unsigned int uses = gpr_uses(i, u);
-	int flags = flags_use(i);
+	struct native_form f = native_form_of(i);
+	struct native_gpr u[NATIVE_GPRS];
+	unsigned int uses = native_gprs(i, u);
+	int flags = native_flags_use(i);
 
 	c->n = 0;
 	if (i->cls == X86_CLASS_INT || i->cls == X86_CLASS_FPST)
@@ -467,7 +454,7 @@ bool native_emit(const struct x86_insn *i, struct native_code *c)
 	if (flags == 2)
 		emit_flags_in(c);
 	emit_loads(c, i, u, uses);
-	emit_insn(c, i, &f);
+	native_encode(c, i, &f);
 	emit_stores(c, i, u, uses);
 	if (flags)
 		emit_flags_out(c);

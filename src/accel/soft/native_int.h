@@ -32,6 +32,40 @@ struct native_code {
 /* ---- native_emit.c ---- */
 /* The stub of @i to @c. False: not an instruction for stubs. */
 bool native_emit(const struct x86_insn *i, struct native_code *c);
+/* Host registers of general registers that the fields reg, rm and vvvv name, in stubs. */
+enum { NATIVE_REG = 8, NATIVE_RM, NATIVE_VVVV };
+/* An instruction of the vector, x87 or BMI units, ready to be encoded: host registers by field, and
+ * with @mem rm is the register that has the memory operand's address (its low bits not 4 or 5). */
+struct native_form {
+	uint8_t reg, rm, vvvv;
+	bool mem, w;
+};
+struct native_form native_form_of(const struct x86_insn *i);
+void native_encode(struct native_code *c, const struct x86_insn *i, const struct native_form *f);
+/* Which host register a general register of the instruction's is in. Operands that name the same
+ * register are the same register, whatever field: but they may be in two host registers. */
+struct native_gpr {
+	uint8_t host, guest;
+	bool write, high;
+};
+#define NATIVE_GPRS 6
+unsigned int native_gprs(const struct x86_insn *i, struct native_gpr *u);
+/* The memory operand that it accesses, or NULL. */
+static inline const struct x86_operand *native_mem(const struct x86_insn *i)
+{
+	for (int k = 0; k < i->n_operands; k++)
+		if (i->operand[k].kind == X86_OPND_MEM && i->operand[k].access)
+			return &i->operand[k];
+	return NULL;
+}
+/* With W these have eight bytes of a general register, which only 64-bit code has: here W is not
+ * ignored as elsewhere. */
+static inline bool native_needs_64(const struct x86_insn *i)
+{
+	return i->vex && i->map == 3 && (i->opcode == 0x16 || i->opcode == 0x22) && i->vex_w;
+}
+/* 0: no flags; 1: writes all six; 2: reads some, or leaves some as they are. */
+int native_flags_use(const struct x86_insn *i);
 static inline bool native_has_mem(const struct x86_insn *i)
 {
 	return i->flags & X86_I_MODRM && i->modrm < 0xc0;

@@ -542,14 +542,24 @@ int soft_vcpu_nmi(struct accel_vcpu *v)
 	return 0;
 }
 
-uint64_t soft_vcpu_steps(struct soft_vcpu *v, uint64_t n, struct soft_event *event)
+/* True: go on. What has asked for attention is not forgotten, but for written code. */
+static bool serve_steps(struct soft_vcpu *v)
+{
+	if (v->translating && atomic_load(&v->poll) & SOFT_POLL_CODE) {
+		atomic_fetch_and(&v->poll, ~(uint32_t)SOFT_POLL_CODE);
+		soft_jit_serve_code(v);
+	}
+	return !(atomic_load(&v->poll) & (v->translating ? UINT32_MAX : SOFT_POLL_FLUSH));
+}
+
+static uint64_t steps(struct soft_vcpu *v, uint64_t n, struct soft_event *event)
 {
 	if (event)
 		event->vector = 255;
 	if (n > INT_MAX)
 		n = INT_MAX;
 	soft_native_thread();
-	v->leaving = v->translating = false;
+	v->leaving = false;
 	v->budget = n;
 	slice_begin(v);
 	if (_setjmp(v->raise)) {
@@ -572,10 +582,22 @@ uint64_t soft_vcpu_steps(struct soft_vcpu *v, uint64_t n, struct soft_event *eve
 			break;
 		}
 		turn(v);
-		if (atomic_load(&v->poll) & SOFT_POLL_FLUSH)
+		if (!serve_steps(v))
 			break;
 	}
 	slice_end(v);
 	soft_fpu_sync(v);
 	return n - v->budget;
+}
+
+uint64_t soft_vcpu_steps(struct soft_vcpu *v, uint64_t n, struct soft_event *event)
+{
+	v->translating = false;
+	return steps(v, n, event);
+}
+
+uint64_t soft_vcpu_turns(struct soft_vcpu *v, uint64_t n, struct soft_event *event)
+{
+	v->translating = v->jit;
+	return steps(v, n, event);
 }

@@ -106,6 +106,12 @@ enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_FETCH };
 
 #define SOFT_ID_POLL 0x10000u
 
+/* A page that may be read and written: jit_tlb.c. */
+struct soft_stack_page {
+	uint64_t tag; /* linear address */
+	uint8_t *host;
+};
+
 struct soft_vcpu {
 	/* gpr[X86_REG_RIP]: address of the next instruction; gpr[X86_REG_NONE] is 0. */
 	uint64_t gpr[18];
@@ -197,9 +203,14 @@ struct soft_vcpu {
 		uint64_t page; /* linear address of the page that the block lies in */
 		uint64_t id;   /* of the context: jit.c */
 		_Atomic uint64_t id_poll; /* the same, or SOFT_ID_POLL: look up */
+		uint64_t save;		  /* rax for a moment */
 		uint64_t goal, r9;	  /* a branch's target; what is in r9 when C code is left */
 		const void *target;	  /* where to go on then */
-		uint16_t flags, flags2;	  /* status flags as LAHF and SETO give them */
+		struct soft_stack_page stack; /* the one that the stack pointer is in */
+		uint16_t flags, flags2;	      /* status flags as LAHF and SETO give them */
+		bool vec;		      /* vector registers are in the host's: jit_res.c */
+		bool vec_was; /* C code was called while they were, and goes back to where they are */
+		const void *ensure[2]; /* what makes them be there; x87 registers */
 	} g;
 
 	struct accel_vcpu base;
@@ -321,6 +332,9 @@ int soft_vcpu_translate(struct accel_vcpu *v, uint64_t linear, uint64_t *gpa);
 /* Run at most @n instructions without chips or clock: tests. Returns how many; an exception is
  * delivered unless @event is given, which then gets it (vector 255: none). */
 uint64_t soft_vcpu_steps(struct soft_vcpu *v, uint64_t n, struct soft_event *event);
+/* The same with generated code, where there is a translator: until somebody sets a bit of v->poll other
+ * than SOFT_POLL_CODE, which it serves. @n bounds only how often generated code is left. */
+uint64_t soft_vcpu_turns(struct soft_vcpu *v, uint64_t n, struct soft_event *event);
 
 /* ---- block.c: decoded instructions ---- */
 #define SOFT_BLOCK_MAX 32 /* instructions */

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * jit_res - guest registers that generated code has in the host's while it uses them.
+ *
+ * Vector registers: from the first instruction that needs them until C code is called. Who needs them
+ * calls what v->g.ensure[JIT_VEC] points to: nothing, or what loads them (and MXCSR, unless it has
+ * unmasked exceptions: then generated code has no instructions that look at it). Before C code is called they
+ * go back to v->fpu; when it returns into the middle of a block, which counts on them, they are loaded
+ * again.
+ */
+#include "accel/soft/jit.h"
+#include "accel/soft/native_int.h"
+
+#define YMM(n) (V_OFF(fpu.ymm) + 32 * (int32_t)(n))
+
+/* VMOVUPS (MOVUPS without AVX) and the like: register @reg and gs:[off]. @l: 256 bits. */
+static void vec_gs(
+	struct jit_buf *b, bool avx, bool l, unsigned int op, unsigned int reg, int32_t off)
+{
+	jb(b, 0x65);
+	if (avx) {
+		unsigned int vvvv = op == 0x56 ? reg : 0; /* VORPS to the same register */
+
+		jb(b, 0xc5);
+		jb(b, (reg & 8 ? 0 : 0x80) | (~vvvv & 15) << 3 | l << 2);
+	} else {
+		j_rex(b, false, reg, 0, 0, false);
+		jb(b, 0x0f);
+	}
+	jb(b, op);
+	jb(b, 0x04 | (reg & 7) << 3);
+	jb(b, 0x25);
+	j32(b, (uint32_t)off);
+}
+
+static void all_vec(struct jit_buf *b, bool avx, bool l, unsigned int op)
+{
+	for (unsigned int n = 0; n < 16; n++)
+		vec_gs(b, avx, l, op, n, YMM(n));
+}
+
+/* lea rax, [rip + what leads to @rx]; mov gs:[ensure], rax */
+static void set_ensure(struct jit_buf *b, enum jit_res r, const void *rx)
+{
+	JCODE(b, "\x48\x8d\x05");
+	j32(b, (uint32_t)((const uint8_t *)rx - (b->p + b->to_rx + 4)));
+	j_gs_store(b, R_AX, V_OFF(g.ensure) + 8 * r);
+}
+
+/* Where the upper halves are all zero they are not loaded: on some CPUs SSE instructions take longer
+ * while they are in use. */
+static void load_ymm(struct jit_buf *b)
+{
+	uint8_t *low, *over;
+
+	for (unsigned int n = 0; n < 16; n++)
+		vec_gs(b, true, false, n < 2 ? 0x10 : 0x56, n & 1, YMM(n) + 16);
+	JCODE(b, "\xc5\xf8\x56\xc1"	  /* vorps xmm0, xmm0, xmm1 */
+		 "\xc4\xe2\x79\x17\xc0"); /* vptest xmm0, xmm0 */
+	low = j_ahead(b, 0x0f84);
+	all_vec(b, true, true, 0x10);
+	over = j_ahead(b, 0xe9);
+	j_here(b, low);
+	all_vec(b, true, false, 0x10);
+	j_here(b, over);
+}
+
+static void load_mxcsr(struct jit_buf *b)
+{
+	uint8_t *there, *unmasked;
+
+	j_gs_byte(b, 7, V_OFF(fpu.mx_resident), 0);
+	there = j_ahead8(b, 0x75);
+	j_gs(b, false, OP_LOAD, R_AX, V_OFF(fpu.mxcsr));
+	JCODE(b, "\xf7\xd0\xa9"); /* not eax; test eax, */
+	j32(b, NATIVE_MXCSR_MASKS);
+	unmasked = j_ahead8(b, 0x75);
+	j_gs(b, false, 0x0fae, 2, V_OFF(fpu.mxcsr)); /* ldmxcsr */
+	j_gs_byte(b, 0, V_OFF(fpu.mx_resident), 1);
+	j_here8(b, there);
+	j_here8(b, unmasked);
+}
+
+void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s)
+{
+	bool avx = __builtin_cpu_supports("avx");
+
+	s->ensured = b->p + b->to_rx;
+	jb(b, 0xc3);
+	s->vec_load = b->p + b->to_rx;
+	if (avx)
+		load_ymm(b);
+	else
+		all_vec(b, false, false, 0x10);
+	load_mxcsr(b);
+	j_gs_byte(b, 0, V_OFF(g.vec), 1);
+	set_ensure(b, JIT_VEC, s->ensured);
+	jb(b, 0xc3);
+	s->ensure_vec = b->p + b->to_rx;
+	j_gs_store(b, R_AX, V_OFF(g.save));
+	JCODE(b, "\x9f\x0f\x90\xc0\x50"); /* lahf; seto al; push rax */
+	j_to(b, 0xe8, s->vec_load);
+	JCODE(b, "\x58\x04\x7f\x9e"); /* pop rax; add al, 0x7f; sahf */
+	j_gs_load(b, R_AX, V_OFF(g.save));
+	jb(b, 0xc3);
+	s->vec_store = b->p + b->to_rx;
+	all_vec(b, avx, avx, 0x11);
+	if (avx)
+		JCODE(b, "\xc5\xf8\x77"); /* vzeroupper: for SSE in C code */
+	j_gs_byte(b, 0, V_OFF(g.vec), 0);
+	j_gs_byte(b, 0, V_OFF(g.vec_was), 1);
+	set_ensure(b, JIT_VEC, s->ensure_vec);
+	jb(b, 0xc3);
+}
+
+void jit_res_init(struct soft_vcpu *v)
+{
+	const struct jit_stubs *s = &v->jit->stub;
+
+	v->g.vec = v->g.vec_was = false;
+	v->g.ensure[JIT_VEC] = s->ensure_vec;
+	v->g.ensure[JIT_X87] = s->ensured;
+}
