@@ -120,12 +120,15 @@ static uint32_t id_of(struct soft_vcpu *v, uint64_t key)
 void jit_sync(struct soft_vcpu *v)
 {
 	struct soft_jit *j = v->jit;
-	uint64_t key = context_key(v);
 	uint32_t mode = jit_mode(v);
+	uint64_t key;
 
-	if (j->l1_at != v->ctx)
+	if (j->l1_at != v->ctx) {
 		jit_l1_select(v);
+		j->local_gen = UINT64_MAX; /* maybe it does without */
+	}
 	jit_l1_use(v);
+	key = context_key(v);
 	if (j->key == key && j->mode == mode)
 		return;
 	j->key = key;

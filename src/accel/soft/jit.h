@@ -19,8 +19,8 @@
 
 #define JIT_CODE_SIZE (64u << 20)
 #define JIT_BLOCKS    (1u << 18) /* at most */
-#define JIT_HASH_BITS 15
-#define JIT_PAGE_BITS 12
+#define JIT_HASH_BITS 17
+#define JIT_PAGE_BITS 14
 #define JIT_INSNS     48	  /* of a block */
 #define JIT_ROOM      (32u << 10) /* code that one block takes at most */
 #define JIT_OP_BITS   9
