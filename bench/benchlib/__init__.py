@@ -162,6 +162,25 @@ def compile_guest(name, work):
     return out
 
 
+def compile_cpubench(work):
+    """The program of bench/cpu, static, with its 32-bit part inside."""
+    cc, = require('cc')
+    folder = os.path.join(GUESTS, 'cpubench')
+    out, part32 = os.path.join(work, 'cpubench'), os.path.join(work, 'mix32')
+    flags = ['-O2', '-std=gnu11', '-static', '-I/usr/include/lua5.4']
+    parts = ['main', 'coremix', 'integer', 'apps', 'memory', 'vector', 'system', 'code', 'threads']
+    commands = (
+        [cc, '-m32', *flags, '-ffreestanding', '-fno-pie', '-no-pie', '-nostdlib',
+         '-fno-stack-protector', '-o', part32, os.path.join(folder, 'mix32.c')],
+        [cc, *flags, '-pthread', '-DMIX32="%s"' % part32, '-o', out,
+         *(os.path.join(folder, p + '.c') for p in parts), '-llua5.4', '-lsqlite3', '-lz', '-lm'])
+    for command in commands:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:         # else warnings about dlopen in static programs
+            raise LabError('cannot compile cpubench (tests/tools/packages bench):\n' + done.stdout)
+    return out
+
+
 def guest_initrd(work, program, modules=()):
     """An initramfs with a static program as init and kernel modules in loading order."""
     kernel = debian_kernel('linux-image-cloud-amd64')

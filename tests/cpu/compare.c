@@ -285,7 +285,8 @@ static void ignored_at(struct ignored *g, const struct batch *b, const struct te
 	if (x86_decode(t->code + at, MIN(TEST_CODE - at, X86_INSN_MAX), (enum x86_code)t->mode,
 		    &i) != X86_DECODE_OK)
 		return;
-	g->flags |= undefined_flags(t, &i);
+	if (!t->program)
+		g->flags |= undefined_flags(t, &i);
 	ignored_of_areas(g, b, t, &i, n, s);
 	ignored_of_transfers(g, t, &i, n, s);
 	ignored_by_op(g, t, &i, n, s);
@@ -311,11 +312,14 @@ static struct ignored ignored(const struct batch *b, const struct test *t, const
 	if (t->mode != X86_CODE_64 || n->out.sel[X86_CS] != SEL_CODE64)
 		g.gpr_mask = UINT32_MAX;
 	g.fault = order_of_faults(t, n, s);
-	g.all |= order_of_invalid(t, n, s) || jumps_to_left_out(t);
-	/* Where a jump has led into the middle of something. */
-	if (n->out.rip == s->out.rip && at < t->code_len)
+	g.all |= order_of_invalid(t, n, s) || (!t->program && jumps_to_left_out(t));
+	/* Where a jump has led into the middle of something, or a program has ended. */
+	if ((n->out.rip == s->out.rip || t->program) && at < t->code_len)
 		ignored_at(&g, b, t, (uint32_t)at, n, s);
-	for (int i = 0; i < t->n_insns; i++)
+	at = n->out.rip - t->in.rip;
+	if (t->program && n->out.rip != s->out.rip && at < t->code_len)
+		ignored_at(&g, b, t, (uint32_t)at, n, s);
+	for (int i = 0; i < t->n_insns && !t->program; i++)
 		ignored_at(&g, b, t, t->off[i], n, s);
 	/* INT1, also found by jumps: see gen_op_left_out(). */
 	if (n->vector == X86_EXC_DB && s->vector == X86_EXC_DB && at - 1 < t->code_len &&

@@ -4,8 +4,9 @@
  *
  * gen.c makes tests (a function of the seed and the test's number alone, so that any can be made
  * again), native.c runs batches of them in a child process, soft.c runs the same on a soft_vcpu,
- * compare.c judges. Both sides have the same linear addresses: two pages of code, and data pages
- * some of which are read-only or missing. A test runs until an exception: it ends in INT3s.
+ * compare.c judges. program.c makes those of many instructions. Both sides have the same linear
+ * addresses: two pages of code, two more that can be written to, and data pages some of which are
+ * read-only or missing. A test runs until an exception: it ends in INT3s.
  */
 #ifndef TESTS_CPU_DIFFTEST_H
 #define TESTS_CPU_DIFFTEST_H
@@ -23,6 +24,7 @@
 #define PAGE	   4096u
 #define CODE	   0x10000000u /* CODE_PAGES pages, read and execute; INT3 all over */
 #define CODE_PAGES 2u
+#define CODE_W	   0x10010000u /* as many, which may be written to: for code that changes itself */
 #define DATA	   0x20000000u
 #define LOW	   0x8000u /* for 16-bit addresses; not there when the host refuses to map it */
 
@@ -63,12 +65,13 @@ struct state {
 	uint8_t ymmh[16][16];
 };
 
-#define TEST_CODE 96
-#define MAX_INSNS 4
+#define TEST_CODE 224
+#define MAX_INSNS 64
 #define MAX_STEPS 300 /* of the software engine; natively two ticks of a timer */
 struct test {
 	struct state in;
 	uint8_t mode; /* enum x86_code */
+	bool program; /* program.c's: branches lead to instructions only, and loops end */
 	uint8_t n_insns;
 	uint16_t row[MAX_INSNS]; /* ROW_NONE: not an instruction */
 	uint16_t off[MAX_INSNS + 1];
@@ -76,6 +79,13 @@ struct test {
 	uint8_t code[TEST_CODE];
 };
 #define ROW_NONE 0xffff
+/* Where its code begins in the code pages, CODE_W's after CODE's. */
+static inline uint32_t code_offset(const struct test *t)
+{
+	uint32_t at = (uint32_t)(t->in.rip + (t->mode == X86_CODE_16 ? CODE : 0));
+
+	return at < CODE_W ? at - CODE : at - CODE_W + CODE_PAGES * PAGE;
+}
 
 enum { END_NONE = 255, /* out of steps or time */ END_SYSCALL = 254, END_DIED = 253 };
 struct outcome {

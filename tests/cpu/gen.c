@@ -9,7 +9,7 @@
 #include <string.h>
 #include "base/random.h"
 #include "base/wire.h"
-#include "difftest.h"
+#include "gen_int.h"
 
 #define TEMPLATES 12
 struct template
@@ -43,17 +43,13 @@ static uint64_t mix(uint64_t a, uint64_t b)
 	x ^= x >> 32;
 	return x ? x : 1;
 }
-static uint64_t r64(void)
+uint64_t gen_r64(void)
 {
 	return test_random(&rnd) * 0x2545f4914f6cdd1dull;
 }
-static uint32_t below(uint32_t n)
+uint32_t gen_below(uint32_t n)
 {
-	return (uint32_t)((r64() >> 32) * n >> 32);
-}
-static bool one_in(uint32_t n)
-{
-	return below(n) == 0;
+	return (uint32_t)((gen_r64() >> 32) * n >> 32);
 }
 
 /* -------- what is not tested -------- */
@@ -65,7 +61,7 @@ bool gen_takes_mask(const struct x86_insn *i)
 
 /* Comes first if at all: the mask in EDX:EAX must stay, and the x87 pointers are better left at 0, because
  * AMD's CPUs save them only with an exception. */
-static bool alone(const struct x86_insn *i)
+bool gen_alone(const struct x86_insn *i)
 {
 	return gen_takes_mask(i) || i->op == X86_OP_FXSAVE;
 }
@@ -120,7 +116,7 @@ const char *gen_op_left_out(const struct x86_insn *i)
 static void keep(enum x86_code mode, const uint8_t *p, const struct x86_insn *i)
 {
 	struct row_templates *r = &templates[mode][i->row];
-	uint32_t slot = r->seen < TEMPLATES ? r->seen : below(r->seen + 1);
+	uint32_t slot = r->seen < TEMPLATES ? r->seen : gen_below(r->seen + 1);
 
 	r->seen++;
 	if (slot >= TEMPLATES)
@@ -160,7 +156,7 @@ static void try_modrm(enum x86_code mode, uint8_t *p, uint32_t at, const bool *f
 static void fill(uint8_t *p, uint32_t from)
 {
 	for (uint32_t i = from; i < X86_INSN_MAX + 1; i++)
-		p[i] = (uint8_t)r64();
+		p[i] = (uint8_t)gen_r64();
 }
 
 static void find_legacy(enum x86_code mode, const bool *feature)
@@ -198,7 +194,7 @@ static void find_vex(enum x86_code mode, const bool *feature)
 					p[0] = 0xc4;
 					p[1] = (uint8_t)(0xe0 | map);
 					p[2] = (uint8_t)((lw & 1) << 7 | (lw & 2) << 1 | pp |
-							 (no_vvvv ? 0x78 : 8 | (r64() & 0x30)));
+							 (no_vvvv ? 0x78 : 8 | (gen_r64() & 0x30)));
 					p[3] = (uint8_t)op;
 					fill(p, 4);
 					try_modrm(mode, p, 4, feature);
@@ -257,9 +253,9 @@ static uint32_t random_float(void)
 		0xff800000, 0x7fc00000, 0x7f800001, 1, 0x807fffff, 0x00800000, 0x7f7fffff,
 		0x4f000000, 0xcf000000, 0x3f000000, 0x5f000000 };
 
-	if (one_in(3))
-		return special[below(ARRAY_SIZE(special))];
-	return (uint32_t)((r64() & 0x807fffff) | (0x70 + below(0x20)) << 23);
+	if (gen_one_in(3))
+		return special[gen_below(ARRAY_SIZE(special))];
+	return (uint32_t)((gen_r64() & 0x807fffff) | (0x70 + gen_below(0x20)) << 23);
 }
 
 static uint64_t random_double(void)
@@ -269,30 +265,30 @@ static uint64_t random_double(void)
 		0x800fffffffffffff, 0x0010000000000000, 0x7fefffffffffffff, 0x41e0000000000000,
 		0xc3e0000000000000, 0x3fe0000000000000, 0x47efffffe0000000 };
 
-	if (one_in(3))
-		return special[below(ARRAY_SIZE(special))];
-	return (r64() & 0x800fffffffffffff) | (uint64_t)(0x3e0 + below(0x40)) << 52;
+	if (gen_one_in(3))
+		return special[gen_below(ARRAY_SIZE(special))];
+	return (gen_r64() & 0x800fffffffffffff) | (uint64_t)(0x3e0 + gen_below(0x40)) << 52;
 }
 
-static uint64_t random_integer(void)
+uint64_t gen_integer(void)
 {
-	switch (below(8)) {
+	switch (gen_below(8)) {
 	case 0:
-		return below(64);
+		return gen_below(64);
 	case 1:
-		return -(uint64_t)below(64);
+		return -(uint64_t)gen_below(64);
 	case 2:
-		return 1ull << below(64);
+		return 1ull << gen_below(64);
 	case 3:
-		return (1ull << below(64)) - 1;
+		return (1ull << gen_below(64)) - 1;
 	case 4:
-		return r64() >> below(64);
+		return gen_r64() >> gen_below(64);
 	case 5:
-		return DATA + below(DATA_SPAN);
+		return DATA + gen_below(DATA_SPAN);
 	case 6:
-		return (uint64_t)(int64_t)(int32_t)r64();
+		return (uint64_t)(int64_t)(int32_t)gen_r64();
 	default:
-		return r64();
+		return gen_r64();
 	}
 }
 
@@ -303,7 +299,7 @@ static uint64_t random_data(void)
 		LDT_SEL(LDT_DATA16), LDT_SEL(LDT_CODE32), LDT_SEL(LDT_CODE16), LDT_SEL(LDT_RO),
 		LDT_SEL(LDT_MISSING) };
 
-	switch (below(12)) {
+	switch (gen_below(12)) {
 	case 0:
 	case 1:
 		return random_double();
@@ -311,32 +307,33 @@ static uint64_t random_data(void)
 	case 3:
 		return random_float() | (uint64_t)random_float() << 32;
 	case 4:
-		return CODE + below(CODE_PAGES * PAGE);
+		return CODE + gen_below(CODE_PAGES * PAGE);
 	case 5:
-		return sels[below(ARRAY_SIZE(sels))];
+		return sels[gen_below(ARRAY_SIZE(sels))];
 	case 6:
-		return sels[below(ARRAY_SIZE(sels))] | (uint64_t)(CODE + below(PAGE)) << 16 |
-		       (uint64_t)sels[below(ARRAY_SIZE(sels))] << 48;
+		return sels[gen_below(ARRAY_SIZE(sels))] |
+		       (uint64_t)(CODE + gen_below(PAGE)) << 16 |
+		       (uint64_t)sels[gen_below(ARRAY_SIZE(sels))] << 48;
 	case 7:
-		return (CODE + below(PAGE)) | (uint64_t)sels[below(ARRAY_SIZE(sels))] << 32;
+		return (CODE + gen_below(PAGE)) | (uint64_t)sels[gen_below(ARRAY_SIZE(sels))] << 32;
 	case 8:
 	case 9:
-		return random_integer();
+		return gen_integer();
 	default:
-		return r64();
+		return gen_r64();
 	}
 }
 
 static uint32_t random_mxcsr(void)
 {
-	uint32_t v = one_in(4) ? (uint32_t)r64() & 0x1f80 : 0x1f80;
+	uint32_t v = gen_one_in(4) ? (uint32_t)gen_r64() & 0x1f80 : 0x1f80;
 
-	v |= (uint32_t)below(4) << 13;
-	if (one_in(4))
-		v |= (uint32_t)r64() & 0x3f; /* flags */
-	if (one_in(8))
+	v |= (uint32_t)gen_below(4) << 13;
+	if (gen_one_in(4))
+		v |= (uint32_t)gen_r64() & 0x3f; /* flags */
+	if (gen_one_in(8))
 		v |= 0x8000; /* FZ */
-	if (one_in(8))
+	if (gen_one_in(8))
 		v |= 0x40; /* DAZ */
 	return v;
 }
@@ -345,47 +342,48 @@ static void random_st(uint8_t *p)
 {
 	static const uint64_t mantissa[] = { 1ull << 63, 0, 3ull << 62, (1ull << 63) | 1, 1 };
 	uint16_t exponent;
-	uint64_t m = one_in(4) ? mantissa[below(ARRAY_SIZE(mantissa))] : r64() | 1ull << 63;
+	uint64_t m = gen_one_in(4) ? mantissa[gen_below(ARRAY_SIZE(mantissa))]
+				   : gen_r64() | 1ull << 63;
 
-	switch (below(8)) {
+	switch (gen_below(8)) {
 	case 0:
 		exponent = 0;
-		if (one_in(2))
+		if (gen_one_in(2))
 			m &= ~(1ull << 63);
 		break;
 	case 1:
 		exponent = 0x7fff;
 		break;
 	case 2:
-		exponent = (uint16_t)(r64() & 0x7fff);
+		exponent = (uint16_t)(gen_r64() & 0x7fff);
 		break;
 	default:
-		exponent = (uint16_t)(0x3fff - 20 + below(90));
+		exponent = (uint16_t)(0x3fff - 20 + gen_below(90));
 	}
-	if (one_in(32))
-		m = r64();
+	if (gen_one_in(32))
+		m = gen_r64();
 	wr_le64(p, m);
-	wr_le16(p + 8, (uint16_t)(exponent | (r64() & 0x8000)));
+	wr_le16(p + 8, (uint16_t)(exponent | (gen_r64() & 0x8000)));
 }
 
 static void random_x87(uint8_t *fx)
 {
-	uint16_t fcw = one_in(3) ? (uint16_t)(r64() & 0x1f7f) | 0x40 : 0x37f;
-	uint16_t fsw = (uint16_t)(r64() & 0x7f00), flags = (uint16_t)(r64() & 0x7f);
+	uint16_t fcw = gen_one_in(3) ? (uint16_t)(gen_r64() & 0x1f7f) | 0x40 : 0x37f;
+	uint16_t fsw = (uint16_t)(gen_r64() & 0x7f00), flags = (uint16_t)(gen_r64() & 0x7f);
 
-	if (one_in(2))
-		fcw = (uint16_t)((fcw & ~0xf00) | below(16) << 8);
-	if (one_in(3))
+	if (gen_one_in(2))
+		fcw = (uint16_t)((fcw & ~0xf00) | gen_below(16) << 8);
+	if (gen_one_in(3))
 		fsw = (uint16_t)(fsw & ~0x3800); /* TOP 0 */
-	if (one_in(4) && (one_in(6) || !(flags & ~fcw & 0x3f)))
+	if (gen_one_in(4) && (gen_one_in(6) || !(flags & ~fcw & 0x3f)))
 		fsw |= flags;
 	if (fsw & ~fcw & 0x3f)
 		fsw |= 0x8080;
 	wr_le16(fx, fcw);
 	wr_le16(fx + 2, fsw);
-	fx[4] = one_in(2) ? 0xff : one_in(2) ? 0 : (uint8_t)r64();
+	fx[4] = gen_one_in(2) ? 0xff : gen_one_in(2) ? 0 : (uint8_t)gen_r64();
 	for (int i = 0; i < 8; i++) {
-		if (one_in(4)) { /* an MMX register */
+		if (gen_one_in(4)) { /* an MMX register */
 			wr_le64(fx + 32 + 16 * i, random_data());
 			wr_le16(fx + 40 + 16 * i, 0xffff);
 		} else {
@@ -398,20 +396,20 @@ static void random_vectors(struct state *s)
 {
 	for (int i = 0; i < 16; i++) {
 		uint64_t lane[4];
-		uint32_t kind = below(5);
+		uint32_t kind = gen_below(5);
 
 		for (int k = 0; k < 4; k++)
 			lane[k] = kind == 0   ? random_double()
 				  : kind == 1 ? random_float() | (uint64_t)random_float() << 32
-				  : kind == 2 ? r64()
-				  : kind == 3 ? r64() & 0x8080808080808080
+				  : kind == 2 ? gen_r64()
+				  : kind == 3 ? gen_r64() & 0x8080808080808080
 					      : random_data();
 		for (int k = 0; k < 2; k++) {
 			wr_le64(s->fx + 160 + 16 * i + 8 * k, lane[k]);
 			wr_le64(s->ymmh[i] + 8 * k, lane[2 + k]);
 		}
 	}
-	if (one_in(16))
+	if (gen_one_in(16))
 		memset(s->ymmh, 0, sizeof(s->ymmh));
 }
 
@@ -432,15 +430,15 @@ static void put_frames(uint8_t *image)
 	uint8_t *p = image + (AREA_FRAMES - DATA);
 
 	for (int size = 8; size >= 2; size /= 2, p += 0x40) {
-		uint64_t frame[5] = { CODE + below(2 * PAGE),
-			size == 2   ? LDT_SEL(LDT_CODE16)
-			: one_in(2) ? SEL_CODE32
-			: one_in(2) ? SEL_CODE64
-				    : LDT_SEL(LDT_CODE16),
-			r64() & 0x3f7fd7, DATA + below(3 * PAGE), SEL_DATA };
+		uint64_t frame[5] = { CODE + gen_below(2 * PAGE),
+			size == 2	? LDT_SEL(LDT_CODE16)
+			: gen_one_in(2) ? SEL_CODE32
+			: gen_one_in(2) ? SEL_CODE64
+					: LDT_SEL(LDT_CODE16),
+			gen_r64() & 0x3f7fd7, DATA + gen_below(3 * PAGE), SEL_DATA };
 
-		if (one_in(8))
-			frame[below(5)] = r64();
+		if (gen_one_in(8))
+			frame[gen_below(5)] = gen_r64();
 		for (int i = 0; i < 5; i++)
 			memcpy(p + i * size, &frame[i], (size_t)size);
 	}
@@ -452,12 +450,12 @@ static void random_image(uint8_t *image)
 		wr_le64(image + i, random_data());
 	put_area(image, AREA_FX);
 	put_area(image, AREA_XSAVE);
-	wr_le64(image + (AREA_XSAVE - DATA) + 512, r64() & 7);
+	wr_le64(image + (AREA_XSAVE - DATA) + 512, gen_r64() & 7);
 	put_area(image, AREA_COMPACT);
-	wr_le64(image + (AREA_COMPACT - DATA) + 512, r64() & 7);
+	wr_le64(image + (AREA_COMPACT - DATA) + 512, gen_r64() & 7);
 	wr_le64(image + (AREA_COMPACT - DATA) + 520, 1ull << 63 | 7);
-	if (one_in(4))
-		image[AREA_COMPACT - DATA + 512 + below(64)] ^= (uint8_t)r64();
+	if (gen_one_in(4))
+		image[AREA_COMPACT - DATA + 512 + gen_below(64)] ^= (uint8_t)gen_r64();
 	put_frames(image);
 }
 
@@ -477,8 +475,8 @@ static uint16_t random_data_sel(enum x86_code mode)
 		LDT_SEL(LDT_DOWN), LDT_SEL(LDT_RO), SEL_CODE32, 0 };
 
 	if (mode == X86_CODE_16)
-		return one_in(8) ? sels[below(ARRAY_SIZE(sels))] : LDT_SEL(LDT_DATA16);
-	return one_in(5) ? sels[below(ARRAY_SIZE(sels))] : SEL_DATA;
+		return gen_one_in(8) ? sels[gen_below(ARRAY_SIZE(sels))] : LDT_SEL(LDT_DATA16);
+	return gen_one_in(5) ? sels[gen_below(ARRAY_SIZE(sels))] : SEL_DATA;
 }
 
 static void random_segments(struct state *s, enum x86_code mode)
@@ -486,36 +484,37 @@ static void random_segments(struct state *s, enum x86_code mode)
 	static const uint16_t code[] = { LDT_SEL(LDT_CODE16), SEL_CODE32, SEL_CODE64 };
 
 	for (int i = 0; i < X86_NSEG; i++)
-		s->sel[i] = mode == X86_CODE_64 ? (one_in(4) ? SEL_DATA : 0)
+		s->sel[i] = mode == X86_CODE_64 ? (gen_one_in(4) ? SEL_DATA : 0)
 						: random_data_sel(mode);
 	s->sel[X86_CS] = code[mode];
-	if (mode == X86_CODE_32 && one_in(8))
+	if (mode == X86_CODE_32 && gen_one_in(8))
 		s->sel[X86_CS] = LDT_SEL(LDT_CODE32);
 	s->sel[X86_SS] = SEL_DATA;
-	if (mode != X86_CODE_64 && one_in(mode == X86_CODE_16 ? 1 : 8))
-		s->sel[X86_SS] = one_in(4) ? LDT_SEL(LDT_SMALL) : LDT_SEL(LDT_DATA16);
-	s->fs_base = mode == X86_CODE_64 ? (one_in(2) ? 0 : DATA + below(DATA_SPAN)) : 0;
-	s->gs_base = mode == X86_CODE_64 ? random_integer() & 0x7fffffffffff : 0;
+	if (mode != X86_CODE_64 && gen_one_in(mode == X86_CODE_16 ? 1 : 8))
+		s->sel[X86_SS] = gen_one_in(4) ? LDT_SEL(LDT_SMALL) : LDT_SEL(LDT_DATA16);
+	s->fs_base = mode == X86_CODE_64 ? (gen_one_in(2) ? 0 : DATA + gen_below(DATA_SPAN)) : 0;
+	s->gs_base = mode == X86_CODE_64 ? gen_integer() & 0x7fffffffffff : 0;
 }
 
 static void random_state(struct state *s, enum x86_code mode)
 {
 	memset(s, 0, sizeof(*s));
 	for (int i = 0; i < 16; i++)
-		s->gpr[i] = random_integer();
-	if (!one_in(8))
-		s->gpr[X86_RSP] = DATA + (one_in(2) ? 8 * below(3 * PAGE / 8) : below(3 * PAGE));
+		s->gpr[i] = gen_integer();
+	if (!gen_one_in(8))
+		s->gpr[X86_RSP] = DATA + (gen_one_in(2) ? 8 * gen_below(3 * PAGE / 8)
+							: gen_below(3 * PAGE));
 	if (mode == X86_CODE_16 || (s->sel[X86_SS] & 4))
 		s->gpr[X86_RSP] &= 0xffff;
 	if (mode != X86_CODE_64)
 		for (int i = 0; i < 16; i++)
 			s->gpr[i] &= i < 8 ? 0xffffffff : 0;
-	s->rflags = X86_FLAG_1 | X86_FLAG_IF | (r64() & X86_FLAGS_STATUS);
-	if (one_in(3))
+	s->rflags = X86_FLAG_1 | X86_FLAG_IF | (gen_r64() & X86_FLAGS_STATUS);
+	if (gen_one_in(3))
 		s->rflags |= X86_FLAG_DF;
-	if (one_in(64))
+	if (gen_one_in(64))
 		s->rflags |= X86_FLAG_TF;
-	if (one_in(64))
+	if (gen_one_in(64))
 		s->rflags |= X86_FLAG_AC;
 	random_x87(s->fx);
 	wr_le32(s->fx + 24, random_mxcsr());
@@ -531,10 +530,10 @@ static void random_prefixes(uint8_t *p, uint32_t *n, enum x86_code mode)
 	static const uint8_t prefix[] = { 0x66, 0x67, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0xf2,
 		0xf3, 0xf0 };
 
-	while (one_in(4) && *n < 4)
-		p[(*n)++] = prefix[below(ARRAY_SIZE(prefix))];
-	if (mode == X86_CODE_64 && one_in(3))
-		p[(*n)++] = (uint8_t)(0x40 | below(16));
+	while (gen_one_in(4) && *n < 4)
+		p[(*n)++] = prefix[gen_below(ARRAY_SIZE(prefix))];
+	if (mode == X86_CODE_64 && gen_one_in(3))
+		p[(*n)++] = (uint8_t)(0x40 | gen_below(16));
 }
 
 /* Shake a template: prefixes before it, a bit here and there, new operands. */
@@ -555,21 +554,21 @@ static uint32_t shake(const struct template *t, const struct x86_insn *was, uint
 		uint32_t at = from + was->opcode_off - 1u - (was->map ? was->map > 1 ? 2 : 1 : 0);
 
 		if ((p[at] & 0xf0) == 0x40)
-			p[at] = (uint8_t)((p[at] & 0x48) | (r64() & 7));
+			p[at] = (uint8_t)((p[at] & 0x48) | (gen_r64() & 7));
 	}
 	if (was->vex)
-		p[from + 1] ^= (uint8_t)(r64() & (was->vex == 0xc4 ? 0xe0 : 0xfc));
-	if (was->vex == 0xc4 && one_in(2))
-		p[from + 2] ^= (uint8_t)(r64() & 0x78);
-	if (was->vex == 0xc4 && one_in(4))
-		p[from + 2] ^= (uint8_t)(r64() & 0x84);
+		p[from + 1] ^= (uint8_t)(gen_r64() & (was->vex == 0xc4 ? 0xe0 : 0xfc));
+	if (was->vex == 0xc4 && gen_one_in(2))
+		p[from + 2] ^= (uint8_t)(gen_r64() & 0x78);
+	if (was->vex == 0xc4 && gen_one_in(4))
+		p[from + 2] ^= (uint8_t)(gen_r64() & 0x84);
 	if (was->modrm_off) /* keeps what may be part of the opcode, mostly */
-		p[from + was->modrm_off] ^= (uint8_t)(r64() & (one_in(3) ? 0xff : 0xc7));
+		p[from + was->modrm_off] ^= (uint8_t)(gen_r64() & (gen_one_in(3) ? 0xff : 0xc7));
 	for (uint32_t i = (was->modrm_off ? was->modrm_off : was->opcode_off) + 1u;
 		i < X86_INSN_MAX; i++)
-		p[from + i] = (uint8_t)(one_in(4) ? below(4) : r64());
+		p[from + i] = (uint8_t)(gen_one_in(4) ? gen_below(4) : gen_r64());
 	if (wild)
-		p[below(from + 4u)] = (uint8_t)r64();
+		p[gen_below(from + 4u)] = (uint8_t)gen_r64();
 	return n;
 }
 
@@ -580,7 +579,7 @@ static uint32_t make_insn(enum x86_code mode, uint16_t row, uint8_t *p, struct x
 	uint8_t bytes[2 * X86_INSN_MAX + 8];
 
 	for (int tries = 0; tries < 24; tries++) {
-		const struct template *t = &r->t[below(r->n)];
+		const struct template *t = &r->t[gen_below(r->n)];
 		struct x86_insn was;
 
 		if (x86_decode(t->byte, t->len, mode, &was) != X86_DECODE_OK)
@@ -595,6 +594,19 @@ static uint32_t make_insn(enum x86_code mode, uint16_t row, uint8_t *p, struct x
 	}
 	memcpy(p, r->t[0].byte, r->t[0].len);
 	return x86_decode(p, r->t[0].len, mode, i) == X86_DECODE_OK ? i->len : 0;
+}
+
+uint32_t gen_insn_of(
+	enum x86_code mode, bool (*fits)(const struct x86_insn *i), uint8_t *p, struct x86_insn *i)
+{
+	for (int tries = 0; tries < 100; tries++) {
+		uint16_t row = pick[mode][gen_below(n_pick[mode])];
+		const struct template *t = &templates[mode][row].t[0];
+
+		if (x86_decode(t->byte, t->len, mode, i) == X86_DECODE_OK && fits(i))
+			return make_insn(mode, row, p, i);
+	}
+	return 0;
 }
 
 /* Bytes that may be anything. What the host has and the decoder does not is left out: EVEX, mask
@@ -621,8 +633,9 @@ static uint32_t make_wild(enum x86_code mode, uint8_t *p, struct x86_insn *i)
 	uint8_t bytes[2 * X86_INSN_MAX + 8];
 
 	for (int tries = 0; tries < 24; tries++) {
-		const struct row_templates *r = &templates[mode][pick[mode][below(n_pick[mode])]];
-		const struct template *t = &r->t[below(r->n)];
+		const struct row_templates *r =
+			&templates[mode][pick[mode][gen_below(n_pick[mode])]];
+		const struct template *t = &r->t[gen_below(r->n)];
 
 		if (x86_decode(t->byte, t->len, mode, i) != X86_DECODE_OK)
 			continue;
@@ -640,12 +653,11 @@ static uint32_t make_wild(enum x86_code mode, uint8_t *p, struct x86_insn *i)
 }
 
 /* -------- operands -------- */
-/* A place for @size bytes in the data: mostly plain, sometimes at an edge. */
-static uint64_t target(uint32_t size, bool aligned)
+uint64_t gen_target(uint32_t size, bool aligned)
 {
-	uint64_t a = DATA + below(3 * PAGE - 512), edge = 0;
+	uint64_t a = DATA + gen_below(3 * PAGE - 512), edge = 0;
 
-	switch (below(16)) {
+	switch (gen_below(16)) {
 	case 0:
 	case 1:
 		edge = DATA + PAGE;
@@ -657,19 +669,19 @@ static uint64_t target(uint32_t size, bool aligned)
 		edge = DATA + 4 * PAGE; /* read-only, missing */
 		break;
 	case 4:
-		edge = DATA + (one_in(2) ? 5 * PAGE : 6 * PAGE);
+		edge = DATA + (gen_one_in(2) ? 5 * PAGE : 6 * PAGE);
 		break;
 	case 5:
-		edge = one_in(8) ? 0x7ffffffff000 : one_in(4) ? 0xffffffff81000000 : DATA;
+		edge = gen_one_in(8) ? 0x7ffffffff000 : gen_one_in(4) ? 0xffffffff81000000 : DATA;
 		break;
 	case 6:
-		return one_in(4) ? r64() : DATA + 3 * PAGE + below(PAGE);
+		return gen_one_in(4) ? gen_r64() : DATA + 3 * PAGE + gen_below(PAGE);
 	}
 	if (edge)
-		a = edge - below(size ? 2 * size : 16);
-	if (aligned && !one_in(8) && size)
+		a = edge - gen_below(size ? 2 * size : 16);
+	if (aligned && !gen_one_in(8) && size)
 		a &= ~(uint64_t)((size >= 64 ? 64 : size >= 32 ? 32 : 16) - 1);
-	else if (one_in(2))
+	else if (gen_one_in(2))
 		a &= ~7ull;
 	return a;
 }
@@ -681,20 +693,20 @@ static uint64_t special_target(const struct x86_insn *i, uint32_t size)
 	switch (i->op) {
 	case X86_OP_FXRSTOR:
 	case X86_OP_XRSTOR:
-		if (!one_in(6))
-			return areas[i->op == X86_OP_FXRSTOR ? 0 : 1 + below(2)];
+		if (!gen_one_in(6))
+			return areas[i->op == X86_OP_FXRSTOR ? 0 : 1 + gen_below(2)];
 		break;
 	case X86_OP_LDMXCSR:
-		if (one_in(2))
-			return areas[below(3)] + 24;
+		if (gen_one_in(2))
+			return areas[gen_below(3)] + 24;
 		break;
 	case X86_OP_FXSAVE:
 	case X86_OP_XSAVE:
 	case X86_OP_XSAVEC:
 	case X86_OP_XSAVEOPT:
-		return target(one_in(4) ? 832 : 64, true);
+		return gen_target(gen_one_in(4) ? 832 : 64, true);
 	}
-	return target(size, i->flags & X86_I_ALIGN);
+	return gen_target(size, i->flags & X86_I_ALIGN);
 }
 
 static void set_gpr(struct test *t, uint32_t reg, uint64_t v)
@@ -722,16 +734,16 @@ static void aim_gather(struct test *t, struct x86_insn *i)
 	uint8_t *lo = t->in.fx + 160 + 16 * (i->index & 15), *hi = t->in.ymmh[i->index & 15];
 
 	for (int k = 0; k < 4; k++) {
-		uint64_t v = (uint64_t)below(0x200);
+		uint64_t v = (uint64_t)gen_below(0x200);
 
-		if (one_in(16))
-			v = r64();
-		else if (one_in(2))
-			v |= (uint64_t)below(0x200) << 32;
+		if (gen_one_in(16))
+			v = gen_r64();
+		else if (gen_one_in(2))
+			v |= (uint64_t)gen_below(0x200) << 32;
 		wr_le64(k < 2 ? lo + 8 * k : hi + 8 * (k - 2), v);
 	}
 	if (i->base < 16)
-		set_gpr(t, i->base, DATA + below(2 * PAGE) - (uint64_t)i->disp);
+		set_gpr(t, i->base, DATA + gen_below(2 * PAGE) - (uint64_t)i->disp);
 }
 
 static void aim_memory(struct test *t, uint32_t at, struct x86_insn *i, uint32_t size)
@@ -755,7 +767,7 @@ static void aim_memory(struct test *t, uint32_t at, struct x86_insn *i, uint32_t
 		uint64_t index = i->index == X86_REG_NONE ? 0 : t->in.gpr[i->index] << i->scale;
 		uint64_t v = off - (uint64_t)i->disp - index;
 
-		if (i->addrsize == 2 && one_in(2))
+		if (i->addrsize == 2 && gen_one_in(2))
 			v &= 0xffff;
 		set_gpr(t, i->base, v);
 	}
@@ -767,14 +779,13 @@ static void aim_string(struct test *t, struct x86_insn *i)
 	uint64_t si = segment_base(&t->in, (enum x86_seg)i->seg, (enum x86_code)t->mode);
 	uint64_t di = segment_base(&t->in, X86_ES, (enum x86_code)t->mode);
 
-	set_gpr(t, X86_RSI, target(size, false) - si);
-	set_gpr(t, X86_RDI, target(size, false) - di);
-	if (i->rep && !one_in(16))
-		set_gpr(t, X86_RCX, one_in(8) ? below(3 * PAGE) : below(40));
+	set_gpr(t, X86_RSI, gen_target(size, false) - si);
+	set_gpr(t, X86_RDI, gen_target(size, false) - di);
+	if (i->rep && !gen_one_in(16))
+		set_gpr(t, X86_RCX, gen_one_in(8) ? gen_below(3 * PAGE) : gen_below(40));
 }
 
-/* Of the data at @at, as the test will find it. */
-static uint64_t peek(const struct batch *b, uint64_t at, uint32_t size)
+uint64_t gen_peek(const struct batch *b, uint64_t at, uint32_t size)
 {
 	uint64_t v = 0;
 
@@ -792,11 +803,11 @@ static void aim_cmpxchg(struct test *t, const struct batch *b, const struct x86_
 			: i->op == X86_OP_CMPXCHG8B ? 4
 						    : 8;
 
-	if (i->base >= 16 || !one_in(2))
+	if (i->base >= 16 || !gen_one_in(2))
 		return;
-	set_gpr(t, X86_RAX, peek(b, at, size));
+	set_gpr(t, X86_RAX, gen_peek(b, at, size));
 	if (i->op != X86_OP_CMPXCHG)
-		set_gpr(t, X86_RDX, peek(b, at + size, size));
+		set_gpr(t, X86_RDX, gen_peek(b, at + size, size));
 }
 
 static void aim_special(struct test *t, const struct batch *b, struct x86_insn *i)
@@ -804,8 +815,8 @@ static void aim_special(struct test *t, const struct batch *b, struct x86_insn *
 	switch (i->op) {
 	case X86_OP_DIV:
 	case X86_OP_IDIV:
-		if (!one_in(4))
-			set_gpr(t, X86_RDX, one_in(4) ? UINT64_MAX : below(2));
+		if (!gen_one_in(4))
+			set_gpr(t, X86_RDX, gen_one_in(4) ? UINT64_MAX : gen_below(2));
 		break;
 	case X86_OP_BT:
 	case X86_OP_BTS:
@@ -813,7 +824,7 @@ static void aim_special(struct test *t, const struct batch *b, struct x86_insn *
 	case X86_OP_BTC:
 		if (i->operand[0].kind == X86_OPND_MEM && i->operand[1].kind == X86_OPND_GPR &&
 			i->operand[1].reg != i->base && i->operand[1].reg != i->index)
-			set_gpr(t, i->operand[1].reg, (uint64_t)below(0x2000) - 0x1000);
+			set_gpr(t, i->operand[1].reg, (uint64_t)gen_below(0x2000) - 0x1000);
 		break;
 	case X86_OP_CMPXCHG:
 	case X86_OP_CMPXCHG8B:
@@ -823,12 +834,12 @@ static void aim_special(struct test *t, const struct batch *b, struct x86_insn *
 	case X86_OP_ENTER:
 	case X86_OP_LEAVE:
 		set_gpr(t, X86_RBP,
-			DATA + below(3 * PAGE) -
+			DATA + gen_below(3 * PAGE) -
 				segment_base(&t->in, X86_SS, (enum x86_code)t->mode));
 		break;
 	case X86_OP_IRET:
 	case X86_OP_RETF:
-		if (!one_in(4))
+		if (!gen_one_in(4))
 			set_gpr(t, X86_RSP,
 				AREA_FRAMES +
 					(i->opsize == 8		 ? 0
@@ -853,7 +864,7 @@ static void aim(struct test *t, const struct batch *b, uint32_t at, struct x86_i
 		t->in.gpr[X86_RAX] &= 7;
 		t->in.gpr[X86_RDX] = 0;
 	}
-	if (one_in(16))
+	if (gen_one_in(16))
 		return;
 	if (i->flags & X86_I_STRING) {
 		aim_string(t, i);
@@ -866,9 +877,9 @@ static void aim(struct test *t, const struct batch *b, uint32_t at, struct x86_i
 			aim_gather(t, i);
 		else if (o->kind == X86_OPND_MEM)
 			aim_memory(t, at, i, o->size);
-		else if (o->kind == X86_OPND_REL && i->imm_size > 1 && one_in(2))
+		else if (o->kind == X86_OPND_REL && i->imm_size > 1 && gen_one_in(2))
 			for (uint32_t n = 0; n < i->imm_size; n++)
-				t->code[at + i->imm_off + n] = (uint8_t)(n ? 0 : below(16));
+				t->code[at + i->imm_off + n] = (uint8_t)(n ? 0 : gen_below(16));
 		else
 			continue;
 		break;
@@ -878,12 +889,12 @@ static void aim(struct test *t, const struct batch *b, uint32_t at, struct x86_i
 
 static void place_code(struct test *t)
 {
-	uint32_t at = 0x100 + below(0xc00);
+	uint32_t at = 0x100 + gen_below(0xc00);
 
-	if (one_in(16)) /* across the pages' border */
-		at = PAGE - below(16);
-	else if (one_in(64)) /* to the end of what is mapped */
-		at = CODE_PAGES * PAGE - 1 - below(20);
+	if (gen_one_in(16)) /* across the pages' border */
+		at = PAGE - gen_below(16);
+	else if (gen_one_in(64)) /* to the end of what is mapped */
+		at = CODE_PAGES * PAGE - 1 - gen_below(20);
 	t->in.rip = at + (t->mode == X86_CODE_16 ? 0 : CODE);
 }
 
@@ -901,26 +912,33 @@ static void gen_test(uint64_t seed, uint64_t number, const struct batch *b, stru
 
 	rnd = mix(seed, number);
 	do
-		mode = one_in(8) ? X86_CODE_16 : one_in(3) ? X86_CODE_32 : X86_CODE_64;
+		mode = gen_one_in(8) ? X86_CODE_16 : gen_one_in(3) ? X86_CODE_32 : X86_CODE_64;
 	while (!n_pick[mode]);
 	memset(t, 0, offsetof(struct test, code));
 	memset(t->code, 0xcc, sizeof(t->code));
 	t->mode = (uint8_t)mode;
 	random_state(&t->in, (enum x86_code)mode);
 	place_code(t);
-	for (want = one_in(3) ? 2 + below(3) : 1; n < want; n++) {
+	/* Every other batch. */
+	if (mode != X86_CODE_16 && number / BATCH % 2) {
+		program_make(t, b);
+		if (t->in.rip < CODE_W)
+			trim_code(t);
+		return;
+	}
+	for (want = gen_one_in(3) ? 2 + gen_below(3) : 1; n < want; n++) {
 		uint8_t *p = t->code + t->code_len;
-		uint32_t len = one_in(20) ? make_wild((enum x86_code)mode, p, &insn[n]) : 0;
+		uint32_t len = gen_one_in(20) ? make_wild((enum x86_code)mode, p, &insn[n]) : 0;
 
 		if (!len)
-			len = make_insn(
-				(enum x86_code)mode, pick[mode][below(n_pick[mode])], p, &insn[n]);
-		if (n && alone(&insn[n]))
+			len = make_insn((enum x86_code)mode, pick[mode][gen_below(n_pick[mode])], p,
+				&insn[n]);
+		if (n && gen_alone(&insn[n]))
 			break;
 		t->row[n] = insn[n].row;
 		t->off[n] = t->code_len;
 		t->code_len = (uint16_t)(t->code_len + len);
-		if (insn[n].row == ROW_NONE || alone(&insn[n]) || is_decimal(&insn[n]))
+		if (insn[n].row == ROW_NONE || gen_alone(&insn[n]) || is_decimal(&insn[n]))
 			want = n + 1;
 	}
 	t->n_insns = (uint8_t)n;

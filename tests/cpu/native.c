@@ -238,8 +238,7 @@ static void take_outcome(int sig, const ucontext_t *uc, struct batch *b, struct 
 
 static void put_code(const struct test *t, bool clear)
 {
-	uint32_t linear = (uint32_t)(t->in.rip + (t->mode == X86_CODE_16 ? CODE : 0));
-	uint8_t *p = code_rw + (linear - CODE);
+	uint8_t *p = code_rw + code_offset(t);
 
 	if (clear)
 		memset(p, 0xcc, t->code_len);
@@ -329,17 +328,21 @@ static bool map_pages(void)
 	int fd = memfd_create("difftest", MFD_CLOEXEC);
 	uint8_t *p;
 
-	if (fd < 0 || ftruncate(fd, IMAGE_SIZE + CODE_PAGES * PAGE))
+	if (fd < 0 || ftruncate(fd, IMAGE_SIZE + 2 * CODE_PAGES * PAGE))
 		return false;
-	p = mmap(NULL, IMAGE_SIZE + CODE_PAGES * PAGE, PROT_READ | PROT_WRITE,
+	p = mmap(NULL, IMAGE_SIZE + 2 * CODE_PAGES * PAGE, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (p == MAP_FAILED)
 		return false;
 	image_rw = p;
 	code_rw = p + IMAGE_SIZE;
-	memset(code_rw, 0xcc, CODE_PAGES * PAGE);
+	memset(code_rw, 0xcc, 2 * CODE_PAGES * PAGE);
 	if (mmap((void *)(uintptr_t)CODE, CODE_PAGES * PAGE, PROT_READ | PROT_EXEC,
 		    MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, IMAGE_SIZE) == MAP_FAILED)
+		return false;
+	if (mmap((void *)(uintptr_t)CODE_W, CODE_PAGES * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+		    MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd,
+		    IMAGE_SIZE + CODE_PAGES * PAGE) == MAP_FAILED)
 		return false;
 	sh->low = true;
 	for (int i = 0; i < IMAGE_PAGES; i++) {

@@ -35,7 +35,7 @@ struct soft_side {
 	struct as_range range;
 	struct vcpu core;
 	const uint8_t *image; /* borrowed: the batch's */
-	_Atomic uint32_t *code_word[CODE_PAGES];
+	_Atomic uint32_t *code_word[2 * CODE_PAGES];
 	uint32_t next_table;
 	bool translate;
 	pthread_t watch; /* ends a test that both its ticks have seen */
@@ -76,6 +76,8 @@ static void make_pages(struct soft_side *s, bool low)
 				user | nx | (image_page[i].writable ? writable : 0));
 	for (uint32_t i = 0; i < CODE_PAGES; i++)
 		map(s, CODE + i * PAGE, RAM_CODE + i * PAGE, user);
+	for (uint32_t i = 0; i < CODE_PAGES; i++)
+		map(s, CODE_W + i * PAGE, RAM_CODE + (CODE_PAGES + i) * PAGE, user | writable);
 	for (uint32_t i = 0; i < 3; i++)
 		map(s, SYS + i * PAGE, RAM_GDT + i * PAGE, writable | nx);
 }
@@ -258,7 +260,7 @@ struct soft_side *soft_side_new(const struct native *n, bool *feature)
 		feature[i] = i == X86_FEAT_NONE || soft_has(s->v, (enum x86_feature)i);
 	make_descriptors(s, native_tsc_aux(n) & 0xfff);
 	make_pages(s, native_low(n));
-	memset(s->ram->host + RAM_CODE, 0xcc, CODE_PAGES * PAGE);
+	memset(s->ram->host + RAM_CODE, 0xcc, 2 * CODE_PAGES * PAGE);
 	set_system_state(s->v, native_tsc_aux(n));
 	wr_le32(plain.in.fx + 24, 0x1f80);
 	set_state(s, &plain);
@@ -266,8 +268,10 @@ struct soft_side *soft_side_new(const struct native *n, bool *feature)
 	/* Where to tell that code has changed. */
 	if (_setjmp(s->v->raise))
 		fail("the code cannot be fetched", &(struct error)ERROR_INIT);
-	for (uint32_t i = 0; i < CODE_PAGES; i++)
-		soft_fetch(s->v, CODE + i * PAGE, &gpa, &s->code_word[i]);
+	for (uint32_t i = 0; i < 2 * CODE_PAGES; i++)
+		soft_fetch(s->v,
+			i < CODE_PAGES ? CODE + i * PAGE : CODE_W + (i - CODE_PAGES) * PAGE, &gpa,
+			&s->code_word[i]);
 	if (pthread_create(&s->watch, NULL, watch, s))
 		abort();
 	return s;
@@ -353,7 +357,7 @@ static void get_state(struct soft_side *s, struct state *out)
 
 static void put_code(struct soft_side *s, const struct test *t, bool clear)
 {
-	uint32_t at = (uint32_t)(t->in.rip + (t->mode == X86_CODE_16 ? CODE : 0)) - CODE;
+	uint32_t at = code_offset(t);
 	uint8_t *p = s->ram->host + RAM_CODE + at;
 
 	if (clear)

@@ -174,6 +174,11 @@ uint64_t soft_host_tsc(void)
 	return host.rdtsc ? rdtsc() : (uint64_t)clock_mono_ns();
 }
 
+bool soft_tsc_is_hosts(void)
+{
+	return host.rdtsc;
+}
+
 uint64_t soft_tsc_to_length(uint64_t tsc)
 {
 	unsigned __int128 t = tsc;

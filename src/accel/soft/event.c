@@ -127,8 +127,9 @@ static uint32_t frame_bytes(
 static void commit(struct soft_vcpu *v, const struct entry *n)
 {
 	uint64_t clear = X86_FLAG_TF | X86_FLAG_NT | X86_FLAG_RF | X86_FLAG_VM;
+	bool vm86 = soft_vm86(v);
 
-	if (soft_vm86(v)) {
+	if (vm86) {
 		x86_seg_null(0, 0, &v->seg[X86_ES]);
 		x86_seg_null(0, 0, &v->seg[X86_DS]);
 		x86_seg_null(0, 0, &v->seg[X86_FS]);
@@ -139,7 +140,10 @@ static void commit(struct soft_vcpu *v, const struct entry *n)
 	v->gpr[X86_RSP] = n->stack.sp;
 	soft_set_cs(v, &n->code.seg, n->cpl);
 	v->rip = n->rip;
-	soft_mode_changed(v);
+	if (vm86)
+		soft_mode_changed(v);
+	else
+		soft_level_changed(v);
 }
 
 /* -------- protected and long mode -------- */

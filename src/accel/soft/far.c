@@ -224,7 +224,7 @@ void soft_return_outer(struct soft_vcpu *v, const struct soft_return *r)
 	soft_set_cs(v, &r->cs, cpl);
 	soft_set_flags(v, r->flags, r->mask);
 	v->gpr[X86_REG_RIP] = r->rip;
-	soft_mode_changed(v);
+	soft_level_changed(v);
 	/* To a 16-bit stack the upper half of ESP stays the inner one's, as in hardware. */
 	soft_set_sp(v, v->stack_size, r->sp);
 	if (grows)

@@ -103,6 +103,11 @@ WEAK void soft_mode_changed(struct soft_vcpu *vc)
 	vc->stop = true;
 }
 
+WEAK void soft_level_changed(struct soft_vcpu *vc)
+{
+	soft_mode_changed(vc);
+}
+
 static uint8_t *reach(struct soft_vcpu *vc, enum x86_seg seg, uint64_t lin, bool write)
 {
 	struct soft_event pf = { .vector = X86_EXC_PF, .has_error = true, .cr2 = lin };

@@ -121,7 +121,8 @@ static void iret_same(struct soft_vcpu *v, const struct frame *f, struct soft_de
 	soft_set_cs(v, &d->seg, v->cpl);
 	v->gpr[X86_REG_RIP] = f->rip;
 	soft_set_flags(v, f->flags, flags_mask(v, f->size));
-	done(v);
+	v->nmi_masked = false;
+	soft_level_changed(v);
 }
 
 static void iret_protected(struct soft_vcpu *v, uint8_t size)

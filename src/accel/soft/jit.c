@@ -6,11 +6,12 @@
  * all address spaces. It goes straight on to blocks of the same page only (which is mapped where it is);
  * whatever else goes by linear address through a table (v->jump_tag, v->jump_host), whose entries are
  * good in one context: what v->g.id stands for (address space, privilege, mode, and that no translation
- * was dropped since).
+ * of code was dropped since). System code mostly lies on global pages, which are the same in all
+ * address spaces: as long as no other was found, all share one id.
  *
- * jump_tag[low 16 bits of the address] is -(address + id): generated code adds address and id and looks
- * for zero, which it can without changing flags. As the index is part of the address and ids have 16
- * bits, nothing but the same address and id gives zero.
+ * jump_tag[low 16 bits of the address] is address + id. As the index is part of the address and ids have
+ * less than 16 bits, nothing but the same address and id gives the same sum. What generated code adds is
+ * v->g.id_poll, which is the id, or SOFT_ID_POLL when somebody wants the vCPU's attention: no entry has that.
  *
  * A page's blocks are good while its word of code is what it was. Who writes to the page (any vCPU,
  * any device) tells all vCPUs. A dropped block's first instruction becomes a call of a stub, which leads
@@ -66,42 +67,74 @@ uint32_t jit_mode(const struct soft_vcpu *v)
 	return m | fpu_mode(v);
 }
 
+static bool code_shared(const struct soft_vcpu *v)
+{
+	return v->mmu_index != SOFT_MMU_USER && v->jit->local_gen != v->fetch_gen;
+}
+
+/* What v->g.id stands for. */
+static uint64_t context_key(const struct soft_vcpu *v)
+{
+	return code_shared(v) ? soft_fetch_key_global(v) : soft_fetch_key(v);
+}
+
 bool jit_synced(struct soft_vcpu *v)
 {
-	return !v->jit->stale && v->jit->key == soft_fetch_key(v) && v->jit->mode == jit_mode(v);
+	const struct soft_jit *j = v->jit;
+
+	return !j->stale && j->key == context_key(v) && j->mode == jit_mode(v) &&
+	       j->l1_at == v->ctx && v->l1 == v->l1_of[v->mmu_index];
+}
+
+/* An entry that was never used is 0. Where an id makes 0 of an address it must lead somewhere. */
+static void no_entry(struct soft_vcpu *v, uint32_t at)
+{
+	if (!v->jump_tag[at])
+		v->jump_host[at] = v->jit->stub.stray;
 }
 
 static void forget_ids(struct soft_vcpu *v)
 {
 	memset(v->jump_tag, 0, sizeof(v->jump_tag));
+	no_entry(v, 0); /* for SOFT_ID_POLL */
 	memset(v->jit->id, 0, sizeof(v->jit->id));
 	v->jit->ids = 0;
+}
+
+static uint32_t id_of(struct soft_vcpu *v, uint64_t key)
+{
+	struct soft_jit *j = v->jit;
+	struct jit_id *set = j->id[(key ^ (uint64_t)j->mode << 40) * 0x9e3779b97f4a7c15ull >>
+				   (64 - JIT_ID_BITS)],
+		      *d;
+
+	for (d = set; d < set + JIT_ID_WAYS; d++)
+		if (d->key == key && d->mode == j->mode && d->id)
+			return d->id;
+	d = set + j->ids % JIT_ID_WAYS;
+	*d = (struct jit_id){ key, j->mode, ++j->ids };
+	no_entry(v, -d->id & 0xffff);
+	return d->id;
 }
 
 void jit_sync(struct soft_vcpu *v)
 {
 	struct soft_jit *j = v->jit;
-	uint64_t key = soft_fetch_key(v);
+	uint64_t key = context_key(v);
 	uint32_t mode = jit_mode(v);
-	struct jit_id *d = &j->id[(key ^ key >> 6 ^ key >> 18 ^ mode) & (ARRAY_SIZE(j->id) - 1)];
 
+	if (j->l1_at != v->ctx)
+		jit_l1_select(v);
+	jit_l1_use(v);
 	if (j->key == key && j->mode == mode)
 		return;
 	j->key = key;
 	j->mode = mode;
-	v->l1 = jit_l1_select(v);
-	if (d->key != key || d->mode != mode || !d->id) {
-		uint64_t *unused;
-
-		if (j->ids == IDS_MAX)
-			forget_ids(v);
-		*d = (struct jit_id){ key, mode, ++j->ids };
-		/* An entry that was never used is 0, which must not fit; half of 16 bits fits no id. */
-		unused = &v->jump_tag[-d->id & 0xffff];
-		if (!*unused)
-			*unused = IDS_MAX + 1;
-	}
-	v->g.id = d->id;
+	if (j->ids == IDS_MAX)
+		forget_ids(v);
+	v->g.id = id_of(v, key);
+	/* Told to look up meanwhile: attentive() sees it in v->poll. */
+	atomic_store(&v->g.id_poll, v->g.id);
 }
 
 /* -------- all blocks -------- */
@@ -121,6 +154,7 @@ void soft_jit_reset(struct soft_vcpu *v)
 	memset(j->op, 0, sizeof(j->op));
 	forget_ids(v);
 	j->key = 0;
+	j->local_gen = UINT64_MAX;
 }
 
 static void *map(size_t n)
@@ -153,8 +187,7 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 	jit_make_stubs(j);
 	jit_res_init(v);
 	soft_jit_reset(v);
-	memset(j->l1_used, 1, sizeof(j->l1_used));
-	jit_l1_clear(v);
+	jit_l1_init(v);
 	return true;
 fail:
 	soft_jit_free(v);
@@ -361,7 +394,9 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 	/* Written to meanwhile: nobody would tell of the next write. */
 	if (!p || !(atomic_load(word) & 1))
 		return JIT_NONE;
-	jit_sync(v); /* the walk may have swept the TLB's contexts */
+	if (code_shared(v) && !soft_fetch_global(v, lin))
+		j->local_gen = v->fetch_gen;
+	jit_sync(v); /* that, and the walk may have swept the TLB's contexts */
 	page = page_get(j, word, p - (lin & 0xfff));
 	b = page == JIT_NONE ? JIT_NONE : block_find(v, page, lin & 0xfff);
 	if (b == JIT_NONE) {
@@ -380,7 +415,7 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 			return JIT_NONE;
 		}
 	}
-	v->jump_tag[at] = -(lin + v->g.id);
+	v->jump_tag[at] = lin + v->g.id;
 	v->jump_host[at] = j->code.rx + j->block[b].ind;
 	return b;
 }

@@ -25,6 +25,8 @@
 #define JIT_ROOM      (32u << 10) /* code that one block takes at most */
 #define JIT_OP_BITS   9
 #define JIT_INBOX     64
+#define JIT_ID_BITS   6
+#define JIT_ID_WAYS   4
 #define JIT_NONE      UINT32_MAX /* no block, no page */
 
 /* -------- the TLB of generated code -------- */
@@ -107,7 +109,7 @@ struct jit_op_slot {
 };
 
 struct jit_stubs {
-	const uint8_t *enter, *slow, *interp, *go, *link, *stale, *lookup, *lookup_go, *miss;
+	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray;
 	const uint8_t *leave, *load;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
 	const void *ensured, *ensure_vec, *ensure_x87;
@@ -121,11 +123,13 @@ struct soft_jit {
 	bool stale;	     /* the address map has changed: they must */
 	uint64_t key;	     /* soft_fetch_key() that cs_id stands for */
 	uint32_t mode;
-	uint32_t ids; /* given out so far */
+	uint64_t
+		local_gen; /* v->fetch_gen when system code was found on a page that is not global */
+	uint32_t ids;	   /* given out so far */
 	struct jit_id {
 		uint64_t key;
 		uint32_t mode, id;
-	} id[64];
+	} id[1u << JIT_ID_BITS][JIT_ID_WAYS];
 	uint32_t n_blocks, n_pages;
 	struct jit_block *block; /* owned mappings: JIT_BLOCKS */
 	struct jit_page *page;
@@ -134,7 +138,11 @@ struct soft_jit {
 	struct jit_l1 l1[JIT_L1_SETS][SOFT_MMU_INDEXES][JIT_L1_SIZE];
 	bool l1_used[JIT_L1_SETS][SOFT_MMU_INDEXES];
 	uint64_t l1_ctx[JIT_L1_SETS]; /* whose it is; 0: nobody's */
+	uint64_t l1_at;		      /* v->l1_of is this one's */
 	uint32_t l1_next;
+	/* The page of the stack, of each set; v->g.stack is that of *stack_at. */
+	struct soft_stack_page stack[JIT_L1_SETS][SOFT_MMU_INDEXES], no_stack, *stack_at;
+	uint8_t no_page[0x1000]; /* where an empty one leads */
 	/* Pages that were written to: soft_jit_code_written(). */
 	struct mutex inbox_lock;
 	uint32_t n_inbox; /* > JIT_INBOX: too many to tell */
@@ -144,6 +152,7 @@ struct soft_jit {
 	struct jit_fault {
 		uint32_t at, site; /* offsets in the code */
 	} * fault;
+	uint64_t interp_op[X86_OP_COUNT]; /* instructions that the interpreter carried out */
 	struct jit_counters {
 		uint64_t blocks, guest_bytes, host_bytes, links, misses, fills, interps, dropped,
 			resets;
@@ -193,11 +202,16 @@ struct jit_flags jit_flags_of(const struct x86_insn *i);
 /* -------- jit_tlb.c -------- */
 void jit_l1_clear(struct soft_vcpu *v);
 void jit_l1_forget(struct soft_vcpu *v); /* the numbers of contexts begin again */
-/* The entries for address space and privilege at hand. */
-struct jit_l1 *jit_l1_select(struct soft_vcpu *v);
+void jit_l1_init(struct soft_vcpu *v);
+/* v->l1_of becomes the address space's at hand. */
+void jit_l1_select(struct soft_vcpu *v);
+/* v->l1 and v->g.stack become those of the privilege at hand. */
+void jit_l1_use(struct soft_vcpu *v);
 void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin);
 /* Writes to the page at @host, NULL: any, are to be seen again. */
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
+/* The page of @lin, which was just entered, is the stack's, if it may be read and written. */
+void jit_stack_fill(struct soft_vcpu *v, uint64_t lin);
 /* Host address of @size bytes at @lin for generated code; NULL: the interpreter must do it. May raise. */
 uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access);
 

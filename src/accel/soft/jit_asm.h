@@ -34,6 +34,20 @@ enum {
 
 #define V_OFF(member) ((int32_t)offsetof(struct soft_vcpu, member))
 
+/* What lies at the host's stack pointer while generated code runs: what is used most, because the CPU
+ * forwards stores to loads there almost for nothing, and because it is short. */
+enum jit_frame {
+	F_R9 = 0, /* guest r9, r10, r11 */
+	F_R10 = 8,
+	F_R11 = 16,
+	F_L1 = 24,	  /* v->l1 */
+	F_PAGE = 32,	  /* v->g.page */
+	F_ID = 40,	  /* v->g.id */
+	F_STACK_TAG = 48, /* v->g.stack */
+	F_STACK_HOST = 56,
+	F_SIZE = 64 + 8, /* with what aligns it */
+};
+
 struct jit_buf {
 	uint8_t *p;	 /* where the next byte goes, in the writable mapping */
 	ptrdiff_t to_rx; /* what leads from there to where it is executed */

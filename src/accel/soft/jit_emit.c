@@ -8,8 +8,10 @@
  *
  * Looking an address up changes the status flags. Where the guest's are still needed (jit_flags.c; after
  * the last instruction of a block all are) they go to v->g.flags2 before the first look-up and come back
- * before somebody reads them. Flags that nobody reads any more are not kept: a fault then shows those of
- * the look-up. SPEC: that is the one imprecision of faults.
+ * before somebody reads them. Who enters a block by its linear address leaves them there, too: most
+ * blocks do not want them. Flags that nobody reads any more are not kept: a fault then shows those of
+ * the look-up. SPEC: that is the one imprecision of faults. (The same when a store makes another
+ * instruction, which does read flags, of one that follows in its block.)
  *
  * An access comes before anything its instruction changes, so that it can fault, be carried out by the
  * interpreter, or be tried again.
@@ -81,14 +83,14 @@ unsigned int jit_reg_in(struct jit_tr *t, unsigned int g, unsigned int scratch)
 {
 	if (jit_pinned(g))
 		return jit_host_of(g);
-	j_gs_load(&t->b, scratch, V_OFF(gpr) + 8 * (int32_t)g);
+	j_rm(&t->b, true, OP_LOAD, scratch, R_SP, 8 * (int32_t)(g - R_9));
 	return scratch;
 }
 
 void jit_reg_out(struct jit_tr *t, unsigned int g, unsigned int scratch)
 {
 	if (!jit_pinned(g))
-		j_gs_store(&t->b, scratch, V_OFF(gpr) + 8 * (int32_t)g);
+		j_rm(&t->b, true, OP_STORE, scratch, R_SP, 8 * (int32_t)(g - R_9));
 }
 
 /* -------- addresses -------- */
@@ -99,7 +101,7 @@ static bool fits32(int64_t x)
 
 void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off)
 {
-	j_gs_load(&t->b, reg, V_OFF(g.page));
+	j_rm(&t->b, true, OP_LOAD, reg, R_SP, F_PAGE);
 	while (!fits32(off)) {
 		j_lea(&t->b, true, reg, reg, off < 0 ? INT32_MIN : INT32_MAX);
 		off -= off < 0 ? INT32_MIN : INT32_MAX;
@@ -183,12 +185,39 @@ void jit_ea(struct jit_tr *t, unsigned int k)
 	add_segment(t, &t->insn[k]);
 }
 
-/* The linear address in r9 becomes the host's. r10 is lost. */
-void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
+/* Of an address that the stack pointer gave: mostly in the page of the last one. */
+static void stack_access(
+	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
 {
 	struct jit_buf *b = &t->b;
 	struct jit_slow *s = &t->slow[t->n_slow++];
 
+	if (t->live[k] && !t->flags_saved)
+		jit_save_flags(t);
+	j_rm(b, true, 0x33, R_9, R_SP, F_STACK_TAG); /* xor */
+	JCODE(b, "\x49\x81\xf9");		     /* cmp r9, */
+	j32(b, JIT_PAGE - size);
+	*s = (struct jit_slow){ .insn = (uint8_t)k,
+		.size = (uint8_t)size,
+		.access = access,
+		.flags_saved = t->flags_saved,
+		.stack = true };
+	s->ja = j_ahead(b, 0x0f87);
+	j_rm(b, true, 0x03, R_9, R_SP, F_STACK_HOST); /* add */
+	s->retry = b->p;
+}
+
+/* The linear address in r9 becomes the host's. r10 is lost. */
+void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
+{
+	struct jit_buf *b = &t->b;
+	struct jit_slow *s;
+
+	if (t->insn[k].base == R_SP && t->insn[k].seg < X86_FS && t->insn[k].flags & X86_I_MODRM) {
+		stack_access(t, k, size, access);
+		return;
+	}
+	s = &t->slow[t->n_slow++];
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
 	j_rr(b, false, OP_LOAD, R_10, R_9);
@@ -223,8 +252,11 @@ static void emit_slow(struct jit_tr *t, const struct jit_slow *w)
 	uint8_t *at;
 
 	j_here(&t->b, w->ja);
-	j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
-	call(t, t->j->stub.slow);
+	if (w->stack)
+		j_rm(&t->b, true, 0x33, R_9, R_SP, F_STACK_TAG);
+	else
+		j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
+	call(t, w->stack ? t->j->stub.slow_stack : t->j->stub.slow);
 	at = t->b.p;
 	s.retry = (int32_t)(w->retry - at);
 	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
@@ -349,6 +381,16 @@ static bool high_ok(const struct x86_insn *i)
 	return !high || !rex;
 }
 
+static void move(struct jit_tr *t, unsigned int to, unsigned int from)
+{
+	if (jit_pinned(to) && jit_pinned(from))
+		j_mov(&t->b, jit_host_of(to), jit_host_of(from));
+	else if (jit_pinned(to))
+		j_rm(&t->b, true, OP_LOAD, jit_host_of(to), R_SP, 8 * (int32_t)(from - R_9));
+	else
+		jit_reg_out(t, to, jit_reg_in(t, from, R_10));
+}
+
 static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 {
 	const struct x86_insn *i = &t->insn[k];
@@ -367,6 +409,11 @@ static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 		jit_access(t, k, m->size, m->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ);
 	}
 	jit_flags_before(t, k);
+	if (m && !mem && i->op == X86_OP_MOV && r && m->size == 8) {
+		move(t, m->access & X86_ACC_W ? m->reg : r->reg,
+			m->access & X86_ACC_W ? r->reg : m->reg);
+		return true;
+	}
 	if (m && !mem) {
 		rm = needs_load(i, m) ? jit_reg_in(t, m->reg, R_9)
 				      : (jit_pinned(m->reg) ? jit_host_of(m->reg) : R_9);
@@ -412,7 +459,7 @@ static void push_slot(struct jit_tr *t, unsigned int k)
 	unsigned int n = slot_size(t);
 
 	j_lea(&t->b, t->wide, R_9, R_11, -(int32_t)n);
-	jit_access(t, k, n, SOFT_WRITE);
+	stack_access(t, k, n, SOFT_WRITE);
 }
 
 static void move_sp(struct jit_tr *t, int32_t by)
@@ -426,8 +473,10 @@ static bool emit_push(struct jit_tr *t, unsigned int k)
 	const struct x86_operand *p = &i->operand[0];
 	unsigned int n = slot_size(t), reg;
 
-	if (!stack_ok(t, i) || p->kind == X86_OPND_MEM)
+	if (!stack_ok(t, i))
 		return false;
+	if (p->kind == X86_OPND_MEM)
+		return jit_push_mem(t, k);
 	push_slot(t, k);
 	if (p->kind == X86_OPND_IMM) {
 		j_rex(&t->b, t->wide, 0, 0, R_9, false);
@@ -448,7 +497,7 @@ static void stack_top(struct jit_tr *t, unsigned int k)
 		j_mov(&t->b, R_9, R_11);
 	else
 		j_rr(&t->b, false, OP_LOAD, R_9, R_11);
-	jit_access(t, k, slot_size(t), SOFT_READ);
+	stack_access(t, k, slot_size(t), SOFT_READ);
 }
 
 static bool emit_pop(struct jit_tr *t, unsigned int k)
@@ -479,21 +528,36 @@ static bool emit_leave(struct jit_tr *t, unsigned int k)
 }
 
 /* -------- branches -------- */
-/* Find where r9 leads: r10 becomes its index. Nothing has changed if that is not known, and the
- * interpreter carries the instruction out; @go: or its target is gone to. */
+/* Somewhere else's code when something is not as it should be: the instruction is interpreted. */
+static struct jit_miss *miss_at(struct jit_tr *t, unsigned int k, uint32_t jcc)
+{
+	struct jit_miss *m = &t->miss[t->n_miss++];
+
+	*m = (struct jit_miss){
+		.jcc = j_ahead(&t->b, jcc), .insn = (uint8_t)k, .flags_saved = t->flags_saved
+	};
+	return m;
+}
+
+void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc)
+{
+	miss_at(t, k, jcc)->back = true;
+}
+
+/* Where r9 leads to: r10 becomes its index, r9 what the block there wants. */
+static struct jit_miss *lookup(struct jit_tr *t, unsigned int k)
+{
+	if (t->live[k] && !t->flags_saved)
+		jit_save_flags(t);
+	j_rr(&t->b, false, 0x0fb7, R_10, R_9);			   /* movzx r10d, r9w */
+	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));		   /* add */
+	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(jump_tag)); /* cmp */
+	return miss_at(t, k, 0x0f85);
+}
+
 void jit_lookup(struct jit_tr *t, unsigned int k)
 {
-	struct jit_site s;
-	uint8_t *over;
-
-	jit_restore_flags(t);
-	s = jit_site_of(t, k);
-	call(t, t->j->stub.lookup);
-	JCODE(&t->b, "\x0f\x1f\x80"); /* nop: the site is 9 bytes from here */
-	j32(&t->b, 9);
-	over = j_ahead8(&t->b, 0xeb);
-	jit_put_site(t, &s);
-	j_here8(&t->b, over);
+	lookup(t, k);
 }
 
 bool jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at)
@@ -537,34 +601,42 @@ static void emit_link(struct jit_tr *t, int64_t off)
 	jit_put_site(t, &s);
 }
 
-/* Is there somebody who wants the vCPU's attention? Flags are kept. */
-static void emit_poll(struct jit_tr *t, int64_t off)
+/* Is there somebody who wants the vCPU's attention? Then it is at @off. */
+static void emit_poll(struct jit_tr *t, int64_t off, bool keep_flags)
 {
 	struct jit_site s = { .block = t->block, .off = (uint16_t)off };
 	uint8_t *none;
 
-	j_gs_store(&t->b, R_CX, V_OFF(g.save));
-	j_gs(&t->b, false, OP_LOAD, R_CX, V_OFF(poll));
-	none = j_ahead8(&t->b, 0xe3); /* jrcxz */
-	j_gs_load(&t->b, R_CX, V_OFF(g.save));
+	if (keep_flags) {
+		j_mov(&t->b, R_10, R_CX);
+		j_gs(&t->b, false, OP_LOAD, R_CX, V_OFF(poll));
+		none = j_ahead8(&t->b, 0xe3); /* jrcxz */
+		j_mov(&t->b, R_CX, R_10);
+	} else {
+		j_gs(&t->b, false, 0x83, 7, V_OFF(poll)); /* cmp dword, 0 */
+		jb(&t->b, 0);
+		none = j_ahead8(&t->b, 0x74);
+	}
 	call(t, t->j->stub.go);
 	jit_put_site(t, &s);
 	j_here8(&t->b, none);
-	j_gs_load(&t->b, R_CX, V_OFF(g.save));
+	if (keep_flags)
+		j_mov(&t->b, R_CX, R_10);
 }
 
-/* Instruction @k branches to offset @target of the page, or beyond it. */
-static void emit_branch(struct jit_tr *t, unsigned int k, int64_t target)
+/* Instruction @k branches to offset @target of the page, or beyond it. @dead: nobody there reads flags. */
+static void emit_branch(struct jit_tr *t, unsigned int k, int64_t target, bool dead)
 {
-	jit_restore_flags(t);
 	if (target >= 0 && target < JIT_PAGE) {
+		if (!dead)
+			jit_restore_flags(t);
 		if (target <= t->off[k])
-			emit_poll(t, target);
+			emit_poll(t, target, !dead);
 		emit_link(t, target);
 		return;
 	}
 	jit_lea_page(t, R_9, target);
-	jit_lookup(t, k);
+	lookup(t, k);
 	jit_jump_host(t);
 }
 
@@ -603,7 +675,7 @@ static bool emit_where_to(struct jit_tr *t, unsigned int k)
 	} else if (jit_pinned(p->reg)) {
 		j_rr(&t->b, t->wide, OP_LOAD, R_9, jit_host_of(p->reg));
 	} else {
-		j_gs(&t->b, t->wide, OP_LOAD, R_9, V_OFF(gpr) + 8 * p->reg);
+		j_rm(&t->b, t->wide, OP_LOAD, R_9, R_SP, 8 * (p->reg - R_9));
 	}
 	return true;
 }
@@ -615,7 +687,7 @@ static bool emit_jmp(struct jit_tr *t, unsigned int k)
 	if (!branch_ok(t, i))
 		return false;
 	if (i->operand[0].kind == X86_OPND_REL) {
-		emit_branch(t, k, target_of(t, k));
+		emit_branch(t, k, target_of(t, k), t->dead[k]);
 	} else {
 		if (!emit_where_to(t, k))
 			return false;
@@ -638,27 +710,30 @@ static void push_next(struct jit_tr *t, unsigned int k)
 static bool emit_call(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
+	bool direct = i->operand[0].kind == X86_OPND_REL;
 	int64_t target = target_of(t, k);
 
 	if (!branch_ok(t, i))
 		return false;
-	if (i->operand[0].kind == X86_OPND_REL && target >= 0 && target < JIT_PAGE) {
-		push_next(t, k);
-		emit_branch(t, k, target);
-	} else {
-		if (i->operand[0].kind == X86_OPND_REL)
-			jit_lea_page(t, R_9, target);
-		else if (!emit_where_to(t, k))
-			return false;
-		jit_lookup(t, k); /* first: it is the last that may find that it cannot */
-		j_gs_store(&t->b, R_9, V_OFF(g.goal));
-		push_next(t, k);
-		jit_restore_flags(t);
-		j_gs_load(&t->b, R_9, V_OFF(g.goal));
-		j_rr(&t->b, false, 0x0fb7, R_10, R_9); /* movzx r10d, r9w */
-		jit_jump_host(t);
-	}
 	t->ended = true;
+	if (direct && target >= 0 && target < JIT_PAGE) {
+		push_next(t, k);
+		emit_branch(t, k, target, t->dead[k]);
+		return true;
+	}
+	if (!direct) {
+		if (!emit_where_to(t, k))
+			return false;
+		j_gs_store(&t->b, R_9, V_OFF(g.goal));
+	}
+	push_next(t, k);
+	if (direct)
+		jit_lea_page(t, R_9, target);
+	else
+		j_gs_load(&t->b, R_9, V_OFF(g.goal));
+	/* The interpreter does all of it again: what was pushed is pushed once more. */
+	lookup(t, k)->undo_push = true;
+	jit_jump_host(t);
 	return true;
 }
 
@@ -773,7 +848,7 @@ static bool emit_lea(struct jit_tr *t, unsigned int k)
 	else {
 		if (i->opsize == 4)
 			j_rr(&t->b, false, OP_LOAD, R_9, R_9);
-		j_gs_store(&t->b, R_9, V_OFF(gpr) + 8 * p->reg);
+		j_rm(&t->b, true, OP_STORE, R_9, R_SP, 8 * (p->reg - R_9));
 	}
 	return true;
 }
@@ -954,7 +1029,7 @@ static bool emit_int(struct jit_tr *t, unsigned int k)
 	case X86_OP_RET:
 		return emit_ret(t, k);
 	default:
-		return false;
+		return jit_emit_sys(t, k);
 	}
 }
 
@@ -1070,18 +1145,22 @@ static bool flags_dead_behind(const struct jit_tr *t, const uint8_t *p, unsigned
 static void find_live(struct jit_tr *t, const uint8_t *p)
 {
 	uint16_t live = JIT_ALL_FLAGS;
+	const struct x86_insn *last = &t->insn[t->n - 1];
 
-	if (flags_dead_at(t, p, t->off[t->n]) &&
-		(t->insn[t->n - 1].op == X86_OP_JCC || !(t->insn[t->n - 1].flags & X86_I_BRANCH)))
+	if (last->op == X86_OP_JCC || !(last->flags & X86_I_BRANCH))
+		t->end_dead = flags_dead_at(t, p, t->off[t->n]);
+	if (t->end_dead)
 		live = 0;
 	for (unsigned int k = t->n; k-- > 0;) {
 		const struct x86_insn *i = &t->insn[k];
 		struct jit_flags f = jit_flags_of(i);
 
-		if (i->op == X86_OP_JCC && !flags_dead_behind(t, p, k))
+		if ((i->op == X86_OP_JCC || i->op == X86_OP_JMP || i->op == X86_OP_CALL) &&
+			i->operand[0].kind == X86_OPND_REL)
+			t->dead[k] = flags_dead_behind(t, p, k);
+		if (i->op == X86_OP_JCC && !t->dead[k])
 			live = JIT_ALL_FLAGS;
-		if ((i->op == X86_OP_JMP || i->op == X86_OP_CALL) &&
-			i->operand[0].kind == X86_OPND_REL && flags_dead_behind(t, p, k))
+		if (i->op != X86_OP_JCC && t->dead[k])
 			live = f.reads = 0;
 		live = f.reads | (live & (uint16_t)~f.writes);
 		t->live[k] = live;
@@ -1090,18 +1169,36 @@ static void find_live(struct jit_tr *t, const uint8_t *p)
 
 static void emit_end(struct jit_tr *t)
 {
-	struct jit_site s = { .block = t->block, .off = JIT_PAGE };
-
-	jit_restore_flags(t);
 	if (t->off[t->n] < JIT_PAGE) {
+		if (!t->end_dead)
+			jit_restore_flags(t);
 		emit_link(t, t->off[t->n]);
 		return;
 	}
+	if (!t->end_dead && !t->flags_saved)
+		jit_save_flags(t);
 	jit_lea_page(t, R_9, JIT_PAGE);
-	call(t, t->j->stub.lookup_go);
-	JCODE(&t->b, "\x0f\x1f\x80");
-	j32(&t->b, 7 + 9);
+	j_rr(&t->b, false, 0x0fb7, R_10, R_9);
+	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));
+	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(jump_tag));
+	miss_at(t, t->n - 1, 0x0f85)->go = true;
 	jit_jump_host(t);
+}
+
+/* What is not as it should be, and what becomes of it. */
+static void emit_miss(struct jit_tr *t, const struct jit_miss *m)
+{
+	struct jit_site s = jit_site_of(t, m->insn);
+
+	j_here(&t->b, m->jcc);
+	if (m->undo_push)
+		move_sp(t, (int32_t)slot_size(t));
+	s.flags_saved = m->flags_saved;
+	if (m->go)
+		s.off = JIT_PAGE;
+	call(t, m->go ? t->j->stub.go : t->j->stub.interp);
+	if (m->back && t->end[m->insn])
+		s.next = (int32_t)(t->end[m->insn] - t->b.p);
 	jit_put_site(t, &s);
 }
 
@@ -1113,10 +1210,12 @@ static void emit_rest(struct jit_tr *t)
 		t->flags_saved = false;
 		t->have = t->side[n].have;
 		j_here(&t->b, t->side[n].jcc);
-		emit_branch(t, t->side[n].insn, t->side[n].target);
+		emit_branch(t, t->side[n].insn, t->side[n].target, t->dead[t->side[n].insn]);
 	}
 	for (unsigned int n = 0; n < t->n_slow; n++)
 		emit_slow(t, &t->slow[n]);
+	for (unsigned int n = 0; n < t->n_miss; n++)
+		emit_miss(t, &t->miss[n]);
 	for (unsigned int n = 0; n < t->n_fault; n++)
 		emit_fault(t, &t->fault[n]);
 }
@@ -1148,6 +1247,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	memcpy(copy, j->page[bl->page].host, JIT_PAGE);
 	memset(t, 0, offsetof(struct jit_tr, off));
 	memset(t->end, 0, sizeof(t->end));
+	memset(t->dead, 0, sizeof(t->dead));
 	t->b = (struct jit_buf){ start, j->code.rx - j->code.rw };
 	t->v = v;
 	t->j = j;
@@ -1158,8 +1258,11 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 		return false;
 	find_live(t, copy);
 	bl->ind = (uint32_t)(t->b.p - j->code.rw);
-	j_lea(&t->b, t->wide, R_10, R_9, -(int32_t)bl->off);
-	j_gs_store(&t->b, R_10, V_OFF(g.page));
+	j_lea(&t->b, true, R_10, R_9, -(int32_t)bl->off);
+	j_rm(&t->b, true, 0x2b, R_10, R_SP, F_ID); /* sub */
+	j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_PAGE);
+	t->flags_saved = t->live[0];
+	jit_restore_flags(t);
 	emit_entry(t, bl);
 	for (unsigned int k = 0; k < t->n && !t->ended; k++)
 		emit_insn(t, k);

@@ -121,7 +121,27 @@ struct jit_flags jit_flags_of(const struct x86_insn *i)
 	case X86_OP_SHLX:
 	case X86_OP_SHRX:
 	case X86_OP_CRC32:
+	case X86_OP_CLI:
+	case X86_OP_STI:
+	case X86_OP_CLD:
+	case X86_OP_STD:
+	case X86_OP_CLAC:
+	case X86_OP_STAC:
+	case X86_OP_SWAPGS:
+	case X86_OP_RDFSBASE:
+	case X86_OP_RDGSBASE:
+	case X86_OP_WRFSBASE:
+	case X86_OP_WRGSBASE:
+	case X86_OP_MOV_FROM_SEG:
+	case X86_OP_MOV_FROM_CR:
+	case X86_OP_RDTSC:
+	case X86_OP_RDTSCP:
+	case X86_OP_RDPID:
+	case X86_OP_RDPKRU:
+	case X86_OP_WRPKRU:
 		return (struct jit_flags){ 0, 0 };
+	case X86_OP_CMPXCHG16B:
+		return (struct jit_flags){ 0, X86_FLAG_ZF };
 	default:
 		return other_flags(i);
 	}

@@ -3,7 +3,8 @@
  * jit_run - generated code: how it is entered and left, and what it calls.
  *
  * In generated code GS is the vCPU. Guest registers are in the host's of the same number, except rSP,
- * which is in r11, and r9 to r11, which stay in v->gpr; host r9 and r10 are scratch. The six status
+ * which is in r11, and r9 to r11, which are in the frame on the host's stack (enum jit_frame); host r9 and
+ * r10 are scratch. The six status
  * flags are the host's (or in v->g.flags2, for a while); all else of RFLAGS stays in v->rflags. The host's
  * DF is 0 and its stack the one that soft_jit_run() had.
  *
@@ -40,7 +41,17 @@ static bool quiet(const struct soft_vcpu *v)
 	return !atomic_load_explicit(&v->poll, memory_order_relaxed) && !v->has_event &&
 	       !v->halted && !v->leaving && !v->yield && !v->shadow && !v->pending_dr6 &&
 	       !v->nmi_wanted && !(v->irq_wanted && v->rflags & X86_FLAG_IF) &&
-	       !(v->rflags & (X86_FLAG_TF | X86_FLAG_RF)) && !(v->dr[7] & 0xff) && !v->debugged;
+	       !(v->rflags & X86_FLAG_TF) && !(v->dr[7] & 0xff) && !v->debugged;
+}
+
+/* From here on soft_notify() ends generated code: it writes g.id_poll after v->poll, and here it is the
+ * other way round. */
+static bool attentive(struct soft_vcpu *v)
+{
+	if (__builtin_expect(
+		    atomic_load_explicit(&v->g.id_poll, memory_order_relaxed) != v->g.id, 0))
+		atomic_store(&v->g.id_poll, v->g.id);
+	return quiet(v);
 }
 
 static const uint8_t *code_at(const struct soft_jit *j, uint32_t off)
@@ -53,27 +64,49 @@ static uint64_t code_linear(const struct soft_vcpu *v)
 	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
 }
 
-/* As who has its address in r9 enters it. */
-static const uint8_t *enter_block(struct soft_vcpu *v, uint32_t b)
+/* As who has its address in r9 enters the block at v->rip. */
+static const uint8_t *enter_block(struct soft_vcpu *v, const uint8_t *host)
 {
-	v->g.r9 = code_linear(v);
+	/* The next instruction clears it, or faults, and then the handler's frame has it. */
+	v->rflags &= ~(uint64_t)X86_FLAG_RF;
+	v->g.r9 = code_linear(v) + v->g.id;
 	v->g.vec_was = false;
 	flags_give(v);
-	return code_at(v->jit, v->jit->block[b].ind);
+	return host;
+}
+
+/* What generated code would find in its table. NULL: nothing. */
+static const void *jump_known(struct soft_vcpu *v, uint64_t lin)
+{
+	uint64_t tag = lin + v->g.id;
+
+	if (v->jit->stale || !(v->jit->mode & JIT_MODE_FLAT) || !tag ||
+		v->jump_tag[lin & 0xffff] != tag)
+		return NULL;
+	return v->jump_host[lin & 0xffff];
 }
 
 /* The block at v->rip. */
 static const uint8_t *go_on(struct soft_vcpu *v)
 {
+	uint64_t lin = code_linear(v);
+	const uint8_t *host;
 	uint32_t b;
 
 	v->stop = false;
-	if (!quiet(v))
+	if (!quiet(v) || v->mmu_slow)
 		return NULL;
-	b = jit_find(v, code_linear(v));
-	if (b == JIT_NONE)
+	jit_sync(v);
+	host = jump_known(v, lin);
+	if (!host) {
+		b = jit_find(v, lin);
+		if (b == JIT_NONE)
+			return NULL;
+		host = code_at(v->jit, v->jit->block[b].ind);
+	}
+	if (!attentive(v))
 		return NULL;
-	return enter_block(v, b);
+	return enter_block(v, host);
 }
 
 /* -------- what stubs call -------- */
@@ -103,6 +136,7 @@ static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 	v->jit->count.interps++;
 	if (!o) /* its bytes have changed meanwhile */
 		return NULL;
+	v->jit->interp_op[o->i.op]++;
 	next = v->rip + o->i.len;
 	v->gpr[X86_REG_RIP] = next;
 	v->stop = false;
@@ -168,6 +202,16 @@ static const uint8_t *on_slow(struct soft_vcpu *v, const struct jit_site *s, uin
 	return (const uint8_t *)s + s->retry;
 }
 
+/* The same of an access by the stack pointer. */
+static const uint8_t *on_slow_stack(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	const uint8_t *to = on_slow(v, s, lin);
+
+	if (to == (const uint8_t *)s + s->retry)
+		jit_stack_fill(v, lin);
+	return to;
+}
+
 /* To offset @s->off of the page, whatever is there; or something else is due. */
 static const uint8_t *on_go(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
@@ -188,7 +232,7 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 	if (!quiet(v))
 		return NULL;
 	b = jit_find(v, code_linear(v));
-	if (b == JIT_NONE)
+	if (b == JIT_NONE || !attentive(v))
 		return NULL;
 	if (j->generation == generation && !j->block[from].dead &&
 		j->block[from].page == j->block[b].page) {
@@ -200,7 +244,17 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 		exec_mem_patch(&j->code, at, code, 5);
 		j->count.links++;
 	}
-	return enter_block(v, b);
+	return enter_block(v, code_at(j, j->block[b].ind));
+}
+
+/* An empty entry of the table was hit, by an address and a context that add up to what it has. */
+static const uint8_t *on_stray(struct soft_vcpu *v, const void *nothing, uint64_t lin)
+{
+	static const struct jit_site saved = { .flags_saved = 1 };
+
+	flags_take(v, &saved);
+	v->rip = lin - v->g.id;
+	return go_on(v);
 }
 
 /* A block that is no more was jumped to: go to what is there now, and so will the next who comes. */
@@ -219,7 +273,7 @@ static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, u
 	if (!quiet(v))
 		return NULL;
 	b = jit_find(v, code_linear(v));
-	if (b == JIT_NONE)
+	if (b == JIT_NONE || !attentive(v))
 		return NULL;
 	if (j->generation == generation && j->block[b].page == j->block[old].page &&
 		j->block[b].off == j->block[old].off && j->block[b].mode == j->block[old].mode) {
@@ -227,7 +281,7 @@ static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, u
 		memcpy(code + 1, &d, 4);
 		exec_mem_patch(&j->code, at, code, 5);
 	}
-	return enter_block(v, b);
+	return enter_block(v, code_at(j, j->block[b].ind));
 }
 
 /* -------- stubs -------- */
@@ -241,6 +295,21 @@ static void push_pop(struct jit_buf *b, unsigned int op, unsigned int reg)
 	jb(b, op + (reg & 7));
 }
 
+/* What has its place in the frame (enum jit_frame), and in the vCPU. */
+static const struct {
+	int32_t at, of;
+	bool load_only;
+} framed[] = {
+	{ F_R9, V_OFF(gpr[R_9]), false },
+	{ F_R10, V_OFF(gpr[R_10]), false },
+	{ F_R11, V_OFF(gpr[R_11]), false },
+	{ F_PAGE, V_OFF(g.page), false },
+	{ F_L1, V_OFF(l1), true },
+	{ F_ID, V_OFF(g.id), true },
+	{ F_STACK_TAG, V_OFF(g.stack.tag), true },
+	{ F_STACK_HOST, V_OFF(g.stack.host), true },
+};
+
 static void save_all(struct jit_buf *b)
 {
 	j_gs_store(b, R_AX, V_OFF(gpr[R_AX]));
@@ -252,6 +321,12 @@ static void save_all(struct jit_buf *b)
 	for (unsigned int i = 0; i < sizeof(pinned); i++)
 		j_gs_store(b, pinned[i], V_OFF(gpr) + 8 * pinned[i]);
 	j_gs_store(b, R_11, V_OFF(gpr[R_SP]));
+	for (unsigned int i = 0; i < ARRAY_SIZE(framed); i++) {
+		if (framed[i].load_only)
+			continue;
+		j_rm(b, true, OP_LOAD, R_AX, R_SP, framed[i].at);
+		j_gs_store(b, R_AX, framed[i].of);
+	}
 }
 
 /* Go on at the address in rax. */
@@ -269,6 +344,10 @@ static void load_all_and_go(struct jit_buf *b, const struct jit_stubs *s)
 	j_gs_index(b, true, OP_LOAD, R_CX, R_CX, V_OFF(g.x87_to));
 	j_gs_store(b, R_CX, V_OFF(g.ensure) + 8 * JIT_X87);
 	j_gs_store(b, R_AX, V_OFF(g.target));
+	for (unsigned int i = 0; i < ARRAY_SIZE(framed); i++) {
+		j_gs_load(b, R_AX, framed[i].of);
+		j_rm(b, true, OP_STORE, R_AX, R_SP, framed[i].at);
+	}
 	j_gs(b, false, 0x0fb7, R_AX, V_OFF(g.flags)); /* movzx eax, word */
 	JCODE(b, "\x04\x7f\x9e");		      /* add al, 0x7f; sahf */
 	for (unsigned int i = 0; i < sizeof(pinned); i++)
@@ -312,48 +391,15 @@ static const uint8_t *make_call(
 	return start;
 }
 
-/* Where to a linear address in r9 goes, without touching flags: r10 is its index in the tables.
- * Otherwise, and if something is due, the site that is told by the instruction after the call is
- * interpreted: 0f 1f 80 and its distance. */
-static const uint8_t *make_lookup(struct jit_buf *b, const uint8_t *interp_popped)
-{
-	const uint8_t *start = rx_of(b);
-	uint8_t *quiet, *hit, *miss;
-
-	j_gs_store(b, R_CX, V_OFF(g.save));
-	j_gs(b, false, OP_LOAD, R_CX, V_OFF(poll));
-	quiet = j_ahead8(b, 0xe3); /* jrcxz */
-	miss = j_ahead8(b, 0xeb);
-	j_here8(b, quiet);
-	j_gs_load(b, R_CX, V_OFF(g.id));
-	j_rr(b, false, 0x0fb7, R_10, R_9); /* movzx r10d, r9w */
-	j_gs_index(b, true, OP_LOAD, R_10, R_10, V_OFF(jump_tag));
-	j_lea_index(b, true, R_CX, R_CX, R_9, 0, 0);
-	j_lea_index(b, true, R_CX, R_CX, R_10, 0, 0);
-	hit = j_ahead8(b, 0xe3);
-	j_here8(b, miss);
-	j_gs_load(b, R_CX, V_OFF(g.save));
-	push_pop(b, 0x58, R_10);
-	/* r10 += the distance; r9 is of no use any more */
-	j_rm(b, true, 0x63, R_9, R_10, 3); /* movsxd r9, [r10 + 3] */
-	j_lea_index(b, true, R_10, R_10, R_9, 0, 0);
-	j_to(b, 0xe9, interp_popped);
-	j_here8(b, hit);
-	j_gs_load(b, R_CX, V_OFF(g.save));
-	j_rr(b, false, 0x0fb7, R_10, R_9);
-	jb(b, 0xc3);
-	return start;
-}
-
 void jit_make_stubs(struct soft_jit *j)
 {
 	struct jit_buf b = { j->code.rw, j->code.rx - j->code.rw };
 	struct jit_stubs *s = &j->stub;
-	const uint8_t *interp_popped, *go_popped;
 
 	jit_make_res_stubs(&b, s);
 	s->leave = rx_of(&b);
-	JCODE(&b, "\x48\x83\xc4\x08"); /* add rsp, 8 */
+	JCODE(&b, "\x48\x83\xc4"); /* add rsp, */
+	jb(&b, F_SIZE);
 	for (unsigned int i = sizeof(callee_saved); i--;)
 		push_pop(&b, 0x58, callee_saved[i]);
 	jb(&b, 0xc3);
@@ -361,17 +407,18 @@ void jit_make_stubs(struct soft_jit *j)
 	s->enter = rx_of(&b);
 	for (unsigned int i = 0; i < sizeof(callee_saved); i++)
 		push_pop(&b, 0x50, callee_saved[i]);
-	JCODE(&b, "\x48\x83\xec\x08\x48\x89\xf8"); /* sub rsp, 8; mov rax, rdi */
+	JCODE(&b, "\x48\x83\xec"); /* sub rsp, */
+	jb(&b, F_SIZE);
+	j_mov(&b, R_AX, R_DI);
 	s->load = rx_of(&b);
 	load_all_and_go(&b, s);
 	s->slow = make_call(&b, on_slow, s, NULL);
-	s->interp = make_call(&b, on_interp, s, &interp_popped);
-	s->miss = interp_popped;
-	s->go = make_call(&b, on_go, s, &go_popped);
+	s->slow_stack = make_call(&b, on_slow_stack, s, NULL);
+	s->interp = make_call(&b, on_interp, s, &s->miss);
+	s->go = make_call(&b, on_go, s, NULL);
 	s->link = make_call(&b, on_link, s, NULL);
 	s->stale = make_call(&b, on_stale, s, NULL);
-	s->lookup = make_lookup(&b, interp_popped);
-	s->lookup_go = make_lookup(&b, go_popped);
+	make_call(&b, on_stray, s, &s->stray);
 	j->stubs_end = ALIGN_UP((size_t)(b.p - j->code.rw), (size_t)64);
 }
 

@@ -34,12 +34,23 @@ static void set_clear(struct soft_jit *j, uint32_t set, uint32_t index)
 		e[i].tag[SOFT_READ] = e[i].tag[SOFT_WRITE] = no_tag(i);
 }
 
+static void no_stacks(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+
+	v->g.stack = j->no_stack;
+	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
+		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
+			j->stack[s][i] = j->no_stack;
+}
+
 void jit_l1_clear(struct soft_vcpu *v)
 {
 	struct soft_jit *j = v->jit;
 
 	if (!j)
 		return;
+	no_stacks(v);
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
 			set_clear(j, s, i);
@@ -48,11 +59,13 @@ void jit_l1_clear(struct soft_vcpu *v)
 void jit_l1_forget(struct soft_vcpu *v)
 {
 	jit_l1_clear(v);
-	if (v->jit)
-		memset(v->jit->l1_ctx, 0, sizeof(v->jit->l1_ctx));
+	if (!v->jit)
+		return;
+	memset(v->jit->l1_ctx, 0, sizeof(v->jit->l1_ctx));
+	v->jit->l1_at = 0;
 }
 
-struct jit_l1 *jit_l1_select(struct soft_vcpu *v)
+void jit_l1_select(struct soft_vcpu *v)
 {
 	struct soft_jit *j = v->jit;
 	uint32_t s;
@@ -61,11 +74,55 @@ struct jit_l1 *jit_l1_select(struct soft_vcpu *v)
 		;
 	if (s == JIT_L1_SETS) {
 		s = j->l1_next++ % JIT_L1_SETS;
-		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
+		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++) {
 			set_clear(j, s, i);
+			j->stack[s][i] = j->no_stack;
+		}
+		if (j->stack_at >= j->stack[s] && j->stack_at < j->stack[s + 1])
+			v->g.stack = j->no_stack;
 		j->l1_ctx[s] = v->ctx;
 	}
-	return j->l1[s][v->mmu_index];
+	for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
+		v->l1_of[i] = j->l1[s][i];
+	j->l1_at = v->ctx;
+}
+
+void jit_l1_use(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+	struct jit_l1 *l1 = v->l1_of[v->mmu_index];
+
+	if (v->l1 == l1)
+		return;
+	*j->stack_at = v->g.stack;
+	j->stack_at = &j->stack[0][0] + (l1 - j->l1[0][0]) / JIT_L1_SIZE;
+	v->g.stack = *j->stack_at;
+	v->l1 = l1;
+}
+
+/* -------- the page that the stack pointer is in -------- */
+void jit_stack_fill(struct soft_vcpu *v, uint64_t lin)
+{
+	const struct jit_l1 *e = &v->l1[lin >> 12 & (JIT_L1_SIZE - 1)];
+	uint64_t page = lin & ~PAGE_OFF;
+
+	if (e->tag[SOFT_READ] == page && e->tag[SOFT_WRITE] == page)
+		v->g.stack = (struct soft_stack_page){ page, e->host };
+}
+
+void jit_l1_init(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+
+	/* No address that a guest would come upon: not canonical, and there is memory behind it. */
+	j->no_stack.tag = ((uint64_t)(uintptr_t)j * 0x9e3779b97f4a7c15ull & ~PAGE_OFF) >> 2 |
+			  1ull << 62;
+	j->no_stack.tag &= ~PAGE_OFF;
+	j->no_stack.host = j->no_page;
+	j->stack_at = &j->stack[0][0];
+	no_stacks(v);
+	memset(j->l1_used, 1, sizeof(j->l1_used));
+	jit_l1_clear(v);
 }
 
 void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin)
@@ -75,6 +132,7 @@ void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin)
 
 	if (!j)
 		return;
+	no_stacks(v);
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
 			j->l1[s][i][at].tag[SOFT_READ] = j->l1[s][i][at].tag[SOFT_WRITE] = no_tag(
@@ -87,6 +145,7 @@ void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host)
 
 	if (!j)
 		return;
+	no_stacks(v);
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++) {
 			struct jit_l1 *e = j->l1[s][i];

@@ -19,7 +19,7 @@
 struct jit_slow { /* an access that the TLB does not know */
 	uint8_t *ja, *retry;
 	uint8_t insn, size, access;
-	bool flags_saved;
+	bool flags_saved, stack;
 };
 
 struct jit_side { /* a conditional branch that is taken */
@@ -34,6 +34,15 @@ struct jit_tr_fault { /* an instruction at which the host's CPU may fault */
 	bool flags_saved;
 };
 
+struct jit_miss { /* something that is not as it should be: the instruction is interpreted */
+	uint8_t *jcc;
+	uint8_t insn;
+	bool flags_saved, undo_push;
+	bool go;   /* rather: go on behind the page */
+	bool back; /* then go on with the next instruction */
+};
+#define JIT_MISS_MAX (5 * JIT_INSNS)
+
 struct jit_tr {
 	struct jit_buf b;
 	struct soft_vcpu *v;
@@ -46,12 +55,15 @@ struct jit_tr {
 	uint8_t have;	  /* JIT_RES_* */
 	bool x87_page;	  /* v->g.x87_page is this one */
 	uint8_t *last;	  /* the last copied instruction */
-	unsigned int n, n_slow, n_side, n_fault;
+	bool end_dead;	  /* nobody reads flags behind the last instruction */
+	unsigned int n, n_slow, n_side, n_miss, n_fault;
+	struct jit_miss miss[JIT_MISS_MAX];
 	struct jit_slow slow[JIT_SLOW_MAX];
 	struct jit_side side[JIT_SIDE_MAX];
 	struct jit_tr_fault fault[JIT_INSNS];
 	uint16_t off[JIT_INSNS + 1];
 	uint16_t live[JIT_INSNS]; /* flags that must be kept before the instruction */
+	bool dead[JIT_INSNS];	  /* nobody reads flags where it branches to */
 	uint8_t *end[JIT_INSNS];  /* code after it; NULL: it does not go on there */
 	struct x86_insn insn[JIT_INSNS];
 };
@@ -90,11 +102,18 @@ void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off);
 /* The instruction at @at, which changes nothing if the host's CPU faults at it, is then instruction @k
  * interpreted. False: no memory. */
 bool jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at);
-/* Find where linear address r9 leads: r10 becomes its index in the tables, for jit_jump_host(). If that
- * is not known, or somebody wants the vCPU's attention, the interpreter carries @k out, which must
- * not have changed anything. */
+/* Find where linear address r9 leads: r10 becomes its index in the tables, for jit_jump_host(), r9 what
+ * the block wants there; flags go to memory. If that is not known, or somebody wants the vCPU's
+ * attention, the interpreter carries @k out, which must not have changed anything. */
 void jit_lookup(struct jit_tr *t, unsigned int k);
 void jit_jump_host(struct jit_tr *t);
+/* If @jcc (0x0f80 and on) jumps, @k is interpreted; nothing must have changed. */
+void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc);
+
+/* -------- jit_sys.c -------- */
+bool jit_emit_sys(struct jit_tr *t, unsigned int k);
+/* PUSH of memory, of the stack's width. */
+bool jit_push_mem(struct jit_tr *t, unsigned int k);
 
 /* The effective address, without the segment's base, to r9. No flags change. r10 is lost. */
 void jit_ea_only(struct jit_tr *t, unsigned int k);

@@ -687,15 +687,22 @@ unsigned int soft_span(struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsi
 
 /* -------- code fetch -------- */
 
+/* RFLAGS.AC is of no account. */
+static int fetch_index(const struct soft_vcpu *v)
+{
+	return v->mmu_index == SOFT_MMU_USER ? SOFT_MMU_USER : SOFT_MMU_KERNEL;
+}
+
 const uint8_t *soft_fetch(struct soft_vcpu *v, uint64_t lin, uint64_t *gpa, _Atomic uint32_t **code)
 {
 	struct ref r;
 
 	lin = check_linear(v, X86_CS, lin, 1);
-	r = find(v, lin, SOFT_FETCH, v->mmu_index);
+	r = find(v, lin, SOFT_FETCH, fetch_index(v));
 	if (!r.host)
 		return NULL;
 	mark_code(v, r.code, r.host);
+	tlb_note_fetch(v->mmu, lin);
 	*gpa = r.gpa + (lin & PAGE_OFF);
 	*code = r.code;
 	return r.host + (lin & PAGE_OFF);
@@ -706,7 +713,14 @@ uint8_t soft_fetch_byte(struct soft_vcpu *v, uint64_t lin)
 	struct place p;
 	uint8_t b = 0;
 
-	place_find(v, X86_CS, lin, 1, SOFT_FETCH, v->mmu_index, &p);
+	place_find(v, X86_CS, lin, 1, SOFT_FETCH, fetch_index(v), &p);
 	ref_read(v, &p.r[0], p.off, &b, 1);
 	return b;
+}
+
+bool soft_fetch_global(struct soft_vcpu *v, uint64_t lin)
+{
+	const struct soft_tlb_entry *e = soft_tlb_at(v, fetch_index(v), lin);
+
+	return e->page == (lin & ~PAGE_OFF) && e->global == v->mmu->global;
 }

@@ -224,6 +224,8 @@ bool soft_mmu_slice(struct soft_vcpu *v);
  * here on). Raises #PF. NULL: not RAM or ROM: fetch with soft_fetch_byte. */
 const uint8_t *soft_fetch(
 	struct soft_vcpu *v, uint64_t lin, uint64_t *gpa, _Atomic uint32_t **code);
+/* After soft_fetch(): is the page global? */
+bool soft_fetch_global(struct soft_vcpu *v, uint64_t lin);
 uint8_t soft_fetch_byte(struct soft_vcpu *v, uint64_t lin);
 /* The entry that an access to the page of @lin finds, filled in; NULL: no whole page of RAM. May raise. */
 const struct soft_tlb_entry *soft_tlb_entry_for(

@@ -34,6 +34,7 @@
 
 #define LARGE_2M_BITS 4096u
 #define LARGE_1G_BITS 1024u
+#define FETCHED_BITS  32768u
 
 /* Whole pages of RAM or ROM that lie in one piece. */
 struct piece {
@@ -71,6 +72,9 @@ struct soft_mmu {
 	_Atomic uint32_t drop_asked, drop_done;
 	bool exclusive_locked;
 	uint64_t large_2m[LARGE_2M_BITS / 64], large_1g[LARGE_1G_BITS / 64];
+	/* Linear pages that code was fetched from since v->fetch_gen changed, hashed; others may be dropped
+	 * without a change of it. */
+	uint64_t fetched[FETCHED_BITS / 64];
 	uint16_t pcid_ctx[PCIDS]; /* 0: none */
 };
 
@@ -78,6 +82,8 @@ struct soft_mmu {
 void mmu_paging_changed(struct soft_vcpu *v);
 
 /* tlb.c */
+/* Code is fetched from the page of @lin. */
+void tlb_note_fetch(struct soft_mmu *m, uint64_t lin);
 /* Has the address map changed since the TLB was filled? Then flush. */
 bool tlb_check_map(struct soft_vcpu *v);
 void tlb_drop_page(struct soft_vcpu *v, uint64_t lin);

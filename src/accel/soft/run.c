@@ -79,7 +79,7 @@ static uint8_t privilege(const struct soft_vcpu *v)
 	return soft_vm86(v) ? 3 : X86_ATTR_DPL(v->seg[X86_SS].attr);
 }
 
-void soft_mode_changed(struct soft_vcpu *v)
+static void derive(struct soft_vcpu *v)
 {
 	const struct x86_segment *cs = &v->seg[X86_CS];
 	bool l = soft_long_mode(v) && (cs->attr & X86_ATTR_L);
@@ -95,10 +95,22 @@ void soft_mode_changed(struct soft_vcpu *v)
 		v->mmu_index = SOFT_MMU_KERNEL;
 	else
 		v->mmu_index = SOFT_MMU_KERNEL_AC;
-	for (int s = 0; s < X86_NSEG; s++)
-		soft_seg_changed(v, s);
 	soft_mmu_mode_changed(v);
 	v->stop = true;
+}
+
+void soft_mode_changed(struct soft_vcpu *v)
+{
+	for (int s = 0; s < X86_NSEG; s++)
+		soft_seg_changed(v, s);
+	derive(v);
+}
+
+void soft_level_changed(struct soft_vcpu *v)
+{
+	soft_seg_changed(v, X86_CS);
+	soft_seg_changed(v, X86_SS);
+	derive(v);
 }
 
 /* -------- instructions -------- */
@@ -230,8 +242,7 @@ static void run_one(struct soft_vcpu *v)
 
 static bool needs_care(const struct soft_vcpu *v)
 {
-	return v->shadow || (v->rflags & (X86_FLAG_TF | X86_FLAG_RF)) || (v->dr[7] & DR7_ENABLES) ||
-	       v->debugged;
+	return v->shadow || (v->rflags & X86_FLAG_TF) || (v->dr[7] & DR7_ENABLES) || v->debugged;
 }
 
 /* -------- events -------- */
@@ -305,6 +316,8 @@ static void turn(struct soft_vcpu *v)
 	} else if (needs_care(v)) {
 		run_one(v);
 	} else {
+		/* The next instruction clears it, or faults, and then the handler's frame has it. */
+		v->rflags &= ~(uint64_t)X86_FLAG_RF;
 		run_blocks(v);
 	}
 }
@@ -409,6 +422,7 @@ static void slice(struct soft_vcpu *v)
 void soft_notify(struct soft_vcpu *v, uint32_t poll)
 {
 	atomic_fetch_or(&v->poll, poll);
+	atomic_store(&v->g.id_poll, SOFT_ID_POLL);
 	if (!atomic_load(&v->waiting))
 		return;
 	mutex_lock(&v->wait_lock);

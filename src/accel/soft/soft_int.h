@@ -79,8 +79,9 @@ enum soft_poll {
 	SOFT_POLL_FLUSH = 1 << 5, /* flush the TLB, then say so: mmu.c */
 	SOFT_POLL_SMI = 1 << 6,
 	SOFT_POLL_UNHALT = 1 << 8, /* KVM's hypercall: end the HLT, or the next one */
-	SOFT_POLL_TIMER = 1 << 7,  /* the timer's deadline was changed by another thread, or time has passed */
-	SOFT_POLL_CODE = 1 << 9,   /* translated code was written to: jit.c */
+	SOFT_POLL_TIMER =
+		1 << 7, /* the timer's deadline was changed by another thread, or time has passed */
+	SOFT_POLL_CODE = 1 << 9, /* translated code was written to: jit.c */
 };
 
 enum soft_mmu_index { SOFT_MMU_KERNEL, SOFT_MMU_KERNEL_AC, SOFT_MMU_USER, SOFT_MMU_INDEXES };
@@ -102,6 +103,14 @@ struct soft_tlb_entry {
 };
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_FETCH };
+
+#define SOFT_ID_POLL 0x10000u
+
+/* A page that may be read and written: jit_tlb.c. */
+struct soft_stack_page {
+	uint64_t tag; /* linear address */
+	uint8_t *host;
+};
 
 struct soft_vcpu {
 	/* gpr[X86_REG_RIP]: address of the next instruction; gpr[X86_REG_NONE] is 0. */
@@ -139,7 +148,7 @@ struct soft_vcpu {
 	_Atomic uint32_t nmis; /* sent since SOFT_POLL_NMI was last looked at */
 	uint64_t ctx;	       /* context bits of TLB tags, see mmu.c */
 	bool mmu_slow;	       /* ctx stands for no address space: no access finds the TLB */
-	uint64_t fetch_gen;    /* changes when a linear address may mean another one than before */
+	uint64_t fetch_gen;    /* changes when where code was fetched from may mean something else */
 
 	struct soft_vm *vm; /* borrowed */
 	uint32_t index, apic_id;
@@ -185,18 +194,21 @@ struct soft_vcpu {
 	struct soft_blocks *blocks;		     /* owned: block.c */
 	uint64_t map_version; /* of the address map that the TLB was filled from */
 
-	struct soft_jit *jit; /* owned: jit.c; NULL: there is no translator */
-	bool translating;     /* this slice may run generated code */
-	struct jit_l1 *l1;    /* the small TLB for address space and privilege at hand */
-	struct { /* generated code's: jit_run.c */
-		uint64_t self;	   /* the vCPU's address */
-		uint64_t page;	   /* linear address of the page that the block lies in */
-		uint64_t id;	   /* of the context: jit.c */
-		uint64_t save;	   /* rcx for a moment */
-		uint64_t goal, r9; /* a branch's target; what is in r9 when C code is left */
-		const void *target; /* where to go on then */
-		uint16_t flags, flags2; /* status flags as LAHF and SETO give them */
-		bool vec;		/* vector registers are in the host's: jit_res.c */
+	struct soft_jit *jit;  /* owned: jit.c; NULL: there is no translator */
+	bool translating;      /* this slice may run generated code */
+	struct jit_l1 *l1;     /* the small TLB for address space and privilege at hand: one of */
+	struct jit_l1 *l1_of[SOFT_MMU_INDEXES]; /* the address space's */
+	struct {	       /* generated code's: jit_run.c */
+		uint64_t self; /* the vCPU's address */
+		uint64_t page; /* linear address of the page that the block lies in */
+		uint64_t id;   /* of the context: jit.c */
+		_Atomic uint64_t id_poll; /* the same, or SOFT_ID_POLL: look up */
+		uint64_t save;		  /* rax for a moment */
+		uint64_t goal, r9;	  /* a branch's target; what is in r9 when C code is left */
+		const void *target;	  /* where to go on then */
+		struct soft_stack_page stack; /* the one that the stack pointer is in */
+		uint16_t flags, flags2;	      /* status flags as LAHF and SETO give them */
+		bool vec;		      /* vector registers are in the host's: jit_res.c */
 		bool vec_was; /* C code was called while they were, and goes back to where they are */
 		const void *ensure[2]; /* what makes them be there; x87 registers */
 		const void *x87_to[2]; /* ensure[JIT_X87] by v->fpu.resident */
@@ -273,9 +285,9 @@ struct soft_vm {
 	VEC(struct soft_dirty) dirty;	/* under slots_lock */
 	_Atomic uint64_t slots_version; /* changes with slots */
 	_Atomic bool dirty_on;
-	struct soft_vm *next; /* soft.c */
-	bool jit;	      /* translate */
-	struct soft_ticker *ticker; /* owned: ticker.c; NULL: none */
+	struct soft_vm *next;		     /* soft.c */
+	bool jit;			     /* translate */
+	struct soft_ticker *ticker;	     /* owned: ticker.c; NULL: none */
 	struct mutex exclusive_lock;	     /* split locks and the like: soft_exclusive_begin() */
 	struct soft_vcpu *_Atomic exclusive; /* who holds it and wants the others to stand still */
 };
@@ -315,6 +327,8 @@ _Noreturn void soft_raise_event(struct soft_vcpu *v, const struct soft_event *e)
 /* After CR0, CR4, EFER, CS, SS, RFLAGS.VM, RFLAGS.AC or CPL have changed: recompute what is derived,
  * and stop the block. Segments other than CS and SS: soft_seg_changed(). */
 void soft_mode_changed(struct soft_vcpu *v);
+/* Likewise, when ES, DS, FS and GS are as they were. */
+void soft_level_changed(struct soft_vcpu *v);
 void soft_seg_changed(struct soft_vcpu *v, enum x86_seg seg);
 int soft_vcpu_run(struct accel_vcpu *v, struct vcpu_exit *exit);
 void soft_vcpu_kick(struct accel_vcpu *v);
@@ -354,7 +368,13 @@ static inline uint64_t soft_code_linear(const struct soft_vcpu *v)
 /* What a linear address of code means: it is another one when it may mean something else. Never 0. */
 static inline uint64_t soft_fetch_key(const struct soft_vcpu *v)
 {
-	return v->fetch_gen << 18 | v->ctx << 6 | v->mmu_index << 3 | v->code << 1 | 1;
+	return v->fetch_gen << 18 | v->ctx << 6 | (v->mmu_index == SOFT_MMU_USER) << 3 |
+	       v->code << 1 | 1;
+}
+/* The same of a global page's address, which means the same in every context. */
+static inline uint64_t soft_fetch_key_global(const struct soft_vcpu *v)
+{
+	return soft_fetch_key(v) & ~(0xfffull << 6);
 }
 static inline struct soft_jump *soft_jump_at(const struct soft_vcpu *v, uint64_t lin)
 {
@@ -493,6 +513,7 @@ void soft_port(struct soft_vcpu *v, uint16_t port, void *data, unsigned int size
 uint32_t soft_tsc_khz(void); /* the host's, measured once */
 /* The host's counter: its TSC, or CLOCK_MONOTONIC (soft_tsc_khz() is a million then). */
 uint64_t soft_host_tsc(void);
+bool soft_tsc_is_hosts(void); /* it is what RDTSC gives */
 uint64_t soft_ns_to_tsc(uint64_t ns); /* lengths of time; the longest there is when too long */
 uint64_t soft_tsc_to_length(uint64_t tsc);
 void soft_clock_init(struct soft_vm *vm);

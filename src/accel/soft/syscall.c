@@ -52,7 +52,7 @@ static void syscall_op(struct soft_vcpu *v, const struct soft_op *o)
 	v->rflags |= X86_FLAG_1;
 	flat(v, X86_SS, cs + 8, ATTR_DATA);
 	v->syscall_tf = v->rflags & X86_FLAG_TF;
-	soft_mode_changed(v);
+	soft_level_changed(v);
 }
 
 static void sysret(struct soft_vcpu *v, const struct soft_op *o)
@@ -81,7 +81,7 @@ static void sysret(struct soft_vcpu *v, const struct soft_op *o)
 	v->syscall_tf = false;
 	if (v->rflags & X86_FLAG_TF)
 		v->pending_dr6 |= X86_DR6_BS;
-	soft_mode_changed(v);
+	soft_level_changed(v);
 }
 
 static void need_sysenter(struct soft_vcpu *v)
@@ -103,7 +103,7 @@ static void sysenter(struct soft_vcpu *v, const struct soft_op *o)
 	v->gpr[X86_REG_RIP] = long_mode ? v->sysenter_eip : (uint32_t)v->sysenter_eip;
 	flat(v, X86_CS, cs, long_mode ? ATTR_CODE64 : ATTR_CODE32);
 	flat(v, X86_SS, cs + 8, ATTR_DATA);
-	soft_mode_changed(v);
+	soft_level_changed(v);
 }
 
 static void sysexit(struct soft_vcpu *v, const struct soft_op *o)
@@ -122,7 +122,7 @@ static void sysexit(struct soft_vcpu *v, const struct soft_op *o)
 	flat(v, X86_SS, (cs + 8) | 3, ATTR_DATA);
 	v->gpr[X86_REG_RIP] = wide ? rip : (uint32_t)rip;
 	v->gpr[X86_RSP] = wide ? sp : (uint32_t)sp;
-	soft_mode_changed(v);
+	soft_level_changed(v);
 }
 
 soft_fn *soft_syscall_fn(struct soft_op *o)

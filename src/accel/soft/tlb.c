@@ -74,13 +74,34 @@ bool tlb_adopt_global(struct soft_mmu *m, struct soft_tlb_entry *e, uint64_t pag
 	return true;
 }
 
+static uint32_t fetched_slot(uint64_t lin)
+{
+	return (uint32_t)((lin >> 12) * 0x9e3779b97f4a7c15ull >> 32) & (FETCHED_BITS - 1);
+}
+
+void tlb_note_fetch(struct soft_mmu *m, uint64_t lin)
+{
+	m->fetched[fetched_slot(lin) / 64] |= BIT_ULL(fetched_slot(lin) % 64);
+}
+
+static bool fetched(const struct soft_mmu *m, uint64_t lin)
+{
+	return m->fetched[fetched_slot(lin) / 64] >> (fetched_slot(lin) % 64) & 1;
+}
+
+static void fetch_changed(struct soft_vcpu *v)
+{
+	v->fetch_gen++;
+	memset(v->mmu->fetched, 0, sizeof(v->mmu->fetched));
+}
+
 /* The numbers of contexts have run out: nothing but global pages is left, and all are free again. */
 static void sweep(struct soft_vcpu *v)
 {
 	struct soft_mmu *m = v->mmu;
 	struct soft_tlb_entry *e;
 
-	v->fetch_gen++;
+	fetch_changed(v);
 	jit_l1_forget(v);
 	for (e = tlb_first(m); e < tlb_first(m) + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++) {
 		if (entry_is_global(m, e))
@@ -125,7 +146,7 @@ static void drop_global(struct soft_vcpu *v)
 	struct soft_mmu *m = v->mmu;
 	struct soft_tlb_entry *e;
 
-	v->fetch_gen++;
+	fetch_changed(v);
 	jit_l1_clear(v);
 	if (++m->global)
 		return;
@@ -220,16 +241,23 @@ static void drop_pieces(struct soft_vcpu *v, uint64_t lin, unsigned int shift)
 void soft_tlb_flush_page(struct soft_vcpu *v, uint64_t lin)
 {
 	struct soft_mmu *m = v->mmu;
+	bool code;
 
 	if (!soft_long_mode(v))
 		lin = (uint32_t)lin;
-	v->fetch_gen++;
+	code = fetched(m, lin);
 	tlb_drop_page(v, lin);
-	if (m->large_2m[slot_2m(lin) / 64] >> (slot_2m(lin) % 64) & 1)
+	if (m->large_2m[slot_2m(lin) / 64] >> (slot_2m(lin) % 64) & 1) {
 		drop_pieces(v, lin, 21);
+		code = true;
+	}
 	/* Pages of 4 MiB too: a few more go than must. */
-	if (m->large_1g[slot_1g(lin) / 64] >> (slot_1g(lin) % 64) & 1)
+	if (m->large_1g[slot_1g(lin) / 64] >> (slot_1g(lin) % 64) & 1) {
 		drop_pieces(v, lin, 30);
+		code = true;
+	}
+	if (code)
+		fetch_changed(v);
 }
 
 /* Registers whose change makes other rights or other tables of what is in the TLB. */
