@@ -41,6 +41,11 @@ struct jit_l1 {
 };
 #define JIT_L1_SHIFT 5 /* log2 of its size */
 
+/* v->g.x87_last: offset in the page, FOP, and that there is one. */
+#define JIT_LAST_FOP   12
+#define JIT_LAST_OFF   0xfffu
+#define JIT_LAST_THERE BIT(31)
+
 /* What generated code keeps in the host's registers from its first use on: by bit, and as index of
  * v->g.ensure. */
 enum jit_res { JIT_VEC, JIT_X87 };
@@ -107,7 +112,7 @@ struct jit_stubs {
 	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray;
 	const uint8_t *leave, *load;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
-	const void *ensured, *ensure_vec;
+	const void *ensured, *ensure_vec, *ensure_x87;
 };
 
 struct soft_jit {

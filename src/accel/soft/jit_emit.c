@@ -134,7 +134,7 @@ bool jit_ea_possible(const struct jit_tr *t, const struct x86_insn *i)
 }
 
 /* The effective address to r9; no flags change. r10 is lost. */
-static void emit_ea_only(struct jit_tr *t, unsigned int k)
+void jit_ea_only(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	bool w = i->addrsize == 8;
@@ -181,7 +181,7 @@ static void emit_ea_only(struct jit_tr *t, unsigned int k)
 
 void jit_ea(struct jit_tr *t, unsigned int k)
 {
-	emit_ea_only(t, k);
+	jit_ea_only(t, k);
 	add_segment(t, &t->insn[k]);
 }
 
@@ -846,7 +846,7 @@ static bool emit_lea(struct jit_tr *t, unsigned int k)
 
 	if (i->addrsize == 2 || i->opsize == 2 || (i->addrsize == 8 && !t->wide))
 		return false;
-	emit_ea_only(t, k);
+	jit_ea_only(t, k);
 	if (jit_pinned(p->reg))
 		j_rr(&t->b, i->opsize == 8, OP_LOAD, jit_host_of(p->reg), R_9);
 	else {
@@ -1062,12 +1062,8 @@ static bool emit_known(struct jit_tr *t, unsigned int k)
 	case X86_CLASS_INT:
 	case X86_CLASS_GPR:
 		return emit_int(t, k);
-	case X86_CLASS_SSE:
-	case X86_CLASS_AVX:
-	case X86_CLASS_FPST:
-		return jit_emit_vec(t, k);
 	default:
-		return false;
+		return jit_emit_vec(t, k);
 	}
 }
 

@@ -149,12 +149,30 @@ static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 	return (const uint8_t *)s + s->next;
 }
 
+/* What generated code has put down about the last x87 instruction: into its place. */
+static void x87_take(struct soft_vcpu *v)
+{
+	uint32_t last = v->g.x87_last;
+
+	v->fpu.fip = v->g.x87_page + (last & JIT_LAST_OFF);
+	if (v->addr_wrap)
+		v->fpu.fip = (uint32_t)v->fpu.fip;
+	v->fpu.fcs = v->seg[X86_CS].selector;
+	v->fpu.fop = last >> JIT_LAST_FOP & 0x7ff;
+	if (v->g.x87_seg)
+		v->fpu.fds = v->seg[v->g.x87_seg - 1].selector;
+	v->g.x87_last = 0;
+	v->g.x87_seg = 0;
+}
+
 static void at_site(struct soft_vcpu *v, const struct jit_site *s)
 {
 	flags_take(v, s);
 	v->rip = v->g.page + s->off;
 	if (v->addr_wrap)
 		v->rip = (uint32_t)v->rip;
+	if (v->g.x87_last)
+		x87_take(v);
 }
 
 static const uint8_t *on_interp(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
@@ -324,6 +342,9 @@ static void load_all_and_go(struct jit_buf *b, const struct jit_stubs *s)
 	j_to(b, 0xe8, s->vec_load);
 	push_pop(b, 0x58, R_AX);
 	j_here8(b, over);
+	j_gs(b, false, 0x0fb6, R_CX, V_OFF(fpu.resident)); /* movzx */
+	j_gs_index(b, true, OP_LOAD, R_CX, R_CX, V_OFF(g.x87_to));
+	j_gs_store(b, R_CX, V_OFF(g.ensure) + 8 * JIT_X87);
 	j_gs_store(b, R_AX, V_OFF(g.target));
 	for (unsigned int i = 0; i < ARRAY_SIZE(framed); i++) {
 		j_gs_load(b, R_AX, framed[i].of);
