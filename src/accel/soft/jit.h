@@ -73,6 +73,8 @@ struct jit_block {
 	uint32_t have_entry; /* for who has what it needs: JIT_RES_* */
 	uint8_t needs;
 	uint32_t next_hash, next_page; /* JIT_NONE: the last */
+	/* Its only instruction ends in another page, which is this one: JIT_NONE if there is none. */
+	uint32_t page2, next_page2;
 	bool dead;
 };
 
@@ -81,6 +83,7 @@ struct jit_page {
 	_Atomic uint32_t *word; /* ram.h */
 	uint32_t value;		/* of it: blocks are good as long as it is the same */
 	uint32_t first;		/* block */
+	uint32_t first2;	/* block that ends in it */
 	uint32_t next_hash;
 	const uint8_t *host;
 };
@@ -105,11 +108,12 @@ struct jit_site {
 struct jit_op_slot {
 	_Atomic uint32_t *word;
 	uint32_t value, off, code;
+	uint32_t page2, value2; /* likewise of the page that it ends in: 0 and 0 for none */
 	struct soft_op op;
 };
 
 struct jit_stubs {
-	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray;
+	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray, *span;
 	const uint8_t *leave, *load;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
 	const void *ensured, *ensure_vec, *ensure_x87;
@@ -175,6 +179,9 @@ bool jit_synced(struct soft_vcpu *v);
  * be translated. */
 uint32_t jit_find(struct soft_vcpu *v, uint64_t lin);
 uint32_t jit_mode(const struct soft_vcpu *v);
+
+/* The page behind that of v->g.page, where an instruction ends: its index, or JIT_NONE. May raise. */
+uint32_t jit_next_page(struct soft_vcpu *v);
 
 /* -------- jit_run.c -------- */
 /* Run generated code from v->rip on. False: there is none for that address, interpret it. May raise. */

@@ -55,7 +55,9 @@ struct jit_tr {
 	uint8_t have;	  /* JIT_RES_* */
 	bool x87_page;	  /* v->g.x87_page is this one */
 	uint8_t *last;	  /* the last copied instruction */
-	bool end_dead;	  /* nobody reads flags behind the last instruction */
+	bool spans;	  /* its only instruction ends in the next page */
+	uint8_t *span_word, *span_jne, *span_back;
+	bool end_dead; /* nobody reads flags behind the last instruction */
 	unsigned int n, n_slow, n_side, n_miss, n_fault;
 	struct jit_miss miss[JIT_MISS_MAX];
 	struct jit_slow slow[JIT_SLOW_MAX];
