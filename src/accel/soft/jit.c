@@ -177,6 +177,7 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 		return false;
 	}
 	mutex_init(&j->inbox_lock);
+	j->bmi2 = __builtin_cpu_supports("bmi2");
 	soft_fault_hook = jit_fault_at;
 	v->jit = j;
 	j->block = map(JIT_BLOCKS * sizeof(*j->block));

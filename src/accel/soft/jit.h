@@ -124,6 +124,7 @@ struct soft_jit {
 	size_t stubs_end;
 	struct jit_stubs stub;
 	uint32_t generation; /* changes when all blocks go */
+	bool bmi2;	     /* the host has RORX */
 	bool stale;	     /* the address map has changed: they must */
 	uint64_t key;	     /* soft_fetch_key() that cs_id stands for */
 	uint32_t mode;

@@ -220,12 +220,17 @@ void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_a
 	s = &t->slow[t->n_slow++];
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
-	j_rr(b, false, OP_LOAD, R_10, R_9);
-	JCODE(b, "\x41\xc1\xea"); /* shr r10d, */
-	jb(b, 12 - JIT_L1_SHIFT);
+	if (t->j->bmi2) {
+		JCODE(b, "\xc4\x43\x7b\xf0\xd1"); /* rorx r10d, r9d, */
+		jb(b, 12 - JIT_L1_SHIFT);
+	} else {
+		j_rr(b, false, OP_LOAD, R_10, R_9);
+		JCODE(b, "\x41\xc1\xea"); /* shr r10d, */
+		jb(b, 12 - JIT_L1_SHIFT);
+	}
 	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
 	j32(b, (JIT_L1_SIZE - 1) << JIT_L1_SHIFT);
-	j_gs(b, true, 0x03, R_10, V_OFF(l1));				     /* add */
+	j_rm(b, true, 0x03, R_10, R_SP, F_L1);				     /* add */
 	j_rm(b, true, 0x33, R_9, R_10, 8 * (int32_t)(access == SOFT_WRITE)); /* xor */
 	JCODE(b, "\x49\x81\xf9");					     /* cmp r9, */
 	j32(b, JIT_PAGE - size);
@@ -322,11 +327,13 @@ static void emit_legacy(
 	struct jit_tr *t, const struct x86_insn *i, unsigned int reg, unsigned int rm, bool mem)
 {
 	struct jit_buf *b = &t->b;
-	bool force = false, w = i->opsize == 8;
+	bool force = false, high = false, w = i->opsize == 8;
 	uint32_t op = opcode_of(i);
 
-	for (int n = 0; n < i->n_operands; n++)
+	for (int n = 0; n < i->n_operands; n++) {
 		force |= is_byte_reg(&i->operand[n]);
+		high |= i->operand[n].kind == X86_OPND_GPR_H;
+	}
 	if (i->cls == X86_CLASS_GPR)
 		w = i->operand[0].size == 8;
 	t->last = b->p;
@@ -336,7 +343,10 @@ static void emit_legacy(
 		jb(b, 0x66);
 	if (mandatory_rep(i))
 		jb(b, i->op == X86_OP_CRC32 ? 0xf2 : 0xf3);
-	if (mem) {
+	if (mem && high) {
+		j_opcode(b, op);
+		j_modrm_mem(b, reg, R_DI, 0);
+	} else if (mem) {
 		j_rex(b, w, reg, 0, R_9, force);
 		j_opcode(b, op);
 		j_modrm_mem(b, reg, R_9, 0);
@@ -346,6 +356,15 @@ static void emit_legacy(
 		jb(b, 0xc0 | (reg & 7) << 3 | (rm & 7));
 	}
 	emit_imm(t, i);
+}
+
+/* AH to BH and memory: the address is where no REX prefix is needed, for a moment. */
+static void emit_high_mem(struct jit_tr *t, const struct x86_insn *i, unsigned int reg)
+{
+	j_mov(&t->b, R_10, R_DI);
+	j_mov(&t->b, R_DI, R_9);
+	emit_legacy(t, i, reg, 0, true);
+	j_mov(&t->b, R_DI, R_10);
 }
 
 static void emit_vex(struct jit_tr *t, const struct x86_insn *i, unsigned int reg, unsigned int rm,
@@ -374,9 +393,8 @@ static bool high_ok(const struct x86_insn *i)
 		const struct x86_operand *p = &i->operand[n];
 
 		high |= p->kind == X86_OPND_GPR_H;
-		rex |= p->kind == X86_OPND_MEM || is_byte_reg(p) ||
-		       (p->kind == X86_OPND_GPR && !p->implicit &&
-			       (jit_host_of(p->reg) >= 8 || !jit_pinned(p->reg)));
+		rex |= is_byte_reg(p) || (p->kind == X86_OPND_GPR && !p->implicit &&
+						 (jit_host_of(p->reg) >= 8 || !jit_pinned(p->reg)));
 	}
 	return !high || !rex;
 }
@@ -428,6 +446,8 @@ static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 	}
 	if (i->vex)
 		emit_vex(t, i, reg, rm, vvvv, mem);
+	else if (mem && r && r->kind == X86_OPND_GPR_H)
+		emit_high_mem(t, i, reg);
 	else
 		emit_legacy(t, i, reg, rm, mem);
 	/* Where two are written and are the same, the last counts: XADD's sum, MULX's upper half. */
