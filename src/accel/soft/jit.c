@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include "accel/soft/native_int.h"
+#include "accel/soft/lockstep.h"
 #include "base/log.h"
 
 #define IDS_MAX 0x7fff
@@ -180,6 +181,13 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 	j->bmi2 = __builtin_cpu_supports("bmi2");
 	soft_fault_hook = jit_fault_at;
 	v->jit = j;
+	if (v->vm->lockstep) {
+		j->lockstep = soft_lockstep_new();
+		if (!j->lockstep) {
+			error_set_errno(err, ENOMEM, "soft: lockstep");
+			goto fail;
+		}
+	}
 	j->block = map(JIT_BLOCKS * sizeof(*j->block));
 	j->page = map(JIT_BLOCKS * sizeof(*j->page));
 	if (!j->block || !j->page) {
@@ -204,6 +212,7 @@ void soft_jit_free(struct soft_vcpu *v)
 
 	if (!j)
 		return;
+	soft_lockstep_free(j->lockstep);
 	exec_mem_fini(&j->code);
 	if (j->block)
 		munmap(j->block, JIT_BLOCKS * sizeof(*j->block));
@@ -472,6 +481,6 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 			return JIT_NONE;
 	}
 	v->jump_tag[at] = lin + v->g.id;
-	v->jump_host[at] = j->code.rx + j->block[b].ind;
+	v->jump_host[at] = j->lockstep ? j->stub.stray : j->code.rx + j->block[b].ind;
 	return b;
 }

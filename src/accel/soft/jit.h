@@ -119,7 +119,10 @@ struct jit_stubs {
 	const void *ensured, *ensure_vec, *ensure_x87;
 };
 
+struct soft_lockstep;
+
 struct soft_jit {
+	struct soft_lockstep *lockstep; /* owned; NULL: off */
 	struct exec_mem code;
 	size_t stubs_end;
 	struct jit_stubs stub;
@@ -187,6 +190,9 @@ uint32_t jit_next_page(struct soft_vcpu *v);
 /* -------- jit_run.c -------- */
 /* Run generated code from v->rip on. False: there is none for that address, interpret it. May raise. */
 bool soft_jit_run(struct soft_vcpu *v);
+/* Its parts, for lockstep.c: find the code, NULL: none; run it. */
+const uint8_t *jit_begin(struct soft_vcpu *v);
+void jit_enter(struct soft_vcpu *v, const uint8_t *where);
 void jit_make_stubs(struct soft_jit *j);
 /* A host exception at @pc in generated code: where to go on, with *@site for r10; NULL: not ours. */
 const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);

@@ -17,6 +17,7 @@
  * interpreter, or be tried again.
  */
 #include "accel/soft/jit_tr.h"
+#include "accel/soft/lockstep.h"
 #include <stdlib.h>
 
 /* -------- sites -------- */
@@ -1077,6 +1078,8 @@ static bool emit_known(struct jit_tr *t, unsigned int k)
 	const struct x86_insn *i = &t->insn[k];
 
 	if (i->feature != X86_FEAT_NONE && !soft_has(t->v, i->feature))
+		return false;
+	if (t->j->lockstep && !soft_lockstep_twice(i))
 		return false;
 	switch (i->cls) {
 	case X86_CLASS_INT:

@@ -13,6 +13,7 @@
  * longjmp.
  */
 #include "accel/soft/jit.h"
+#include "accel/soft/lockstep.h"
 #include "accel/soft/native_int.h"
 #include <asm/prctl.h>
 #include <sys/syscall.h>
@@ -97,7 +98,7 @@ static const uint8_t *go_on(struct soft_vcpu *v)
 	if (!quiet(v) || v->mmu_slow)
 		return NULL;
 	jit_sync(v);
-	host = jump_known(v, lin);
+	host = v->jit->lockstep ? NULL : jump_known(v, lin);
 	if (!host) {
 		b = jit_find(v, lin);
 		if (b == JIT_NONE)
@@ -153,9 +154,12 @@ static struct soft_op *op_at(struct soft_vcpu *v, const struct jit_site *s)
 /* The interpreter carries out the instruction of the site. */
 static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 {
-	struct soft_op *o = op_at(v, s);
+	struct soft_op *o;
 	uint64_t next;
 
+	if (v->jit->lockstep)
+		return soft_lockstep_stop(v, true);
+	o = op_at(v, s);
 	v->jit->count.interps++;
 	if (!o) /* its bytes have changed meanwhile */
 		return NULL;
@@ -239,7 +243,7 @@ static const uint8_t *on_slow_stack(struct soft_vcpu *v, const struct jit_site *
 static const uint8_t *on_go(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	at_site(v, s);
-	return go_on(v);
+	return v->jit->lockstep ? soft_lockstep_stop(v, false) : go_on(v);
 }
 
 /* The same, and henceforth straight to there. */
@@ -251,6 +255,8 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 	int32_t d;
 
 	at_site(v, s);
+	if (j->lockstep)
+		return soft_lockstep_stop(v, false);
 	v->stop = false;
 	if (!quiet(v))
 		return NULL;
@@ -293,6 +299,8 @@ static const uint8_t *on_stray(struct soft_vcpu *v, const void *nothing, uint64_
 
 	flags_take(v, &saved);
 	v->rip = lin - v->g.id;
+	if (v->jit->lockstep)
+		return soft_lockstep_stop(v, false);
 	v->jump_tag[v->rip & 0xffff] = 0;
 	return go_on(v);
 }
@@ -309,6 +317,8 @@ static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, u
 	memcpy(&old, after_call, 4);
 	s.off = (uint16_t)j->block[old].off;
 	at_site(v, &s);
+	if (j->lockstep)
+		return soft_lockstep_stop(v, false);
 	v->stop = false;
 	if (!quiet(v))
 		return NULL;
@@ -497,16 +507,28 @@ static void set_current(struct soft_vcpu *v)
 	current = v;
 }
 
+const uint8_t *jit_begin(struct soft_vcpu *v)
+{
+	v->stop = false;
+	set_current(v);
+	return go_on(v);
+}
+
+void jit_enter(struct soft_vcpu *v, const uint8_t *where)
+{
+	((void (*)(const uint8_t *))(uintptr_t)v->jit->stub.enter)(where);
+}
+
 bool soft_jit_run(struct soft_vcpu *v)
 {
 	const uint8_t *where;
 
-	v->stop = false;
-	set_current(v);
-	where = go_on(v);
+	if (v->jit->lockstep)
+		return soft_lockstep_run(v);
+	where = jit_begin(v);
 	if (!where)
 		return false;
-	((void (*)(const uint8_t *))(uintptr_t)v->jit->stub.enter)(where);
+	jit_enter(v, where);
 	v->stop = true;
 	return true;
 }

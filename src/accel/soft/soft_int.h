@@ -287,6 +287,7 @@ struct soft_vm {
 	_Atomic bool dirty_on;
 	struct soft_vm *next;		     /* soft.c */
 	bool jit;			     /* translate */
+	bool lockstep; /* and hold it against the interpreter */
 	struct soft_ticker *ticker;	     /* owned: ticker.c; NULL: none */
 	struct mutex exclusive_lock;	     /* split locks and the like: soft_exclusive_begin() */
 	struct soft_vcpu *_Atomic exclusive; /* who holds it and wants the others to stand still */
@@ -330,6 +331,8 @@ void soft_mode_changed(struct soft_vcpu *v);
 /* Likewise, when ES, DS, FS and GS are as they were. */
 void soft_level_changed(struct soft_vcpu *v);
 void soft_seg_changed(struct soft_vcpu *v, enum x86_seg seg);
+/* Interpret the instruction at v->rip, without what may come between two. May raise. */
+void soft_step(struct soft_vcpu *v);
 int soft_vcpu_run(struct accel_vcpu *v, struct vcpu_exit *exit);
 void soft_vcpu_kick(struct accel_vcpu *v);
 int soft_vcpu_nmi(struct accel_vcpu *v);
