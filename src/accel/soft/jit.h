@@ -98,8 +98,8 @@ struct jit_site {
 } __attribute__((packed));
 
 struct jit_op_slot {
-	_Atomic uint32_t *word;
-	uint32_t value, off, code;
+	_Atomic uint32_t *word, *word2; /* word2: of the next page, which it reaches into; or NULL */
+	uint32_t value, value2, off, code;
 	struct soft_op op;
 };
 

@@ -961,7 +961,7 @@ static bool emit_bit(struct jit_tr *t, unsigned int k)
 
 	/* A register as the number of a bit in memory reaches beyond the operand. */
 	if (i->operand[0].kind == X86_OPND_MEM && i->operand[1].kind != X86_OPND_IMM)
-		return false;
+		return jit_bit_mem(t, k);
 	return emit_fields(t, k);
 }
 
@@ -1102,9 +1102,10 @@ static bool decode_block(struct jit_tr *t, const uint8_t *p)
 		enum x86_decode_result r = x86_decode(
 			p + off, JIT_PAGE - off, t->wide ? X86_CODE_64 : X86_CODE_32, i);
 
-		if (r == X86_DECODE_MORE || (r != X86_DECODE_OK && t->n))
+		if (r != X86_DECODE_OK && t->n)
 			break;
-		if (r != X86_DECODE_OK) /* the interpreter knows what to raise */
+		/* It reaches into the next page, or the interpreter knows what to raise. */
+		if (r != X86_DECODE_OK)
 			*i = (struct x86_insn){ .len = 1, .flags = X86_I_BRANCH, .op = X86_OP_UD2 };
 		t->off[t->n++] = (uint16_t)off;
 		off += i->len;
@@ -1249,7 +1250,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 
 	/* Others may write to it: what is decoded twice must be the same. */
 	memcpy(copy, j->page[bl->page].host, JIT_PAGE);
-	memset(t, 0, offsetof(struct jit_tr, off));
+	memset(t, 0, offsetof(struct jit_tr, miss));
 	memset(t->end, 0, sizeof(t->end));
 	memset(t->dead, 0, sizeof(t->dead));
 	t->b = (struct jit_buf){ start, j->code.rx - j->code.rw };

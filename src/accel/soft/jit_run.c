@@ -110,6 +110,39 @@ static const uint8_t *go_on(struct soft_vcpu *v)
 }
 
 /* -------- what stubs call -------- */
+/* An instruction at the end of page @p that reaches into the next one. May raise. */
+static struct soft_op *op_over_end(struct soft_vcpu *v, const struct jit_page *p, uint32_t off,
+	struct jit_op_slot *o, bool known)
+{
+	uint64_t next = (code_linear(v) & ~0xfffull) + 0x1000, gpa;
+	uint8_t bytes[X86_INSN_MAX];
+	uint32_t n = 0x1000 - off, value;
+	_Atomic uint32_t *word;
+	const uint8_t *q = soft_fetch(v, v->addr_wrap ? (uint32_t)next : next, &gpa, &word);
+
+	if (!q)
+		return NULL;
+	/* acquire: pairs with the writer's change of the word after its store. */
+	value = atomic_load_explicit(word, memory_order_acquire);
+	if (known && o->word2 == word && o->value2 == value)
+		return &o->op;
+	o->word = NULL;
+	memcpy(bytes, p->host + off, n);
+	memcpy(bytes + n, q, sizeof(bytes) - n);
+	if (!soft_decode_op(v, bytes, sizeof(bytes), &o->op))
+		return NULL;
+	/* Bit 0 is clear if there was a writer meanwhile: good for this once. */
+	if (value & 1) {
+		o->word = p->word;
+		o->value = p->value;
+		o->off = off;
+		o->code = v->code;
+		o->word2 = word;
+		o->value2 = value;
+	}
+	return &o->op;
+}
+
 static struct soft_op *op_at(struct soft_vcpu *v, const struct jit_site *s)
 {
 	struct soft_jit *j = v->jit;
@@ -117,25 +150,31 @@ static struct soft_op *op_at(struct soft_vcpu *v, const struct jit_site *s)
 	uint32_t h = (uint32_t)(((uintptr_t)p->word + 0x9e37u * s->off) * 0x9e3779b1u) >>
 		     (32 - JIT_OP_BITS);
 	struct jit_op_slot *o = &j->op[h];
+	bool known = o->word == p->word && o->value == p->value && o->off == s->off &&
+		     o->code == v->code;
 
-	if (o->word != p->word || o->value != p->value || o->off != s->off || o->code != v->code) {
-		o->word = NULL; /* what follows may raise */
-		if (!soft_decode_op(v, p->host + s->off, 0x1000 - s->off, &o->op))
-			return NULL;
-		*o = (struct jit_op_slot){ p->word, p->value, s->off, v->code, o->op };
-	}
+	if (known)
+		return o->word2 ? op_over_end(v, p, s->off, o, true) : &o->op;
+	o->word = NULL; /* what follows may raise */
+	if (!soft_decode_op(v, p->host + s->off, 0x1000 - s->off, &o->op))
+		return 0x1000 - s->off < X86_INSN_MAX ? op_over_end(v, p, s->off, o, false) : NULL;
+	o->word = p->word;
+	o->word2 = NULL;
+	o->value = p->value;
+	o->off = s->off;
+	o->code = v->code;
 	return &o->op;
 }
 
 /* The interpreter carries out the instruction of the site. */
 static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 {
-	struct soft_op *o = op_at(v, s);
+	const struct soft_op *o = op_at(v, s);
 	uint64_t next;
 
 	v->jit->count.interps++;
-	if (!o) /* its bytes have changed meanwhile */
-		return NULL;
+	if (!o) /* its bytes have changed meanwhile, or lie where no RAM is */
+		o = &soft_block_get(v)->op[0];
 	v->jit->interp_op[o->i.op]++;
 	next = v->rip + o->i.len;
 	v->gpr[X86_REG_RIP] = next;
