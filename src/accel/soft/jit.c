@@ -229,23 +229,29 @@ static uint32_t page_find(const struct soft_jit *j, const _Atomic uint32_t *word
 	return p;
 }
 
-static void kill_at(struct soft_jit *j, uint32_t b, uint32_t off)
+static void patch(
+	struct soft_jit *j, uint32_t at, unsigned int op, const uint8_t *to, uint32_t after)
 {
-	uint8_t code[JIT_DEAD_SIZE] = { 0xe8 };
-	const uint8_t *at = j->code.rx + off;
-	int32_t d = (int32_t)(j->stub.stale - (at + 5));
+	const uint8_t *rx = j->code.rx + at;
+	uint8_t code[JIT_DEAD_SIZE] = { (uint8_t)op };
+	int32_t d = (int32_t)(to - (rx + 5));
 
 	memcpy(code + 1, &d, 4);
-	memcpy(code + 5, &b, 4);
-	exec_mem_patch(&j->code, at, code, sizeof(code));
+	memcpy(code + 5, &after, 4);
+	exec_mem_patch(&j->code, rx, code, sizeof(code));
 }
 
-/* The first instruction of a block that is no more. */
+/* A block that is no more: who comes by linear address is to look again; who comes straight goes on to
+ * its successor. Flags are elsewhere in the two. */
 static void block_kill(struct soft_jit *j, uint32_t b)
 {
-	kill_at(j, b, j->block[b].entry);
-	kill_at(j, b, j->block[b].have_entry);
-	j->block[b].dead = true;
+	struct jit_block *bl = &j->block[b];
+
+	patch(j, bl->ind, 0xe9, j->stub.stray, 0);
+	patch(j, bl->entry, 0xe8, j->stub.stale, b);
+	if (bl->have_entry != bl->entry)
+		patch(j, bl->have_entry, 0xe8, j->stub.stale, b);
+	bl->dead = true;
 	j->count.dropped++;
 }
 
@@ -265,11 +271,17 @@ static void unhash(struct soft_jit *j, uint32_t b)
 
 static void page_drop(struct soft_jit *j, uint32_t p)
 {
-	for (uint32_t b = j->page[p].first; b != JIT_NONE; b = j->block[b].next_page) {
-		unhash(j, b);
-		block_kill(j, b);
-	}
-	j->page[p].first = JIT_NONE;
+	for (uint32_t b = j->page[p].first; b != JIT_NONE; b = j->block[b].next_page)
+		if (!j->block[b].dead) {
+			unhash(j, b);
+			block_kill(j, b);
+		}
+	for (uint32_t b = j->page[p].first2; b != JIT_NONE; b = j->block[b].next_page2)
+		if (!j->block[b].dead) {
+			unhash(j, b);
+			block_kill(j, b);
+		}
+	j->page[p].first = j->page[p].first2 = JIT_NONE;
 }
 
 /* The page of @word, its blocks those of the bytes that are there now. */
@@ -281,8 +293,12 @@ static uint32_t page_get(struct soft_jit *j, _Atomic uint32_t *word, const uint8
 		if (j->n_pages == JIT_BLOCKS)
 			return JIT_NONE;
 		p = j->n_pages++;
-		j->page[p] = (struct jit_page){ word, value, JIT_NONE,
-			j->page_hash[page_slot(word)], host };
+		j->page[p] = (struct jit_page){ .word = word,
+			.value = value,
+			.first = JIT_NONE,
+			.first2 = JIT_NONE,
+			.next_hash = j->page_hash[page_slot(word)],
+			.host = host };
 		j->page_hash[page_slot(word)] = p;
 	}
 	if (j->page[p].value != value) {
@@ -351,12 +367,17 @@ static uint32_t block_new(struct soft_vcpu *v, uint32_t page, uint32_t off)
 		.off = off,
 		.mode = j->mode,
 		.next_hash = j->hash[slot],
-		.next_page = j->page[page].first };
+		.next_page = j->page[page].first,
+		.page2 = JIT_NONE };
 	if (!jit_translate(v, b))
 		return JIT_NONE;
 	j->n_blocks++;
 	j->hash[slot] = b;
 	j->page[page].first = b;
+	if (j->block[b].page2 != JIT_NONE) {
+		j->block[b].next_page2 = j->page[j->block[b].page2].first2;
+		j->page[j->block[b].page2].first2 = b;
+	}
 	j->count.blocks++;
 	return b;
 }
@@ -377,13 +398,47 @@ static bool has_room(const struct soft_jit *j)
 	return j->n_blocks < JIT_BLOCKS && j->code.size - j->code.used >= JIT_ROOM;
 }
 
+/* False: it was written to meanwhile, its blocks are no more. */
+static bool as_it_was(struct soft_jit *j, uint32_t page)
+{
+	if (atomic_load(j->page[page].word) == j->page[page].value)
+		return true;
+	page_drop(j, page);
+	return false;
+}
+
+/* Bytes of code at @lin, NULL: none that could be translated. */
+static const uint8_t *fetch(struct soft_vcpu *v, uint64_t lin, _Atomic uint32_t **word)
+{
+	uint64_t gpa;
+	const uint8_t *p = soft_fetch(v, lin, &gpa, word);
+
+	/* Written to meanwhile: nobody would tell of the next write. */
+	if (!p || !(atomic_load(*word) & 1))
+		return NULL;
+	if (code_shared(v) && !soft_fetch_global(v, lin))
+		v->jit->local_gen = v->fetch_gen;
+	return p;
+}
+
+uint32_t jit_next_page(struct soft_vcpu *v)
+{
+	uint64_t lin = v->g.page + 0x1000;
+	_Atomic uint32_t *word;
+	const uint8_t *p;
+
+	if (v->addr_wrap)
+		lin = (uint32_t)lin;
+	p = fetch(v, lin, &word);
+	return p ? page_get(v->jit, word, p) : JIT_NONE;
+}
+
 uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 {
 	struct soft_jit *j = v->jit;
 	uint32_t at = lin & 0xffff, page, b;
 	_Atomic uint32_t *word;
 	const uint8_t *p;
-	uint64_t gpa;
 
 	if (v->mmu_slow)
 		return JIT_NONE;
@@ -393,12 +448,9 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 	v->g.page = lin & ~0xfffull;
 	if (!(j->mode & JIT_MODE_FLAT))
 		return JIT_NONE;
-	p = soft_fetch(v, lin, &gpa, &word);
-	/* Written to meanwhile: nobody would tell of the next write. */
-	if (!p || !(atomic_load(word) & 1))
+	p = fetch(v, lin, &word);
+	if (!p)
 		return JIT_NONE;
-	if (code_shared(v) && !soft_fetch_global(v, lin))
-		j->local_gen = v->fetch_gen;
 	jit_sync(v); /* that, and the walk may have swept the TLB's contexts */
 	page = page_get(j, word, p - (lin & 0xfff));
 	b = page == JIT_NONE ? JIT_NONE : block_find(v, page, lin & 0xfff);
@@ -412,11 +464,11 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 		b = block_new(v, page, lin & 0xfff);
 		if (b == JIT_NONE)
 			return b;
+		jit_sync(v);
 		/* A writer that came in between has told, but maybe before there was the page. */
-		if (atomic_load(word) != j->page[page].value) {
-			page_drop(j, page);
+		if (!as_it_was(j, page) ||
+			(j->block[b].page2 != JIT_NONE && !as_it_was(j, j->block[b].page2)))
 			return JIT_NONE;
-		}
 	}
 	v->jump_tag[at] = lin + v->g.id;
 	v->jump_host[at] = j->code.rx + j->block[b].ind;

@@ -41,6 +41,11 @@ struct jit_l1 {
 };
 #define JIT_L1_SHIFT 5 /* log2 of its size */
 
+/* v->g.x87_last: offset in the page, FOP, and that there is one. */
+#define JIT_LAST_FOP   12
+#define JIT_LAST_OFF   0xfffu
+#define JIT_LAST_THERE BIT(31)
+
 /* What generated code keeps in the host's registers from its first use on: by bit, and as index of
  * v->g.ensure. */
 enum jit_res { JIT_VEC, JIT_X87 };
@@ -68,6 +73,8 @@ struct jit_block {
 	uint32_t have_entry; /* for who has what it needs: JIT_RES_* */
 	uint8_t needs;
 	uint32_t next_hash, next_page; /* JIT_NONE: the last */
+	/* Its only instruction ends in another page, which is this one: JIT_NONE if there is none. */
+	uint32_t page2, next_page2;
 	bool dead;
 };
 
@@ -76,6 +83,7 @@ struct jit_page {
 	_Atomic uint32_t *word; /* ram.h */
 	uint32_t value;		/* of it: blocks are good as long as it is the same */
 	uint32_t first;		/* block */
+	uint32_t first2;	/* block that ends in it */
 	uint32_t next_hash;
 	const uint8_t *host;
 };
@@ -98,16 +106,17 @@ struct jit_site {
 } __attribute__((packed));
 
 struct jit_op_slot {
-	_Atomic uint32_t *word, *word2; /* word2: of the next page, which it reaches into; or NULL */
-	uint32_t value, value2, off, code;
+	_Atomic uint32_t *word;
+	uint32_t value, off, code;
+	uint32_t page2, value2; /* likewise of the page that it ends in: 0 and 0 for none */
 	struct soft_op op;
 };
 
 struct jit_stubs {
-	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray;
+	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray, *span;
 	const uint8_t *leave, *load;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
-	const void *ensured, *ensure_vec;
+	const void *ensured, *ensure_vec, *ensure_x87;
 };
 
 struct soft_jit {
@@ -170,6 +179,9 @@ bool jit_synced(struct soft_vcpu *v);
  * be translated. */
 uint32_t jit_find(struct soft_vcpu *v, uint64_t lin);
 uint32_t jit_mode(const struct soft_vcpu *v);
+
+/* The page behind that of v->g.page, where an instruction ends: its index, or JIT_NONE. May raise. */
+uint32_t jit_next_page(struct soft_vcpu *v);
 
 /* -------- jit_run.c -------- */
 /* Run generated code from v->rip on. False: there is none for that address, interpret it. May raise. */

@@ -148,6 +148,14 @@ static inline void j_gs_byte(struct jit_buf *b, unsigned int op, int32_t off, un
 	jb(b, imm);
 }
 
+/* mov dword gs:[off], imm */
+static inline void j_gs_imm(struct jit_buf *b, int32_t off, uint32_t imm)
+{
+	JCODE(b, "\x65\xc7\x04\x25");
+	j32(b, (uint32_t)off);
+	j32(b, imm);
+}
+
 /* reg, gs:[index * 8 + off] */
 static inline void j_gs_index(
 	struct jit_buf *b, bool w, uint32_t op, unsigned int reg, unsigned int index, int32_t off)

@@ -73,7 +73,7 @@ void jit_flags_before(struct jit_tr *t, unsigned int k)
 
 	if (f.reads || (f.writes && f.writes != JIT_ALL_FLAGS && t->live[k]))
 		jit_restore_flags(t);
-	else if (f.writes == JIT_ALL_FLAGS)
+	else if (f.writes) /* and those that it does not are dead */
 		t->flags_saved = false;
 }
 
@@ -134,7 +134,7 @@ bool jit_ea_possible(const struct jit_tr *t, const struct x86_insn *i)
 }
 
 /* The effective address to r9; no flags change. r10 is lost. */
-static void emit_ea_only(struct jit_tr *t, unsigned int k)
+void jit_ea_only(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	bool w = i->addrsize == 8;
@@ -181,7 +181,7 @@ static void emit_ea_only(struct jit_tr *t, unsigned int k)
 
 void jit_ea(struct jit_tr *t, unsigned int k)
 {
-	emit_ea_only(t, k);
+	jit_ea_only(t, k);
 	add_segment(t, &t->insn[k]);
 }
 
@@ -721,18 +721,22 @@ static bool emit_call(struct jit_tr *t, unsigned int k)
 		emit_branch(t, k, target, t->dead[k]);
 		return true;
 	}
-	if (!direct) {
+	if (direct) {
+		push_next(t, k);
+		jit_lea_page(t, R_9, target);
+		/* The interpreter does all of it again: what was pushed is pushed once more. SPEC: it should not
+		 * be pushed where the branch leads beyond the canonical addresses. */
+		lookup(t, k)->undo_push = true;
+	} else {
 		if (!emit_where_to(t, k))
 			return false;
 		j_gs_store(&t->b, R_9, V_OFF(g.goal));
-	}
-	push_next(t, k);
-	if (direct)
-		jit_lea_page(t, R_9, target);
-	else
+		lookup(t, k);
+		push_next(t, k);
 		j_gs_load(&t->b, R_9, V_OFF(g.goal));
-	/* The interpreter does all of it again: what was pushed is pushed once more. */
-	lookup(t, k)->undo_push = true;
+		j_rr(&t->b, false, 0x0fb7, R_10, R_9); /* movzx r10d, r9w */
+		j_rm(&t->b, true, 0x03, R_9, R_SP, F_ID);
+	}
 	jit_jump_host(t);
 	return true;
 }
@@ -842,7 +846,7 @@ static bool emit_lea(struct jit_tr *t, unsigned int k)
 
 	if (i->addrsize == 2 || i->opsize == 2 || (i->addrsize == 8 && !t->wide))
 		return false;
-	emit_ea_only(t, k);
+	jit_ea_only(t, k);
 	if (jit_pinned(p->reg))
 		j_rr(&t->b, i->opsize == 8, OP_LOAD, jit_host_of(p->reg), R_9);
 	else {
@@ -1058,12 +1062,8 @@ static bool emit_known(struct jit_tr *t, unsigned int k)
 	case X86_CLASS_INT:
 	case X86_CLASS_GPR:
 		return emit_int(t, k);
-	case X86_CLASS_SSE:
-	case X86_CLASS_AVX:
-	case X86_CLASS_FPST:
-		return jit_emit_vec(t, k);
 	default:
-		return false;
+		return jit_emit_vec(t, k);
 	}
 }
 
@@ -1094,18 +1094,17 @@ static void emit_insn(struct jit_tr *t, unsigned int k)
 /* Instructions up to a branch that is always taken, the end of the page or of what a block may have. */
 static bool decode_block(struct jit_tr *t, const uint8_t *p)
 {
-	uint32_t off = t->start;
+	uint32_t off = t->start, end = t->spans ? JIT_PAGE + X86_INSN_MAX : JIT_PAGE;
 	unsigned int jccs = 0;
 
 	while (t->n < JIT_INSNS && off < JIT_PAGE) {
 		struct x86_insn *i = &t->insn[t->n];
 		enum x86_decode_result r = x86_decode(
-			p + off, JIT_PAGE - off, t->wide ? X86_CODE_64 : X86_CODE_32, i);
+			p + off, end - off, t->wide ? X86_CODE_64 : X86_CODE_32, i);
 
-		if (r != X86_DECODE_OK && t->n)
+		if (r == X86_DECODE_MORE || (r != X86_DECODE_OK && (t->n || t->spans)))
 			break;
-		/* It reaches into the next page, or the interpreter knows what to raise. */
-		if (r != X86_DECODE_OK)
+		if (r != X86_DECODE_OK) /* the interpreter knows what to raise */
 			*i = (struct x86_insn){ .len = 1, .flags = X86_I_BRANCH, .op = X86_OP_UD2 };
 		t->off[t->n++] = (uint16_t)off;
 		off += i->len;
@@ -1114,6 +1113,47 @@ static bool decode_block(struct jit_tr *t, const uint8_t *p)
 	}
 	t->off[t->n] = (uint16_t)off;
 	return t->n > 0;
+}
+
+/* The block's first instruction ends in the next page: get that, too. May raise its page fault. */
+static bool decode_span(struct jit_tr *t, struct jit_block *bl, uint8_t *copy)
+{
+	bl->page2 = jit_next_page(t->v);
+	if (bl->page2 == JIT_NONE)
+		return false;
+	memcpy(copy + JIT_PAGE, t->j->page[bl->page2].host, X86_INSN_MAX);
+	t->spans = true;
+	return decode_block(t, copy);
+}
+
+/* Is the next page the one that was there then? A word in the code has its context and address as they
+ * were when it was looked at last. */
+static void emit_span(struct jit_tr *t)
+{
+	struct jit_buf *b = &t->b;
+
+	if (t->live[0])
+		jit_save_flags(t);
+	j_rm(b, true, OP_LOAD, R_10, R_SP, F_PAGE);
+	j_rm(b, true, 0x03, R_10, R_SP, F_ID);
+	JCODE(b, "\x4c\x3b\x15"); /* cmp r10, [rip + ..] */
+	t->span_word = b->p;
+	j32(b, 0);
+	t->span_jne = j_ahead(b, 0x0f85);
+	t->span_back = b->p;
+}
+
+static void emit_span_miss(struct jit_tr *t)
+{
+	struct jit_site s = jit_site_of(t, 0);
+
+	j_here(&t->b, t->span_jne);
+	s.flags_saved = t->live[0] != 0;
+	call(t, t->j->stub.span);
+	s.retry = (int32_t)(t->span_back - t->b.p);
+	jit_put_site(t, &s);
+	j_here(&t->b, t->span_word);
+	j64(&t->b, 0);
 }
 
 /* Are the flags written before anybody reads them, from @off of the page on? */
@@ -1182,7 +1222,7 @@ static void emit_end(struct jit_tr *t)
 	}
 	if (!t->end_dead && !t->flags_saved)
 		jit_save_flags(t);
-	jit_lea_page(t, R_9, JIT_PAGE);
+	jit_lea_page(t, R_9, t->off[t->n]);
 	j_rr(&t->b, false, 0x0fb7, R_10, R_9);
 	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));
 	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(jump_tag));
@@ -1200,7 +1240,7 @@ static void emit_miss(struct jit_tr *t, const struct jit_miss *m)
 		move_sp(t, (int32_t)slot_size(t));
 	s.flags_saved = m->flags_saved;
 	if (m->go)
-		s.off = JIT_PAGE;
+		s.off = t->off[t->n];
 	call(t, m->go ? t->j->stub.go : t->j->stub.interp);
 	if (m->back && t->end[m->insn])
 		s.next = (int32_t)(t->end[m->insn] - t->b.p);
@@ -1219,6 +1259,8 @@ static void emit_rest(struct jit_tr *t)
 	}
 	for (unsigned int n = 0; n < t->n_slow; n++)
 		emit_slow(t, &t->slow[n]);
+	if (t->spans)
+		emit_span_miss(t);
 	for (unsigned int n = 0; n < t->n_miss; n++)
 		emit_miss(t, &t->miss[n]);
 	for (unsigned int n = 0; n < t->n_fault; n++)
@@ -1244,7 +1286,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 {
 	struct soft_jit *j = v->jit;
 	struct jit_block *bl = &j->block[block];
-	uint8_t copy[JIT_PAGE];
+	uint8_t copy[JIT_PAGE + X86_INSN_MAX];
 	struct jit_tr tr, *t = &tr;
 	uint8_t *start = j->code.rw + j->code.used;
 
@@ -1259,7 +1301,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	t->block = block;
 	t->start = bl->off;
 	t->wide = v->code == X86_CODE_64;
-	if (!decode_block(t, copy))
+	if (!decode_block(t, copy) && !decode_span(t, bl, copy))
 		return false;
 	find_live(t, copy);
 	bl->ind = (uint32_t)(t->b.p - j->code.rw);
@@ -1269,6 +1311,8 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	t->flags_saved = t->live[0];
 	jit_restore_flags(t);
 	emit_entry(t, bl);
+	if (t->spans)
+		emit_span(t);
 	for (unsigned int k = 0; k < t->n && !t->ended; k++)
 		emit_insn(t, k);
 	emit_rest(t);

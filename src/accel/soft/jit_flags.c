@@ -44,8 +44,8 @@ static struct jit_flags other_flags(const struct x86_insn *i)
 		return (struct jit_flags){ 0, 0 };
 	case 1:
 		return (struct jit_flags){ 0, ALL };
-	default: /* FCMOVcc */
-		return (struct jit_flags){ CF | X86_FLAG_ZF | X86_FLAG_PF, 0 };
+	default:
+		return (struct jit_flags){ ALL, 0 };
 	}
 }
 

@@ -7,6 +7,10 @@
  * unmasked exceptions: then generated code has no instructions that look at it). Before C code is called they
  * go back to v->fpu; when it returns into the middle of a block, which counts on them, they are loaded
  * again.
+ *
+ * x87 and MMX registers: they stay where they are (fpu.h) also while C code runs. Who needs them calls
+ * v->g.ensure[JIT_X87]. Only an instruction that has no translation takes them back to v->fpu, so
+ * nobody counts on them after one.
  */
 #include "accel/soft/jit.h"
 #include "accel/soft/native_int.h"
@@ -81,6 +85,52 @@ static void load_mxcsr(struct jit_buf *b)
 	j_here8(b, unmasked);
 }
 
+/* rax and the flags are kept in between; returns. */
+static void begin_keeping(struct jit_buf *b)
+{
+	j_gs_store(b, R_AX, V_OFF(g.save));
+	JCODE(b, "\x9f\x0f\x90\xc0\x50"); /* lahf; seto al; push rax */
+}
+
+static void end_keeping(struct jit_buf *b)
+{
+	JCODE(b, "\x58\x04\x7f\x9e"); /* pop rax; add al, 0x7f; sahf */
+	j_gs_load(b, R_AX, V_OFF(g.save));
+	jb(b, 0xc3);
+}
+
+/* What native_fpu_load() does; vector registers are lost. */
+static const uint8_t *make_x87_load(struct jit_buf *b)
+{
+	const uint8_t *start = b->p + b->to_rx;
+
+	j_gs(b, false, 0x0fae, 3, V_OFF(fpu.fx) + XS_MXCSR); /* stmxcsr */
+	j_gs(b, true, 0x0fae, 1, V_OFF(fpu.fx));	     /* fxrstor64 */
+	j_gs_byte(b, 0, V_OFF(fpu.resident), 1);
+	jb(b, 0xc3);
+	return start;
+}
+
+static void make_x87_stub(struct jit_buf *b, struct jit_stubs *s)
+{
+	const uint8_t *load = make_x87_load(b);
+	uint8_t *none, *over;
+
+	s->ensure_x87 = b->p + b->to_rx;
+	begin_keeping(b);
+	j_gs_byte(b, 7, V_OFF(g.vec), 0);
+	none = j_ahead8(b, 0x74);
+	j_to(b, 0xe8, s->vec_store);
+	j_to(b, 0xe8, load);
+	j_to(b, 0xe8, s->vec_load);
+	over = j_ahead8(b, 0xeb);
+	j_here8(b, none);
+	j_to(b, 0xe8, load);
+	j_here8(b, over);
+	set_ensure(b, JIT_X87, s->ensured);
+	end_keeping(b);
+}
+
 void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s)
 {
 	bool avx = __builtin_cpu_supports("avx");
@@ -97,12 +147,9 @@ void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s)
 	set_ensure(b, JIT_VEC, s->ensured);
 	jb(b, 0xc3);
 	s->ensure_vec = b->p + b->to_rx;
-	j_gs_store(b, R_AX, V_OFF(g.save));
-	JCODE(b, "\x9f\x0f\x90\xc0\x50"); /* lahf; seto al; push rax */
+	begin_keeping(b);
 	j_to(b, 0xe8, s->vec_load);
-	JCODE(b, "\x58\x04\x7f\x9e"); /* pop rax; add al, 0x7f; sahf */
-	j_gs_load(b, R_AX, V_OFF(g.save));
-	jb(b, 0xc3);
+	end_keeping(b);
 	s->vec_store = b->p + b->to_rx;
 	all_vec(b, avx, avx, 0x11);
 	if (avx)
@@ -111,6 +158,7 @@ void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s)
 	j_gs_byte(b, 0, V_OFF(g.vec_was), 1);
 	set_ensure(b, JIT_VEC, s->ensure_vec);
 	jb(b, 0xc3);
+	make_x87_stub(b, s);
 }
 
 void jit_res_init(struct soft_vcpu *v)
@@ -119,5 +167,6 @@ void jit_res_init(struct soft_vcpu *v)
 
 	v->g.vec = v->g.vec_was = false;
 	v->g.ensure[JIT_VEC] = s->ensure_vec;
-	v->g.ensure[JIT_X87] = s->ensured;
+	v->g.x87_to[0] = s->ensure_x87;
+	v->g.x87_to[1] = s->ensured;
 }

@@ -110,60 +110,65 @@ static const uint8_t *go_on(struct soft_vcpu *v)
 }
 
 /* -------- what stubs call -------- */
-/* An instruction at the end of page @p that reaches into the next one. May raise. */
-static struct soft_op *op_over_end(struct soft_vcpu *v, const struct jit_page *p, uint32_t off,
-	struct jit_op_slot *o, bool known)
+/* The instruction at @off of a page, which may end in @p2. */
+static bool decode_at(struct soft_vcpu *v, const struct jit_page *p, const struct jit_page *p2,
+	uint32_t off, struct soft_op *op)
 {
-	uint64_t next = (code_linear(v) & ~0xfffull) + 0x1000, gpa;
-	uint8_t bytes[X86_INSN_MAX];
-	uint32_t n = 0x1000 - off, value;
-	_Atomic uint32_t *word;
-	const uint8_t *q = soft_fetch(v, v->addr_wrap ? (uint32_t)next : next, &gpa, &word);
+	uint8_t both[2 * X86_INSN_MAX];
+	uint32_t n = 0x1000 - off;
 
-	if (!q)
-		return NULL;
-	/* acquire: pairs with the writer's change of the word after its store. */
-	value = atomic_load_explicit(word, memory_order_acquire);
-	if (known && o->word2 == word && o->value2 == value)
-		return &o->op;
-	o->word = NULL;
-	memcpy(bytes, p->host + off, n);
-	memcpy(bytes + n, q, sizeof(bytes) - n);
-	if (!soft_decode_op(v, bytes, sizeof(bytes), &o->op))
-		return NULL;
-	/* Bit 0 is clear if there was a writer meanwhile: good for this once. */
-	if (value & 1) {
-		o->word = p->word;
-		o->value = p->value;
-		o->off = off;
-		o->code = v->code;
-		o->word2 = word;
-		o->value2 = value;
-	}
-	return &o->op;
+	if (n >= X86_INSN_MAX || !p2)
+		return soft_decode_op(v, p->host + off, n, op);
+	memcpy(both, p->host + off, n);
+	memcpy(both + n, p2->host, X86_INSN_MAX);
+	return soft_decode_op(v, both, n + X86_INSN_MAX, op);
 }
 
 static struct soft_op *op_at(struct soft_vcpu *v, const struct jit_site *s)
 {
 	struct soft_jit *j = v->jit;
-	const struct jit_page *p = &j->page[j->block[s->block].page];
+	const struct jit_block *b = &j->block[s->block];
+	const struct jit_page *p = &j->page[b->page];
+	const struct jit_page *p2 = b->page2 == JIT_NONE ? NULL : &j->page[b->page2];
 	uint32_t h = (uint32_t)(((uintptr_t)p->word + 0x9e37u * s->off) * 0x9e3779b1u) >>
 		     (32 - JIT_OP_BITS);
+	uint32_t value2 = p2 ? p2->value : 0;
 	struct jit_op_slot *o = &j->op[h];
-	bool known = o->word == p->word && o->value == p->value && o->off == s->off &&
-		     o->code == v->code;
 
-	if (known)
-		return o->word2 ? op_over_end(v, p, s->off, o, true) : &o->op;
+	if (o->word == p->word && o->value == p->value && o->off == s->off && o->code == v->code &&
+		o->page2 == b->page2 && o->value2 == value2)
+		return &o->op;
 	o->word = NULL; /* what follows may raise */
-	if (!soft_decode_op(v, p->host + s->off, 0x1000 - s->off, &o->op))
-		return 0x1000 - s->off < X86_INSN_MAX ? op_over_end(v, p, s->off, o, false) : NULL;
-	o->word = p->word;
-	o->word2 = NULL;
+	if (!decode_at(v, p, p2, s->off, &o->op))
+		return NULL;
 	o->value = p->value;
 	o->off = s->off;
 	o->code = v->code;
+	o->page2 = b->page2;
+	o->value2 = value2;
+	o->word = p->word;
 	return &o->op;
+}
+
+/* The interpreter carries @o out; returns where it ends if nothing is done about that. */
+static uint64_t carry_out(struct soft_vcpu *v, const struct soft_op *o)
+{
+	uint64_t next = v->rip + o->i.len;
+
+	v->jit->count.interps++;
+	v->jit->interp_op[o->i.op]++;
+	v->gpr[X86_REG_RIP] = next;
+	v->stop = false;
+	o->fn(v, o);
+	v->rip = v->gpr[X86_REG_RIP];
+	return next;
+}
+
+/* The instruction at v->rip, whatever the block thinks that is. */
+static const uint8_t *interpret_anew(struct soft_vcpu *v)
+{
+	carry_out(v, &soft_block_get(v)->op[0]);
+	return go_on(v);
 }
 
 /* The interpreter carries out the instruction of the site. */
@@ -172,20 +177,30 @@ static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 	const struct soft_op *o = op_at(v, s);
 	uint64_t next;
 
-	v->jit->count.interps++;
-	if (!o) /* its bytes have changed meanwhile, or lie where no RAM is */
-		o = &soft_block_get(v)->op[0];
-	v->jit->interp_op[o->i.op]++;
-	next = v->rip + o->i.len;
-	v->gpr[X86_REG_RIP] = next;
-	v->stop = false;
-	o->fn(v, o);
-	v->rip = v->gpr[X86_REG_RIP];
+	if (!o) /* its bytes have changed meanwhile */
+		return interpret_anew(v);
+	next = carry_out(v, o);
 	if (v->rip != next || o->i.len != s->len || !s->next || v->stop || !quiet(v) ||
 		!jit_synced(v))
 		return go_on(v);
 	flags_give(v);
 	return (const uint8_t *)s + s->next;
+}
+
+/* What generated code has put down about the last x87 instruction: into its place. */
+static void x87_take(struct soft_vcpu *v)
+{
+	uint32_t last = v->g.x87_last;
+
+	v->fpu.fip = v->g.x87_page + (last & JIT_LAST_OFF);
+	if (v->addr_wrap)
+		v->fpu.fip = (uint32_t)v->fpu.fip;
+	v->fpu.fcs = v->seg[X86_CS].selector;
+	v->fpu.fop = last >> JIT_LAST_FOP & 0x7ff;
+	if (v->g.x87_seg)
+		v->fpu.fds = v->seg[v->g.x87_seg - 1].selector;
+	v->g.x87_last = 0;
+	v->g.x87_seg = 0;
 }
 
 static void at_site(struct soft_vcpu *v, const struct jit_site *s)
@@ -194,6 +209,8 @@ static void at_site(struct soft_vcpu *v, const struct jit_site *s)
 	v->rip = v->g.page + s->off;
 	if (v->addr_wrap)
 		v->rip = (uint32_t)v->rip;
+	if (v->g.x87_last)
+		x87_take(v);
 }
 
 static const uint8_t *on_interp(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
@@ -268,13 +285,30 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 	return enter_block(v, code_at(j, j->block[b].ind));
 }
 
-/* An empty entry of the table was hit, by an address and a context that add up to what it has. */
+/* Is the page behind the one that it was when the block was made? Then it need not be asked again as long
+ * as nothing changes. */
+static const uint8_t *on_span(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	struct soft_jit *j = v->jit;
+	uint64_t here = v->g.page + v->g.id;
+
+	at_site(v, s);
+	if (jit_next_page(v) != j->block[s->block].page2 || j->block[s->block].dead ||
+		!jit_synced(v))
+		return interpret_anew(v);
+	exec_mem_patch(&j->code, (const uint8_t *)(s + 1), (const uint8_t *)&here, sizeof(here));
+	return (const uint8_t *)s + s->retry;
+}
+
+/* An empty entry of the table was hit, by an address and a context that add up to what it has; or one that
+ * leads to a block that is no more. */
 static const uint8_t *on_stray(struct soft_vcpu *v, const void *nothing, uint64_t lin)
 {
 	static const struct jit_site saved = { .flags_saved = 1 };
 
 	flags_take(v, &saved);
 	v->rip = lin - v->g.id;
+	v->jump_tag[v->rip & 0xffff] = 0;
 	return go_on(v);
 }
 
@@ -361,6 +395,9 @@ static void load_all_and_go(struct jit_buf *b, const struct jit_stubs *s)
 	j_to(b, 0xe8, s->vec_load);
 	push_pop(b, 0x58, R_AX);
 	j_here8(b, over);
+	j_gs(b, false, 0x0fb6, R_CX, V_OFF(fpu.resident)); /* movzx */
+	j_gs_index(b, true, OP_LOAD, R_CX, R_CX, V_OFF(g.x87_to));
+	j_gs_store(b, R_CX, V_OFF(g.ensure) + 8 * JIT_X87);
 	j_gs_store(b, R_AX, V_OFF(g.target));
 	for (unsigned int i = 0; i < ARRAY_SIZE(framed); i++) {
 		j_gs_load(b, R_AX, framed[i].of);
@@ -435,6 +472,7 @@ void jit_make_stubs(struct soft_jit *j)
 	s->interp = make_call(&b, on_interp, s, &s->miss);
 	s->go = make_call(&b, on_go, s, NULL);
 	s->link = make_call(&b, on_link, s, NULL);
+	s->span = make_call(&b, on_span, s, NULL);
 	s->stale = make_call(&b, on_stale, s, NULL);
 	make_call(&b, on_stray, s, &s->stray);
 	j->stubs_end = ALIGN_UP((size_t)(b.p - j->code.rw), (size_t)64);

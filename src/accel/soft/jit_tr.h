@@ -53,8 +53,11 @@ struct jit_tr {
 	bool ended;
 	bool flags_saved; /* they are in v->g.flags2 */
 	uint8_t have;	  /* JIT_RES_* */
+	bool x87_page;	  /* v->g.x87_page is this one */
 	uint8_t *last;	  /* the last copied instruction */
-	bool end_dead;	  /* nobody reads flags behind the last instruction */
+	bool spans;	  /* its only instruction ends in the next page */
+	uint8_t *span_word, *span_jne, *span_back;
+	bool end_dead; /* nobody reads flags behind the last instruction */
 	unsigned int n, n_slow, n_side, n_miss, n_fault;
 	struct jit_miss miss[JIT_MISS_MAX];
 	struct jit_slow slow[JIT_SLOW_MAX];
@@ -116,8 +119,10 @@ bool jit_bit_mem(struct jit_tr *t, unsigned int k);
 /* PUSH of memory, of the stack's width. */
 bool jit_push_mem(struct jit_tr *t, unsigned int k);
 
-/* -------- jit_vec.c -------- */
-/* Instructions of the classes SSE and AVX. */
+/* The effective address, without the segment's base, to r9. No flags change. r10 is lost. */
+void jit_ea_only(struct jit_tr *t, unsigned int k);
+
+/* -------- jit_vec.c: instructions of the classes X87, MMX, SSE and AVX -------- */
 bool jit_emit_vec(struct jit_tr *t, unsigned int k);
 /* JIT_RES_*: what @i needs if it gets a translation. */
 uint8_t jit_needs(const struct jit_tr *t, const struct x86_insn *i);

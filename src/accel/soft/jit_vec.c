@@ -1,29 +1,60 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * jit_vec - SSE and AVX instructions in generated code: what the interpreter runs in stubs
- * (native_emit.c), with guest vector registers in the host's of the same number (jit_res.c), general
+ * jit_vec - x87, MMX, SSE and AVX instructions in generated code: what the interpreter runs in stubs
+ * (native_emit.c), with guest registers in the host's of the same number (jit_res.c), general
  * registers where generated code has them, and [r9] as memory operand.
  *
- * Operands that must be aligned are not checked: where they are not the host's CPU faults, and the
- * interpreter raises what the guest is to get.
+ * Operands that must be aligned are not checked, pending x87 exceptions neither: the host's CPU faults,
+ * and the interpreter raises what the guest is to get.
  */
 #include "accel/soft/jit_tr.h"
 #include "accel/soft/native_int.h"
 
-/* May @i, of class SSE or AVX, run, and without raising #XM? */
+/* -------- what must be there -------- */
+static bool uses_vec(const struct x86_insn *i)
+{
+	for (int k = 0; k < i->n_operands; k++)
+		if (i->operand[k].kind == X86_OPND_VEC)
+			return true;
+	return i->flags & X86_I_FPEXC; /* MXCSR comes with them */
+}
+
+/* JIT_MODE_* without which @i raises. */
+static uint32_t modes_of(const struct x86_insn *i)
+{
+	switch (i->cls) {
+	case X86_CLASS_X87:
+		return JIT_MODE_X87;
+	case X86_CLASS_MMX:
+		return JIT_MODE_X87 | (uses_vec(i) ? JIT_MODE_SSE : 0);
+	case X86_CLASS_SSE:
+		return JIT_MODE_SSE;
+	default:
+		return JIT_MODE_AVX;
+	}
+}
+
+/* May it run, and without raising #XM? */
 static bool may_run(const struct jit_tr *t, const struct x86_insn *i)
 {
-	uint32_t mode = t->j->mode;
-
-	if (!(mode & (i->cls == X86_CLASS_SSE ? JIT_MODE_SSE : JIT_MODE_AVX)))
+	if (modes_of(i) & ~t->j->mode)
 		return false;
-	return !(i->flags & X86_I_FPEXC && mode & JIT_MODE_FPEXC);
+	return !(i->flags & X86_I_FPEXC && t->j->mode & JIT_MODE_FPEXC);
 }
 
 uint8_t jit_needs(const struct jit_tr *t, const struct x86_insn *i)
 {
-	return (i->cls == X86_CLASS_SSE || i->cls == X86_CLASS_AVX) && may_run(t, i) ? JIT_RES_VEC
-										     : 0;
+	switch (i->cls) {
+	case X86_CLASS_X87:
+		return may_run(t, i) ? JIT_RES_X87 : 0;
+	case X86_CLASS_MMX:
+		return may_run(t, i) ? JIT_RES_X87 | (uses_vec(i) ? JIT_RES_VEC : 0) : 0;
+	case X86_CLASS_SSE:
+	case X86_CLASS_AVX:
+		return may_run(t, i) ? JIT_RES_VEC : 0;
+	default:
+		return 0;
+	}
 }
 
 void jit_ensure(struct jit_tr *t, uint8_t needs)
@@ -35,6 +66,7 @@ void jit_ensure(struct jit_tr *t, uint8_t needs)
 	t->have |= needs;
 }
 
+/* -------- an instruction -------- */
 /* The general register that a field names, if one does: the host's register that it is in. r10 when the
  * guest's is in memory. */
 static void gpr_in(struct jit_tr *t, struct native_form *f, const struct native_gpr *u)
@@ -59,6 +91,32 @@ static void gpr_out(struct jit_tr *t, const struct native_gpr *u)
 		jit_reg_out(t, u->guest, R_10);
 }
 
+static bool may_fault(const struct x86_insn *i, bool mem)
+{
+	if (i->cls == X86_CLASS_X87 || i->cls == X86_CLASS_MMX)
+		return !(i->flags & X86_I_X87_NOWAIT);
+	return mem && i->flags & X86_I_ALIGN;
+}
+
+/* Where the instruction and its operand were: x87_take() puts it into its place. */
+static void note_x87(struct jit_tr *t, unsigned int k, bool mem)
+{
+	const struct x86_insn *i = &t->insn[k];
+	uint32_t fop = (i->opcode & 7u) << 8 | i->modrm;
+
+	if (mem) {
+		jit_ea_only(t, k);
+		j_gs_store(&t->b, R_9, V_OFF(fpu.fdp));
+		j_gs_byte(&t->b, 0, V_OFF(g.x87_seg), i->seg + 1u);
+	}
+	if (!t->x87_page) {
+		j_gs_load(&t->b, R_10, V_OFF(g.page));
+		j_gs_store(&t->b, R_10, V_OFF(g.x87_page));
+		t->x87_page = true;
+	}
+	j_gs_imm(&t->b, V_OFF(g.x87_last), JIT_LAST_THERE | fop << JIT_LAST_FOP | t->off[k]);
+}
+
 static bool emit_operation(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
@@ -68,7 +126,7 @@ static bool emit_operation(struct jit_tr *t, unsigned int k)
 	unsigned int n = native_gprs(i, u);
 	struct native_code c = { .n = 0 };
 
-	jit_ensure(t, JIT_RES_VEC);
+	jit_ensure(t, jit_needs(t, i));
 	if (m) {
 		jit_ea(t, k);
 		jit_access(t, k, m->size, m->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ);
@@ -82,7 +140,11 @@ static bool emit_operation(struct jit_tr *t, unsigned int k)
 	jbytes(&t->b, (const char *)c.b, c.n);
 	for (unsigned int a = 0; a < n; a++)
 		gpr_out(t, &u[a]);
-	return !(m && i->flags & X86_I_ALIGN) || jit_may_fault(t, k, t->last);
+	if (may_fault(i, m) && !jit_may_fault(t, k, t->last))
+		return false;
+	if (i->cls == X86_CLASS_X87 && !(i->flags & X86_I_X87_CTRL))
+		note_x87(t, k, m);
+	return true;
 }
 
 /* VZEROUPPER, VZEROALL; outside 64-bit code they leave registers 8 to 15 alone. */
@@ -97,6 +159,14 @@ static bool emit_zero(struct jit_tr *t, unsigned int k)
 	return true;
 }
 
+static bool emit_fwait(struct jit_tr *t, unsigned int k)
+{
+	jit_ensure(t, JIT_RES_X87);
+	t->last = t->b.p;
+	jb(&t->b, 0x9b);
+	return jit_may_fault(t, k, t->last);
+}
+
 bool jit_emit_vec(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
@@ -104,9 +174,11 @@ bool jit_emit_vec(struct jit_tr *t, unsigned int k)
 
 	if (i->op == X86_OP_VZEROUPPER || i->op == X86_OP_VZEROALL)
 		return emit_zero(t, k);
-	if (i->cls == X86_CLASS_FPST || !may_run(t, i) || native_mem_fn(i))
+	if (i->cls == X86_CLASS_FPST || !may_run(t, i))
 		return false;
-	if (native_needs_64(i) && !t->wide)
+	if (i->cls == X86_CLASS_X87 && i->opcode == 0x9b)
+		return emit_fwait(t, k);
+	if (native_mem_fn(i) || native_x87_fn(i) || (native_needs_64(i) && !t->wide))
 		return false;
 	if (native_has_mem(i) && (!m || !m->size || m->size > 64 || !jit_ea_possible(t, i)))
 		return false;

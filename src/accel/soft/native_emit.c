@@ -152,10 +152,9 @@ static bool is_fcomi(const struct x86_insn *i)
 
 int native_flags_use(const struct x86_insn *i)
 {
-	if (is_fcmov(i))
+	/* FCOMI does not write them when it raises an unmasked exception. */
+	if (is_fcmov(i) || is_fcomi(i))
 		return 2;
-	if (is_fcomi(i))
-		return 1;
 	switch (i->op) {
 	case X86_OP_CRC32:
 	case X86_OP_MULX:

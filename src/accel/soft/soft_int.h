@@ -211,6 +211,12 @@ struct soft_vcpu {
 		bool vec;		      /* vector registers are in the host's: jit_res.c */
 		bool vec_was; /* C code was called while they were, and goes back to where they are */
 		const void *ensure[2]; /* what makes them be there; x87 registers */
+		const void *x87_to[2]; /* ensure[JIT_X87] by v->fpu.resident */
+		/* The last x87 instruction, not in v->fpu yet (JIT_LAST_*), and its page; where the last
+		 * memory operand's segment is: enum x86_seg + 1, or 0. */
+		uint32_t x87_last;
+		uint8_t x87_seg;
+		uint64_t x87_page;
 	} g;
 
 	struct accel_vcpu base;
