@@ -986,7 +986,7 @@ static bool emit_bit(struct jit_tr *t, unsigned int k)
 
 	/* A register as the number of a bit in memory reaches beyond the operand. */
 	if (i->operand[0].kind == X86_OPND_MEM && i->operand[1].kind != X86_OPND_IMM)
-		return false;
+		return jit_bit_mem(t, k);
 	return emit_fields(t, k);
 }
 
@@ -1315,7 +1315,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 
 	/* Others may write to it: what is decoded twice must be the same. */
 	memcpy(copy, j->page[bl->page].host, JIT_PAGE);
-	memset(t, 0, offsetof(struct jit_tr, off));
+	memset(t, 0, offsetof(struct jit_tr, miss));
 	memset(t->end, 0, sizeof(t->end));
 	memset(t->dead, 0, sizeof(t->dead));
 	t->b = (struct jit_buf){ start, j->code.rx - j->code.rw };

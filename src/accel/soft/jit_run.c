@@ -151,24 +151,39 @@ static struct soft_op *op_at(struct soft_vcpu *v, const struct jit_site *s)
 	return &o->op;
 }
 
+/* The interpreter carries @o out; returns where it ends if nothing is done about that. */
+static uint64_t carry_out(struct soft_vcpu *v, const struct soft_op *o)
+{
+	uint64_t next = v->rip + o->i.len;
+
+	v->jit->count.interps++;
+	v->jit->interp_op[o->i.op]++;
+	v->gpr[X86_REG_RIP] = next;
+	v->stop = false;
+	o->fn(v, o);
+	v->rip = v->gpr[X86_REG_RIP];
+	return next;
+}
+
+/* The instruction at v->rip, whatever the block thinks that is. */
+static const uint8_t *interpret_anew(struct soft_vcpu *v)
+{
+	carry_out(v, &soft_block_get(v)->op[0]);
+	return go_on(v);
+}
+
 /* The interpreter carries out the instruction of the site. */
 static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 {
-	struct soft_op *o;
+	const struct soft_op *o;
 	uint64_t next;
 
 	if (v->jit->lockstep)
 		return soft_lockstep_stop(v, true);
 	o = op_at(v, s);
-	v->jit->count.interps++;
 	if (!o) /* its bytes have changed meanwhile */
-		return NULL;
-	v->jit->interp_op[o->i.op]++;
-	next = v->rip + o->i.len;
-	v->gpr[X86_REG_RIP] = next;
-	v->stop = false;
-	o->fn(v, o);
-	v->rip = v->gpr[X86_REG_RIP];
+		return interpret_anew(v);
+	next = carry_out(v, o);
 	if (v->rip != next || o->i.len != s->len || !s->next || v->stop || !quiet(v) ||
 		!jit_synced(v))
 		return go_on(v);
@@ -286,7 +301,7 @@ static const uint8_t *on_span(struct soft_vcpu *v, const struct jit_site *s, uin
 	at_site(v, s);
 	if (jit_next_page(v) != j->block[s->block].page2 || j->block[s->block].dead ||
 		!jit_synced(v))
-		return NULL; /* the interpreter carries it out */
+		return interpret_anew(v);
 	exec_mem_patch(&j->code, (const uint8_t *)(s + 1), (const uint8_t *)&here, sizeof(here));
 	return (const uint8_t *)s + s->retry;
 }

@@ -114,6 +114,8 @@ void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc);
 
 /* -------- jit_sys.c -------- */
 bool jit_emit_sys(struct jit_tr *t, unsigned int k);
+/* BT and its like, of memory and a register. */
+bool jit_bit_mem(struct jit_tr *t, unsigned int k);
 /* PUSH of memory, of the stack's width. */
 bool jit_push_mem(struct jit_tr *t, unsigned int k);
 
