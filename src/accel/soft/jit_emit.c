@@ -554,9 +554,10 @@ static struct jit_miss *miss_at(struct jit_tr *t, unsigned int k, uint32_t jcc)
 {
 	struct jit_miss *m = &t->miss[t->n_miss++];
 
-	*m = (struct jit_miss){
-		.jcc = j_ahead(&t->b, jcc), .insn = (uint8_t)k, .flags_saved = t->flags_saved
-	};
+	*m = (struct jit_miss){ .jcc = j_ahead(&t->b, jcc),
+		.insn = (uint8_t)k,
+		.flags_saved = t->flags_saved,
+		.have = t->have };
 	return m;
 }
 
@@ -1265,8 +1266,10 @@ static void emit_miss(struct jit_tr *t, const struct jit_miss *m)
 	if (m->go)
 		s.off = t->off[t->n];
 	call(t, m->go ? t->j->stub.go : t->j->stub.interp);
-	if (m->back && t->end[m->insn])
+	if (m->back && t->end[m->insn]) {
 		s.next = (int32_t)(t->end[m->insn] - t->b.p);
+		s.have = m->have;
+	}
 	jit_put_site(t, &s);
 }
 

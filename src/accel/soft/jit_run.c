@@ -220,7 +220,8 @@ static void at_site(struct soft_vcpu *v, const struct jit_site *s)
 static const uint8_t *on_interp(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	at_site(v, s);
-	v->g.vec_was = false; /* what comes next does not count on them */
+	if (!(s->have & JIT_RES_VEC))
+		v->g.vec_was = false; /* what comes next does not count on them */
 	return interpret(v, s);
 }
 
