@@ -566,14 +566,22 @@ void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc)
 	miss_at(t, k, jcc)->back = true;
 }
 
+/* r10 becomes the index of the address in r9 in the table, in units of eight bytes. */
+static void goto_index(struct jit_tr *t)
+{
+	j_lea_index(&t->b, false, R_10, R_9, R_9, 0, 0);
+	JCODE(&t->b, "\x41\x81\xe2"); /* and r10d, */
+	j32(&t->b, 2 * (SOFT_GOTOS - 1));
+}
+
 /* Where r9 leads to: r10 becomes its index, r9 what the block there wants. */
 static struct jit_miss *lookup(struct jit_tr *t, unsigned int k)
 {
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
-	j_rr(&t->b, false, 0x0fb7, R_10, R_9);			   /* movzx r10d, r9w */
-	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));		   /* add */
-	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(jump_tag)); /* cmp */
+	goto_index(t);
+	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));		    /* add */
+	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag)); /* cmp */
 	return miss_at(t, k, 0x0f85);
 }
 
@@ -611,7 +619,7 @@ static void emit_fault(struct jit_tr *t, const struct jit_tr_fault *f)
 
 void jit_jump_host(struct jit_tr *t)
 {
-	j_gs_index(&t->b, false, 0xff, 4, R_10, V_OFF(jump_host));
+	j_gs_index(&t->b, false, 0xff, 4, R_10, V_OFF(go[0].host));
 }
 
 /* To offset @off of this page, which another block has. */
@@ -756,7 +764,7 @@ static bool emit_call(struct jit_tr *t, unsigned int k)
 		lookup(t, k);
 		push_next(t, k);
 		j_gs_load(&t->b, R_9, V_OFF(g.goal));
-		j_rr(&t->b, false, 0x0fb7, R_10, R_9); /* movzx r10d, r9w */
+		goto_index(t);
 		j_rm(&t->b, true, 0x03, R_9, R_SP, F_ID);
 	}
 	jit_jump_host(t);
@@ -1247,9 +1255,9 @@ static void emit_end(struct jit_tr *t)
 	if (!t->end_dead && !t->flags_saved)
 		jit_save_flags(t);
 	jit_lea_page(t, R_9, t->off[t->n]);
-	j_rr(&t->b, false, 0x0fb7, R_10, R_9);
+	goto_index(t);
 	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));
-	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(jump_tag));
+	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag));
 	miss_at(t, t->n - 1, 0x0f85)->go = true;
 	jit_jump_host(t);
 }

@@ -82,9 +82,9 @@ static const void *jump_known(struct soft_vcpu *v, uint64_t lin)
 	uint64_t tag = lin + v->g.id;
 
 	if (v->jit->stale || !(v->jit->mode & JIT_MODE_FLAT) || !tag ||
-		v->jump_tag[lin & 0xffff] != tag)
+		soft_goto_at(v, lin)->tag != tag)
 		return NULL;
-	return v->jump_host[lin & 0xffff];
+	return soft_goto_at(v, lin)->host;
 }
 
 /* The block at v->rip. */
@@ -317,7 +317,7 @@ static const uint8_t *on_stray(struct soft_vcpu *v, const void *nothing, uint64_
 	v->rip = lin - v->g.id;
 	if (v->jit->lockstep)
 		return soft_lockstep_stop(v, false);
-	v->jump_tag[v->rip & 0xffff] = 0;
+	soft_goto_at(v, v->rip)->tag = 0;
 	return go_on(v);
 }
 
