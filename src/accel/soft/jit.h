@@ -30,7 +30,7 @@
 #define JIT_NONE      UINT32_MAX /* no block, no page */
 
 /* -------- the TLB of generated code -------- */
-#define JIT_L1_BITS 9
+#define JIT_L1_BITS 10
 #define JIT_L1_SIZE (1u << JIT_L1_BITS)
 #define JIT_L1_SETS 8 /* address spaces that keep theirs */
 /* An entry that holds nothing has a tag whose index is another one's. */
