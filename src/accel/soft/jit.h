@@ -113,7 +113,8 @@ struct jit_op_slot {
 };
 
 struct jit_stubs {
-	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray, *span;
+	const uint8_t *enter, *slow, *slow_stack, *interp, *interp_back, *go, *link, *stale, *miss,
+		*stray, *span;
 	const uint8_t *leave, *load;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
 	const void *ensured, *ensure_vec, *ensure_x87;

@@ -1241,7 +1241,9 @@ static void emit_miss(struct jit_tr *t, const struct jit_miss *m)
 	s.flags_saved = m->flags_saved;
 	if (m->go)
 		s.off = t->off[t->n];
-	call(t, m->go ? t->j->stub.go : t->j->stub.interp);
+	call(t, m->go	? t->j->stub.go
+		: m->back ? t->j->stub.interp_back
+			  : t->j->stub.interp);
 	if (m->back && t->end[m->insn])
 		s.next = (int32_t)(t->end[m->insn] - t->b.p);
 	jit_put_site(t, &s);

@@ -220,6 +220,13 @@ static const uint8_t *on_interp(struct soft_vcpu *v, const struct jit_site *s, u
 	return interpret(v, s);
 }
 
+/* The same, in the middle of a block, which goes on as it would have. */
+static const uint8_t *on_miss(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	at_site(v, s);
+	return interpret(v, s);
+}
+
 static bool something_first(const struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	return (s->first & JIT_FIRST_ALIGN && lin & (s->size - 1u)) ||
@@ -470,6 +477,7 @@ void jit_make_stubs(struct soft_jit *j)
 	s->slow = make_call(&b, on_slow, s, NULL);
 	s->slow_stack = make_call(&b, on_slow_stack, s, NULL);
 	s->interp = make_call(&b, on_interp, s, &s->miss);
+	s->interp_back = make_call(&b, on_miss, s, NULL);
 	s->go = make_call(&b, on_go, s, NULL);
 	s->link = make_call(&b, on_link, s, NULL);
 	s->span = make_call(&b, on_span, s, NULL);
