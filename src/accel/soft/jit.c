@@ -161,6 +161,42 @@ void soft_jit_reset(struct soft_vcpu *v)
 	j->local_gen = UINT64_MAX;
 }
 
+/* -------- code that was written to -------- */
+static struct mutex code_lock = MUTEX_INIT;	    /* docs/locking.md: soft.code_lock */
+static struct soft_jit *jits GUARDED_BY(code_lock); /* of all vCPUs of all VMs */
+
+static void jits_add(struct soft_jit *j)
+{
+	mutex_lock(&code_lock);
+	j->next = jits;
+	jits = j;
+	atomic_store(&ram_code_hook, soft_jit_code_written);
+	mutex_unlock(&code_lock);
+}
+
+static void jits_del(struct soft_jit *j)
+{
+	mutex_lock(&code_lock);
+	for (struct soft_jit **p = &jits; *p; p = &(*p)->next)
+		if (*p == j) {
+			*p = j->next;
+			break;
+		}
+	mutex_unlock(&code_lock);
+}
+
+void soft_jit_code_written(_Atomic uint32_t *word)
+{
+	mutex_lock(&code_lock);
+	for (struct soft_jit *j = jits; j; j = j->next) {
+		if (j->n_inbox < JIT_INBOX)
+			j->inbox[j->n_inbox] = word;
+		j->n_inbox = MIN(j->n_inbox + 1, JIT_INBOX + 1);
+		soft_notify(j->owner, SOFT_POLL_CODE);
+	}
+	mutex_unlock(&code_lock);
+}
+
 static void *map(size_t n)
 {
 	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
@@ -177,7 +213,7 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 		error_set_errno(err, ENOMEM, "soft: memory for the translator");
 		return false;
 	}
-	mutex_init(&j->inbox_lock);
+	j->owner = v;
 	j->bmi2 = __builtin_cpu_supports("bmi2");
 	soft_fault_hook = jit_fault_at;
 	v->jit = j;
@@ -200,6 +236,7 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 	jit_res_init(v);
 	soft_jit_reset(v);
 	jit_l1_init(v);
+	jits_add(j);
 	return true;
 fail:
 	soft_jit_free(v);
@@ -213,13 +250,13 @@ void soft_jit_free(struct soft_vcpu *v)
 	if (!j)
 		return;
 	soft_lockstep_free(j->lockstep);
+	jits_del(j);
 	exec_mem_fini(&j->code);
 	if (j->block)
 		munmap(j->block, JIT_BLOCKS * sizeof(*j->block));
 	if (j->page)
 		munmap(j->page, JIT_BLOCKS * sizeof(*j->page));
 	free(j->fault);
-	mutex_fini(&j->inbox_lock);
 	munmap(j, sizeof(*j));
 	v->jit = NULL;
 }
@@ -318,30 +355,7 @@ static uint32_t page_get(struct soft_jit *j, _Atomic uint32_t *word, const uint8
 	return p;
 }
 
-/* -------- code that was written to -------- */
-void soft_jit_code_written(struct soft_vm *vm, _Atomic uint32_t *word)
-{
-	uint32_t n = atomic_load(&vm->n_vcpus);
-
-	for (uint32_t i = 0; i < n; i++) {
-		struct soft_vcpu *v;
-		struct soft_jit *j;
-
-		mutex_lock(&vm->vcpus_lock);
-		v = vm->vcpus[i];
-		j = v ? v->jit : NULL;
-		if (j) {
-			mutex_lock(&j->inbox_lock);
-			if (j->n_inbox < JIT_INBOX)
-				j->inbox[j->n_inbox] = word;
-			j->n_inbox = MIN(j->n_inbox + 1, JIT_INBOX + 1);
-			mutex_unlock(&j->inbox_lock);
-			soft_notify(v, SOFT_POLL_CODE);
-		}
-		mutex_unlock(&vm->vcpus_lock);
-	}
-}
-
+/* -------- what was written to, dropped -------- */
 void soft_jit_serve_code(struct soft_vcpu *v)
 {
 	struct soft_jit *j = v->jit;
@@ -350,11 +364,11 @@ void soft_jit_serve_code(struct soft_vcpu *v)
 
 	if (!j)
 		return;
-	mutex_lock(&j->inbox_lock);
+	mutex_lock(&code_lock);
 	n = j->n_inbox;
 	memcpy(word, j->inbox, MIN(n, JIT_INBOX) * sizeof(word[0]));
 	j->n_inbox = 0;
-	mutex_unlock(&j->inbox_lock);
+	mutex_unlock(&code_lock);
 	if (n > JIT_INBOX) {
 		soft_jit_reset(v);
 		return;

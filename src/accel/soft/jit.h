@@ -152,8 +152,9 @@ struct soft_jit {
 	 * *stack_at. */
 	struct soft_stack_page stack[JIT_L1_SETS][2], no_stack, *stack_at;
 	uint8_t no_page[0x1000]; /* where an empty one leads */
-	/* Pages that were written to: soft_jit_code_written(). */
-	struct mutex inbox_lock;
+	/* Under soft.code_lock (jit.c): pages that were written to, for soft_jit_serve_code(). */
+	struct soft_jit *next;
+	struct soft_vcpu *owner;
 	uint32_t n_inbox; /* > JIT_INBOX: too many to tell */
 	_Atomic uint32_t *inbox[JIT_INBOX];
 	/* Instructions that the host's CPU may fault at: sorted by address. */

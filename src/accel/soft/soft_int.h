@@ -289,7 +289,6 @@ struct soft_vm {
 	VEC(struct soft_dirty) dirty;	/* under slots_lock */
 	_Atomic uint64_t slots_version; /* changes with slots */
 	_Atomic bool dirty_on;
-	struct soft_vm *next;		     /* soft.c */
 	bool jit;			     /* translate */
 	bool lockstep;			     /* and hold it against the interpreter */
 	struct soft_ticker *ticker;	     /* owned: ticker.c; NULL: none */
@@ -419,8 +418,9 @@ soft_fn *soft_sys_fn(struct soft_vcpu *v, struct soft_op *o);	 /* sys.c */
 soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o); /* native.c, fpu.c */
 
 /* ---- jit.c: the translator ---- */
-/* The page of @word, whose bit 0 was set, was written to: tell the vCPUs. Any thread. */
-void soft_jit_code_written(struct soft_vm *vm, _Atomic uint32_t *word);
+/* The page of @word, whose bit 0 was set, was written to: tell all vCPUs. Any thread, any lock may be held
+ * but soft.code_lock and soft.wait_lock. */
+void soft_jit_code_written(_Atomic uint32_t *word);
 
 /* ---- ticker.c: generated code does not look at clocks: somebody has to ---- */
 bool soft_ticker_start(struct soft_vm *vm, struct error *err) MUST_USE;
