@@ -4,13 +4,13 @@
  *
  * A block begins at an offset of a page of RAM and does not depend on where that is mapped: so it serves
  * all address spaces. It goes straight on to blocks of the same page only (which is mapped where it is);
- * whatever else goes by linear address through a table (v->jump_tag, v->jump_host), whose entries are
+ * whatever else goes by linear address through a table (v->go), whose entries are
  * good in one context: what v->g.id stands for (address space, privilege, mode, and that no translation
  * of code was dropped since). System code mostly lies on global pages, which are the same in all
  * address spaces: as long as no other was found, all share one id.
  *
- * jump_tag[low 16 bits of the address] is address + id. As the index is part of the address and ids have
- * less than 16 bits, nothing but the same address and id gives the same sum. What generated code adds is
+ * The tag of an entry, whose index is the low bits of the address, is address + id. As the ids have fewer bits
+ * than the index, nothing but the same address and id gives the same sum. What generated code adds is
  * v->g.id_poll, which is the id, or SOFT_ID_POLL when somebody wants the vCPU's attention: no entry has that.
  *
  * A page's blocks are good while its word of code is what it was. Who writes to the page (any vCPU,
@@ -90,13 +90,13 @@ bool jit_synced(struct soft_vcpu *v)
 /* An entry that was never used is 0. Where an id makes 0 of an address it must lead somewhere. */
 static void no_entry(struct soft_vcpu *v, uint32_t at)
 {
-	if (!v->jump_tag[at])
-		v->jump_host[at] = v->jit->stub.stray;
+	if (!soft_goto_at(v, at)->tag)
+		soft_goto_at(v, at)->host = v->jit->stub.stray;
 }
 
 static void forget_ids(struct soft_vcpu *v)
 {
-	memset(v->jump_tag, 0, sizeof(v->jump_tag));
+	memset(v->go, 0, sizeof(v->go));
 	no_entry(v, 0); /* for SOFT_ID_POLL */
 	memset(v->jit->id, 0, sizeof(v->jit->id));
 	v->jit->ids = 0;
@@ -114,7 +114,7 @@ static uint32_t id_of(struct soft_vcpu *v, uint64_t key)
 			return d->id;
 	d = set + j->ids % JIT_ID_WAYS;
 	*d = (struct jit_id){ key, j->mode, ++j->ids };
-	no_entry(v, -d->id & 0xffff);
+	no_entry(v, -d->id);
 	return d->id;
 }
 
@@ -161,6 +161,42 @@ void soft_jit_reset(struct soft_vcpu *v)
 	j->local_gen = UINT64_MAX;
 }
 
+/* -------- code that was written to -------- */
+static struct mutex code_lock = MUTEX_INIT;	    /* docs/locking.md: soft.code_lock */
+static struct soft_jit *jits GUARDED_BY(code_lock); /* of all vCPUs of all VMs */
+
+static void jits_add(struct soft_jit *j)
+{
+	mutex_lock(&code_lock);
+	j->next = jits;
+	jits = j;
+	atomic_store(&ram_code_hook, soft_jit_code_written);
+	mutex_unlock(&code_lock);
+}
+
+static void jits_del(struct soft_jit *j)
+{
+	mutex_lock(&code_lock);
+	for (struct soft_jit **p = &jits; *p; p = &(*p)->next)
+		if (*p == j) {
+			*p = j->next;
+			break;
+		}
+	mutex_unlock(&code_lock);
+}
+
+void soft_jit_code_written(_Atomic uint32_t *word)
+{
+	mutex_lock(&code_lock);
+	for (struct soft_jit *j = jits; j; j = j->next) {
+		if (j->n_inbox < JIT_INBOX)
+			j->inbox[j->n_inbox] = word;
+		j->n_inbox = MIN(j->n_inbox + 1, JIT_INBOX + 1);
+		soft_notify(j->owner, SOFT_POLL_CODE);
+	}
+	mutex_unlock(&code_lock);
+}
+
 static void *map(size_t n)
 {
 	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
@@ -177,7 +213,8 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 		error_set_errno(err, ENOMEM, "soft: memory for the translator");
 		return false;
 	}
-	mutex_init(&j->inbox_lock);
+	j->owner = v;
+	j->bmi2 = __builtin_cpu_supports("bmi2");
 	soft_fault_hook = jit_fault_at;
 	v->jit = j;
 	if (v->vm->lockstep) {
@@ -199,6 +236,7 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 	jit_res_init(v);
 	soft_jit_reset(v);
 	jit_l1_init(v);
+	jits_add(j);
 	return true;
 fail:
 	soft_jit_free(v);
@@ -212,13 +250,13 @@ void soft_jit_free(struct soft_vcpu *v)
 	if (!j)
 		return;
 	soft_lockstep_free(j->lockstep);
+	jits_del(j);
 	exec_mem_fini(&j->code);
 	if (j->block)
 		munmap(j->block, JIT_BLOCKS * sizeof(*j->block));
 	if (j->page)
 		munmap(j->page, JIT_BLOCKS * sizeof(*j->page));
 	free(j->fault);
-	mutex_fini(&j->inbox_lock);
 	munmap(j, sizeof(*j));
 	v->jit = NULL;
 }
@@ -317,30 +355,7 @@ static uint32_t page_get(struct soft_jit *j, _Atomic uint32_t *word, const uint8
 	return p;
 }
 
-/* -------- code that was written to -------- */
-void soft_jit_code_written(struct soft_vm *vm, _Atomic uint32_t *word)
-{
-	uint32_t n = atomic_load(&vm->n_vcpus);
-
-	for (uint32_t i = 0; i < n; i++) {
-		struct soft_vcpu *v;
-		struct soft_jit *j;
-
-		mutex_lock(&vm->vcpus_lock);
-		v = vm->vcpus[i];
-		j = v ? v->jit : NULL;
-		if (j) {
-			mutex_lock(&j->inbox_lock);
-			if (j->n_inbox < JIT_INBOX)
-				j->inbox[j->n_inbox] = word;
-			j->n_inbox = MIN(j->n_inbox + 1, JIT_INBOX + 1);
-			mutex_unlock(&j->inbox_lock);
-			soft_notify(v, SOFT_POLL_CODE);
-		}
-		mutex_unlock(&vm->vcpus_lock);
-	}
-}
-
+/* -------- what was written to, dropped -------- */
 void soft_jit_serve_code(struct soft_vcpu *v)
 {
 	struct soft_jit *j = v->jit;
@@ -349,11 +364,11 @@ void soft_jit_serve_code(struct soft_vcpu *v)
 
 	if (!j)
 		return;
-	mutex_lock(&j->inbox_lock);
+	mutex_lock(&code_lock);
 	n = j->n_inbox;
 	memcpy(word, j->inbox, MIN(n, JIT_INBOX) * sizeof(word[0]));
 	j->n_inbox = 0;
-	mutex_unlock(&j->inbox_lock);
+	mutex_unlock(&code_lock);
 	if (n > JIT_INBOX) {
 		soft_jit_reset(v);
 		return;
@@ -445,7 +460,7 @@ uint32_t jit_next_page(struct soft_vcpu *v)
 uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 {
 	struct soft_jit *j = v->jit;
-	uint32_t at = lin & 0xffff, page, b;
+	uint32_t page, b;
 	_Atomic uint32_t *word;
 	const uint8_t *p;
 
@@ -479,7 +494,7 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 			(j->block[b].page2 != JIT_NONE && !as_it_was(j, j->block[b].page2)))
 			return JIT_NONE;
 	}
-	v->jump_tag[at] = lin + v->g.id;
-	v->jump_host[at] = j->lockstep ? j->stub.stray : j->code.rx + j->block[b].ind;
+	*soft_goto_at(v, lin) = (struct soft_goto){ lin + v->g.id,
+		j->lockstep ? j->stub.stray : j->code.rx + j->block[b].ind };
 	return b;
 }

@@ -30,7 +30,7 @@
 #define JIT_NONE      UINT32_MAX /* no block, no page */
 
 /* -------- the TLB of generated code -------- */
-#define JIT_L1_BITS 9
+#define JIT_L1_BITS 10
 #define JIT_L1_SIZE (1u << JIT_L1_BITS)
 #define JIT_L1_SETS 8 /* address spaces that keep theirs */
 /* An entry that holds nothing has a tag whose index is another one's. */
@@ -127,6 +127,7 @@ struct soft_jit {
 	size_t stubs_end;
 	struct jit_stubs stub;
 	uint32_t generation; /* changes when all blocks go */
+	bool bmi2;	     /* the host has RORX */
 	bool stale;	     /* the address map has changed: they must */
 	uint64_t key;	     /* soft_fetch_key() that cs_id stands for */
 	uint32_t mode;
@@ -151,8 +152,9 @@ struct soft_jit {
 	 * *stack_at. */
 	struct soft_stack_page stack[JIT_L1_SETS][2], no_stack, *stack_at;
 	uint8_t no_page[0x1000]; /* where an empty one leads */
-	/* Pages that were written to: soft_jit_code_written(). */
-	struct mutex inbox_lock;
+	/* Under soft.code_lock (jit.c): pages that were written to, for soft_jit_serve_code(). */
+	struct soft_jit *next;
+	struct soft_vcpu *owner;
 	uint32_t n_inbox; /* > JIT_INBOX: too many to tell */
 	_Atomic uint32_t *inbox[JIT_INBOX];
 	/* Instructions that the host's CPU may fault at: sorted by address. */

@@ -82,9 +82,9 @@ static const void *jump_known(struct soft_vcpu *v, uint64_t lin)
 	uint64_t tag = lin + v->g.id;
 
 	if (v->jit->stale || !(v->jit->mode & JIT_MODE_FLAT) || !tag ||
-		v->jump_tag[lin & 0xffff] != tag)
+		soft_goto_at(v, lin)->tag != tag)
 		return NULL;
-	return v->jump_host[lin & 0xffff];
+	return soft_goto_at(v, lin)->host;
 }
 
 /* The block at v->rip. */
@@ -151,24 +151,39 @@ static struct soft_op *op_at(struct soft_vcpu *v, const struct jit_site *s)
 	return &o->op;
 }
 
+/* The interpreter carries @o out; returns where it ends if nothing is done about that. */
+static uint64_t carry_out(struct soft_vcpu *v, const struct soft_op *o)
+{
+	uint64_t next = v->rip + o->i.len;
+
+	v->jit->count.interps++;
+	v->jit->interp_op[o->i.op]++;
+	v->gpr[X86_REG_RIP] = next;
+	v->stop = false;
+	o->fn(v, o);
+	v->rip = v->gpr[X86_REG_RIP];
+	return next;
+}
+
+/* The instruction at v->rip, whatever the block thinks that is. */
+static const uint8_t *interpret_anew(struct soft_vcpu *v)
+{
+	carry_out(v, &soft_block_get(v)->op[0]);
+	return go_on(v);
+}
+
 /* The interpreter carries out the instruction of the site. */
 static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 {
-	struct soft_op *o;
+	const struct soft_op *o;
 	uint64_t next;
 
 	if (v->jit->lockstep)
 		return soft_lockstep_stop(v, true);
 	o = op_at(v, s);
-	v->jit->count.interps++;
 	if (!o) /* its bytes have changed meanwhile */
-		return NULL;
-	v->jit->interp_op[o->i.op]++;
-	next = v->rip + o->i.len;
-	v->gpr[X86_REG_RIP] = next;
-	v->stop = false;
-	o->fn(v, o);
-	v->rip = v->gpr[X86_REG_RIP];
+		return interpret_anew(v);
+	next = carry_out(v, o);
 	if (v->rip != next || o->i.len != s->len || !s->next || v->stop || !quiet(v) ||
 		!jit_synced(v))
 		return go_on(v);
@@ -205,7 +220,8 @@ static void at_site(struct soft_vcpu *v, const struct jit_site *s)
 static const uint8_t *on_interp(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	at_site(v, s);
-	v->g.vec_was = false; /* what comes next does not count on them */
+	if (!(s->have & JIT_RES_VEC))
+		v->g.vec_was = false; /* what comes next does not count on them */
 	return interpret(v, s);
 }
 
@@ -286,7 +302,7 @@ static const uint8_t *on_span(struct soft_vcpu *v, const struct jit_site *s, uin
 	at_site(v, s);
 	if (jit_next_page(v) != j->block[s->block].page2 || j->block[s->block].dead ||
 		!jit_synced(v))
-		return NULL; /* the interpreter carries it out */
+		return interpret_anew(v);
 	exec_mem_patch(&j->code, (const uint8_t *)(s + 1), (const uint8_t *)&here, sizeof(here));
 	return (const uint8_t *)s + s->retry;
 }
@@ -301,7 +317,7 @@ static const uint8_t *on_stray(struct soft_vcpu *v, const void *nothing, uint64_
 	v->rip = lin - v->g.id;
 	if (v->jit->lockstep)
 		return soft_lockstep_stop(v, false);
-	v->jump_tag[v->rip & 0xffff] = 0;
+	soft_goto_at(v, v->rip)->tag = 0;
 	return go_on(v);
 }
 

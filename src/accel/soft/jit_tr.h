@@ -38,8 +38,9 @@ struct jit_miss { /* something that is not as it should be: the instruction is i
 	uint8_t *jcc;
 	uint8_t insn;
 	bool flags_saved, undo_push;
-	bool go;   /* rather: go on behind the page */
-	bool back; /* then go on with the next instruction */
+	bool go;      /* rather: go on behind the page */
+	bool back;    /* then go on with the next instruction */
+	uint8_t have; /* JIT_RES_* there */
 };
 #define JIT_MISS_MAX (6 * JIT_INSNS)
 
@@ -114,6 +115,8 @@ void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc);
 
 /* -------- jit_sys.c -------- */
 bool jit_emit_sys(struct jit_tr *t, unsigned int k);
+/* BT and its like, of memory and a register. */
+bool jit_bit_mem(struct jit_tr *t, unsigned int k);
 /* PUSH of memory, of the stack's width. */
 bool jit_push_mem(struct jit_tr *t, unsigned int k);
 

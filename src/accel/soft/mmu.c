@@ -342,7 +342,7 @@ static __attribute__((noinline)) void watch_hit(
 void soft_code_written(struct soft_vcpu *v, _Atomic uint32_t *code)
 {
 	if (ram_code_bump(code))
-		soft_jit_code_written(v->vm, code);
+		soft_jit_code_written(code);
 	v->stop = true; /* the block at hand may be of that page */
 }
 

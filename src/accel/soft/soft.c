@@ -39,38 +39,6 @@ static bool soft_probe_engine(const void *options, struct str *report)
 	return true;
 }
 
-/* -------- all VMs: who hears of written code -------- */
-static struct mutex vms_lock = MUTEX_INIT; /* docs/locking.md: soft.vms_lock */
-static struct soft_vm *vms GUARDED_BY(vms_lock);
-
-static void code_written(_Atomic uint32_t *word)
-{
-	mutex_lock(&vms_lock);
-	for (struct soft_vm *vm = vms; vm; vm = vm->next)
-		soft_jit_code_written(vm, word);
-	mutex_unlock(&vms_lock);
-}
-
-static void soft_vms_add(struct soft_vm *vm)
-{
-	mutex_lock(&vms_lock);
-	vm->next = vms;
-	vms = vm;
-	atomic_store(&ram_code_hook, code_written);
-	mutex_unlock(&vms_lock);
-}
-
-static void soft_vms_del(struct soft_vm *vm)
-{
-	mutex_lock(&vms_lock);
-	for (struct soft_vm **p = &vms; *p; p = &(*p)->next)
-		if (*p == vm) {
-			*p = vm->next;
-			break;
-		}
-	mutex_unlock(&vms_lock);
-}
-
 static void soft_vm_free(struct accel_vm *avm)
 {
 	struct soft_vm *vm;
@@ -79,7 +47,6 @@ static void soft_vm_free(struct accel_vm *avm)
 		return;
 	vm = to_soft_vm(avm);
 	soft_ticker_stop(vm);
-	soft_vms_del(vm);
 	soft_memory_fini(vm);
 	free(vm->vcpus);
 	mutex_fini(&vm->vcpus_lock);
@@ -129,7 +96,6 @@ static struct accel_vm *soft_vm_new(
 	mutex_init(&vm->slots_lock);
 	mutex_init(&vm->exclusive_lock);
 	soft_chips_init(vm);
-	soft_vms_add(vm);
 	vm->jit = m && (!config || config->jit);
 	vm->lockstep = config && config->lockstep;
 	if (vm->jit && !soft_ticker_start(vm, err)) {

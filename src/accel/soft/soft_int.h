@@ -104,7 +104,9 @@ struct soft_tlb_entry {
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_FETCH };
 
-#define SOFT_ID_POLL 0x10000u
+#define SOFT_GOTO_BITS 17
+#define SOFT_GOTOS     (1u << SOFT_GOTO_BITS)
+#define SOFT_ID_POLL   SOFT_GOTOS
 
 /* A page that may be read and written: jit_tlb.c. */
 struct soft_stack_page {
@@ -148,7 +150,7 @@ struct soft_vcpu {
 	_Atomic uint32_t nmis; /* sent since SOFT_POLL_NMI was last looked at */
 	uint64_t ctx;	       /* context bits of TLB tags, see mmu.c */
 	bool mmu_slow;	       /* ctx stands for no address space: no access finds the TLB */
-	uint64_t fetch_gen;    /* changes when where code was fetched from may mean something else */
+	uint64_t fetch_gen; /* changes when where code was fetched from may mean something else */
 
 	struct soft_vm *vm; /* borrowed */
 	uint32_t index, apic_id;
@@ -194,14 +196,14 @@ struct soft_vcpu {
 	struct soft_blocks *blocks;		     /* owned: block.c */
 	uint64_t map_version; /* of the address map that the TLB was filled from */
 
-	struct soft_jit *jit;  /* owned: jit.c; NULL: there is no translator */
-	bool translating;      /* this slice may run generated code */
-	struct jit_l1 *l1;     /* the small TLB for address space and privilege at hand: one of */
+	struct soft_jit *jit; /* owned: jit.c; NULL: there is no translator */
+	bool translating;     /* this slice may run generated code */
+	struct jit_l1 *l1;    /* the small TLB for address space and privilege at hand: one of */
 	struct jit_l1 *l1_of[SOFT_MMU_INDEXES]; /* the address space's */
-	struct {	       /* generated code's: jit_run.c */
-		uint64_t self; /* the vCPU's address */
-		uint64_t page; /* linear address of the page that the block lies in */
-		uint64_t id;   /* of the context: jit.c */
+	struct {				/* generated code's: jit_run.c */
+		uint64_t self;			/* the vCPU's address */
+		uint64_t page;		  /* linear address of the page that the block lies in */
+		uint64_t id;		  /* of the context: jit.c */
 		_Atomic uint64_t id_poll; /* the same, or SOFT_ID_POLL: look up */
 		uint64_t save;		  /* rax for a moment */
 		uint64_t goal, r9;	  /* a branch's target; what is in r9 when C code is left */
@@ -232,8 +234,10 @@ struct soft_vcpu {
 	uint64_t instructions; /* interpreted so far; the thread's own */
 	/* Where branches to linear addresses go; the index are the low bits: jit.c. Pages that are never
 	 * used cost nothing. */
-	uint64_t jump_tag[0x10000];
-	const void *jump_host[0x10000];
+	struct soft_goto {
+		uint64_t tag;
+		const void *host;
+	} go[SOFT_GOTOS];
 };
 
 /* Register accesses: the machine's (io_access_*), or a test's. */
@@ -285,9 +289,8 @@ struct soft_vm {
 	VEC(struct soft_dirty) dirty;	/* under slots_lock */
 	_Atomic uint64_t slots_version; /* changes with slots */
 	_Atomic bool dirty_on;
-	struct soft_vm *next;		     /* soft.c */
 	bool jit;			     /* translate */
-	bool lockstep; /* and hold it against the interpreter */
+	bool lockstep;			     /* and hold it against the interpreter */
 	struct soft_ticker *ticker;	     /* owned: ticker.c; NULL: none */
 	struct mutex exclusive_lock;	     /* split locks and the like: soft_exclusive_begin() */
 	struct soft_vcpu *_Atomic exclusive; /* who holds it and wants the others to stand still */
@@ -295,6 +298,12 @@ struct soft_vm {
 
 #define to_soft_vm(p)	CONTAINER_OF(p, struct soft_vm, base)
 #define to_soft_vcpu(p) CONTAINER_OF(p, struct soft_vcpu, base)
+
+/* Where branches to linear address @lin go. */
+static inline struct soft_goto *soft_goto_at(struct soft_vcpu *v, uint64_t lin)
+{
+	return &v->go[lin & (SOFT_GOTOS - 1)];
+}
 
 static inline bool soft_has(const struct soft_vcpu *v, enum x86_feature f)
 {
@@ -409,8 +418,9 @@ soft_fn *soft_sys_fn(struct soft_vcpu *v, struct soft_op *o);	 /* sys.c */
 soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o); /* native.c, fpu.c */
 
 /* ---- jit.c: the translator ---- */
-/* The page of @word, whose bit 0 was set, was written to: tell the vCPUs. Any thread. */
-void soft_jit_code_written(struct soft_vm *vm, _Atomic uint32_t *word);
+/* The page of @word, whose bit 0 was set, was written to: tell all vCPUs. Any thread, any lock may be held
+ * but soft.code_lock and soft.wait_lock. */
+void soft_jit_code_written(_Atomic uint32_t *word);
 
 /* ---- ticker.c: generated code does not look at clocks: somebody has to ---- */
 bool soft_ticker_start(struct soft_vm *vm, struct error *err) MUST_USE;
@@ -516,7 +526,7 @@ void soft_port(struct soft_vcpu *v, uint16_t port, void *data, unsigned int size
 uint32_t soft_tsc_khz(void); /* the host's, measured once */
 /* The host's counter: its TSC, or CLOCK_MONOTONIC (soft_tsc_khz() is a million then). */
 uint64_t soft_host_tsc(void);
-bool soft_tsc_is_hosts(void); /* it is what RDTSC gives */
+bool soft_tsc_is_hosts(void);	      /* it is what RDTSC gives */
 uint64_t soft_ns_to_tsc(uint64_t ns); /* lengths of time; the longest there is when too long */
 uint64_t soft_tsc_to_length(uint64_t tsc);
 void soft_clock_init(struct soft_vm *vm);
