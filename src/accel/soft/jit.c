@@ -4,13 +4,13 @@
  *
  * A block begins at an offset of a page of RAM and does not depend on where that is mapped: so it serves
  * all address spaces. It goes straight on to blocks of the same page only (which is mapped where it is);
- * whatever else goes by linear address through a table (v->jump_tag, v->jump_host), whose entries are
+ * whatever else goes by linear address through a table (v->go), whose entries are
  * good in one context: what v->g.id stands for (address space, privilege, mode, and that no translation
  * of code was dropped since). System code mostly lies on global pages, which are the same in all
  * address spaces: as long as no other was found, all share one id.
  *
- * jump_tag[low 16 bits of the address] is address + id. As the index is part of the address and ids have
- * less than 16 bits, nothing but the same address and id gives the same sum. What generated code adds is
+ * The tag of an entry, whose index is the low bits of the address, is address + id. As the ids have fewer bits
+ * than the index, nothing but the same address and id gives the same sum. What generated code adds is
  * v->g.id_poll, which is the id, or SOFT_ID_POLL when somebody wants the vCPU's attention: no entry has that.
  *
  * A page's blocks are good while its word of code is what it was. Who writes to the page (any vCPU,
@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include "accel/soft/native_int.h"
+#include "accel/soft/lockstep.h"
 #include "base/log.h"
 
 #define IDS_MAX 0x7fff
@@ -89,13 +90,13 @@ bool jit_synced(struct soft_vcpu *v)
 /* An entry that was never used is 0. Where an id makes 0 of an address it must lead somewhere. */
 static void no_entry(struct soft_vcpu *v, uint32_t at)
 {
-	if (!v->jump_tag[at])
-		v->jump_host[at] = v->jit->stub.stray;
+	if (!soft_goto_at(v, at)->tag)
+		soft_goto_at(v, at)->host = v->jit->stub.stray;
 }
 
 static void forget_ids(struct soft_vcpu *v)
 {
-	memset(v->jump_tag, 0, sizeof(v->jump_tag));
+	memset(v->go, 0, sizeof(v->go));
 	no_entry(v, 0); /* for SOFT_ID_POLL */
 	memset(v->jit->id, 0, sizeof(v->jit->id));
 	v->jit->ids = 0;
@@ -113,7 +114,7 @@ static uint32_t id_of(struct soft_vcpu *v, uint64_t key)
 			return d->id;
 	d = set + j->ids % JIT_ID_WAYS;
 	*d = (struct jit_id){ key, j->mode, ++j->ids };
-	no_entry(v, -d->id & 0xffff);
+	no_entry(v, -d->id);
 	return d->id;
 }
 
@@ -177,8 +178,16 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 		return false;
 	}
 	mutex_init(&j->inbox_lock);
+	j->bmi2 = __builtin_cpu_supports("bmi2");
 	soft_fault_hook = jit_fault_at;
 	v->jit = j;
+	if (v->vm->lockstep) {
+		j->lockstep = soft_lockstep_new();
+		if (!j->lockstep) {
+			error_set_errno(err, ENOMEM, "soft: lockstep");
+			goto fail;
+		}
+	}
 	j->block = map(JIT_BLOCKS * sizeof(*j->block));
 	j->page = map(JIT_BLOCKS * sizeof(*j->page));
 	if (!j->block || !j->page) {
@@ -203,6 +212,7 @@ void soft_jit_free(struct soft_vcpu *v)
 
 	if (!j)
 		return;
+	soft_lockstep_free(j->lockstep);
 	exec_mem_fini(&j->code);
 	if (j->block)
 		munmap(j->block, JIT_BLOCKS * sizeof(*j->block));
@@ -436,7 +446,7 @@ uint32_t jit_next_page(struct soft_vcpu *v)
 uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 {
 	struct soft_jit *j = v->jit;
-	uint32_t at = lin & 0xffff, page, b;
+	uint32_t page, b;
 	_Atomic uint32_t *word;
 	const uint8_t *p;
 
@@ -470,7 +480,7 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 			(j->block[b].page2 != JIT_NONE && !as_it_was(j, j->block[b].page2)))
 			return JIT_NONE;
 	}
-	v->jump_tag[at] = lin + v->g.id;
-	v->jump_host[at] = j->code.rx + j->block[b].ind;
+	*soft_goto_at(v, lin) = (struct soft_goto){ lin + v->g.id,
+		j->lockstep ? j->stub.stray : j->code.rx + j->block[b].ind };
 	return b;
 }

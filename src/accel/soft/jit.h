@@ -30,7 +30,7 @@
 #define JIT_NONE      UINT32_MAX /* no block, no page */
 
 /* -------- the TLB of generated code -------- */
-#define JIT_L1_BITS 9
+#define JIT_L1_BITS 10
 #define JIT_L1_SIZE (1u << JIT_L1_BITS)
 #define JIT_L1_SETS 8 /* address spaces that keep theirs */
 /* An entry that holds nothing has a tag whose index is another one's. */
@@ -113,18 +113,21 @@ struct jit_op_slot {
 };
 
 struct jit_stubs {
-	const uint8_t *enter, *slow, *slow_stack, *interp, *interp_back, *go, *link, *stale, *miss,
-		*stray, *span;
+	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray, *span;
 	const uint8_t *leave, *load;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
 	const void *ensured, *ensure_vec, *ensure_x87;
 };
 
+struct soft_lockstep;
+
 struct soft_jit {
+	struct soft_lockstep *lockstep; /* owned; NULL: off */
 	struct exec_mem code;
 	size_t stubs_end;
 	struct jit_stubs stub;
 	uint32_t generation; /* changes when all blocks go */
+	bool bmi2;	     /* the host has RORX */
 	bool stale;	     /* the address map has changed: they must */
 	uint64_t key;	     /* soft_fetch_key() that cs_id stands for */
 	uint32_t mode;
@@ -187,6 +190,9 @@ uint32_t jit_next_page(struct soft_vcpu *v);
 /* -------- jit_run.c -------- */
 /* Run generated code from v->rip on. False: there is none for that address, interpret it. May raise. */
 bool soft_jit_run(struct soft_vcpu *v);
+/* Its parts, for lockstep.c: find the code, NULL: none; run it. */
+const uint8_t *jit_begin(struct soft_vcpu *v);
+void jit_enter(struct soft_vcpu *v, const uint8_t *where);
 void jit_make_stubs(struct soft_jit *j);
 /* A host exception at @pc in generated code: where to go on, with *@site for r10; NULL: not ours. */
 const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);

@@ -17,6 +17,7 @@
  * interpreter, or be tried again.
  */
 #include "accel/soft/jit_tr.h"
+#include "accel/soft/lockstep.h"
 #include <stdlib.h>
 
 /* -------- sites -------- */
@@ -220,12 +221,17 @@ void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_a
 	s = &t->slow[t->n_slow++];
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
-	j_rr(b, false, OP_LOAD, R_10, R_9);
-	JCODE(b, "\x41\xc1\xea"); /* shr r10d, */
-	jb(b, 12 - JIT_L1_SHIFT);
+	if (t->j->bmi2) {
+		JCODE(b, "\xc4\x43\x7b\xf0\xd1"); /* rorx r10d, r9d, */
+		jb(b, 12 - JIT_L1_SHIFT);
+	} else {
+		j_rr(b, false, OP_LOAD, R_10, R_9);
+		JCODE(b, "\x41\xc1\xea"); /* shr r10d, */
+		jb(b, 12 - JIT_L1_SHIFT);
+	}
 	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
 	j32(b, (JIT_L1_SIZE - 1) << JIT_L1_SHIFT);
-	j_gs(b, true, 0x03, R_10, V_OFF(l1));				     /* add */
+	j_rm(b, true, 0x03, R_10, R_SP, F_L1);				     /* add */
 	j_rm(b, true, 0x33, R_9, R_10, 8 * (int32_t)(access == SOFT_WRITE)); /* xor */
 	JCODE(b, "\x49\x81\xf9");					     /* cmp r9, */
 	j32(b, JIT_PAGE - size);
@@ -322,11 +328,13 @@ static void emit_legacy(
 	struct jit_tr *t, const struct x86_insn *i, unsigned int reg, unsigned int rm, bool mem)
 {
 	struct jit_buf *b = &t->b;
-	bool force = false, w = i->opsize == 8;
+	bool force = false, high = false, w = i->opsize == 8;
 	uint32_t op = opcode_of(i);
 
-	for (int n = 0; n < i->n_operands; n++)
+	for (int n = 0; n < i->n_operands; n++) {
 		force |= is_byte_reg(&i->operand[n]);
+		high |= i->operand[n].kind == X86_OPND_GPR_H;
+	}
 	if (i->cls == X86_CLASS_GPR)
 		w = i->operand[0].size == 8;
 	t->last = b->p;
@@ -336,7 +344,10 @@ static void emit_legacy(
 		jb(b, 0x66);
 	if (mandatory_rep(i))
 		jb(b, i->op == X86_OP_CRC32 ? 0xf2 : 0xf3);
-	if (mem) {
+	if (mem && high) {
+		j_opcode(b, op);
+		j_modrm_mem(b, reg, R_DI, 0);
+	} else if (mem) {
 		j_rex(b, w, reg, 0, R_9, force);
 		j_opcode(b, op);
 		j_modrm_mem(b, reg, R_9, 0);
@@ -346,6 +357,15 @@ static void emit_legacy(
 		jb(b, 0xc0 | (reg & 7) << 3 | (rm & 7));
 	}
 	emit_imm(t, i);
+}
+
+/* AH to BH and memory: the address is where no REX prefix is needed, for a moment. */
+static void emit_high_mem(struct jit_tr *t, const struct x86_insn *i, unsigned int reg)
+{
+	j_mov(&t->b, R_10, R_DI);
+	j_mov(&t->b, R_DI, R_9);
+	emit_legacy(t, i, reg, 0, true);
+	j_mov(&t->b, R_DI, R_10);
 }
 
 static void emit_vex(struct jit_tr *t, const struct x86_insn *i, unsigned int reg, unsigned int rm,
@@ -374,9 +394,8 @@ static bool high_ok(const struct x86_insn *i)
 		const struct x86_operand *p = &i->operand[n];
 
 		high |= p->kind == X86_OPND_GPR_H;
-		rex |= p->kind == X86_OPND_MEM || is_byte_reg(p) ||
-		       (p->kind == X86_OPND_GPR && !p->implicit &&
-			       (jit_host_of(p->reg) >= 8 || !jit_pinned(p->reg)));
+		rex |= is_byte_reg(p) || (p->kind == X86_OPND_GPR && !p->implicit &&
+						 (jit_host_of(p->reg) >= 8 || !jit_pinned(p->reg)));
 	}
 	return !high || !rex;
 }
@@ -428,6 +447,8 @@ static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 	}
 	if (i->vex)
 		emit_vex(t, i, reg, rm, vvvv, mem);
+	else if (mem && r && r->kind == X86_OPND_GPR_H)
+		emit_high_mem(t, i, reg);
 	else
 		emit_legacy(t, i, reg, rm, mem);
 	/* Where two are written and are the same, the last counts: XADD's sum, MULX's upper half. */
@@ -533,9 +554,10 @@ static struct jit_miss *miss_at(struct jit_tr *t, unsigned int k, uint32_t jcc)
 {
 	struct jit_miss *m = &t->miss[t->n_miss++];
 
-	*m = (struct jit_miss){
-		.jcc = j_ahead(&t->b, jcc), .insn = (uint8_t)k, .flags_saved = t->flags_saved
-	};
+	*m = (struct jit_miss){ .jcc = j_ahead(&t->b, jcc),
+		.insn = (uint8_t)k,
+		.flags_saved = t->flags_saved,
+		.have = t->have };
 	return m;
 }
 
@@ -544,14 +566,22 @@ void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc)
 	miss_at(t, k, jcc)->back = true;
 }
 
+/* r10 becomes the index of the address in r9 in the table, in units of eight bytes. */
+static void goto_index(struct jit_tr *t)
+{
+	j_lea_index(&t->b, false, R_10, R_9, R_9, 0, 0);
+	JCODE(&t->b, "\x41\x81\xe2"); /* and r10d, */
+	j32(&t->b, 2 * (SOFT_GOTOS - 1));
+}
+
 /* Where r9 leads to: r10 becomes its index, r9 what the block there wants. */
 static struct jit_miss *lookup(struct jit_tr *t, unsigned int k)
 {
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
-	j_rr(&t->b, false, 0x0fb7, R_10, R_9);			   /* movzx r10d, r9w */
-	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));		   /* add */
-	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(jump_tag)); /* cmp */
+	goto_index(t);
+	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));		    /* add */
+	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag)); /* cmp */
 	return miss_at(t, k, 0x0f85);
 }
 
@@ -589,7 +619,7 @@ static void emit_fault(struct jit_tr *t, const struct jit_tr_fault *f)
 
 void jit_jump_host(struct jit_tr *t)
 {
-	j_gs_index(&t->b, false, 0xff, 4, R_10, V_OFF(jump_host));
+	j_gs_index(&t->b, false, 0xff, 4, R_10, V_OFF(go[0].host));
 }
 
 /* To offset @off of this page, which another block has. */
@@ -734,7 +764,7 @@ static bool emit_call(struct jit_tr *t, unsigned int k)
 		lookup(t, k);
 		push_next(t, k);
 		j_gs_load(&t->b, R_9, V_OFF(g.goal));
-		j_rr(&t->b, false, 0x0fb7, R_10, R_9); /* movzx r10d, r9w */
+		goto_index(t);
 		j_rm(&t->b, true, 0x03, R_9, R_SP, F_ID);
 	}
 	jit_jump_host(t);
@@ -1058,6 +1088,8 @@ static bool emit_known(struct jit_tr *t, unsigned int k)
 
 	if (i->feature != X86_FEAT_NONE && !soft_has(t->v, i->feature))
 		return false;
+	if (t->j->lockstep && !soft_lockstep_twice(i))
+		return false;
 	switch (i->cls) {
 	case X86_CLASS_INT:
 	case X86_CLASS_GPR:
@@ -1223,9 +1255,9 @@ static void emit_end(struct jit_tr *t)
 	if (!t->end_dead && !t->flags_saved)
 		jit_save_flags(t);
 	jit_lea_page(t, R_9, t->off[t->n]);
-	j_rr(&t->b, false, 0x0fb7, R_10, R_9);
+	goto_index(t);
 	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));
-	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(jump_tag));
+	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag));
 	miss_at(t, t->n - 1, 0x0f85)->go = true;
 	jit_jump_host(t);
 }
@@ -1241,11 +1273,11 @@ static void emit_miss(struct jit_tr *t, const struct jit_miss *m)
 	s.flags_saved = m->flags_saved;
 	if (m->go)
 		s.off = t->off[t->n];
-	call(t, m->go	? t->j->stub.go
-		: m->back ? t->j->stub.interp_back
-			  : t->j->stub.interp);
-	if (m->back && t->end[m->insn])
+	call(t, m->go ? t->j->stub.go : t->j->stub.interp);
+	if (m->back && t->end[m->insn]) {
 		s.next = (int32_t)(t->end[m->insn] - t->b.p);
+		s.have = m->have;
+	}
 	jit_put_site(t, &s);
 }
 

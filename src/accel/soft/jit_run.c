@@ -13,6 +13,7 @@
  * longjmp.
  */
 #include "accel/soft/jit.h"
+#include "accel/soft/lockstep.h"
 #include "accel/soft/native_int.h"
 #include <asm/prctl.h>
 #include <sys/syscall.h>
@@ -81,9 +82,9 @@ static const void *jump_known(struct soft_vcpu *v, uint64_t lin)
 	uint64_t tag = lin + v->g.id;
 
 	if (v->jit->stale || !(v->jit->mode & JIT_MODE_FLAT) || !tag ||
-		v->jump_tag[lin & 0xffff] != tag)
+		soft_goto_at(v, lin)->tag != tag)
 		return NULL;
-	return v->jump_host[lin & 0xffff];
+	return soft_goto_at(v, lin)->host;
 }
 
 /* The block at v->rip. */
@@ -97,7 +98,7 @@ static const uint8_t *go_on(struct soft_vcpu *v)
 	if (!quiet(v) || v->mmu_slow)
 		return NULL;
 	jit_sync(v);
-	host = jump_known(v, lin);
+	host = v->jit->lockstep ? NULL : jump_known(v, lin);
 	if (!host) {
 		b = jit_find(v, lin);
 		if (b == JIT_NONE)
@@ -174,9 +175,12 @@ static const uint8_t *interpret_anew(struct soft_vcpu *v)
 /* The interpreter carries out the instruction of the site. */
 static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 {
-	const struct soft_op *o = op_at(v, s);
+	const struct soft_op *o;
 	uint64_t next;
 
+	if (v->jit->lockstep)
+		return soft_lockstep_stop(v, true);
+	o = op_at(v, s);
 	if (!o) /* its bytes have changed meanwhile */
 		return interpret_anew(v);
 	next = carry_out(v, o);
@@ -216,14 +220,8 @@ static void at_site(struct soft_vcpu *v, const struct jit_site *s)
 static const uint8_t *on_interp(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	at_site(v, s);
-	v->g.vec_was = false; /* what comes next does not count on them */
-	return interpret(v, s);
-}
-
-/* The same, in the middle of a block, which goes on as it would have. */
-static const uint8_t *on_miss(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
-{
-	at_site(v, s);
+	if (!(s->have & JIT_RES_VEC))
+		v->g.vec_was = false; /* what comes next does not count on them */
 	return interpret(v, s);
 }
 
@@ -261,7 +259,7 @@ static const uint8_t *on_slow_stack(struct soft_vcpu *v, const struct jit_site *
 static const uint8_t *on_go(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	at_site(v, s);
-	return go_on(v);
+	return v->jit->lockstep ? soft_lockstep_stop(v, false) : go_on(v);
 }
 
 /* The same, and henceforth straight to there. */
@@ -273,6 +271,8 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 	int32_t d;
 
 	at_site(v, s);
+	if (j->lockstep)
+		return soft_lockstep_stop(v, false);
 	v->stop = false;
 	if (!quiet(v))
 		return NULL;
@@ -315,7 +315,9 @@ static const uint8_t *on_stray(struct soft_vcpu *v, const void *nothing, uint64_
 
 	flags_take(v, &saved);
 	v->rip = lin - v->g.id;
-	v->jump_tag[v->rip & 0xffff] = 0;
+	if (v->jit->lockstep)
+		return soft_lockstep_stop(v, false);
+	soft_goto_at(v, v->rip)->tag = 0;
 	return go_on(v);
 }
 
@@ -331,6 +333,8 @@ static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, u
 	memcpy(&old, after_call, 4);
 	s.off = (uint16_t)j->block[old].off;
 	at_site(v, &s);
+	if (j->lockstep)
+		return soft_lockstep_stop(v, false);
 	v->stop = false;
 	if (!quiet(v))
 		return NULL;
@@ -477,7 +481,6 @@ void jit_make_stubs(struct soft_jit *j)
 	s->slow = make_call(&b, on_slow, s, NULL);
 	s->slow_stack = make_call(&b, on_slow_stack, s, NULL);
 	s->interp = make_call(&b, on_interp, s, &s->miss);
-	s->interp_back = make_call(&b, on_miss, s, NULL);
 	s->go = make_call(&b, on_go, s, NULL);
 	s->link = make_call(&b, on_link, s, NULL);
 	s->span = make_call(&b, on_span, s, NULL);
@@ -520,16 +523,28 @@ static void set_current(struct soft_vcpu *v)
 	current = v;
 }
 
+const uint8_t *jit_begin(struct soft_vcpu *v)
+{
+	v->stop = false;
+	set_current(v);
+	return go_on(v);
+}
+
+void jit_enter(struct soft_vcpu *v, const uint8_t *where)
+{
+	((void (*)(const uint8_t *))(uintptr_t)v->jit->stub.enter)(where);
+}
+
 bool soft_jit_run(struct soft_vcpu *v)
 {
 	const uint8_t *where;
 
-	v->stop = false;
-	set_current(v);
-	where = go_on(v);
+	if (v->jit->lockstep)
+		return soft_lockstep_run(v);
+	where = jit_begin(v);
 	if (!where)
 		return false;
-	((void (*)(const uint8_t *))(uintptr_t)v->jit->stub.enter)(where);
+	jit_enter(v, where);
 	v->stop = true;
 	return true;
 }

@@ -10,6 +10,7 @@
  * A page whose stores somebody wants to hear of (code, the dirty log, breakpoints) has no write tag.
  */
 #include "accel/soft/jit.h"
+#include "accel/soft/lockstep.h"
 #include "accel/soft/mmu_int.h"
 
 static uint64_t no_tag(uint32_t entry)
@@ -177,6 +178,8 @@ uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum 
 		return NULL;
 	if (access == SOFT_WRITE && atomic_load_explicit(t->code, memory_order_relaxed) & 1)
 		return NULL;
+	if (v->jit->lockstep)
+		return soft_lockstep_access(v, (uint8_t *)(t->addend + lin), lin, size, access);
 	e = &set[at];
 	*used_of(v->jit, set) = true;
 	e->host = (uint8_t *)(t->addend + page);

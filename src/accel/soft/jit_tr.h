@@ -38,8 +38,9 @@ struct jit_miss { /* something that is not as it should be: the instruction is i
 	uint8_t *jcc;
 	uint8_t insn;
 	bool flags_saved, undo_push;
-	bool go;   /* rather: go on behind the page */
-	bool back; /* then go on with the next instruction */
+	bool go;      /* rather: go on behind the page */
+	bool back;    /* then go on with the next instruction */
+	uint8_t have; /* JIT_RES_* there */
 };
 #define JIT_MISS_MAX (6 * JIT_INSNS)
 

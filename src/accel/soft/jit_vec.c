@@ -110,7 +110,7 @@ static void note_x87(struct jit_tr *t, unsigned int k, bool mem)
 		j_gs_byte(&t->b, 0, V_OFF(g.x87_seg), i->seg + 1u);
 	}
 	if (!t->x87_page) {
-		j_gs_load(&t->b, R_10, V_OFF(g.page));
+		j_rm(&t->b, true, OP_LOAD, R_10, R_SP, F_PAGE);
 		j_gs_store(&t->b, R_10, V_OFF(g.x87_page));
 		t->x87_page = true;
 	}

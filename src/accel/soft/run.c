@@ -157,6 +157,16 @@ static void run_block(struct soft_vcpu *v, unsigned int max)
 	v->budget -= o - b->op;
 }
 
+void soft_step(struct soft_vcpu *v)
+{
+	uint8_t shadow = v->shadow;
+
+	v->shadow = 0;
+	v->rflags &= ~(uint64_t)X86_FLAG_RF;
+	run_block(v, 1);
+	v->shadow &= ~shadow;
+}
+
 static void run_blocks(struct soft_vcpu *v)
 {
 	if (v->translating) {

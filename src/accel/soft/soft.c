@@ -14,12 +14,14 @@
 #define SOFT_VCPUS_MAX 255
 
 struct soft_config {
-	bool jit;
+	bool jit, lockstep;
 };
 
 static const struct field soft_config_fields[] = {
 	FIELD_BOOL(struct soft_config, jit, "jit", .dflt = "on",
 		.doc = "translate guest code to host code; off: interpret it"),
+	FIELD_BOOL(struct soft_config, lockstep, "lockstep", .dflt = "off",
+		.doc = "do everything twice, translated and interpreted, and stop at a difference"),
 };
 
 static const struct field_table soft_config_table = FIELD_TABLE(
@@ -98,6 +100,11 @@ static struct accel_vm *soft_vm_new(
 			SOFT_VCPUS_MAX);
 		return NULL;
 	}
+	if (config && config->lockstep && (!config->jit || c->max_vcpus > 1)) {
+		error_usage(err, "soft: lockstep=on goes with %s",
+			config->jit ? "one vCPU: --cpus 1" : "jit=on");
+		return NULL;
+	}
 	if (!soft_native_init(err)) {
 		error_prefix(err, "soft");
 		return NULL;
@@ -124,6 +131,7 @@ static struct accel_vm *soft_vm_new(
 	soft_chips_init(vm);
 	soft_vms_add(vm);
 	vm->jit = m && (!config || config->jit);
+	vm->lockstep = config && config->lockstep;
 	if (vm->jit && !soft_ticker_start(vm, err)) {
 		soft_vm_free(&vm->base);
 		return NULL;

@@ -104,7 +104,9 @@ struct soft_tlb_entry {
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_FETCH };
 
-#define SOFT_ID_POLL 0x10000u
+#define SOFT_GOTO_BITS 17
+#define SOFT_GOTOS     (1u << SOFT_GOTO_BITS)
+#define SOFT_ID_POLL   SOFT_GOTOS
 
 /* A page that may be read and written: jit_tlb.c. */
 struct soft_stack_page {
@@ -148,7 +150,7 @@ struct soft_vcpu {
 	_Atomic uint32_t nmis; /* sent since SOFT_POLL_NMI was last looked at */
 	uint64_t ctx;	       /* context bits of TLB tags, see mmu.c */
 	bool mmu_slow;	       /* ctx stands for no address space: no access finds the TLB */
-	uint64_t fetch_gen;    /* changes when where code was fetched from may mean something else */
+	uint64_t fetch_gen; /* changes when where code was fetched from may mean something else */
 
 	struct soft_vm *vm; /* borrowed */
 	uint32_t index, apic_id;
@@ -194,14 +196,14 @@ struct soft_vcpu {
 	struct soft_blocks *blocks;		     /* owned: block.c */
 	uint64_t map_version; /* of the address map that the TLB was filled from */
 
-	struct soft_jit *jit;  /* owned: jit.c; NULL: there is no translator */
-	bool translating;      /* this slice may run generated code */
-	struct jit_l1 *l1;     /* the small TLB for address space and privilege at hand: one of */
+	struct soft_jit *jit; /* owned: jit.c; NULL: there is no translator */
+	bool translating;     /* this slice may run generated code */
+	struct jit_l1 *l1;    /* the small TLB for address space and privilege at hand: one of */
 	struct jit_l1 *l1_of[SOFT_MMU_INDEXES]; /* the address space's */
-	struct {	       /* generated code's: jit_run.c */
-		uint64_t self; /* the vCPU's address */
-		uint64_t page; /* linear address of the page that the block lies in */
-		uint64_t id;   /* of the context: jit.c */
+	struct {				/* generated code's: jit_run.c */
+		uint64_t self;			/* the vCPU's address */
+		uint64_t page;		  /* linear address of the page that the block lies in */
+		uint64_t id;		  /* of the context: jit.c */
 		_Atomic uint64_t id_poll; /* the same, or SOFT_ID_POLL: look up */
 		uint64_t save;		  /* rax for a moment */
 		uint64_t goal, r9;	  /* a branch's target; what is in r9 when C code is left */
@@ -232,8 +234,10 @@ struct soft_vcpu {
 	uint64_t instructions; /* interpreted so far; the thread's own */
 	/* Where branches to linear addresses go; the index are the low bits: jit.c. Pages that are never
 	 * used cost nothing. */
-	uint64_t jump_tag[0x10000];
-	const void *jump_host[0x10000];
+	struct soft_goto {
+		uint64_t tag;
+		const void *host;
+	} go[SOFT_GOTOS];
 };
 
 /* Register accesses: the machine's (io_access_*), or a test's. */
@@ -287,6 +291,7 @@ struct soft_vm {
 	_Atomic bool dirty_on;
 	struct soft_vm *next;		     /* soft.c */
 	bool jit;			     /* translate */
+	bool lockstep;			     /* and hold it against the interpreter */
 	struct soft_ticker *ticker;	     /* owned: ticker.c; NULL: none */
 	struct mutex exclusive_lock;	     /* split locks and the like: soft_exclusive_begin() */
 	struct soft_vcpu *_Atomic exclusive; /* who holds it and wants the others to stand still */
@@ -294,6 +299,12 @@ struct soft_vm {
 
 #define to_soft_vm(p)	CONTAINER_OF(p, struct soft_vm, base)
 #define to_soft_vcpu(p) CONTAINER_OF(p, struct soft_vcpu, base)
+
+/* Where branches to linear address @lin go. */
+static inline struct soft_goto *soft_goto_at(struct soft_vcpu *v, uint64_t lin)
+{
+	return &v->go[lin & (SOFT_GOTOS - 1)];
+}
 
 static inline bool soft_has(const struct soft_vcpu *v, enum x86_feature f)
 {
@@ -330,6 +341,8 @@ void soft_mode_changed(struct soft_vcpu *v);
 /* Likewise, when ES, DS, FS and GS are as they were. */
 void soft_level_changed(struct soft_vcpu *v);
 void soft_seg_changed(struct soft_vcpu *v, enum x86_seg seg);
+/* Interpret the instruction at v->rip, without what may come between two. May raise. */
+void soft_step(struct soft_vcpu *v);
 int soft_vcpu_run(struct accel_vcpu *v, struct vcpu_exit *exit);
 void soft_vcpu_kick(struct accel_vcpu *v);
 int soft_vcpu_nmi(struct accel_vcpu *v);
@@ -513,7 +526,7 @@ void soft_port(struct soft_vcpu *v, uint16_t port, void *data, unsigned int size
 uint32_t soft_tsc_khz(void); /* the host's, measured once */
 /* The host's counter: its TSC, or CLOCK_MONOTONIC (soft_tsc_khz() is a million then). */
 uint64_t soft_host_tsc(void);
-bool soft_tsc_is_hosts(void); /* it is what RDTSC gives */
+bool soft_tsc_is_hosts(void);	      /* it is what RDTSC gives */
 uint64_t soft_ns_to_tsc(uint64_t ns); /* lengths of time; the longest there is when too long */
 uint64_t soft_tsc_to_length(uint64_t tsc);
 void soft_clock_init(struct soft_vm *vm);
