@@ -211,20 +211,23 @@ static bool same_place(const struct x86_insn *a, const struct x86_insn *b)
 /* May @i be in a group at the place of @first? */
 static bool in_group(const struct jit_tr *t, const struct x86_insn *i, const struct x86_insn *first)
 {
-	struct native_gpr u[NATIVE_GPRS];
-	unsigned int n;
-
 	if ((i->cls != X86_CLASS_SSE && i->cls != X86_CLASS_AVX) || native_flags_use(i) ||
 		!may_run(t, i) || (i->feature != X86_FEAT_NONE && !soft_has(t->v, i->feature)) ||
 		!possible(t, i))
 		return false;
-	if (native_has_mem(i))
-		return same_place(i, first);
-	n = native_gprs(i, u);
+	return !native_has_mem(i) || same_place(i, first);
+}
+
+/* Does @i change the address? */
+static bool moves_place(const struct x86_insn *i, const struct x86_insn *first)
+{
+	struct native_gpr u[NATIVE_GPRS];
+	unsigned int n = native_gprs(i, u);
+
 	for (unsigned int a = 0; a < n; a++)
 		if (u[a].write && (u[a].guest == first->base || u[a].guest == first->index))
-			return false;
-	return true;
+			return true;
+	return false;
 }
 
 /* The last of the group that begins with @k; @k: there is none. The operands' first and last bytes. */
@@ -242,15 +245,16 @@ static unsigned int group_from(const struct jit_tr *t, unsigned int k, int64_t *
 		const struct x86_operand *m = native_mem(&t->insn[n]);
 		int64_t disp = t->insn[n].disp, from, to;
 
-		if (!m)
-			continue;
-		from = MIN(*lo, disp);
-		to = MAX(*hi, disp + m->size);
+		from = m ? MIN(*lo, disp) : *lo;
+		to = m ? MAX(*hi, disp + m->size) : *hi;
 		if (to - from > SPAN_MAX)
 			break;
 		*lo = from;
 		*hi = to;
-		last = n;
+		if (m)
+			last = n;
+		if (moves_place(&t->insn[n], first))
+			break;
 	}
 	return last;
 }
