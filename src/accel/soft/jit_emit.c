@@ -211,14 +211,26 @@ static void stack_access(
 /* The linear address in r9 becomes the host's. r10 is lost. */
 void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
 {
-	struct jit_buf *b = &t->b;
-	struct jit_slow *s;
+	uint8_t *ja;
 
 	if (t->insn[k].base == R_SP && t->insn[k].seg < X86_FS && t->insn[k].flags & X86_I_MODRM) {
 		stack_access(t, k, size, access);
 		return;
 	}
-	s = &t->slow[t->n_slow++];
+	ja = jit_access_or(t, k, size, access);
+	t->slow[t->n_slow++] = (struct jit_slow){ .ja = ja,
+		.retry = t->b.p,
+		.insn = (uint8_t)k,
+		.size = (uint8_t)size,
+		.access = access,
+		.flags_saved = t->flags_saved };
+}
+
+uint8_t *jit_access_or(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
+{
+	struct jit_buf *b = &t->b;
+	uint8_t *ja;
+
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
 	if (t->j->bmi2) {
@@ -235,13 +247,9 @@ void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_a
 	j_rm(b, true, 0x33, R_9, R_10, 8 * (int32_t)(access == SOFT_WRITE)); /* xor */
 	JCODE(b, "\x49\x81\xf9");					     /* cmp r9, */
 	j32(b, JIT_PAGE - size);
-	*s = (struct jit_slow){ .insn = (uint8_t)k,
-		.size = (uint8_t)size,
-		.access = access,
-		.flags_saved = t->flags_saved };
-	s->ja = j_ahead(b, 0x0f87);
+	ja = j_ahead(b, 0x0f87);
 	j_rm(b, true, 0x03, R_9, R_10, offsetof(struct jit_l1, host)); /* add */
-	s->retry = b->p;
+	return ja;
 }
 
 static uint8_t first_of(const struct x86_insn *i)
@@ -590,20 +598,24 @@ void jit_lookup(struct jit_tr *t, unsigned int k)
 	lookup(t, k);
 }
 
-bool jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at)
+void jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at)
 {
-	struct soft_jit *j = t->j;
-
-	if (j->n_faults + t->n_fault == j->faults_max) {
-		uint32_t max = j->faults_max ? 2 * j->faults_max : 256;
-		struct jit_fault *p = realloc(j->fault, max * sizeof(*p));
-
-		if (!p)
-			return false;
-		j->fault = p;
-		j->faults_max = max;
-	}
 	t->fault[t->n_fault++] = (struct jit_tr_fault){ at, (uint8_t)k, t->flags_saved };
+}
+
+/* Room for all that a block may have. */
+static bool faults_room(struct soft_jit *j)
+{
+	uint32_t max = j->faults_max ? 2 * j->faults_max : 256;
+	struct jit_fault *p;
+
+	if (j->n_faults + JIT_FAULT_MAX <= j->faults_max)
+		return true;
+	p = realloc(j->fault, max * sizeof(*p));
+	if (!p)
+		return false;
+	j->fault = p;
+	j->faults_max = max;
 	return true;
 }
 
@@ -953,7 +965,8 @@ static bool emit_div(struct jit_tr *t, unsigned int k)
 
 	if (t->insn[k].operand[f.rm].kind == X86_OPND_GPR_H || !plain(t, k, &f))
 		return false;
-	return jit_may_fault(t, k, t->last);
+	jit_may_fault(t, k, t->last);
+	return true;
 }
 
 /* An instruction without operands that names its registers by itself. */
@@ -1291,6 +1304,8 @@ static void emit_rest(struct jit_tr *t)
 		j_here(&t->b, t->side[n].jcc);
 		emit_branch(t, t->side[n].insn, t->side[n].target, t->dead[t->side[n].insn]);
 	}
+	for (unsigned int n = 0; n < t->n_group; n++)
+		jit_emit_apart(t, &t->group[n]);
 	for (unsigned int n = 0; n < t->n_slow; n++)
 		emit_slow(t, &t->slow[n]);
 	if (t->spans)
@@ -1335,7 +1350,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	t->block = block;
 	t->start = bl->off;
 	t->wide = v->code == X86_CODE_64;
-	if (!decode_block(t, copy) && !decode_span(t, bl, copy))
+	if (!faults_room(j) || (!decode_block(t, copy) && !decode_span(t, bl, copy)))
 		return false;
 	find_live(t, copy);
 	bl->ind = (uint32_t)(t->b.p - j->code.rw);
@@ -1347,7 +1362,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	emit_entry(t, bl);
 	if (t->spans)
 		emit_span(t);
-	for (unsigned int k = 0; k < t->n && !t->ended; k++)
+	for (unsigned int k = 0; k < t->n && !t->ended; k = MAX(k + 1, t->next))
 		emit_insn(t, k);
 	emit_rest(t);
 	j->count.guest_bytes += t->off[t->n] - t->start;

@@ -15,6 +15,7 @@
 #define JIT_PAGE      0x1000
 #define JIT_SLOW_MAX  (2 * JIT_INSNS)
 #define JIT_SIDE_MAX  (JIT_INSNS + 1)
+#define JIT_FAULT_MAX (2 * JIT_INSNS)
 
 struct jit_slow { /* an access that the TLB does not know */
 	uint8_t *ja, *retry;
@@ -44,6 +45,14 @@ struct jit_miss { /* something that is not as it should be: the instruction is i
 };
 #define JIT_MISS_MAX (6 * JIT_INSNS)
 
+/* Instructions whose operands were looked up together, and what leads to their looking up one by one:
+ * from @ja to there, and after them to @resume. */
+struct jit_group {
+	uint8_t *ja, *resume;
+	uint8_t first, last, have;
+	bool flags_saved;
+};
+
 struct jit_tr {
 	struct jit_buf b;
 	struct soft_vcpu *v;
@@ -59,11 +68,14 @@ struct jit_tr {
 	bool spans;	  /* its only instruction ends in the next page */
 	uint8_t *span_word, *span_jne, *span_back;
 	bool end_dead; /* nobody reads flags behind the last instruction */
-	unsigned int n, n_slow, n_side, n_miss, n_fault;
+	unsigned int next; /* what comes before it is translated */
+	unsigned int n, n_group, n_slow, n_side, n_miss, n_fault;
+	/* -- from here on not cleared -- */
 	struct jit_miss miss[JIT_MISS_MAX];
 	struct jit_slow slow[JIT_SLOW_MAX];
 	struct jit_side side[JIT_SIDE_MAX];
-	struct jit_tr_fault fault[JIT_INSNS];
+	struct jit_tr_fault fault[JIT_FAULT_MAX];
+	struct jit_group group[JIT_INSNS];
 	uint16_t off[JIT_INSNS + 1];
 	uint16_t live[JIT_INSNS]; /* flags that must be kept before the instruction */
 	bool dead[JIT_INSNS];	  /* nobody reads flags where it branches to */
@@ -102,9 +114,13 @@ void jit_ea(struct jit_tr *t, unsigned int k);
 void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access);
 /* Linear address of offset @off from the beginning of the block's page. */
 void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off);
+/* The linear address in r9 becomes the host's of @size bytes as jit_access() does it; where the jump is
+ * that is taken if it does not. */
+uint8_t *jit_access_or(
+	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access);
 /* The instruction at @at, which changes nothing if the host's CPU faults at it, is then instruction @k
- * interpreted. False: no memory. */
-bool jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at);
+ * interpreted. */
+void jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at);
 /* Find where linear address r9 leads: r10 becomes its index in the tables, for jit_jump_host(), r9 what
  * the block wants there; flags go to memory. If that is not known, or somebody wants the vCPU's
  * attention, the interpreter carries @k out, which must not have changed anything. */
@@ -125,6 +141,8 @@ void jit_ea_only(struct jit_tr *t, unsigned int k);
 
 /* -------- jit_vec.c: instructions of the classes X87, MMX, SSE and AVX -------- */
 bool jit_emit_vec(struct jit_tr *t, unsigned int k);
+/* The instructions of a group one by one. */
+void jit_emit_apart(struct jit_tr *t, const struct jit_group *g);
 /* JIT_RES_*: what @i needs if it gets a translation. */
 uint8_t jit_needs(const struct jit_tr *t, const struct x86_insn *i);
 /* No flags change, no registers. */

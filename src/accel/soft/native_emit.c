@@ -205,7 +205,11 @@ struct native_form native_form_of(const struct x86_insn *i)
 /* -------- the instruction -------- */
 static void emit_modrm(struct native_code *c, const struct x86_insn *i, const struct native_form *f)
 {
-	byte(c, (f->mem ? 0 : 0xc0) | (f->reg & 7) << 3 | (f->rm & 7));
+	unsigned int n = f->disp == 0 ? 0 : f->disp == (int8_t)f->disp ? 1 : 4;
+
+	byte(c, (f->mem ? (n + 1) / 2 << 6 : 0xc0) | (f->reg & 7) << 3 | (f->rm & 7));
+	for (unsigned int k = 0; k < n; k++)
+		byte(c, (uint32_t)f->disp >> 8 * k & 0xff);
 }
 
 /* 66, F3 or F2 that belongs to the opcode, as VEX's pp numbers them. */

@@ -39,6 +39,7 @@ enum { NATIVE_REG = 8, NATIVE_RM, NATIVE_VVVV };
 struct native_form {
 	uint8_t reg, rm, vvvv;
 	bool mem, w;
+	int32_t disp; /* from there */
 };
 struct native_form native_form_of(const struct x86_insn *i);
 void native_encode(struct native_code *c, const struct x86_insn *i, const struct native_form *f);

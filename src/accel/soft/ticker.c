@@ -20,7 +20,7 @@ struct soft_ticker {
 	pthread_t thread;
 	struct mutex lock; /* docs/locking.md: soft.ticker_lock */
 	pthread_cond_t cond;
-	bool stop GUARDED_BY(lock);
+	bool stop MEMBER_GUARDED_BY(lock);
 	_Atomic bool asleep;
 };
 
