@@ -218,13 +218,11 @@ static bool in_group(const struct jit_tr *t, const struct x86_insn *i, const str
 		!may_run(t, i) || (i->feature != X86_FEAT_NONE && !soft_has(t->v, i->feature)) ||
 		!possible(t, i))
 		return false;
-	if (native_has_mem(i))
-		return same_place(i, first);
 	n = native_gprs(i, u);
 	for (unsigned int a = 0; a < n; a++)
 		if (u[a].write && (u[a].guest == first->base || u[a].guest == first->index))
 			return false;
-	return true;
+	return !native_has_mem(i) || same_place(i, first);
 }
 
 /* The last of the group that begins with @k; @k: there is none. The operands' first and last bytes. */
