@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The software CPU with a guest that may be anything: the input chooses mode, tables and registers,
- * spoils some of the state, and fills memory. One or two vCPUs run it by turns, interrupts come in.
+ * spoils some of the state, and fills memory. One or two vCPUs run it by turns, interrupts come in; its
+ * last bit decides whether it is translated. (Generated code is not instrumented and does not count: a
+ * thread ends its loops.)
  * Nothing may crash, hang or leak; and a state that was taken out must be accepted again.
  */
 #include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "accel/soft/soft_int.h"
 #include "base/log.h"
 #include "base/types.h"
@@ -24,6 +29,7 @@
 #define TABLES	 0x20000u /* long mode and PAE: PML4, PDPT, PD, PT; without PAE: PD, PT */
 #define ROUNDS	 4
 #define STEPS	 200
+#define TURNS	 2000
 
 enum mode { REAL, PROT32, PROT16, LONG64, LONG32, VM86, MODES };
 
@@ -62,6 +68,41 @@ static void io_port(struct soft_vcpu *v, uint16_t port, void *data, unsigned int
 }
 static const struct soft_io io = { .mem = io_mem, .port = io_port };
 
+/* -------- who ends loops -------- */
+static pthread_mutex_t watched_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct soft_vcpu *watched; /* in generated code */
+static unsigned int watched_turn;
+
+static void *watch(void *arg)
+{
+	const struct timespec ms = { 0, 1000000 };
+	unsigned int seen = 0;
+
+	for (;;) {
+		nanosleep(&ms, NULL);
+		pthread_mutex_lock(&watched_lock);
+		if (watched && watched_turn == seen)
+			soft_notify(watched, SOFT_POLL_KICK);
+		seen = watched_turn;
+		pthread_mutex_unlock(&watched_lock);
+	}
+	return arg;
+}
+
+static void watch_set(struct soft_vcpu *v)
+{
+	static bool started;
+	pthread_t thread;
+
+	if (!started && (pthread_create(&thread, NULL, watch, NULL) || pthread_detach(thread)))
+		abort();
+	started = true;
+	pthread_mutex_lock(&watched_lock);
+	watched = v;
+	watched_turn++;
+	pthread_mutex_unlock(&watched_lock);
+}
+
 struct vm {
 	struct accel_vm *vm;
 	struct accel_vcpu *vcpu[2];
@@ -71,7 +112,7 @@ struct vm {
 	struct as_range range;
 };
 
-static void make(struct vm *m, unsigned int n)
+static void make(struct vm *m, unsigned int n, bool translate)
 {
 	const struct accel *a = &soft_accel;
 	struct accel_vm_config c = {
@@ -88,6 +129,7 @@ static void make(struct vm *m, unsigned int n)
 	m->vm = a->vm_new(NULL, &c, &err);
 	assert(m->ram && m->vm);
 	to_soft_vm(m->vm)->io = &io;
+	to_soft_vm(m->vm)->jit = translate;
 	m->range = (struct as_range){
 		.start = 0, .size = RAM_SIZE, .kind = AS_RAM, .host = m->ram->host, .ram = m->ram
 	};
@@ -274,7 +316,13 @@ static void run(struct vm *m, struct input *in)
 		for (unsigned int i = 0; i < m->n; i++) {
 			struct soft_vcpu *v = to_soft_vcpu(m->vcpu[i]);
 
-			soft_vcpu_steps(v, STEPS, NULL);
+			if (v->jit) {
+				watch_set(v);
+				soft_vcpu_turns(v, TURNS, NULL);
+				watch_set(NULL);
+			} else {
+				soft_vcpu_steps(v, STEPS, NULL);
+			}
 			disturb(m, v, (uint8_t)take(in, 1));
 		}
 }
@@ -302,7 +350,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!s)
 		abort();
 	log_level = LOG_ERR; /* a spoiled state is refused with a warning */
-	make(&m, shape & 0x80 ? 2 : 1);
+	make(&m, shape & 0x80 ? 2 : 1, size && data[size - 1] & 1);
 	make_state(&m, s, (enum mode)((shape & 7) % MODES), &in);
 	spoil(s, &in);
 	for (unsigned int i = 0; i < m.n; i++) {

@@ -224,6 +224,45 @@ static bool put_insn(struct program *p)
 	return len && (gen_one_in(16) || prepare(p, &i, code)) && put(p, code, len);
 }
 
+/* The same with [rbx + disp8] or [r11 + disp8] as memory operand. */
+static bool put_near(struct program *p, const uint8_t *code, const struct x86_insn *i)
+{
+	uint8_t near[X86_INSN_MAX + 2];
+	struct x86_insn was;
+	uint32_t n = i->modrm_off;
+
+	memcpy(near, code, n);
+	near[n++] = (uint8_t)(0x43 | (i->modrm & 0x38));
+	near[n++] = (uint8_t)(gen_below(128) - 64);
+	if (i->imm_size)
+		memcpy(near + n, code + i->imm_off, i->imm_size);
+	n += i->imm_size;
+	if (x86_decode(near, n, (enum x86_code)p->t->mode, &was) != X86_DECODE_OK ||
+		was.row != i->row)
+		return true;
+	return put(p, near, was.len);
+}
+
+/* Vector instructions around one address. */
+static bool put_neighbours(struct program *p)
+{
+	uint32_t most = 2 + gen_below(4);
+	uint64_t at = gen_target(128, false);
+	uint8_t code[X86_INSN_MAX];
+	struct x86_insn i;
+	bool ok = put_mov(p, X86_RBX, at) && (!p->wide || put_mov(p, X86_R11, at));
+
+	for (uint32_t n = 0; ok && n < most; n++) {
+		uint32_t len = gen_insn_of((enum x86_code)p->t->mode, is_vector, code, &i);
+
+		if (len && i.modrm_off && i.modrm < 0xc0 && i.seg < X86_FS && i.addrsize > 2)
+			ok = put_near(p, code, &i);
+		else
+			ok = len && put(p, code, len);
+	}
+	return ok;
+}
+
 /* -------- branches -------- */
 /* The field of @size bytes at the end of what was put last leads to a later item. */
 static void later(struct program *p, uint32_t size, bool absolute, uint32_t before_end)
@@ -492,7 +531,7 @@ void program_make(struct test *t, const struct batch *b)
 			/* No code addresses in registers where code can be written to anyhow. */
 			ok = !changes && gen_one_in(2) ? put_indirect(&p) : put_relative(&p);
 		else
-			ok = put_insn(&p);
+			ok = gen_one_in(16) ? put_neighbours(&p) : put_insn(&p);
 	}
 	land(&p, true);
 	if (loop)

@@ -67,7 +67,7 @@ struct jit_tr {
 	uint8_t *last;	  /* the last copied instruction */
 	bool spans;	  /* its only instruction ends in the next page */
 	uint8_t *span_word, *span_jne, *span_back;
-	bool end_dead; /* nobody reads flags behind the last instruction */
+	bool end_dead;	   /* nobody reads flags behind the last instruction */
 	unsigned int next; /* what comes before it is translated */
 	unsigned int n, n_group, n_slow, n_side, n_miss, n_fault;
 	/* -- from here on not cleared -- */

@@ -28,9 +28,9 @@ struct state {
 };
 
 struct soft_lockstep {
-	bool before, faulted, raised;
-	struct soft_event event; /* generated code's */
-	jmp_buf raise;		 /* the run loop's */
+	bool before, faulted, strings; /* there were string instructions */
+	struct soft_event event;       /* generated code's */
+	jmp_buf raise;		       /* the run loop's */
 	struct state start, translated, interpreted;
 	const uint8_t *code; /* of the page at @code_lin, where the stretch begins */
 	_Atomic uint32_t *code_word;
@@ -237,6 +237,18 @@ static void compare_registers(struct soft_vcpu *v)
 	compare_fpu(l, &t->fpu, &i->fpu);
 }
 
+/* A string instruction writes more than it has looked up. */
+static void compare_pages(struct soft_lockstep *l)
+{
+	for (unsigned int n = 0; n < l->n_pages; n++)
+		for (unsigned int k = 0; k < PAGE_SIZE; k++)
+			if (l->copy[n][k] != l->page[n][k]) {
+				DIFFER(l, "byte %#x of a page is %#x translated, %#x interpreted",
+					k, l->copy[n][k], l->page[n][k]);
+				return;
+			}
+}
+
 static void compare_memory(struct soft_lockstep *l)
 {
 	unsigned int writes = 0;
@@ -251,7 +263,9 @@ static void compare_memory(struct soft_lockstep *l)
 			DIFFER(l, "%u bytes at %#" PRIx64 " differ, written by %#" PRIx64, a->size,
 				a->lin, a->rip);
 	}
-	if (writes != l->n_writes)
+	if (l->strings)
+		compare_pages(l);
+	else if (writes != l->n_writes)
 		DIFFER(l, "%u stores translated, %u interpreted", writes, l->n_writes);
 }
 
@@ -375,6 +389,7 @@ static void interpret_one(struct soft_vcpu *v)
 	l->at[l->n_insns] = v->rip;
 	l->insn[l->n_insns++] = *i;
 	l->n_writes += is_store(i);
+	l->strings |= !!(i->flags & X86_I_STRING);
 	soft_step(v);
 }
 
@@ -443,6 +458,7 @@ static void catch_up(struct soft_vcpu *v)
 
 	give(v, &l->start);
 	l->n_insns = l->n_writes = 0;
+	l->strings = false;
 	if (_setjmp(v->raise)) {
 		DIFFER(l, "exception %u at %#" PRIx64 ", which generated code came by",
 			v->event.vector, v->rip);
