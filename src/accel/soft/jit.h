@@ -145,6 +145,11 @@ struct soft_jit {
 	struct jit_op_slot op[1u << JIT_OP_BITS];
 	struct jit_l1 l1[JIT_L1_SETS][SOFT_MMU_INDEXES][JIT_L1_SIZE];
 	bool l1_used[JIT_L1_SETS][SOFT_MMU_INDEXES];
+	/* Pages that have write tags, by hash: which, and in which entry; several of either: jit_tlb.c's MANY. */
+	struct jit_written {
+		const uint8_t *host; /* NULL: none */
+		struct jit_l1 *entry;
+	} l1_written[4096];
 	uint64_t l1_ctx[JIT_L1_SETS]; /* whose it is; 0: nobody's */
 	uint64_t l1_at;		      /* v->l1_of is this one's */
 	uint32_t l1_next;

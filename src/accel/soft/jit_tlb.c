@@ -13,6 +13,8 @@
 #include "accel/soft/lockstep.h"
 #include "accel/soft/mmu_int.h"
 
+#define MANY ((void *)1)
+
 static uint64_t no_tag(uint32_t entry)
 {
 	return (uint64_t)(entry ^ 1) << 12;
@@ -145,12 +147,48 @@ void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin)
 				at);
 }
 
+static struct jit_written *written_slot(struct soft_jit *j, const uint8_t *host)
+{
+	return &j->l1_written[((uintptr_t)host >> 12) * 0x9e3779b97f4a7c15ull >> 52];
+}
+
+static void note_written(struct soft_jit *j, struct jit_l1 *e)
+{
+	struct jit_written *w = written_slot(j, e->host);
+
+	if (!w->host)
+		*w = (struct jit_written){ e->host, e };
+	if (w->host != e->host)
+		w->host = MANY;
+	if (w->entry != e)
+		w->entry = MANY;
+}
+
+/* A page of code is marked often where a guest writes and runs it by turns: mostly there is one entry that
+ * has it, or none. False: maybe there are more. */
+static bool drop_written(struct soft_vcpu *v, const uint8_t *host)
+{
+	struct soft_jit *j = v->jit;
+	struct jit_written *w = written_slot(j, host);
+	struct jit_l1 *e = w->entry;
+
+	if (w->host != host)
+		return w->host != MANY;
+	w->host = NULL;
+	if (e == MANY)
+		return false;
+	no_stacks(v);
+	e->tag[SOFT_WRITE] = no_tag((uint32_t)((e - j->l1[0][0]) % JIT_L1_SIZE));
+	return true;
+}
+
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host)
 {
 	struct soft_jit *j = v->jit;
 
-	if (!j)
+	if (!j || (host && drop_written(v, host)))
 		return;
+	memset(j->l1_written, 0, sizeof(j->l1_written));
 	no_stacks(v);
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++) {
@@ -159,8 +197,7 @@ void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host)
 			if (!j->l1_used[s][i])
 				continue;
 			for (uint32_t k = 0; k < JIT_L1_SIZE; k++)
-				if (!host || e[k].host == host)
-					e[k].tag[SOFT_WRITE] = no_tag(k);
+				e[k].tag[SOFT_WRITE] = no_tag(k);
 		}
 }
 
@@ -189,6 +226,8 @@ uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum 
 						     1)
 				     ? page
 				     : no_tag(at);
+	if (e->tag[SOFT_WRITE] == page)
+		note_written(v->jit, e);
 	v->jit->count.fills++;
 	return e->host + (lin - page);
 }
