@@ -1117,7 +1117,8 @@ static void emit_insn(struct jit_tr *t, unsigned int k)
 	const struct x86_insn *i = &t->insn[k];
 	struct x86_insn copy = *i;
 	uint8_t *start = t->b.p;
-	unsigned int n_slow = t->n_slow, n_fault = t->n_fault;
+	unsigned int n_slow = t->n_slow, n_fault = t->n_fault, n_miss = t->n_miss;
+	unsigned int n_side = t->n_side, n_group = t->n_group, next = t->next;
 	uint8_t have = t->have;
 	bool flags_saved = t->flags_saved;
 
@@ -1130,6 +1131,10 @@ static void emit_insn(struct jit_tr *t, unsigned int k)
 	t->b.p = start;
 	t->n_slow = n_slow;
 	t->n_fault = n_fault;
+	t->n_miss = n_miss;
+	t->n_side = n_side;
+	t->n_group = n_group;
+	t->next = next;
 	t->flags_saved = flags_saved;
 	t->have = have;
 	emit_interp(t, k);
