@@ -22,7 +22,7 @@
 #define JIT_HASH_BITS 17
 #define JIT_PAGE_BITS 14
 #define JIT_INSNS     48	  /* of a block */
-#define JIT_ROOM      (32u << 10) /* code that one block takes at most */
+#define JIT_ROOM      (64u << 10) /* code that one block takes at most */
 #define JIT_OP_BITS   9
 #define JIT_INBOX     64
 #define JIT_ID_BITS   6
@@ -156,6 +156,7 @@ struct soft_jit {
 	/* The page of the stack, of each address space: the kernel's, the user's; v->g.stack is that of
 	 * *stack_at. */
 	struct soft_stack_page stack[JIT_L1_SETS][2], no_stack, *stack_at;
+	struct jit_l1 no_entry;	 /* has nothing */
 	uint8_t no_page[0x1000]; /* where an empty one leads */
 	/* Under soft.code_lock (jit.c): pages that were written to, for soft_jit_serve_code(). */
 	struct soft_jit *next;

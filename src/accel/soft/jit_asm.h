@@ -36,6 +36,7 @@ enum {
 
 /* What lies at the host's stack pointer while generated code runs: what is used most, because the CPU
  * forwards stores to loads there almost for nothing, and because it is short. */
+#define JIT_ENTRIES 2
 enum jit_frame {
 	F_R9 = 0, /* guest r9, r10, r11 */
 	F_R10 = 8,
@@ -45,7 +46,8 @@ enum jit_frame {
 	F_ID = 40,	  /* v->g.id */
 	F_STACK_TAG = 48, /* v->g.stack */
 	F_STACK_HOST = 56,
-	F_SIZE = 64 + 8, /* with what aligns it */
+	F_ENTRY = 64,	      /* JIT_ENTRIES entries of the TLB */
+	F_SIZE = 64 + 16 + 8, /* with what aligns it */
 };
 
 struct jit_buf {

@@ -186,53 +186,21 @@ void jit_ea(struct jit_tr *t, unsigned int k)
 	add_segment(t, &t->insn[k]);
 }
 
-/* Of an address that the stack pointer gave: mostly in the page of the last one. */
-static void stack_access(
-	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
+/* The address in r9 with the tag of the entry in r10, the size with the page's end. */
+static uint8_t *compare(struct jit_tr *t, unsigned int size, enum soft_access access)
 {
-	struct jit_buf *b = &t->b;
-	struct jit_slow *s = &t->slow[t->n_slow++];
-
-	if (t->live[k] && !t->flags_saved)
-		jit_save_flags(t);
-	j_rm(b, true, 0x33, R_9, R_SP, F_STACK_TAG); /* xor */
-	JCODE(b, "\x49\x81\xf9");		     /* cmp r9, */
-	j32(b, JIT_PAGE - size);
-	*s = (struct jit_slow){ .insn = (uint8_t)k,
-		.size = (uint8_t)size,
-		.access = access,
-		.flags_saved = t->flags_saved,
-		.stack = true };
-	s->ja = j_ahead(b, 0x0f87);
-	j_rm(b, true, 0x03, R_9, R_SP, F_STACK_HOST); /* add */
-	s->retry = b->p;
+	j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (int32_t)(access == SOFT_WRITE)); /* xor */
+	JCODE(&t->b, "\x49\x81\xf9");						 /* cmp r9, */
+	j32(&t->b, JIT_PAGE - size);
+	return j_ahead(&t->b, 0x0f87);
 }
 
-/* The linear address in r9 becomes the host's. r10 is lost. */
-void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
-{
-	uint8_t *ja;
-
-	if (t->insn[k].base == R_SP && t->insn[k].seg < X86_FS && t->insn[k].flags & X86_I_MODRM) {
-		stack_access(t, k, size, access);
-		return;
-	}
-	ja = jit_access_or(t, k, size, access);
-	t->slow[t->n_slow++] = (struct jit_slow){ .ja = ja,
-		.retry = t->b.p,
-		.insn = (uint8_t)k,
-		.size = (uint8_t)size,
-		.access = access,
-		.flags_saved = t->flags_saved };
-}
-
-uint8_t *jit_access_or(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
+/* Look the linear address in r9 up: r9 becomes the offset in the page, r10 the entry. Returns the jump
+ * that is taken when the page is not there; then r9 XOR the entry's tag is the address. */
+static uint8_t *probe(struct jit_tr *t, unsigned int size, enum soft_access access)
 {
 	struct jit_buf *b = &t->b;
-	uint8_t *ja;
 
-	if (t->live[k] && !t->flags_saved)
-		jit_save_flags(t);
 	if (t->j->bmi2) {
 		JCODE(b, "\xc4\x43\x7b\xf0\xd1"); /* rorx r10d, r9d, */
 		jb(b, 12 - JIT_L1_SHIFT);
@@ -243,12 +211,152 @@ uint8_t *jit_access_or(struct jit_tr *t, unsigned int k, unsigned int size, enum
 	}
 	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
 	j32(b, (JIT_L1_SIZE - 1) << JIT_L1_SHIFT);
-	j_rm(b, true, 0x03, R_10, R_SP, F_L1);				     /* add */
-	j_rm(b, true, 0x33, R_9, R_10, 8 * (int32_t)(access == SOFT_WRITE)); /* xor */
-	JCODE(b, "\x49\x81\xf9");					     /* cmp r9, */
+	j_rm(b, true, 0x03, R_10, R_SP, F_L1); /* add */
+	return compare(t, size, access);
+}
+
+static void add_host(struct jit_tr *t)
+{
+	j_rm(&t->b, true, 0x03, R_9, R_10, offsetof(struct jit_l1, host)); /* add */
+}
+
+static struct jit_slow *slow_at(
+	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
+{
+	struct jit_slow *s = &t->slow[t->n_slow++];
+
+	*s = (struct jit_slow){ .insn = (uint8_t)k,
+		.size = (uint8_t)size,
+		.access = access,
+		.flags_saved = t->flags_saved };
+	return s;
+}
+
+/* Of an address that the stack pointer gave: mostly in the page of the last one. @operand: it may well
+ * be in another one, which is no reason to take that for the stack's page. */
+static void stack_access(
+	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access, bool operand)
+{
+	struct jit_buf *b = &t->b;
+	struct jit_slow *s;
+
+	if (t->live[k] && !t->flags_saved)
+		jit_save_flags(t);
+	s = slow_at(t, k, size, access);
+	s->how = operand ? JIT_BY_SP : JIT_STACK;
+	j_rm(b, true, 0x33, R_9, R_SP, F_STACK_TAG); /* xor */
+	JCODE(b, "\x49\x81\xf9");		     /* cmp r9, */
 	j32(b, JIT_PAGE - size);
-	ja = j_ahead(b, 0x0f87);
-	j_rm(b, true, 0x03, R_9, R_10, offsetof(struct jit_l1, host)); /* add */
+	s->ja = j_ahead(b, 0x0f87);
+	j_rm(b, true, 0x03, R_9, R_SP, F_STACK_HOST); /* add */
+	s->retry = b->p;
+}
+
+/* -------- addresses by one register, again -------- */
+/* The entry that an access by a register found is remembered (F_ENTRY) where the block has another access
+ * by it before it changes: that looks into the same entry first. What is remembered is an entry of the
+ * set at hand whose tag is compared again, or, after C code was called, one that has nothing. */
+static bool by_register(const struct jit_tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+
+	return i->flags & X86_I_MODRM && i->modrm < 0xc0 && i->index == X86_REG_NONE &&
+	       i->base < 16 && i->base != R_SP && i->seg < X86_FS;
+}
+
+/* Does @k leave register @g alone, for certain? */
+static bool leaves_alone(const struct x86_insn *i, unsigned int g)
+{
+	switch (i->op) {
+	case X86_OP_ADD ... X86_OP_NOT:
+	case X86_OP_IMUL:
+	case X86_OP_ROL ... X86_OP_BSR:
+	case X86_OP_MOV ... X86_OP_LEA:
+	case X86_OP_PUSH:
+	case X86_OP_POP:
+	case X86_OP_SETCC:
+	case X86_OP_CMOVCC:
+	case X86_OP_JCC:
+	case X86_OP_NOP:
+		break;
+	default:
+		return false;
+	}
+	for (unsigned int n = 0; n < i->n_operands; n++)
+		if ((i->operand[n].kind == X86_OPND_GPR || i->operand[n].kind == X86_OPND_GPR_H) &&
+			i->operand[n].access & X86_ACC_W && i->operand[n].reg == g)
+			return false;
+	return true;
+}
+
+static bool comes_again(const struct jit_tr *t, unsigned int k)
+{
+	unsigned int base = t->insn[k].base;
+
+	for (unsigned int n = k; n + 1 < t->n && n < k + 8; n++) {
+		if (!leaves_alone(&t->insn[n], base))
+			return false;
+		if (by_register(t, n + 1) && t->insn[n + 1].base == base &&
+			t->insn[n + 1].op != X86_OP_LEA)
+			return true;
+	}
+	return false;
+}
+
+static void forget_entries(struct jit_tr *t)
+{
+	for (unsigned int n = 0; n < JIT_ENTRIES; n++)
+		t->entry_of[n] = X86_REG_NONE;
+}
+
+/* After @k: what it has changed is not remembered. */
+static void note_changes(struct jit_tr *t, unsigned int k)
+{
+	for (unsigned int n = 0; n < JIT_ENTRIES; n++)
+		if (!leaves_alone(&t->insn[k], t->entry_of[n]))
+			t->entry_of[n] = X86_REG_NONE;
+}
+
+/* The linear address in r9 becomes the host's. r10 is lost. */
+void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
+{
+	struct jit_slow *s;
+	unsigned int n = 0;
+
+	if (t->insn[k].base == R_SP && t->insn[k].seg < X86_FS && t->insn[k].flags & X86_I_MODRM) {
+		stack_access(t, k, size, access, true);
+		return;
+	}
+	if (t->live[k] && !t->flags_saved)
+		jit_save_flags(t);
+	s = slow_at(t, k, size, access);
+	while (n < JIT_ENTRIES && !(by_register(t, k) && t->entry_of[n] == t->insn[k].base))
+		n++;
+	if (n < JIT_ENTRIES) {
+		s->how = JIT_AGAIN;
+		s->entry = (uint8_t)n;
+		j_rm(&t->b, true, OP_LOAD, R_10, R_SP, F_ENTRY + 8 * (int32_t)n);
+		s->ja = compare(t, size, access);
+	} else {
+		s->ja = probe(t, size, access);
+		if (by_register(t, k) && comes_again(t, k)) {
+			n = t->next_entry++ % JIT_ENTRIES;
+			t->entry_of[n] = t->insn[k].base;
+			j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_ENTRY + 8 * (int32_t)n);
+		}
+	}
+	add_host(t);
+	s->retry = t->b.p;
+}
+
+uint8_t *jit_access_or(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
+{
+	uint8_t *ja;
+
+	if (t->live[k] && !t->flags_saved)
+		jit_save_flags(t);
+	ja = probe(t, size, access);
+	add_host(t);
 	return ja;
 }
 
@@ -260,17 +368,38 @@ static uint8_t first_of(const struct x86_insn *i)
 	       (x87 && !(i->flags & X86_I_X87_NOWAIT) ? JIT_FIRST_X87 : 0);
 }
 
+/* The short cut did not lead there: look it up. */
+static uint8_t *emit_probe_after_all(struct jit_tr *t, const struct jit_slow *w)
+{
+	uint8_t *ja;
+
+	if (w->how == JIT_AGAIN)
+		j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
+	else
+		j_rm(&t->b, true, 0x33, R_9, R_SP, F_STACK_TAG);
+	ja = probe(t, w->size, w->access);
+	if (w->how == JIT_AGAIN)
+		j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_ENTRY + 8 * w->entry);
+	add_host(t);
+	j_to(&t->b, 0xe9, w->retry + t->b.to_rx);
+	return ja;
+}
+
 static void emit_slow(struct jit_tr *t, const struct jit_slow *w)
 {
 	struct jit_site s = jit_site_of(t, w->insn);
-	uint8_t *at;
+	uint8_t *at, *ja = w->ja;
 
-	j_here(&t->b, w->ja);
-	if (w->stack)
+	if (w->how == JIT_AGAIN || w->how == JIT_BY_SP) {
+		j_here(&t->b, ja);
+		ja = emit_probe_after_all(t, w);
+	}
+	j_here(&t->b, ja);
+	if (w->how == JIT_STACK)
 		j_rm(&t->b, true, 0x33, R_9, R_SP, F_STACK_TAG);
 	else
 		j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
-	call(t, w->stack ? t->j->stub.slow_stack : t->j->stub.slow);
+	call(t, w->how == JIT_STACK ? t->j->stub.slow_stack : t->j->stub.slow);
 	at = t->b.p;
 	s.retry = (int32_t)(w->retry - at);
 	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
@@ -488,7 +617,7 @@ static void push_slot(struct jit_tr *t, unsigned int k)
 	unsigned int n = slot_size(t);
 
 	j_lea(&t->b, t->wide, R_9, R_11, -(int32_t)n);
-	stack_access(t, k, n, SOFT_WRITE);
+	stack_access(t, k, n, SOFT_WRITE, false);
 }
 
 static void move_sp(struct jit_tr *t, int32_t by)
@@ -526,7 +655,7 @@ static void stack_top(struct jit_tr *t, unsigned int k)
 		j_mov(&t->b, R_9, R_11);
 	else
 		j_rr(&t->b, false, OP_LOAD, R_9, R_11);
-	stack_access(t, k, slot_size(t), SOFT_READ);
+	stack_access(t, k, slot_size(t), SOFT_READ, false);
 }
 
 static bool emit_pop(struct jit_tr *t, unsigned int k)
@@ -1123,6 +1252,7 @@ static void emit_insn(struct jit_tr *t, unsigned int k)
 	bool flags_saved = t->flags_saved;
 
 	if (emit_known(t, k)) {
+		note_changes(t, k);
 		if (!t->ended)
 			t->end[k] = t->b.p;
 		return;
@@ -1137,6 +1267,7 @@ static void emit_insn(struct jit_tr *t, unsigned int k)
 	t->next = next;
 	t->flags_saved = flags_saved;
 	t->have = have;
+	forget_entries(t);
 	emit_interp(t, k);
 }
 
@@ -1365,6 +1496,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	t->flags_saved = t->live[0];
 	jit_restore_flags(t);
 	emit_entry(t, bl);
+	forget_entries(t);
 	if (t->spans)
 		emit_span(t);
 	for (unsigned int k = 0; k < t->n && !t->ended; k = MAX(k + 1, t->next))

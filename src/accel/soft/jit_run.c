@@ -374,6 +374,8 @@ static const struct {
 	{ F_ID, V_OFF(g.id), true },
 	{ F_STACK_TAG, V_OFF(g.stack.tag), true },
 	{ F_STACK_HOST, V_OFF(g.stack.host), true },
+	{ F_ENTRY, V_OFF(g.no_entry), true },
+	{ F_ENTRY + 8, V_OFF(g.no_entry), true },
 };
 
 static void save_all(struct jit_buf *b)

@@ -127,6 +127,9 @@ void jit_l1_init(struct soft_vcpu *v)
 			  1ull << 62;
 	j->no_stack.tag &= ~PAGE_OFF;
 	j->no_stack.host = j->no_page;
+	j->no_entry = (struct jit_l1){ .tag = { j->no_stack.tag, j->no_stack.tag },
+		.host = j->no_page };
+	v->g.no_entry = &j->no_entry;
 	j->stack_at = &j->stack[0][0];
 	no_stacks(v);
 	memset(j->l1_used, 1, sizeof(j->l1_used));

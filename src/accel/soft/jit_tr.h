@@ -17,10 +17,19 @@
 #define JIT_SIDE_MAX  (JIT_INSNS + 1)
 #define JIT_FAULT_MAX (2 * JIT_INSNS)
 
+enum jit_way {	   /* what an access tries first */
+	JIT_PROBE, /* the TLB */
+	JIT_AGAIN, /* the entry of the last access by the same register */
+	JIT_BY_SP, /* the stack's page, but it is just an operand by the stack pointer */
+	JIT_STACK, /* the stack's page */
+};
+
 struct jit_slow { /* an access that the TLB does not know */
 	uint8_t *ja, *retry;
 	uint8_t insn, size, access;
-	bool flags_saved, stack;
+	uint8_t how;   /* enum jit_way */
+	uint8_t entry; /* JIT_AGAIN: which of F_ENTRY */
+	bool flags_saved;
 };
 
 struct jit_side { /* a conditional branch that is taken */
@@ -67,7 +76,9 @@ struct jit_tr {
 	uint8_t *last;	  /* the last copied instruction */
 	bool spans;	  /* its only instruction ends in the next page */
 	uint8_t *span_word, *span_jne, *span_back;
-	bool end_dead;	   /* nobody reads flags behind the last instruction */
+	bool end_dead;		       /* nobody reads flags behind the last instruction */
+	uint8_t entry_of[JIT_ENTRIES]; /* by which register; X86_REG_NONE: none */
+	unsigned int next_entry;
 	unsigned int next; /* what comes before it is translated */
 	unsigned int n, n_group, n_slow, n_side, n_miss, n_fault;
 	/* -- from here on not cleared -- */

@@ -208,9 +208,10 @@ struct soft_vcpu {
 		uint64_t save;		  /* rax for a moment */
 		uint64_t goal, r9;	  /* a branch's target; what is in r9 when C code is left */
 		const void *target;	  /* where to go on then */
-		struct soft_stack_page stack; /* the one that the stack pointer is in */
-		uint16_t flags, flags2;	      /* status flags as LAHF and SETO give them */
-		bool vec;		      /* vector registers are in the host's: jit_res.c */
+		const struct jit_l1 *no_entry; /* one that has nothing: jit_tlb.c */
+		struct soft_stack_page stack;  /* the one that the stack pointer is in */
+		uint16_t flags, flags2;	       /* status flags as LAHF and SETO give them */
+		bool vec;		       /* vector registers are in the host's: jit_res.c */
 		bool vec_was; /* C code was called while they were, and goes back to where they are */
 		const void *ensure[2]; /* what makes them be there; x87 registers */
 		const void *x87_to[2]; /* ensure[JIT_X87] by v->fpu.resident */
