@@ -773,26 +773,28 @@ static void emit_link(struct jit_tr *t, int64_t off)
 }
 
 /* Is there somebody who wants the vCPU's attention? Then it is at @off. */
-static void emit_poll(struct jit_tr *t, int64_t off, bool keep_flags)
+static void emit_poll(struct jit_tr *t, unsigned int k, int64_t off, bool keep_flags)
 {
 	struct jit_site s = { .block = t->block, .off = (uint16_t)off };
+	struct jit_miss *m;
 	uint8_t *none;
 
-	if (keep_flags) {
-		j_mov(&t->b, R_10, R_CX);
-		j_gs(&t->b, false, OP_LOAD, R_CX, V_OFF(poll));
-		none = j_ahead8(&t->b, 0xe3); /* jrcxz */
-		j_mov(&t->b, R_CX, R_10);
-	} else {
+	if (!keep_flags) {
 		j_gs(&t->b, false, 0x83, 7, V_OFF(poll)); /* cmp dword, 0 */
 		jb(&t->b, 0);
-		none = j_ahead8(&t->b, 0x74);
+		m = miss_at(t, k, 0x0f85);
+		m->go = true;
+		m->off = (uint16_t)off;
+		return;
 	}
+	j_mov(&t->b, R_10, R_CX);
+	j_gs(&t->b, false, OP_LOAD, R_CX, V_OFF(poll));
+	none = j_ahead8(&t->b, 0xe3); /* jrcxz */
+	j_mov(&t->b, R_CX, R_10);
 	call(t, t->j->stub.go);
 	jit_put_site(t, &s);
 	j_here8(&t->b, none);
-	if (keep_flags)
-		j_mov(&t->b, R_CX, R_10);
+	j_mov(&t->b, R_CX, R_10);
 }
 
 /* Instruction @k branches to offset @target of the page, or beyond it. @dead: nobody there reads flags. */
@@ -802,7 +804,7 @@ static void emit_branch(struct jit_tr *t, unsigned int k, int64_t target, bool d
 		if (!dead)
 			jit_restore_flags(t);
 		if (target <= t->off[k])
-			emit_poll(t, target, !dead);
+			emit_poll(t, k, target, !dead);
 		emit_link(t, target);
 		return;
 	}
@@ -1395,6 +1397,8 @@ static void find_live(struct jit_tr *t, const uint8_t *p)
 
 static void emit_end(struct jit_tr *t)
 {
+	struct jit_miss *m;
+
 	if (t->off[t->n] < JIT_PAGE) {
 		if (!t->end_dead)
 			jit_restore_flags(t);
@@ -1407,7 +1411,9 @@ static void emit_end(struct jit_tr *t)
 	goto_index(t);
 	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));
 	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag));
-	miss_at(t, t->n - 1, 0x0f85)->go = true;
+	m = miss_at(t, t->n - 1, 0x0f85);
+	m->go = true;
+	m->off = t->off[t->n];
 	jit_jump_host(t);
 }
 
@@ -1421,7 +1427,7 @@ static void emit_miss(struct jit_tr *t, const struct jit_miss *m)
 		move_sp(t, (int32_t)slot_size(t));
 	s.flags_saved = m->flags_saved;
 	if (m->go)
-		s.off = t->off[t->n];
+		s.off = m->off;
 	call(t, m->go ? t->j->stub.go : t->j->stub.interp);
 	if (m->back && t->end[m->insn]) {
 		s.next = (int32_t)(t->end[m->insn] - t->b.p);

@@ -48,7 +48,8 @@ struct jit_miss { /* something that is not as it should be: the instruction is i
 	uint8_t *jcc;
 	uint8_t insn;
 	bool flags_saved, undo_push;
-	bool go;      /* rather: go on behind the page */
+	bool go; /* rather: go on at @off of the page, or behind it */
+	uint16_t off;
 	bool back;    /* then go on with the next instruction */
 	uint8_t have; /* JIT_RES_* there */
 };
