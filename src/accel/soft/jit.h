@@ -96,10 +96,10 @@ struct jit_page {
 struct jit_site {
 	int32_t retry, next; /* from here to: the access again; the next instruction, 0: none */
 	uint32_t block;
-	uint16_t off;	     /* in the page: of the instruction; JIT_GOTO, JIT_LINK: the target's */
-	uint8_t len;	     /* of the instruction */
-	uint8_t size;	     /* of the access */
-	uint8_t access;	     /* enum soft_access */
+	uint16_t off;	/* in the page: of the instruction; of stubs go and link: the target's */
+	uint8_t len;	/* of the instruction */
+	uint8_t size;	/* of the access */
+	uint8_t access; /* enum soft_access */
 	uint8_t flags_saved; /* the status flags are in ->flags2, not in the CPU */
 	uint8_t first;	     /* JIT_FIRST_* */
 	uint8_t have;	     /* JIT_RES_*: what is certain to be in the host's registers */

@@ -711,20 +711,24 @@ static void goto_index(struct jit_tr *t)
 	j32(&t->b, 2 * (SOFT_GOTOS - 1));
 }
 
-/* Where r9 leads to: r10 becomes its index, r9 what the block there wants. */
-static struct jit_miss *lookup(struct jit_tr *t, unsigned int k)
+/* The address in r9 with the entry that it leads to, whose index r10 becomes; r9 what the block there
+ * wants. */
+static struct jit_miss *compare_goto(struct jit_tr *t, unsigned int k)
 {
-	if (t->live[k] && !t->flags_saved)
-		jit_save_flags(t);
 	goto_index(t);
 	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));		    /* add */
 	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag)); /* cmp */
 	return miss_at(t, k, 0x0f85);
 }
 
-void jit_lookup(struct jit_tr *t, unsigned int k)
+/* Find where the linear address in r9 leads, for jump_host(); flags go to memory. If that is not known, or
+ * somebody wants the vCPU's attention, the interpreter carries @k out, which must not have changed
+ * anything. */
+static struct jit_miss *lookup(struct jit_tr *t, unsigned int k)
 {
-	lookup(t, k);
+	if (t->live[k] && !t->flags_saved)
+		jit_save_flags(t);
+	return compare_goto(t, k);
 }
 
 void jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at)
@@ -758,7 +762,7 @@ static void emit_fault(struct jit_tr *t, const struct jit_tr_fault *f)
 		(uint32_t)(jit_put_site(t, &s) - j->code.rw) };
 }
 
-void jit_jump_host(struct jit_tr *t)
+static void jump_host(struct jit_tr *t)
 {
 	j_gs_index(&t->b, false, 0xff, 4, R_10, V_OFF(go[0].host));
 }
@@ -810,7 +814,7 @@ static void emit_branch(struct jit_tr *t, unsigned int k, int64_t target, bool d
 	}
 	jit_lea_page(t, R_9, target);
 	lookup(t, k);
-	jit_jump_host(t);
+	jump_host(t);
 }
 
 static int64_t target_of(const struct jit_tr *t, unsigned int k)
@@ -864,8 +868,8 @@ static bool emit_jmp(struct jit_tr *t, unsigned int k)
 	} else {
 		if (!emit_where_to(t, k))
 			return false;
-		jit_lookup(t, k);
-		jit_jump_host(t);
+		lookup(t, k);
+		jump_host(t);
 	}
 	t->ended = true;
 	return true;
@@ -910,7 +914,7 @@ static bool emit_call(struct jit_tr *t, unsigned int k)
 		goto_index(t);
 		j_rm(&t->b, true, 0x03, R_9, R_SP, F_ID);
 	}
-	jit_jump_host(t);
+	jump_host(t);
 	return true;
 }
 
@@ -920,9 +924,9 @@ static bool emit_ret(struct jit_tr *t, unsigned int k)
 		return false;
 	stack_top(t, k);
 	j_rm(&t->b, t->wide, OP_LOAD, R_9, R_9, 0);
-	jit_lookup(t, k);
+	lookup(t, k);
 	move_sp(t, (int32_t)slot_size(t) + (uint16_t)t->insn[k].imm);
-	jit_jump_host(t);
+	jump_host(t);
 	t->ended = true;
 	return true;
 }
@@ -1408,13 +1412,10 @@ static void emit_end(struct jit_tr *t)
 	if (!t->end_dead && !t->flags_saved)
 		jit_save_flags(t);
 	jit_lea_page(t, R_9, t->off[t->n]);
-	goto_index(t);
-	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));
-	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag));
-	m = miss_at(t, t->n - 1, 0x0f85);
+	m = compare_goto(t, t->n - 1);
 	m->go = true;
 	m->off = t->off[t->n];
-	jit_jump_host(t);
+	jump_host(t);
 }
 
 /* What is not as it should be, and what becomes of it. */

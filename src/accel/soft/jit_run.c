@@ -262,31 +262,46 @@ static const uint8_t *on_go(struct soft_vcpu *v, const struct jit_site *s, uint6
 	return v->jit->lockstep ? soft_lockstep_stop(v, false) : go_on(v);
 }
 
+/* The block at v->rip, if nothing else is due; or JIT_NONE. */
+static uint32_t find_here(struct soft_vcpu *v)
+{
+	uint32_t b;
+
+	v->stop = false;
+	if (!quiet(v))
+		return JIT_NONE;
+	b = jit_find(v, code_linear(v));
+	return b != JIT_NONE && attentive(v) ? b : JIT_NONE;
+}
+
+/* The call of a stub at @at becomes a jump to offset @entry of the code. */
+static void jump_from(struct soft_jit *j, const uint8_t *at, uint32_t entry)
+{
+	int32_t d = (int32_t)(code_at(j, entry) - (at + 5));
+	uint8_t code[5] = { 0xe9 };
+
+	memcpy(code + 1, &d, 4);
+	exec_mem_patch(&j->code, at, code, sizeof(code));
+}
+
 /* The same, and henceforth straight to there. */
 static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	struct soft_jit *j = v->jit;
 	uint32_t generation = j->generation, from = s->block, b;
-	uint8_t *at = (uint8_t *)(uintptr_t)s - 5, code[5] = { 0xe9 };
-	int32_t d;
 
 	at_site(v, s);
 	if (j->lockstep)
 		return soft_lockstep_stop(v, false);
-	v->stop = false;
-	if (!quiet(v))
-		return NULL;
-	b = jit_find(v, code_linear(v));
-	if (b == JIT_NONE || !attentive(v))
+	b = find_here(v);
+	if (b == JIT_NONE)
 		return NULL;
 	if (j->generation == generation && !j->block[from].dead &&
 		j->block[from].page == j->block[b].page) {
 		const struct jit_block *to = &j->block[b];
 		uint32_t entry = to->needs & ~s->have ? to->entry : to->have_entry;
 
-		d = (int32_t)(code_at(j, entry) - (at + 5));
-		memcpy(code + 1, &d, 4);
-		exec_mem_patch(&j->code, at, code, 5);
+		jump_from(j, (const uint8_t *)s - 5, entry);
 		j->count.links++;
 	}
 	return enter_block(v, code_at(j, j->block[b].ind));
@@ -326,27 +341,19 @@ static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, u
 {
 	struct soft_jit *j = v->jit;
 	uint32_t generation = j->generation, old, b;
-	uint8_t *at = (uint8_t *)(uintptr_t)after_call - 5, code[5] = { 0xe9 };
 	struct jit_site s = { 0 };
-	int32_t d;
 
 	memcpy(&old, after_call, 4);
 	s.off = (uint16_t)j->block[old].off;
 	at_site(v, &s);
 	if (j->lockstep)
 		return soft_lockstep_stop(v, false);
-	v->stop = false;
-	if (!quiet(v))
-		return NULL;
-	b = jit_find(v, code_linear(v));
-	if (b == JIT_NONE || !attentive(v))
+	b = find_here(v);
+	if (b == JIT_NONE)
 		return NULL;
 	if (j->generation == generation && j->block[b].page == j->block[old].page &&
-		j->block[b].off == j->block[old].off && j->block[b].mode == j->block[old].mode) {
-		d = (int32_t)(code_at(j, j->block[b].entry) - (at + 5));
-		memcpy(code + 1, &d, 4);
-		exec_mem_patch(&j->code, at, code, 5);
-	}
+		j->block[b].off == j->block[old].off && j->block[b].mode == j->block[old].mode)
+		jump_from(j, after_call - 5, j->block[b].entry);
 	return enter_block(v, code_at(j, j->block[b].ind));
 }
 

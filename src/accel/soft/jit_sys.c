@@ -116,6 +116,18 @@ static bool emit_ac(struct jit_tr *t, unsigned int k, bool on)
 	return true;
 }
 
+/* Push the @n bytes that wait in v->g.goal. */
+static void push_goal(struct jit_tr *t, unsigned int k, unsigned int n)
+{
+	struct jit_buf *b = &t->b;
+
+	j_lea(b, t->wide, R_9, R_11, -(int32_t)n);
+	jit_access(t, k, n, SOFT_WRITE);
+	j_gs_load(b, R_10, V_OFF(g.goal));
+	j_rm(b, t->wide, OP_STORE, R_10, R_9, 0);
+	j_lea(b, t->wide, R_11, R_11, -(int32_t)n);
+}
+
 static bool emit_pushf(struct jit_tr *t, unsigned int k)
 {
 	unsigned int n = t->wide ? 8 : 4;
@@ -135,11 +147,7 @@ static bool emit_pushf(struct jit_tr *t, unsigned int k)
 	j32(b, ~(uint32_t)(X86_FLAGS_STATUS | X86_FLAG_VM | X86_FLAG_RF));
 	JCODE(b, "\x4d\x09\xd1"); /* or r9, r10 */
 	j_gs_store(b, R_9, V_OFF(g.goal));
-	j_lea(b, t->wide, R_9, R_11, -(int32_t)n);
-	jit_access(t, k, n, SOFT_WRITE);
-	j_gs_load(b, R_10, V_OFF(g.goal));
-	j_rm(b, t->wide, OP_STORE, R_10, R_9, 0);
-	j_lea(b, t->wide, R_11, R_11, -(int32_t)n);
+	push_goal(t, k, n);
 	return true;
 }
 
@@ -155,11 +163,7 @@ bool jit_push_mem(struct jit_tr *t, unsigned int k)
 	jit_access(t, k, n, SOFT_READ);
 	j_rm(b, t->wide, OP_LOAD, R_10, R_9, 0);
 	j_gs_store(b, R_10, V_OFF(g.goal));
-	j_lea(b, t->wide, R_9, R_11, -(int32_t)n);
-	jit_access(t, k, n, SOFT_WRITE);
-	j_gs_load(b, R_10, V_OFF(g.goal));
-	j_rm(b, t->wide, OP_STORE, R_10, R_9, 0);
-	j_lea(b, t->wide, R_11, R_11, -(int32_t)n);
+	push_goal(t, k, n);
 	return true;
 }
 

@@ -133,11 +133,6 @@ uint8_t *jit_access_or(
 /* The instruction at @at, which changes nothing if the host's CPU faults at it, is then instruction @k
  * interpreted. */
 void jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at);
-/* Find where linear address r9 leads: r10 becomes its index in the tables, for jit_jump_host(), r9 what
- * the block wants there; flags go to memory. If that is not known, or somebody wants the vCPU's
- * attention, the interpreter carries @k out, which must not have changed anything. */
-void jit_lookup(struct jit_tr *t, unsigned int k);
-void jit_jump_host(struct jit_tr *t);
 /* If @jcc (0x0f80 and on) jumps, @k is interpreted; nothing must have changed. */
 void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc);
 
