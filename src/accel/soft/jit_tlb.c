@@ -2,7 +2,7 @@
 /*
  * jit_tlb - the small TLB that generated code looks into.
  *
- * Its tags are whole linear pages, so one subtraction tells hit, right and page end at once. There is a
+ * Its tags are whole linear pages, so an XOR and one comparison tell hit, right and page end. There is a
  * set of entries for each address space (context of the big TLB, mmu_int.h) and privilege, a few
  * address spaces at a time: going back to one finds what it had. It holds nothing that the big TLB might
  * not hold, and whoever drops something there drops it here.

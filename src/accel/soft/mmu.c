@@ -15,7 +15,8 @@
  * writer stores, then looks at bit 0; the decoder sets bit 0, then reads the bytes. Both need a full
  * barrier in between. Stores are many and new pages of code few, so the decoder pays for both:
  * membarrier(2) puts a barrier into every thread that is running. A device's writes have their own in
- * ram_dirty_mark(). With one vCPU the storing thread is the decoding one.
+ * ram_dirty_mark(). With one vCPU the storing thread is the decoding one. Generated code (jit.h) does not
+ * look after its stores: a page of code has no write tag in its TLB, and the other vCPUs stop to drop it.
  */
 #include <linux/membarrier.h>
 #include <stdlib.h>
