@@ -405,13 +405,14 @@ static void take_event(struct soft_side *s, const struct soft_event *e, struct o
 	}
 }
 
-/* Sometimes with the small TLB empty: look-ups come both ways. */
+/* Sometimes with the small TLB empty, sometimes as code that runs often: look-ups come all ways. */
 static void run_translated(struct soft_side *s, struct soft_event *e)
 {
 	atomic_store(&s->v->poll, 0);
 	soft_jit_serve_code(s->v);
 	if (atomic_load(&s->tests) % 4 == 0)
 		jit_l1_clear(s->v);
+	s->v->jit->hot_all = atomic_load(&s->tests) % 2;
 	soft_vcpu_turns(s->v, MAX_STEPS * 1000, e);
 }
 

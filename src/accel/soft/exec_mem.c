@@ -20,10 +20,27 @@ static int code_file(void)
 	return fd >= 0 || errno != EINVAL ? fd : memfd_create("lodge-code", MFD_CLOEXEC);
 }
 
-bool exec_mem_init(struct exec_mem *m, size_t size, struct error *err)
+/* Code of @fd, and the data behind it. NULL: errno says why. */
+static uint8_t *map_code(int fd, size_t size, size_t data_size)
+{
+	uint8_t *p = mmap(NULL, size + data_size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int e;
+
+	if (p == MAP_FAILED)
+		return NULL;
+	if (mmap(p, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED)
+		return p;
+	e = errno;
+	munmap(p, size + data_size);
+	errno = e;
+	return NULL;
+}
+
+bool exec_mem_init(struct exec_mem *m, size_t size, size_t data_size, struct error *err)
 {
 	AUTO_FD int fd = code_file();
-	void *rw, *rx;
+	uint8_t *rw, *rx;
 
 	*m = (struct exec_mem){ 0 };
 	if (fd < 0)
@@ -33,15 +50,17 @@ bool exec_mem_init(struct exec_mem *m, size_t size, struct error *err)
 	rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (rw == MAP_FAILED)
 		return error_set_errno(err, errno, "cannot make memory for code: mmap");
-	rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-	if (rx == MAP_FAILED) {
+	rx = map_code(fd, size, data_size);
+	if (!rx) {
 		int e = errno;
 
 		munmap(rw, size);
 		return error_set_errno(err, e,
 			"cannot make memory for code: the host forbids executable mappings");
 	}
-	*m = (struct exec_mem){ .rw = rw, .rx = rx, .size = size };
+	*m = (struct exec_mem){
+		.rw = rw, .rx = rx, .data = rx + size, .size = size, .data_size = data_size
+	};
 	return true;
 }
 
@@ -50,7 +69,7 @@ void exec_mem_fini(struct exec_mem *m)
 	if (m->rw)
 		munmap(m->rw, m->size);
 	if (m->rx)
-		munmap(m->rx, m->size);
+		munmap(m->rx, m->size + m->data_size);
 	*m = (struct exec_mem){ 0 };
 }
 

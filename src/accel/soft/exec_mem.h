@@ -17,10 +17,12 @@
 
 struct exec_mem {
 	uint8_t *rw, *rx; /* owned mappings of the same @size bytes, or NULL */
-	size_t size, used;
+	uint8_t *data;	  /* right behind @rx: @data_size bytes of 0 that code may write to */
+	size_t size, data_size, used;
 };
 
-bool exec_mem_init(struct exec_mem *m, size_t size, struct error *err) MUST_USE;
+/* @size and @data_size (maybe 0) bytes, in whole pages. */
+bool exec_mem_init(struct exec_mem *m, size_t size, size_t data_size, struct error *err) MUST_USE;
 void exec_mem_fini(struct exec_mem *m);
 /* A copy of @code to execute, EXEC_MEM_ALIGN-aligned, or NULL: no room. Calls must not overlap. */
 const uint8_t *exec_mem_add(struct exec_mem *m, const uint8_t *code, size_t n);

@@ -55,7 +55,7 @@ static uint32_t fpu_mode(const struct soft_vcpu *v)
 
 uint32_t jit_mode(const struct soft_vcpu *v)
 {
-	uint32_t m = v->code;
+	uint32_t m = v->code | (v->mmu_index == SOFT_MMU_USER ? JIT_MODE_USER : 0);
 
 	if (soft_real_mode(v) || soft_vm86(v))
 		return m;
@@ -148,6 +148,8 @@ void soft_jit_reset(struct soft_vcpu *v)
 
 	if (!j)
 		return;
+	jit_regions_reset(j);
+	memset(j->hot, 0, sizeof(j->hot));
 	j->stale = false;
 	j->generation++;
 	j->count.resets++;
@@ -230,7 +232,8 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 		error_set_errno(err, ENOMEM, "soft: memory for the translator");
 		goto fail;
 	}
-	if (!exec_mem_init(&j->code, JIT_CODE_SIZE, err))
+	if (!exec_mem_init(&j->code, JIT_CODE_SIZE,
+		    ALIGN_UP(sizeof(struct jit_regions), (size_t)0x1000), err))
 		goto fail;
 	jit_make_stubs(j);
 	jit_res_init(v);
@@ -316,18 +319,20 @@ static void unhash(struct soft_jit *j, uint32_t b)
 	*p = j->block[b].next_hash;
 }
 
+void jit_block_drop(struct soft_jit *j, uint32_t b)
+{
+	if (j->block[b].dead)
+		return;
+	unhash(j, b);
+	block_kill(j, b);
+}
+
 static void page_drop(struct soft_jit *j, uint32_t p)
 {
 	for (uint32_t b = j->page[p].first; b != JIT_NONE; b = j->block[b].next_page)
-		if (!j->block[b].dead) {
-			unhash(j, b);
-			block_kill(j, b);
-		}
+		jit_block_drop(j, b);
 	for (uint32_t b = j->page[p].first2; b != JIT_NONE; b = j->block[b].next_page2)
-		if (!j->block[b].dead) {
-			unhash(j, b);
-			block_kill(j, b);
-		}
+		jit_block_drop(j, b);
 	j->page[p].first = j->page[p].first2 = JIT_NONE;
 }
 

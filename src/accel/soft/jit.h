@@ -37,7 +37,7 @@
 struct jit_l1 {
 	uint64_t tag[2]; /* SOFT_READ, SOFT_WRITE: the linear page */
 	uint8_t *host;	 /* the page's first byte */
-	uint64_t pad;
+	uint64_t near;	 /* all ones: code of that privilege may always access it so; else 0 */
 };
 #define JIT_L1_SHIFT 5 /* log2 of its size */
 
@@ -62,6 +62,7 @@ enum jit_res { JIT_VEC, JIT_X87 };
 #define JIT_MODE_AVX   BIT(6)
 #define JIT_MODE_X87   BIT(7)
 #define JIT_MODE_FPEXC BIT(8) /* MXCSR has unmasked exceptions */
+#define JIT_MODE_USER  BIT(9) /* accesses are the user's */
 
 #define JIT_DEAD_SIZE 9 /* of what takes the place of its first instructions when it is gone */
 
@@ -105,6 +106,35 @@ struct jit_site {
 	uint8_t have;	     /* JIT_RES_*: what is certain to be in the host's registers */
 } __attribute__((packed));
 
+/* -------- the regions of access sites: jit_region.c -------- */
+#define JIT_REGIONS	 (1u << 18) /* at most; sites without one look into the TLB */
+#define JIT_REGION_LOG	 4096	    /* of reads, of writes, that hold something at a time */
+#define JIT_REGION_STUBS 6	    /* 1 to 32 bytes */
+#define JIT_REGION_LEN	 27
+
+/* What generated code uses; all 0 in the beginning. */
+struct jit_region {
+	uint64_t base;	/* linear */
+	uint64_t limit; /* an access may begin so far behind; 0: nowhere */
+	uint8_t *host;	/* of the base */
+	uint64_t pad;
+};
+struct jit_region_state {
+	uint64_t mask; /* 0: on trial, it holds nothing; else all ones */
+	int32_t left;  /* misses until jit_region_again() */
+	uint32_t same; /* of those in the same page as the one before */
+	uint8_t tries, level;
+	uint64_t pad;
+};
+struct jit_regions {
+	struct jit_region region[JIT_REGIONS];
+	struct jit_region_state state[JIT_REGIONS];
+	struct jit_region_log {
+		uint64_t n;
+		struct jit_region *filled[JIT_REGION_LOG];
+	} log[2]; /* reads, writes */
+};
+
 struct jit_op_slot {
 	_Atomic uint32_t *word;
 	uint32_t value, off, code;
@@ -115,6 +145,8 @@ struct jit_op_slot {
 struct jit_stubs {
 	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray, *span;
 	const uint8_t *leave, *load;
+	const uint8_t *region[2][JIT_REGION_STUBS]; /* writes? by log2 of the size */
+	const uint8_t *slow_popped, *again_popped;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
 	const void *ensured, *ensure_vec, *ensure_x87;
 };
@@ -150,6 +182,16 @@ struct soft_jit {
 		const uint8_t *host; /* NULL: none */
 		struct jit_l1 *entry;
 	} l1_written[4096];
+	uint32_t n_regions; /* that sites have */
+	/* What the vCPU was found at: by pieces of code, hashed. */
+	struct jit_hot {
+		uint32_t page, piece;
+		uint8_t found;
+		bool hot;
+	} hot[256];
+	uint64_t hot_tsc; /* when it was looked last */
+	unsigned int hot_looks;
+	bool hot_all;		      /* everything is: for tests */
 	uint64_t l1_ctx[JIT_L1_SETS]; /* whose it is; 0: nobody's */
 	uint64_t l1_at;		      /* v->l1_of is this one's */
 	uint32_t l1_next;
@@ -170,8 +212,8 @@ struct soft_jit {
 	} * fault;
 	uint64_t interp_op[X86_OP_COUNT]; /* instructions that the interpreter carried out */
 	struct jit_counters {
-		uint64_t blocks, guest_bytes, host_bytes, links, misses, fills, interps, dropped,
-			resets;
+		uint64_t given_up, blocks, guest_bytes, host_bytes, links, misses, fills, interps,
+			dropped, resets;
 	} count;
 };
 
@@ -190,6 +232,9 @@ bool jit_synced(struct soft_vcpu *v);
  * be translated. */
 uint32_t jit_find(struct soft_vcpu *v, uint64_t lin);
 uint32_t jit_mode(const struct soft_vcpu *v);
+
+/* The block is no more: who comes to it finds its successor. */
+void jit_block_drop(struct soft_jit *j, uint32_t b);
 
 /* The page behind that of v->g.page, where an instruction ends: its index, or JIT_NONE. May raise. */
 uint32_t jit_next_page(struct soft_vcpu *v);
@@ -212,6 +257,20 @@ void jit_res_init(struct soft_vcpu *v);
 /* -------- jit_block.c -------- */
 /* Translate from offset @off of @page's bytes on, as block @block (filled in). False: nothing can be. */
 bool jit_translate(struct soft_vcpu *v, uint32_t block);
+
+/* -------- jit_region.c -------- */
+/* No region of any site holds anything any more; of no site that writes. No site has one any more. */
+void jit_regions_clear(struct soft_jit *j, bool writes_only);
+void jit_regions_reset(struct soft_jit *j);
+void jit_make_region_stubs(struct jit_buf *b, struct soft_jit *j);
+/* Site @s misses its region by @lin, which the TLB has, and not for the first time. */
+void jit_region_again(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin);
+
+/* -------- jit_hot.c -------- */
+/* Generated code is about to be entered at v->rip: is it often there? May raise. */
+void jit_hot_look(struct soft_vcpu *v);
+/* Is what begins at @off of the page to have the translation of code that runs often? */
+bool jit_is_hot(const struct soft_jit *j, uint32_t page, uint32_t off);
 
 /* -------- jit_flags.c -------- */
 /* Status flags that an instruction reads or lets through, and that it certainly writes (all of them:

@@ -203,6 +203,14 @@ static void add_host(struct jit_tr *t)
 	j_rm(&t->b, true, 0x03, R_9, R_10, offsetof(struct jit_l1, host)); /* add */
 }
 
+uint8_t *jit_probe(struct jit_tr *t, unsigned int size, enum soft_access access)
+{
+	uint8_t *ja = probe(t, size, access);
+
+	add_host(t);
+	return ja;
+}
+
 static struct jit_slow *slow_at(
 	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
 {
@@ -322,11 +330,33 @@ void jit_note_changes(struct jit_tr *t, unsigned int k)
 			t->entry_of[n] = X86_REG_NONE;
 }
 
+/* Is what the last access by the same register found remembered? Look there, or remember what is found. */
+static void probe_again(struct jit_tr *t, unsigned int k, struct jit_slow *s)
+{
+	unsigned int n = 0;
+
+	while (n < JIT_ENTRIES && !(by_register(t, k) && t->entry_of[n] == t->insn[k].base))
+		n++;
+	if (n < JIT_ENTRIES) {
+		s->how = JIT_AGAIN;
+		s->entry = (uint8_t)n;
+		j_rm(&t->b, true, OP_LOAD, R_10, R_SP, F_ENTRY + 8 * (int32_t)n);
+		s->ja = compare(t, s->size, s->access);
+	} else {
+		s->ja = probe(t, s->size, s->access);
+		if (by_register(t, k) && comes_again(t, k)) {
+			n = t->next_entry++ % JIT_ENTRIES;
+			t->entry_of[n] = t->insn[k].base;
+			j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_ENTRY + 8 * (int32_t)n);
+		}
+	}
+	add_host(t);
+}
+
 /* The linear address in r9 becomes the host's. r10 is lost. */
 void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
 {
 	struct jit_slow *s;
-	unsigned int n = 0;
 
 	if (t->insn[k].base == R_SP && t->insn[k].seg < X86_FS && t->insn[k].flags & X86_I_MODRM) {
 		jit_stack_access(t, k, size, access, true);
@@ -335,34 +365,20 @@ void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_a
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
 	s = slow_at(t, k, size, access);
-	while (n < JIT_ENTRIES && !(by_register(t, k) && t->entry_of[n] == t->insn[k].base))
-		n++;
-	if (n < JIT_ENTRIES) {
-		s->how = JIT_AGAIN;
-		s->entry = (uint8_t)n;
-		j_rm(&t->b, true, OP_LOAD, R_10, R_SP, F_ENTRY + 8 * (int32_t)n);
-		s->ja = compare(t, size, access);
+	if (t->hot && jit_region_for(t, k, size, access, &s->region)) {
+		s->how = JIT_REGION;
+		s->ja = jit_region_check(t, s->region);
 	} else {
-		s->ja = probe(t, size, access);
-		if (by_register(t, k) && comes_again(t, k)) {
-			n = t->next_entry++ % JIT_ENTRIES;
-			t->entry_of[n] = t->insn[k].base;
-			j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_ENTRY + 8 * (int32_t)n);
-		}
+		probe_again(t, k, s);
 	}
-	add_host(t);
 	s->retry = t->b.p;
 }
 
 uint8_t *jit_access_or(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
 {
-	uint8_t *ja;
-
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
-	ja = probe(t, size, access);
-	add_host(t);
-	return ja;
+	return jit_probe(t, size, access);
 }
 
 static uint8_t first_of(const struct x86_insn *i)
@@ -373,11 +389,20 @@ static uint8_t first_of(const struct x86_insn *i)
 	       (x87 && !(i->flags & X86_I_X87_NOWAIT) ? JIT_FIRST_X87 : 0);
 }
 
+uint8_t *jit_put_probe_slow(struct jit_tr *t, uint8_t *ja, enum soft_access access)
+{
+	j_here(&t->b, ja);
+	j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (access == SOFT_WRITE));
+	jit_call_stub(t, t->j->stub.slow);
+	return t->b.p;
+}
+
 /* The short cut did not lead there: look it up. */
 static uint8_t *emit_probe_after_all(struct jit_tr *t, const struct jit_slow *w)
 {
 	uint8_t *ja;
 
+	j_here(&t->b, w->ja);
 	if (w->how == JIT_AGAIN)
 		j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
 	else
@@ -390,21 +415,33 @@ static uint8_t *emit_probe_after_all(struct jit_tr *t, const struct jit_slow *w)
 	return ja;
 }
 
+/* Up to the site. */
+static void emit_not_found(struct jit_tr *t, const struct jit_slow *w)
+{
+	switch (w->how) {
+	case JIT_REGION:
+		jit_region_missed(t, w);
+		break;
+	case JIT_STACK:
+		j_here(&t->b, w->ja);
+		j_rm(&t->b, true, 0x33, R_9, R_SP, F_STACK_TAG);
+		jit_call_stub(t, t->j->stub.slow_stack);
+		break;
+	case JIT_AGAIN:
+	case JIT_BY_SP:
+		jit_put_probe_slow(t, emit_probe_after_all(t, w), w->access);
+		break;
+	default:
+		jit_put_probe_slow(t, w->ja, w->access);
+	}
+}
+
 void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 {
 	struct jit_site s = jit_site_of(t, w->insn);
-	uint8_t *at, *ja = w->ja;
+	uint8_t *at;
 
-	if (w->how == JIT_AGAIN || w->how == JIT_BY_SP) {
-		j_here(&t->b, ja);
-		ja = emit_probe_after_all(t, w);
-	}
-	j_here(&t->b, ja);
-	if (w->how == JIT_STACK)
-		j_rm(&t->b, true, 0x33, R_9, R_SP, F_STACK_TAG);
-	else
-		j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
-	jit_call_stub(t, w->how == JIT_STACK ? t->j->stub.slow_stack : t->j->stub.slow);
+	emit_not_found(t, w);
 	at = t->b.p;
 	s.retry = (int32_t)(w->retry - at);
 	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;

@@ -213,6 +213,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	t->host = j->page[bl->page].host;
 	t->start = bl->off;
 	t->wide = v->code == X86_CODE_64;
+	t->hot = jit_is_hot(j, bl->page, bl->off);
 	if (!jit_faults_room(j) || (!decode_block(t) && !decode_span(t, bl)))
 		return false;
 	find_live(t);
@@ -224,6 +225,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	jit_restore_flags(t);
 	emit_entry(t, bl);
 	jit_forget_entries(t);
+	jit_region_forget(t);
 	if (t->spans)
 		emit_span(t);
 	for (unsigned int k = 0; k < t->n && !t->ended; k = MAX(k + 1, t->next))

@@ -591,6 +591,7 @@ void jit_emit_insn(struct jit_tr *t, unsigned int k)
 
 	if (emit_known(t, k)) {
 		jit_note_changes(t, k);
+		jit_region_note(t, k);
 		if (!t->ended)
 			t->end[k] = t->b.p;
 		return;
@@ -606,5 +607,6 @@ void jit_emit_insn(struct jit_tr *t, unsigned int k)
 	t->flags_saved = flags_saved;
 	t->have = have;
 	jit_forget_entries(t);
+	jit_region_forget(t);
 	emit_interp(t, k);
 }

@@ -255,6 +255,16 @@ static const uint8_t *on_slow_stack(struct soft_vcpu *v, const struct jit_site *
 	return to;
 }
 
+/* The same, of a page that is not in the site's region, again. */
+static const uint8_t *on_again(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	const uint8_t *to = on_slow(v, s, lin);
+
+	if (to == (const uint8_t *)s + s->retry)
+		jit_region_again(v, s, lin);
+	return to;
+}
+
 /* To offset @s->off of the page, whatever is there; or something else is due. */
 static const uint8_t *on_go(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
@@ -487,13 +497,15 @@ void jit_make_stubs(struct soft_jit *j)
 	j_mov(&b, R_AX, R_DI);
 	s->load = rx_of(&b);
 	load_all_and_go(&b, s);
-	s->slow = make_call(&b, on_slow, s, NULL);
+	s->slow = make_call(&b, on_slow, s, &s->slow_popped);
+	make_call(&b, on_again, s, &s->again_popped);
 	s->slow_stack = make_call(&b, on_slow_stack, s, NULL);
 	s->interp = make_call(&b, on_interp, s, &s->miss);
 	s->go = make_call(&b, on_go, s, NULL);
 	s->link = make_call(&b, on_link, s, NULL);
 	s->span = make_call(&b, on_span, s, NULL);
 	s->stale = make_call(&b, on_stale, s, NULL);
+	jit_make_region_stubs(&b, j);
 	make_call(&b, on_stray, s, &s->stray);
 	j->stubs_end = ALIGN_UP((size_t)(b.p - j->code.rw), (size_t)64);
 }
@@ -550,6 +562,7 @@ bool soft_jit_run(struct soft_vcpu *v)
 
 	if (v->jit->lockstep)
 		return soft_lockstep_run(v);
+	jit_hot_look(v);
 	where = jit_begin(v);
 	if (!where)
 		return false;

@@ -153,12 +153,94 @@ static void data_moves(void **state)
 	}
 	v->gpr[X86_RBX] = data;
 	for (unsigned int i = 0; i < 1000; i++) {
+		if (i == 500) {
+			v->jit->hot_all = true;
+			soft_jit_reset(v);
+		}
 		map(e, data, CODE + 0x20000 + 0x1000 * (i & 1), W);
 		fine(v, soft_tlb_flush_page(v, data));
 		page[i & 1][1] = i;
 		assert_int_equal(run_from(LIN), 100 + (i & 1) + i);
 		assert_int_equal(page[i & 1][2], 100 + (i & 1) + i);
 	}
+}
+
+/* ---- code that runs often: its accesses keep to where the last one was ---- */
+
+#define CHASE 0x10000u
+
+/* mov rbx, [rbx]; mov [rdx], ebx; dec ecx; jnz; mov eax, [rdx]; hlt: through @pages pages by turns. */
+static void chase(unsigned int pages, unsigned int count, unsigned int stays)
+{
+	static const uint8_t code[] = { 0x48, 0x8b, 0x1b, 0x89, 0x1a, 0xff, 0xc9, 0x75, 0xf7, 0x8b,
+		0x02, 0xf4 };
+	uint64_t data = LIN + CHASE, n = 0;
+
+	put(CODE, code, sizeof(code));
+	for (unsigned int i = 0; i < pages * stays; i++) {
+		unsigned int next = (i + 1) % (pages * stays);
+		uint64_t to = data + next / stays * 0x1000 + next % stays * 8;
+		uint64_t at = CODE + CHASE + (15 - i / stays) * 0x1000 + i % stays * 8;
+
+		/* Not in one piece. */
+		map(e, data + i / stays * 0x1000, at & ~0xfffull, W);
+		memcpy(e->ram->host + at, &to, 8);
+	}
+	v->gpr[X86_RBX] = data;
+	v->gpr[X86_RDX] = data + 0x1f008;
+	v->gpr[X86_RCX] = count;
+	n = count % (pages * stays);
+	assert_int_equal(run_from(LIN), (uint32_t)(data + n / stays * 0x1000 + n % stays * 8));
+}
+
+static void sites_keep_to_regions(void **state)
+{
+	v->jit->hot_all = true;
+	chase(1, 1000, 4);
+	assert_int_equal(v->jit->n_regions, 3);
+	chase(8, 100000, 400); /* to the next page now and then */
+	assert_int_equal(v->jit->count.given_up, 0);
+	chase(9, 100000, 1); /* with each access: that site, and no other, does without */
+	assert_int_equal(v->jit->count.given_up, 1);
+	chase(16, 1000, 7);
+}
+
+static void regions_go_with_translations(void **state)
+{
+	uint64_t data = LIN + CHASE, other = CODE + 0x38000;
+
+	v->jit->hot_all = true;
+	for (unsigned int i = 0; i < 100; i++) {
+		chase(1, 10, 3);
+		/* The same page elsewhere, where the pointers lead in another circle. */
+		memcpy(e->ram->host + other, &(uint64_t){ data }, 8);
+		map(e, data, other, W);
+		fine(v, soft_tlb_flush_page(v, data));
+		v->gpr[X86_RBX] = data;
+		v->gpr[X86_RCX] = 10;
+		assert_int_equal(run_from(LIN), (uint32_t)data);
+		map(e, data, CODE + CHASE + 0xf000, W);
+		soft_tlb_flush(v, i & 1);
+	}
+}
+
+static void what_runs_often_is_hot(void **state)
+{
+	uint64_t blocks;
+
+	chase(1, 1000, 4);
+	assert_int_equal(v->jit->n_regions, 0);
+	v->rip = LIN;
+	for (unsigned int i = 0; i < 10; i++) {
+		v->jit->hot_tsc = 0;
+		fine(v, jit_hot_look(v));
+	}
+	assert_true(jit_is_hot(v->jit, 0, 0));
+	assert_false(jit_is_hot(v->jit, 0, 0x800));
+	blocks = v->jit->count.blocks;
+	chase(1, 1000, 5);
+	assert_true(v->jit->count.blocks > blocks);
+	assert_in_range(v->jit->n_regions, 3, 9);
 }
 
 int main(void)
@@ -169,6 +251,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_room, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(no_more_contexts, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(data_moves, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(sites_keep_to_regions, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(regions_go_with_translations, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(what_runs_often_is_hot, setup_jit, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,10 +37,12 @@ static void set_clear(struct soft_jit *j, uint32_t set, uint32_t index)
 		e[i].tag[SOFT_READ] = e[i].tag[SOFT_WRITE] = no_tag(i);
 }
 
-static void no_stacks(struct soft_vcpu *v)
+/* Nothing of what was entered is remembered elsewhere. */
+static void no_stacks(struct soft_vcpu *v, bool writes_only)
 {
 	struct soft_jit *j = v->jit;
 
+	jit_regions_clear(j, writes_only);
 	v->g.stack = j->no_stack;
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
 		j->stack[s][0] = j->stack[s][1] = j->no_stack;
@@ -52,7 +54,7 @@ void jit_l1_clear(struct soft_vcpu *v)
 
 	if (!j)
 		return;
-	no_stacks(v);
+	no_stacks(v, false);
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
 			set_clear(j, s, i);
@@ -86,6 +88,7 @@ void jit_l1_select(struct soft_vcpu *v)
 	for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
 		v->l1_of[i] = j->l1[s][i];
 	j->l1_at = v->ctx;
+	jit_regions_clear(j, false);
 }
 
 void jit_l1_use(struct soft_vcpu *v)
@@ -102,17 +105,23 @@ void jit_l1_use(struct soft_vcpu *v)
 	v->g.stack = *stack;
 }
 
+/* Is the page of @lin, which was just entered, good for any code of its privilege? With SMAP the kernel's must
+ * be good without RFLAGS.AC, too: generated CLAC keeps what was remembered. */
+static bool for_all_of_privilege(struct soft_vcpu *v, uint64_t lin, unsigned int tag)
+{
+	const struct soft_tlb_entry *kernel = soft_tlb_at(v, SOFT_MMU_KERNEL, lin);
+
+	return !(v->cr4 & X86_CR4_SMAP) || v->mmu_index != SOFT_MMU_KERNEL_AC ||
+	       kernel->tag[tag] == ((lin & ~PAGE_OFF) | v->ctx);
+}
+
 /* -------- the page that the stack pointer is in -------- */
 void jit_stack_fill(struct soft_vcpu *v, uint64_t lin)
 {
 	const struct jit_l1 *e = &v->l1[lin >> 12 & (JIT_L1_SIZE - 1)];
 	uint64_t page = lin & ~PAGE_OFF;
-	const struct soft_tlb_entry *kernel = soft_tlb_at(v, SOFT_MMU_KERNEL, lin);
 
-	/* With SMAP the stack's page must be good without RFLAGS.AC, too: generated CLAC keeps it. */
-	if (v->cr4 & X86_CR4_SMAP && v->mmu_index == SOFT_MMU_KERNEL_AC &&
-		(kernel->tag[SOFT_READ] != (page | v->ctx) ||
-			kernel->tag[SOFT_WRITE] != (page | v->ctx)))
+	if (!for_all_of_privilege(v, lin, SOFT_READ) || !for_all_of_privilege(v, lin, SOFT_WRITE))
 		return;
 	if (e->tag[SOFT_READ] == page && e->tag[SOFT_WRITE] == page)
 		v->g.stack = (struct soft_stack_page){ page, e->host };
@@ -131,7 +140,7 @@ void jit_l1_init(struct soft_vcpu *v)
 		.host = j->no_page };
 	v->g.no_entry = &j->no_entry;
 	j->stack_at = &j->stack[0][0];
-	no_stacks(v);
+	no_stacks(v, false);
 	memset(j->l1_used, 1, sizeof(j->l1_used));
 	jit_l1_clear(v);
 }
@@ -143,7 +152,7 @@ void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin)
 
 	if (!j)
 		return;
-	no_stacks(v);
+	no_stacks(v, false);
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
 			j->l1[s][i][at].tag[SOFT_READ] = j->l1[s][i][at].tag[SOFT_WRITE] = no_tag(
@@ -180,7 +189,7 @@ static bool drop_written(struct soft_vcpu *v, const uint8_t *host)
 	w->host = NULL;
 	if (e == MANY)
 		return false;
-	no_stacks(v);
+	no_stacks(v, true);
 	e->tag[SOFT_WRITE] = no_tag((uint32_t)((e - j->l1[0][0]) % JIT_L1_SIZE));
 	return true;
 }
@@ -192,7 +201,7 @@ void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host)
 	if (!j || (host && drop_written(v, host)))
 		return;
 	memset(j->l1_written, 0, sizeof(j->l1_written));
-	no_stacks(v);
+	no_stacks(v, true);
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++) {
 			struct jit_l1 *e = j->l1[s][i];
@@ -208,6 +217,7 @@ uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum 
 {
 	uint64_t page = lin & ~PAGE_OFF, tag = page | v->ctx;
 	struct jit_l1 *set = v->l1, *e;
+	uint8_t *host;
 	const struct soft_tlb_entry *t;
 	uint32_t at = lin >> 12 & (JIT_L1_SIZE - 1);
 
@@ -222,7 +232,11 @@ uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum 
 		return soft_lockstep_access(v, (uint8_t *)(t->addend + lin), lin, size, access);
 	e = &set[at];
 	*used_of(v->jit, set) = true;
-	e->host = (uint8_t *)(t->addend + page);
+	host = (uint8_t *)(t->addend + page);
+	if (host != e->host && (e->tag[SOFT_READ] == page || e->tag[SOFT_WRITE] == page))
+		no_stacks(v, false);
+	e->host = host;
+	e->near = for_all_of_privilege(v, lin, SOFT_READ) ? UINT64_MAX : 0;
 	e->tag[SOFT_READ] = t->tag[SOFT_READ] == tag ? page : no_tag(at);
 	e->tag[SOFT_WRITE] = t->tag[SOFT_WRITE] == tag &&
 					     !(atomic_load_explicit(t->code, memory_order_relaxed) &

@@ -17,19 +17,21 @@
 #define JIT_SIDE_MAX  (JIT_INSNS + 1)
 #define JIT_FAULT_MAX (2 * JIT_INSNS)
 
-enum jit_way {	   /* what an access tries first */
-	JIT_PROBE, /* the TLB */
-	JIT_AGAIN, /* the entry of the last access by the same register */
-	JIT_BY_SP, /* the stack's page, but it is just an operand by the stack pointer */
-	JIT_STACK, /* the stack's page */
+enum jit_way {	    /* what an access tries first */
+	JIT_PROBE,  /* the TLB */
+	JIT_AGAIN,  /* the entry of the last access by the same register */
+	JIT_REGION, /* the site's region */
+	JIT_BY_SP,  /* the stack's page, but it is just an operand by the stack pointer */
+	JIT_STACK,  /* the stack's page */
 };
 
 struct jit_slow { /* an access that the TLB does not know */
 	uint8_t *ja, *retry;
 	uint8_t insn, size, access;
-	uint8_t how;   /* enum jit_way */
-	uint8_t entry; /* JIT_AGAIN: which of F_ENTRY */
+	uint8_t how; /* enum jit_way */
 	bool flags_saved;
+	uint8_t entry;	 /* JIT_AGAIN: which of F_ENTRY */
+	uint32_t region; /* JIT_REGION: which */
 };
 
 struct jit_side { /* a conditional branch that is taken */
@@ -81,7 +83,11 @@ struct jit_tr {
 	bool end_dead;		       /* nobody reads flags behind the last instruction */
 	uint8_t entry_of[JIT_ENTRIES]; /* by which register; X86_REG_NONE: none */
 	unsigned int next_entry;
-	unsigned int next; /* what comes before it is translated */
+	bool hot; /* its sites have regions */
+	uint32_t
+		region_of[16][2]
+			 [2]; /* 1 + that of accesses by a register alone, 0: none; writes? wide? */
+	unsigned int next;    /* what comes before it is translated */
 	unsigned int n, n_group, n_slow, n_side, n_miss, n_fault;
 	/* -- from here on not cleared -- */
 	struct jit_miss miss[JIT_MISS_MAX];
@@ -151,8 +157,25 @@ void jit_move_sp(struct jit_tr *t, int32_t by);
 /* Which register gave which of F_ENTRY: none; what is still so after @k. */
 void jit_forget_entries(struct jit_tr *t);
 void jit_note_changes(struct jit_tr *t, unsigned int k);
+/* Look the linear address in r9 up in the TLB: it becomes the host's. Returns the jump that is taken when
+ * the page is not there; then r9 XOR the tag of the entry in r10 is the address. */
+uint8_t *jit_probe(struct jit_tr *t, unsigned int size, enum soft_access access);
+/* Where that jump leads, up to the site, which is to follow: where that is to be. */
+uint8_t *jit_put_probe_slow(struct jit_tr *t, uint8_t *ja, enum soft_access access);
 /* What an access that was not found comes to. */
 void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w);
+
+/* -------- jit_region.c -------- */
+/* The region that an access of @k is to have, to @n. False: there is none for it. */
+bool jit_region_for(
+	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access, uint32_t *n);
+/* The linear address in r9 becomes the host's if it is in the region; else the jump is taken that is
+ * returned, for jit_region_missed(), after which the site is to follow. */
+uint8_t *jit_region_check(struct jit_tr *t, uint32_t region);
+void jit_region_missed(struct jit_tr *t, const struct jit_slow *w);
+/* Which accesses by a register share theirs: none; those that go on to after @k. */
+void jit_region_forget(struct jit_tr *t);
+void jit_region_note(struct jit_tr *t, unsigned int k);
 
 /* -------- jit_branch.c -------- */
 /* The instruction at @at, which changes nothing if the host's CPU faults at it, is then instruction @k

@@ -198,7 +198,7 @@ static bool start(struct error *err) REQUIRES(lock)
 	const uint8_t none[NATIVE_STUB_MAX] = { 0xcc };
 	bool has_avx = __builtin_cpu_supports("avx");
 
-	if (!exec_mem_init(&code, CODE_SIZE, err))
+	if (!exec_mem_init(&code, CODE_SIZE, 0, err))
 		return false;
 	recover = exec_mem_add(&code, has_avx ? avx : avx + 3, has_avx ? 4 : 1);
 	scratch = exec_mem_add(&code, none, sizeof(none));

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * jit_region - where an access went the last time: the address check of generated code.
+ *
+ * An access site has a region: linear addresses that lie in one piece in the host's memory and that it
+ * may access. To look whether an address lies there is one subtraction, and a comparison that nothing waits
+ * for; what leads to the host's address does not depend on the address. So a hit costs next to no
+ * latency, where a look-up in the TLB costs a load.
+ *
+ * Regions lie beside the code. Sites of a block whose address the same register gives share one. Those that
+ * hold something are in a log, so whatever changes a translation can clear them (jit_tlb.c).
+ *
+ * A miss calls a stub, which looks into the TLB and has the page as the region. Now and then it comes here.
+ * Where the TLB knows that what lies around is one piece (a kernel's memory, mostly) the region is widened. A
+ * site that misses all the same is put on trial: for some accesses its region holds nothing, and
+ * they are counted. If too many were in another page than the one before, the site looks into the TLB at
+ * once from then on.
+ */
+#include "accel/soft/jit_tr.h"
+
+#define MISSES	 16 /* until C code is called; twice as many after each trial */
+#define LEVELS	 8
+#define TRIAL	 64  /* accesses */
+#define SAME	 58  /* of which so many in the page of the one before are enough */
+#define WIDE	 256 /* pages on either side at most */
+#define WIDENED	 4   /* pages from which on it is one that helps */
+#define TRIES	 4   /* to widen it */
+#define CALL_LEN 5
+
+#define REGION(member) ((int32_t)offsetof(struct jit_region, member))
+/* From a region's place. */
+#define STATE(member)                                        \
+	((int32_t)(sizeof(struct jit_region) * JIT_REGIONS + \
+		   offsetof(struct jit_region_state, member)))
+
+_Static_assert(sizeof(struct jit_region) == sizeof(struct jit_region_state), "");
+
+static struct jit_regions *regions(const struct soft_jit *j)
+{
+	return (struct jit_regions *)(void *)j->code.data;
+}
+
+/* -------- clearing -------- */
+static void log_clear(struct jit_region_log *log)
+{
+	for (uint64_t n = 0; n < log->n; n++)
+		log->filled[n]->limit = 0;
+	log->n = 0;
+}
+
+void jit_regions_clear(struct soft_jit *j, bool writes_only)
+{
+	struct jit_regions *r = regions(j);
+
+	log_clear(&r->log[SOFT_WRITE]);
+	if (!writes_only)
+		log_clear(&r->log[SOFT_READ]);
+}
+
+void jit_regions_reset(struct soft_jit *j)
+{
+	jit_regions_clear(j, false);
+	j->n_regions = 0;
+}
+
+/* -------- sites -------- */
+/* Bytes at the end of a region where no access may begin: the sites that share it are of several sizes. */
+static unsigned int tail_of(unsigned int size)
+{
+	return size > 8 ? 31 : 7;
+}
+
+/* The register that gives the address, if one alone does. */
+static unsigned int register_of(const struct x86_insn *i)
+{
+	bool alone = i->flags & X86_I_MODRM && i->modrm < 0xc0 && i->index == X86_REG_NONE &&
+		     i->base < 16 && i->seg < X86_FS;
+
+	return alone ? i->base : X86_REG_NONE;
+}
+
+void jit_region_forget(struct jit_tr *t)
+{
+	memset(t->region_of, 0, sizeof(t->region_of));
+}
+
+/* After @k: a register that it has loaded leads elsewhere. */
+void jit_region_note(struct jit_tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+
+	if (i->op == X86_OP_ADD || i->op == X86_OP_SUB || i->op == X86_OP_INC ||
+		i->op == X86_OP_DEC)
+		return;
+	for (unsigned int n = 0; n < i->n_operands; n++)
+		if (i->operand[n].kind == X86_OPND_GPR && i->operand[n].access & X86_ACC_W &&
+			i->operand[n].reg < 16)
+			memset(t->region_of[i->operand[n].reg], 0, sizeof(t->region_of[0]));
+}
+
+static uint32_t region_new(struct soft_jit *j)
+{
+	uint32_t n = j->n_regions++;
+
+	regions(j)->state[n] = (struct jit_region_state){ .mask = UINT64_MAX, .left = MISSES };
+	return n;
+}
+
+bool jit_region_for(
+	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access, uint32_t *n)
+{
+	unsigned int reg = register_of(&t->insn[k]);
+	uint32_t alone = 0, *same = &alone;
+
+	if (!size || size > 32 || size & (size - 1) || t->j->n_regions == JIT_REGIONS)
+		return false;
+	if (reg != X86_REG_NONE)
+		same = &t->region_of[reg][access == SOFT_WRITE][size > 8];
+	if (!*same)
+		*same = 1 + region_new(t->j);
+	*n = *same - 1;
+	return true;
+}
+
+/* reg, [rip + what leads to @data] */
+static void with_data(struct jit_buf *b, uint32_t op, unsigned int reg, const void *data)
+{
+	j_rex(b, true, reg, 0, 0, false);
+	j_opcode(b, op);
+	jb(b, (reg & 7) << 3 | 5);
+	j32(b, (uint32_t)((const uint8_t *)data - (b->p + b->to_rx + 4)));
+}
+
+/* What follows is JIT_REGION_LEN bytes long. */
+uint8_t *jit_region_check(struct jit_tr *t, uint32_t n)
+{
+	const struct jit_region *r = &regions(t->j)->region[n];
+	uint8_t *jae;
+
+	with_data(&t->b, 0x2b, R_9, &r->base);	/* sub */
+	with_data(&t->b, 0x3b, R_9, &r->limit); /* cmp */
+	jae = j_ahead(&t->b, 0x0f83);
+	with_data(&t->b, 0x03, R_9, &r->host); /* add */
+	return jae;
+}
+
+void jit_region_missed(struct jit_tr *t, const struct jit_slow *w)
+{
+	const struct jit_stubs *s = &t->j->stub;
+
+	j_here(&t->b, w->ja);
+	with_data(&t->b, OP_LEA, R_10, &regions(t->j)->region[w->region]);
+	jit_call_stub(t, s->region[w->access == SOFT_WRITE][__builtin_ctz(w->size)]);
+	j_to(&t->b, 0xe9, w->retry + t->b.to_rx); /* the site is behind it */
+}
+
+/* -------- the stubs -------- */
+/* The region at r10 becomes the page in r9, which the entry at rax has; rcx is the offset in it. r9 becomes
+ * the host's address; rax and rcx are lost. */
+static void put_fill(struct jit_buf *b, const struct jit_regions *r, unsigned int size, bool write)
+{
+	uint8_t *other, *nothing, *logged, *full;
+
+	j_rm(b, true, 0x3b, R_9, R_10, REGION(base)); /* cmp */
+	other = j_ahead8(b, 0x75);
+	j_rm(b, false, 0xff, 0, R_10, STATE(same)); /* inc */
+	j_here8(b, other);
+	j_rm(b, true, OP_STORE, R_9, R_10, REGION(base));
+	j_rm(b, true, OP_LOAD, R_9, R_AX, offsetof(struct jit_l1, host));
+	j_rm(b, true, OP_STORE, R_9, R_10, REGION(host));
+	j_rr(b, true, 0x03, R_9, R_CX); /* add */
+	j_rm(b, false, OP_LOAD, R_CX, R_AX, offsetof(struct jit_l1, near));
+	JCODE(b, "\x81\xe1"); /* and ecx, */
+	j32(b, JIT_PAGE - tail_of(size));
+	j_rm(b, true, 0x23, R_CX, R_10, STATE(mask)); /* and */
+	nothing = j_ahead8(b, 0x74);
+	j_rm(b, true, 0x83, 7, R_10, REGION(limit)); /* cmp .., 0 */
+	jb(b, 0);
+	logged = j_ahead8(b, 0x75);
+	with_data(b, OP_LOAD, R_AX, &r->log[write].n);
+	jb(b, 0x3d); /* cmp eax, */
+	j32(b, JIT_REGION_LOG);
+	full = j_ahead8(b, 0x74);
+	JCODE(b, "\x52"); /* push rdx */
+	with_data(b, OP_LEA, R_DX, r->log[write].filled);
+	JCODE(b, "\x4c\x89\x14\xc2");		 /* mov [rdx + 8 * rax], r10 */
+	JCODE(b, "\x5a");			 /* pop rdx */
+	with_data(b, 0xff, 0, &r->log[write].n); /* inc */
+	j_here8(b, nothing);
+	j_here8(b, logged);
+	j_rm(b, true, OP_STORE, R_CX, R_10, REGION(limit));
+	j_here8(b, full);
+}
+
+/* Where a stub goes with the linear address in r9 and the site in r10. */
+static void put_leave(struct jit_buf *b, const uint8_t *to)
+{
+	JCODE(b, "\x59\x58\x41\x5a"); /* pop rcx; pop rax; pop r10 */
+	j_lea(b, true, R_10, R_10, CALL_LEN);
+	j_to(b, 0xe9, to);
+}
+
+/* Called with the distance from the region's base in r9 and the region's place in r10. Returns with the
+ * host's address in r9; or does not. */
+static void make_stub(struct jit_buf *b, struct jit_stubs *s, const struct jit_regions *r,
+	unsigned int size, bool write)
+{
+	uint8_t *ja, *js;
+
+	j_rm(b, true, 0x03, R_9, R_10, REGION(base)); /* add */
+	JCODE(b, "\x50\x51");			      /* push rax; push rcx */
+	j_rr(b, false, OP_LOAD, R_AX, R_9);
+	JCODE(b, "\xc1\xe8"); /* shr eax, */
+	jb(b, 12 - JIT_L1_SHIFT);
+	jb(b, 0x25); /* and eax, */
+	j32(b, (JIT_L1_SIZE - 1) << JIT_L1_SHIFT);
+	j_rm(b, true, 0x03, R_AX, R_SP, 24 + F_L1); /* add */
+	j_mov(b, R_CX, R_9);
+	j_rm(b, true, 0x33, R_CX, R_AX, 8 * write); /* xor */
+	JCODE(b, "\x48\x81\xf9");		    /* cmp rcx, */
+	j32(b, JIT_PAGE - size);
+	ja = j_ahead(b, 0x0f87);
+	j_rm(b, false, 0xff, 1, R_10, STATE(left)); /* dec */
+	js = j_ahead(b, 0x0f88);
+	j_rr(b, true, 0x2b, R_9, R_CX); /* sub */
+	put_fill(b, r, size, write);
+	JCODE(b, "\x59\x58\xc3"); /* pop rcx; pop rax; ret */
+	j_here(b, ja);
+	put_leave(b, s->slow_popped);
+	j_here(b, js);
+	put_leave(b, s->again_popped);
+}
+
+void jit_make_region_stubs(struct jit_buf *b, struct soft_jit *j)
+{
+	for (unsigned int write = 0; write < 2; write++)
+		for (unsigned int n = 0; n < JIT_REGION_STUBS; n++) {
+			j->stub.region[write][n] = b->p + b->to_rx;
+			make_stub(b, &j->stub, regions(j), 1u << n, write);
+		}
+}
+
+/* -------- widening, trials -------- */
+static bool log_add(struct jit_region_log *log, struct jit_region *r)
+{
+	if (r->limit)
+		return true;
+	if (log->n == JIT_REGION_LOG)
+		return false;
+	log->filled[log->n++] = r;
+	return true;
+}
+
+/* Is the page in the TLB, at @host, for regions? */
+static bool page_at(
+	const struct soft_vcpu *v, uint64_t page, const uint8_t *host, enum soft_access access)
+{
+	const struct jit_l1 *e = &v->l1[page >> 12 & (JIT_L1_SIZE - 1)];
+
+	return e->tag[access] == page && e->host == host && e->near;
+}
+
+/* The region becomes what lies around @lin. Returns how many pages that are. */
+static unsigned int widen(
+	struct soft_vcpu *v, struct jit_region *r, uint64_t lin, const struct jit_site *s)
+{
+	uint64_t page = lin & ~0xfffull, below = 0, above = 0x1000;
+	uint8_t *host = v->l1[lin >> 12 & (JIT_L1_SIZE - 1)].host;
+
+	if (!page_at(v, page, host, s->access) || !log_add(&regions(v->jit)->log[s->access], r))
+		return 0;
+	while (below < WIDE * 0x1000 &&
+		page_at(v, page - below - 0x1000, host - below - 0x1000, s->access))
+		below += 0x1000;
+	while (above < WIDE * 0x1000 && page_at(v, page + above, host + above, s->access))
+		above += 0x1000;
+	r->base = page - below;
+	r->host = host - below;
+	r->limit = below + above - tail_of(s->size);
+	return (unsigned int)((below + above) >> 12);
+}
+
+/* Look into the TLB at once: elsewhere, and the site leads there. */
+static void give_up(struct soft_jit *j, const struct jit_site *s)
+{
+	const uint8_t *retry = (const uint8_t *)s + s->retry, *start = retry - JIT_REGION_LEN;
+	struct jit_tr t = { .j = j };
+	struct jit_site moved = *s;
+	uint8_t *to = j->code.rw + j->code.used, *ja, *at;
+	uint8_t jump[CALL_LEN] = { 0xe9 };
+	int32_t d = (int32_t)(to + (j->code.rx - j->code.rw) - (start + CALL_LEN));
+
+	if (j->code.size - j->code.used < JIT_ROOM)
+		return;
+	t.b = (struct jit_buf){ to, j->code.rx - j->code.rw };
+	ja = jit_probe(&t, s->size, s->access);
+	j_to(&t.b, 0xe9, retry);
+	at = jit_put_probe_slow(&t, ja, s->access);
+	moved.retry = (int32_t)(retry - (at + t.b.to_rx));
+	moved.next = s->next ? (int32_t)((const uint8_t *)s + s->next - (at + t.b.to_rx)) : 0;
+	jit_put_site(&t, &moved);
+	j->code.used = ALIGN_UP((size_t)(t.b.p - j->code.rw), (size_t)16);
+	memcpy(jump + 1, &d, 4);
+	exec_mem_patch(&j->code, start, jump, sizeof(jump));
+	j->count.given_up++;
+}
+
+/* The region that the code before site @s names. */
+static struct jit_region *region_of(const struct jit_site *s)
+{
+	const uint8_t *lea_end = (const uint8_t *)s - 2 * CALL_LEN;
+	int32_t d;
+
+	memcpy(&d, lea_end - 4, 4);
+	return (struct jit_region *)(uintptr_t)(lea_end + d);
+}
+
+void jit_region_again(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	struct jit_regions *all = regions(v->jit);
+	struct jit_region *r = region_of(s);
+	struct jit_region_state *st = &all->state[r - all->region];
+
+	if (!st->mask) { /* the end of a trial */
+		st->mask = UINT64_MAX;
+		st->left = MISSES << st->level;
+		st->level = (uint8_t)MIN(st->level + 1, LEVELS);
+		st->tries = 0;
+		if (st->same < SAME)
+			give_up(v->jit, s);
+		return;
+	}
+	st->left = MISSES;
+	if (widen(v, r, lin, s) >= WIDENED && ++st->tries < TRIES)
+		return;
+	st->mask = st->same = 0;
+	st->left = TRIAL;
+	r->limit = 0;
+}
