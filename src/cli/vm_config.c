@@ -80,6 +80,10 @@ static const struct field vm_fields[] = {
 	FIELD_STR(V, append, "append", .doc = "kernel command line"),
 	FIELD_LIST(V, disk, "disk", FT_STR, LIST_MAX,
 		.doc = "file=FILE[,...]: a virtio disk (--disk help); repeatable"),
+	FIELD_LIST(V, net, "net", FT_STR, LIST_MAX,
+		.doc = "user, tap, socket or none, with options: a virtio network card (--net "
+		       "help); "
+		       "repeatable"),
 	FIELD_LIST(V, serial, "serial", FT_STR, 4,
 		.doc = "stdio, null, pty, file:PATH, unix:PATH[,server] or none: COM1..4; "
 		       "repeatable"),

@@ -31,6 +31,7 @@
 #include "hw/pci/pci.h"
 #include "hw/virtio/virtio_testing.h"
 #include "mem/ram.h"
+#include "net/net.h"
 
 #define RAM_SIZE (16 * MIB)
 
@@ -45,6 +46,7 @@ struct fixture {
 	struct as_region region;
 	struct chardev *chardev;
 	struct block_dev *disk;
+	struct net_dev *net;
 	struct device *dev;
 };
 
@@ -74,6 +76,7 @@ static struct machine *make_machine(struct fixture *f)
 	assert_non_null(pci_host_new(m, &pci, &err));
 	assert_true(machine_backend_add(m, BACKEND_CHARDEV, "test", f->chardev, &err));
 	assert_true(machine_backend_add(m, BACKEND_BLOCK, "test", f->disk, &err));
+	assert_true(machine_backend_add(m, BACKEND_NET, "test", f->net, &err));
 	return m;
 }
 
@@ -88,7 +91,8 @@ static void setup(struct fixture *f, const struct device_type *type)
 	f->ram = ram_block_new(&rc, &err);
 	f->chardev = chardev_open("null", "test", f->loop, &err);
 	f->disk = block_open_test(1 * MIB, &err);
-	assert_true(f->loop && f->ram && f->chardev && f->disk);
+	f->net = net_open_test(&err);
+	assert_true(f->loop && f->ram && f->chardev && f->disk && f->net);
 	f->m = make_machine(f);
 }
 
@@ -98,6 +102,7 @@ static void teardown(struct fixture *f)
 	f->dev = NULL;
 	machine_free(f->m);
 	block_close(f->disk);
+	net_close(f->net);
 	chardev_close(f->chardev);
 	loop_free(f->loop);
 	ram_block_unref(f->ram);
