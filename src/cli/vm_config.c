@@ -87,6 +87,10 @@ static const struct field vm_fields[] = {
 		.doc = "a virtio console, same back ends; repeatable"),
 	FIELD_LIST(V, device, "device", FT_STR, LIST_MAX,
 		.doc = "TYPE[,KEY=VALUE]...: a device (--device help); repeatable"),
+	FIELD_STR(V, restore, "restore",
+		.doc = "go on with a saved VM: its file; the other options are as they were then"),
+	FIELD_STR(V, incoming, "incoming",
+		.doc = "wait for a saved VM: unix:PATH, fd:N, file:PATH, or defer (told later)"),
 	FIELD_STR(
 		V, gdb, "gdb", .doc = "unix:PATH or tcp:ADDR:PORT: let gdb attach (target remote)"),
 	FIELD_STR(V, uuid, "uuid", .doc = "UUID of the machine; default random"),

@@ -48,6 +48,7 @@ struct vm_config {
 		char **items;
 		size_t len;
 	} disk, serial, console, device;
+	char *incoming, *restore;
 	char *gdb, *uuid;
 	char *pidfile, *log;
 	bool daemonize, no_reboot, paused;
