@@ -33,6 +33,7 @@ static struct machine *make(void)
 	FUZZ_CHECK(machine_init_vcpus(m, &err) && migrate_new(m, &err) &&
 		   machine_wait_incoming(m, &err));
 	migrate_params(migrate_of(m))->threads = 1;
+	migrate_params(migrate_of(m))->tuned = true;
 	return m;
 }
 

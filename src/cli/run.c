@@ -23,6 +23,7 @@
 #include "cli/vm_config.h"
 #include "cli/help.h"
 #include "control/gdb.h"
+#include "control/qmp.h"
 #include "core/machine.h"
 #include "loop/loop.h"
 #include "machine/x86/board.h"
@@ -42,6 +43,8 @@ struct run {
 	struct loop *loop;
 	struct machine *m;
 	struct gdb *gdb;
+	struct qmp *qmp;
+	struct qmp_info qmp_info;
 	VEC(struct chardev *) chardevs;
 	VEC(struct block_dev *) disks;
 	VEC(struct implied) devices;
@@ -363,12 +366,7 @@ static void ask_poweroff(struct run *r, int signal)
 		log_info("run", "asked the guest to power off; a second signal ends it");
 		return;
 	}
-	machine_event(r->m, MACHINE_QUIT, 128 + signal);
-	if (r->m->state != RUN_RUNNING) { /* events are carried out for a running machine only */
-		r->m->exit_code = 128 + signal;
-		r->m->end = MACHINE_QUIT;
-		loop_stop(r->loop);
-	}
+	machine_quit(r->m, REASON_HOST_SIGNAL, 128 + signal);
 }
 
 static void signal_ready(void *opaque, unsigned int events)
@@ -403,6 +401,7 @@ static bool watch_signals(struct run *r, struct error *err)
 	sigaddset(&set, SIGCONT);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error like a full disk */
 	r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (r->signal_fd < 0)
 		return error_set_errno(err, errno, "signalfd");
@@ -530,6 +529,7 @@ static bool name_is_possible(const char *name)
 
 static bool make_name(struct run *r, struct error *err)
 {
+	r->qmp_info.named = r->c.name;
 	if (!r->c.name)
 		r->c.name = str_printf("lodge-%d", (int)getpid());
 	if (!r->c.name)
@@ -574,8 +574,12 @@ static void load_changed(void *opaque, enum migrate_status s)
 		return;
 	if (s == MIGRATE_FAILED)
 		error_set(&err, "%s", migrate_get_info(g)->error);
-	else if (r->c.paused || !migrate_was_running(g) || machine_resume(r->m, &err))
+	else if (!migrate_is_to_run(g) && (r->c.paused || !migrate_was_running(g)))
 		return;
+	else if (machine_resume(r->m, &err)) {
+		machine_notice(r->m, &(struct notice){ .kind = NOTICE_RESUME });
+		return;
+	}
 	error_prefix(&err, r->c.restore ? "--restore %s" : "--incoming %s",
 		r->c.restore ?: r->c.incoming);
 	r->load_failed = true;
@@ -597,8 +601,6 @@ static bool start_machine(struct run *r, struct error *err)
 	const char *from = r->c.restore ?: r->c.incoming;
 	AUTO_FREE char *uri = NULL;
 
-	if (!migrate_new(r->m, err))
-		return false;
 	if (!from)
 		return r->c.paused || machine_resume(r->m, err);
 	migrate_set_hook(migrate_of(r->m), load_changed, r);
@@ -612,6 +614,18 @@ static bool start_machine(struct run *r, struct error *err)
 	if (!migrate_load(r->m, uri, err))
 		return error_prefix(err, r->c.restore ? "--restore" : "--incoming");
 	return true;
+}
+
+static bool start_qmp(struct run *r, struct error *err)
+{
+	r->qmp_info.has_uuid = r->c.uuid;
+	memcpy(r->qmp_info.uuid, r->board.uuid, sizeof(r->qmp_info.uuid));
+	r->qmp = qmp_new(r->m, &r->qmp_info, err);
+	for (size_t i = 0; r->qmp && i < r->c.qmp.len; i++) {
+		if (!qmp_listen(r->qmp, r->c.qmp.items[i], false, err))
+			return error_prefix(err, "--qmp");
+	}
+	return r->qmp;
 }
 
 static bool start(struct run *r, struct error *err)
@@ -637,6 +651,8 @@ static bool start(struct run *r, struct error *err)
 		return false;
 	if (r->c.pidfile && !write_pidfile(r, err))
 		return false;
+	if (!migrate_new(r->m, err) || !start_qmp(r, err))
+		return false;
 	if (r->c.gdb && !(r->gdb = gdb_new(r->m, r->c.gdb, err)))
 		return false;
 	if (!start_machine(r, err))
@@ -658,6 +674,7 @@ static void finish(struct run *r)
 	gdb_free(r->gdb);
 	if (g)
 		migrate_set_hook(g, NULL, NULL);
+	qmp_free(r->qmp);
 	machine_free(r->m);
 	migrate_free(g);
 	vec_for_each (c, &r->chardevs)

@@ -91,6 +91,8 @@ static const struct field vm_fields[] = {
 		.doc = "go on with a saved VM: its file; the other options are as they were then"),
 	FIELD_STR(V, incoming, "incoming",
 		.doc = "wait for a saved VM: unix:PATH, fd:N, file:PATH, or defer (told later)"),
+	FIELD_LIST(V, qmp, "qmp", FT_STR, 16,
+		.doc = "unix:PATH or fd:NUMBER: serve QEMU's machine protocol there; repeatable"),
 	FIELD_STR(
 		V, gdb, "gdb", .doc = "unix:PATH or tcp:ADDR:PORT: let gdb attach (target remote)"),
 	FIELD_STR(V, uuid, "uuid", .doc = "UUID of the machine; default random"),

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "migrate/migrate_int.h"
 
 static void channel_init(struct channel *c)
@@ -28,7 +29,7 @@ void channel_close(struct channel *c)
 		close(c->listen_fd);
 		unlink(c->path);
 	}
-	if (c->tmp_path)
+	if (c->tmp_path && !c->nameless)
 		unlink(c->tmp_path);
 	free(c->path);
 	free(c->tmp_path);
@@ -36,6 +37,49 @@ void channel_close(struct channel *c)
 }
 
 /* -------- files -------- */
+
+/* The directory that @path is in, as text of the caller's. */
+static char *directory_of(const char *path)
+{
+	char *dir = strdup(path), *slash = dir ? strrchr(dir, '/') : NULL;
+
+	if (slash)
+		slash[slash == dir] = 0;
+	else if (dir)
+		strcpy(dir, ".");
+	return dir;
+}
+
+/* A file without a name vanishes with us. -1: not here; it gets its name by way of /proc. */
+static int open_nameless(const char *path)
+{
+	AUTO_FREE char *dir = directory_of(path);
+
+	if (!dir || access("/proc/self/fd", X_OK))
+		return -1;
+	return open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+}
+
+static bool give_name(struct channel *c, struct error *err)
+{
+	char own[48];
+
+	if (!c->nameless)
+		return true;
+	snprintf(own, sizeof(own), "/proc/self/fd/%d", c->fd);
+	for (int tries = 0; tries < 100; tries++) {
+		char *x = c->tmp_path + strlen(c->tmp_path) - 6;
+
+		snprintf(x, 7, "%06x", (unsigned int)((uint32_t)clock_mono_ns() & 0xffffff));
+		if (!linkat(AT_FDCWD, own, AT_FDCWD, c->tmp_path, AT_SYMLINK_FOLLOW)) {
+			c->nameless = false;
+			return true;
+		}
+		if (errno != EEXIST)
+			break;
+	}
+	return error_set_errno(err, errno, "cannot give '%s' its name", c->path);
+}
 
 static bool file_create(struct channel *c, const char *path, struct error *err)
 {
@@ -50,6 +94,11 @@ static bool file_create(struct channel *c, const char *path, struct error *err)
 	c->tmp_path = c->path ? str_printf("%s.XXXXXX", c->path) : NULL;
 	if (!c->tmp_path)
 		return error_set(err, "out of memory");
+	c->fd = open_nameless(c->path);
+	if (c->fd >= 0) {
+		c->file = c->nameless = true;
+		return true;
+	}
 	c->fd = mkostemp(c->tmp_path, O_CLOEXEC);
 	if (c->fd < 0) {
 		int e = errno;
@@ -65,15 +114,12 @@ static bool file_create(struct channel *c, const char *path, struct error *err)
 /* The directory's entry is durable when the directory is. */
 static int sync_directory(const char *path)
 {
-	AUTO_FREE char *dir = strdup(path);
-	char *slash = dir ? strrchr(dir, '/') : NULL;
+	AUTO_FREE char *dir = directory_of(path);
 	AUTO_FD int fd = -1;
 
 	if (!dir)
 		return -ENOMEM;
-	if (slash)
-		slash[slash == dir] = 0;
-	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
@@ -88,6 +134,8 @@ bool channel_commit(struct channel *c, struct error *err)
 	}
 	if (fsync(c->fd) < 0)
 		return error_set_errno(err, errno, "'%s' cannot be made durable", c->path);
+	if (!give_name(c, err))
+		return false;
 	if (rename(c->tmp_path, c->path) < 0)
 		return error_set_errno(
 			err, errno, "cannot rename '%s' to '%s'", c->tmp_path, c->path);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/wire.h"
 #include "core/machine.h"
 #include "migrate/migrate_int.h"
@@ -90,8 +91,8 @@ unsigned int job_thread_count(const struct job *j)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (j->params.threads)
-		return MIN(j->params.threads, (uint32_t)MIGRATE_THREADS_MAX);
+	if (j->params.tuned)
+		return MIN(MAX(j->params.threads, 1u), (uint32_t)MIGRATE_THREADS_MAX);
 	return cpus < 1 ? 1 : MIN((unsigned int)cpus, THREADS_AUTO);
 }
 
@@ -246,6 +247,24 @@ bool section_get_head(const uint8_t *buf, struct section *s, struct error *err)
 	return true;
 }
 
+/* Not faster than was asked for. Under the lock: all of the job's threads wait. */
+static void hold_back(struct job *j)
+{
+	int64_t due;
+
+	if (!j->params.bandwidth)
+		return;
+	due = j->g->info.start_ns +
+	      (int64_t)((double)j->bytes * NS_PER_SEC / (double)j->params.bandwidth);
+	while (!job_stopped(j)) {
+		int64_t left = MIN(due - clock_mono_ns(), (int64_t)POLL_MS * NS_PER_MS);
+
+		if (left <= 0)
+			return;
+		usleep((useconds_t)(left / 1000) + 1);
+	}
+}
+
 /* So that the disk works while we do, and there is less to wait for in the end. */
 static void start_writeback(struct job *j, uint64_t before)
 {
@@ -273,8 +292,10 @@ bool job_put_section(struct job *j, enum section_type type, uint16_t flags, uint
 	j->sections++;
 	j->bytes += sizeof(head) + s.len;
 	ok = !atomic_load(&j->failed) && job_write(j, iov, n, err);
-	if (ok)
+	if (ok) {
 		start_writeback(j, before);
+		hold_back(j);
+	}
 	mutex_unlock(&j->lock);
 	return ok;
 }

@@ -90,7 +90,7 @@ bool migrate_new(struct machine *m, struct error *err)
 	if (!g)
 		return error_set(err, "out of memory");
 	g->m = m;
-	g->params = (struct migrate_params){ .level = 1 };
+	g->params = (struct migrate_params){ .level = 1, .threads = 2 };
 	m->migrate = g;
 	m->before_resume = take_back;
 	return true;
@@ -158,6 +158,16 @@ bool migrate_was_running(const struct migrate *g)
 	return g->was_running;
 }
 
+void migrate_run_after(struct migrate *g)
+{
+	g->run_after = true;
+}
+
+bool migrate_is_to_run(const struct migrate *g)
+{
+	return g->run_after;
+}
+
 void migrate_set_hook(
 	struct migrate *g, void (*changed)(void *opaque, enum migrate_status s), void *opaque)
 {
@@ -168,6 +178,8 @@ void migrate_set_hook(
 static void set_status(struct migrate *g, enum migrate_status s)
 {
 	g->info.status = s;
+	if (g->params.events)
+		machine_notice(g->m, &(struct notice){ .kind = NOTICE_MIGRATION, .value = s });
 	if (g->changed)
 		g->changed(g->opaque, s);
 }
@@ -232,6 +244,20 @@ static bool finish_load(struct migrate *g, struct job *j, struct error *err)
 	return true;
 }
 
+/* Nothing came of saving: the guest has lost time, no more. */
+static void run_on(struct job *j)
+{
+	struct machine *m = j->g->m;
+	struct error err = ERROR_INIT;
+
+	if (j->incoming || !j->was_running || m->state != RUN_PAUSED)
+		return;
+	if (machine_resume(m, &err))
+		machine_notice(m, &(struct notice){ .kind = NOTICE_RESUME });
+	else
+		log_err("migrate", "the machine cannot run on: %s", err.msg);
+}
+
 static void log_end(const struct migrate *g)
 {
 	const struct migrate_info *i = &g->info;
@@ -260,12 +286,8 @@ static void job_ended(void *opaque)
 	update_info(g);
 	g->info.end_ns = clock_mono_ns();
 	g->job = NULL;
-	if (!ok && !j->incoming && j->was_running && g->m->state == RUN_PAUSED) {
-		struct error again = ERROR_INIT;
-
-		if (!machine_resume(g->m, &again))
-			log_err("migrate", "the machine cannot run on: %s", again.msg);
-	}
+	if (!ok)
+		run_on(j);
 	if (ok) {
 		log_end(g);
 		set_status(g, MIGRATE_COMPLETED);
@@ -316,13 +338,13 @@ static bool start(struct migrate *g, struct job *j, struct error *err)
 	int rc;
 
 	j->ch.regular = j->ch.fd >= 0 && !fstat(j->ch.fd, &st) && S_ISREG(st.st_mode);
+	g->info = (struct migrate_info){ .incoming = j->incoming, .start_ns = clock_mono_ns() };
 	rc = thread_create(&j->thread, false, -1, job_thread, j);
 	if (rc)
 		return error_set_errno(
 			err, rc, "no thread to %s the machine", j->incoming ? "load" : "save");
 	j->thread_started = true;
 	g->job = j;
-	g->info = (struct migrate_info){ .incoming = j->incoming, .start_ns = clock_mono_ns() };
 	set_status(g, MIGRATE_SETUP);
 	set_status(g, MIGRATE_ACTIVE);
 	return true;
@@ -355,6 +377,8 @@ static bool stop_and_take(struct job *j, struct error *err)
 	j->was_running = m->state == RUN_RUNNING;
 	if (!machine_stop_to_save(m, err))
 		return false;
+	if (j->was_running)
+		machine_notice(m, &(struct notice){ .kind = NOTICE_STOP });
 	return disks_flush(m, err) && take_state(j, err);
 }
 
@@ -371,12 +395,7 @@ bool migrate_save(struct machine *m, const char *uri, struct error *err)
 		j->answer = j->ch.socket;
 		if (stop_and_take(j, err) && start(g, j, err))
 			return true;
-		if (j->was_running && m->state == RUN_PAUSED) {
-			struct error again = ERROR_INIT;
-
-			if (!machine_resume(m, &again))
-				log_err("migrate", "the machine cannot run on: %s", again.msg);
-		}
+		run_on(j);
 	}
 	job_free(j);
 	return false;

@@ -35,7 +35,10 @@ enum migrate_compress { MIGRATE_PLAIN, MIGRATE_ZSTD };
 struct migrate_params {
 	int compress;	  /* enum migrate_compress */
 	uint32_t level;	  /* of zstd: 1..19 */
-	uint32_t threads; /* 1..MIGRATE_THREADS_MAX; 0: as many as there are CPUs, at most 8 */
+	uint32_t threads; /* 1..MIGRATE_THREADS_MAX */
+	bool tuned;  /* the three above count; else: plain, as many threads as CPUs, at most 8 */
+	bool events; /* tell each status to who listens to the machine (NOTICE_MIGRATION) */
+	uint64_t bandwidth; /* bytes a second that are written; 0: no limit */
 };
 #define MIGRATE_THREADS_MAX 64
 
@@ -68,6 +71,9 @@ bool migrate_save(struct machine *m, const char *uri, struct error *err) MUST_US
  * failure the machine is of no more use. */
 bool migrate_load(struct machine *m, const char *uri, struct error *err) MUST_USE;
 bool migrate_was_running(const struct migrate *g);
+/* The machine that is being loaded is to run then, however the saved one was. */
+void migrate_run_after(struct migrate *g);
+bool migrate_is_to_run(const struct migrate *g);
 void migrate_cancel(struct migrate *g);
 /* Run the main loop until the job has ended. False: it failed, and why. */
 bool migrate_wait(struct migrate *g, struct error *err) MUST_USE;

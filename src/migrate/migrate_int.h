@@ -175,7 +175,8 @@ struct channel {
 	char *path;	/* owned: file: what it will be called; unix: listening: to be removed */
 	char *tmp_path; /* owned: file: what it is called now */
 	bool socket, file;
-	bool regular; /* a regular file: never waits */
+	bool nameless; /* the file has no name yet */
+	bool regular;  /* a regular file: never waits */
 };
 bool channel_open_save(struct channel *c, const char *uri, struct error *err) MUST_USE;
 bool channel_open_load(struct channel *c, const char *uri, struct error *err) MUST_USE;
@@ -189,7 +190,7 @@ struct migrate {
 	struct migrate_info info;
 	struct job *job;	  /* owned; NULL: none */
 	struct x86_cpuid *cpuids; /* owned: what the loaded CPUs were given */
-	bool was_running;
+	bool was_running, run_after;
 	bool released; /* the disks are: somebody else may use them */
 	void (*changed)(void *opaque, enum migrate_status s);
 	void *opaque;

@@ -53,7 +53,7 @@ static bool save_chunk(
 
 static void save_chunks(struct job *j)
 {
-	bool pack = j->params.compress == MIGRATE_ZSTD;
+	bool pack = j->params.tuned && j->params.compress == MIGRATE_ZSTD;
 	struct packer *z = pack ? packer_new(&j->params) : NULL;
 	AUTO_FREE uint8_t *room = pack ? malloc(CHUNK_MAX) : NULL;
 	struct error err = ERROR_INIT;

@@ -235,6 +235,7 @@ static void make_stream(struct str *out, int compress)
 	vm_make(&vm, &usual);
 	vm_use(&vm, &rnd);
 	migrate_params(migrate_of(vm.m))->compress = compress;
+	migrate_params(migrate_of(vm.m))->tuned = true;
 	if (!vm_save(&vm, path_of("stream"), &err))
 		fail_msg("%s", err.msg);
 	read_file(path_of("stream"), out);
@@ -298,14 +299,15 @@ static void round_trip(int compress, uint32_t threads)
 	a.ram->host[big.ram - 1] = 0x5a;
 	pages = resident(a.ram);
 	save_state(&a, &before);
-	*migrate_params(migrate_of(a.m)) =
-		(struct migrate_params){ .compress = compress, .level = 1, .threads = threads };
+	*migrate_params(migrate_of(a.m)) = (struct migrate_params){
+		.compress = compress, .level = 1, .threads = threads, .tuned = true
+	};
 	if (!vm_save(&a, path_of("vm"), &err))
 		fail_msg("%s", err.msg);
 	assert_int_equal(a.m->state, RUN_POSTMIGRATE);
 	assert_int_equal(resident(a.ram), pages);
 	vm_wait_incoming(&b, &big);
-	migrate_params(migrate_of(b.m))->threads = threads;
+	*migrate_params(migrate_of(b.m)) = *migrate_params(migrate_of(a.m));
 	if (!vm_load(&b, path_of("vm"), &err))
 		fail_msg("%s", err.msg);
 	assert_int_equal(b.m->state, RUN_PAUSED);
@@ -397,6 +399,7 @@ static void test_truncated(void **state)
 	make_stream(&stream, MIGRATE_PLAIN);
 	vm_wait_incoming(&vm, &usual);
 	migrate_params(migrate_of(vm.m))->threads = 1;
+	migrate_params(migrate_of(vm.m))->tuned = true;
 	for (size_t n = 0; n < stream.len; n += n < 200 ? 1 : 1 + test_random(&rnd) % 4096)
 		expect_refused(&vm, stream.s, n, "cut");
 	for (size_t off = STREAM_HEAD, n;
