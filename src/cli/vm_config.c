@@ -91,6 +91,10 @@ static const struct field vm_fields[] = {
 		.doc = "a virtio console, same back ends; repeatable"),
 	FIELD_LIST(V, device, "device", FT_STR, LIST_MAX,
 		.doc = "TYPE[,KEY=VALUE]...: a device (--device help); repeatable"),
+	FIELD_STR(V, restore, "restore",
+		.doc = "go on with a saved VM: its file; the other options are as they were then"),
+	FIELD_STR(V, incoming, "incoming",
+		.doc = "wait for a saved VM: unix:PATH, fd:N, file:PATH, or defer (told later)"),
 	FIELD_LIST(V, qmp, "qmp", FT_STR, 16,
 		.doc = "unix:PATH or fd:NUMBER: serve QEMU's machine protocol there; repeatable"),
 	FIELD_STR(

@@ -48,6 +48,7 @@ struct vm_config {
 		char **items;
 		size_t len;
 	} disk, net, serial, console, device, qmp;
+	char *incoming, *restore;
 	char *gdb, *uuid;
 	char *pidfile, *log;
 	bool daemonize, no_reboot, paused;
