@@ -174,6 +174,8 @@ bool pci_hotplug_del(struct device *d, struct error *err)
 						  "'%s' cannot be taken out"
 						: "Device '%s' does not support hotplugging",
 			device_name(d));
+	if (!atomic_load(&p->seen)) /* it has let go already */
+		return true;
 	p->leaving = true;
 	/* Also when it was asked before: an operating system that was not up yet never saw it. */
 	tell(CONTAINER_OF(hot, struct hotplug, dev), 0, 1u << p->index);
