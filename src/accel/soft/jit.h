@@ -3,8 +3,8 @@
  * jit - the translator: blocks of guest instructions as host code (docs/soft.md).
  *
  * jit.c finds blocks, links them, drops them; jit_run.c is how generated code is entered and left and
- * what it calls; jit_emit.c translates instructions, jit_flags.c tells which flags they use; jit_tlb.c
- * is the TLB that generated code looks into.
+ * what it calls; jit_block.c translates a block (jit_tr.h), jit_flags.c tells which flags instructions use;
+ * jit_tlb.c is the TLB that generated code looks into.
  *
  * A vCPU has its own blocks and its own memory for code: nothing here is shared, nothing is locked but
  * the list of pages whose code others have written to (soft_jit_code_written()).
@@ -209,7 +209,7 @@ void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s);
 /* The vector registers are in v->fpu, and generated code knows. */
 void jit_res_init(struct soft_vcpu *v);
 
-/* -------- jit_emit.c -------- */
+/* -------- jit_block.c -------- */
 /* Translate from offset @off of @page's bytes on, as block @block (filled in). False: nothing can be. */
 bool jit_translate(struct soft_vcpu *v, uint32_t block);
 
