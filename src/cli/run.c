@@ -23,6 +23,7 @@
 #include "cli/vm_config.h"
 #include "cli/help.h"
 #include "control/gdb.h"
+#include "control/qmp.h"
 #include "core/machine.h"
 #include "hw/pci/pci.h"
 #include "loop/loop.h"
@@ -42,6 +43,8 @@ struct run {
 	struct loop *loop;
 	struct machine *m;
 	struct gdb *gdb;
+	struct qmp *qmp;
+	struct qmp_info qmp_info;
 	VEC(struct chardev *) chardevs;
 	VEC(struct block_dev *) disks;
 	VEC(struct implied) devices;
@@ -364,12 +367,7 @@ static void ask_poweroff(struct run *r, int signal)
 		log_info("run", "asked the guest to power off; a second signal ends it");
 		return;
 	}
-	machine_event(r->m, MACHINE_QUIT, 128 + signal);
-	if (r->m->state != RUN_RUNNING) { /* events are carried out for a running machine only */
-		r->m->exit_code = 128 + signal;
-		r->m->end = MACHINE_QUIT;
-		loop_stop(r->loop);
-	}
+	machine_quit(r->m, REASON_HOST_SIGNAL, 128 + signal);
 }
 
 static void signal_ready(void *opaque, unsigned int events)
@@ -531,6 +529,7 @@ static bool name_is_possible(const char *name)
 
 static bool make_name(struct run *r, struct error *err)
 {
+	r->qmp_info.named = r->c.name;
 	if (!r->c.name)
 		r->c.name = str_printf("lodge-%d", (int)getpid());
 	if (!r->c.name)
@@ -560,6 +559,18 @@ static bool make_board_config(struct run *r, struct error *err)
 	return topology(r, err) && numa(r, err) && uuid(r, err) && needs_pci(r, &b->pci, err);
 }
 
+static bool start_qmp(struct run *r, struct error *err)
+{
+	r->qmp_info.has_uuid = r->c.uuid;
+	memcpy(r->qmp_info.uuid, r->board.uuid, sizeof(r->qmp_info.uuid));
+	r->qmp = qmp_new(r->m, &r->qmp_info, err);
+	for (size_t i = 0; r->qmp && i < r->c.qmp.len; i++) {
+		if (!qmp_listen(r->qmp, r->c.qmp.items[i], false, err))
+			return error_prefix(err, "--qmp");
+	}
+	return r->qmp;
+}
+
 static bool start(struct run *r, struct error *err)
 {
 	/* One heap for all threads: they allocate at the start only, and each heap of its own would
@@ -583,6 +594,8 @@ static bool start(struct run *r, struct error *err)
 		return false;
 	if (r->c.pidfile && !write_pidfile(r, err))
 		return false;
+	if (!start_qmp(r, err))
+		return false;
 	if (r->c.gdb && !(r->gdb = gdb_new(r->m, r->c.gdb, err)))
 		return false;
 	if (!r->c.paused && !machine_resume(r->m, err))
@@ -598,6 +611,7 @@ static void finish(struct run *r)
 	struct implied *i;
 
 	gdb_free(r->gdb);
+	qmp_free(r->qmp);
 	machine_free(r->m);
 	vec_for_each (c, &r->chardevs)
 		chardev_close(*c);

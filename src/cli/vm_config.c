@@ -87,6 +87,8 @@ static const struct field vm_fields[] = {
 		.doc = "a virtio console, same back ends; repeatable"),
 	FIELD_LIST(V, device, "device", FT_STR, LIST_MAX,
 		.doc = "TYPE[,KEY=VALUE]...: a device (--device help); repeatable"),
+	FIELD_LIST(V, qmp, "qmp", FT_STR, 16,
+		.doc = "unix:PATH or fd:NUMBER: serve QEMU's machine protocol there; repeatable"),
 	FIELD_STR(
 		V, gdb, "gdb", .doc = "unix:PATH or tcp:ADDR:PORT: let gdb attach (target remote)"),
 	FIELD_STR(V, uuid, "uuid", .doc = "UUID of the machine; default random"),

@@ -47,7 +47,7 @@ struct vm_config {
 	struct {
 		char **items;
 		size_t len;
-	} disk, serial, console, device;
+	} disk, serial, console, device, qmp;
 	char *gdb, *uuid;
 	char *pidfile, *log;
 	bool daemonize, no_reboot, paused;

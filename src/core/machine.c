@@ -382,6 +382,25 @@ void machine_event(struct machine *m, enum machine_event e, int code)
 	loop_post(m->main_loop, &m->event_defer);
 }
 
+/* What the world is told when it ends or resets by @e. */
+static void tell(struct machine *m, enum notice_kind kind, enum machine_event e)
+{
+	static const enum notice_reason reasons[] = {
+		[MACHINE_POWEROFF] = REASON_GUEST_SHUTDOWN,
+		[MACHINE_RESET] = REASON_GUEST_RESET,
+		[MACHINE_TRIPLE_FAULT] = REASON_GUEST_RESET,
+		[MACHINE_PANIC] = REASON_GUEST_PANIC,
+		[MACHINE_DEBUG_EXIT] = REASON_GUEST_SHUTDOWN,
+		[MACHINE_ERROR] = REASON_HOST_ERROR,
+	};
+	struct notice n = { .kind = kind, .guest = e != MACHINE_ERROR && e != MACHINE_QUIT };
+
+	n.reason = e == MACHINE_QUIT ? m->quit_reason : (int)reasons[e];
+	if (e == MACHINE_PANIC && kind == NOTICE_SHUTDOWN)
+		machine_notice(m, &(struct notice){ .kind = NOTICE_GUEST_PANICKED });
+	machine_notice(m, &n);
+}
+
 static void end(struct machine *m, enum machine_event e)
 {
 	machine_pause(m);
@@ -389,7 +408,18 @@ static void end(struct machine *m, enum machine_event e)
 	m->end = e;
 	m->exit_code = atomic_load(&m->pending_code);
 	log_info("machine", "%s ends: %s", m->name, machine_event_name(e));
+	tell(m, NOTICE_SHUTDOWN, e);
 	loop_stop(m->main_loop);
+}
+
+void machine_quit(struct machine *m, enum notice_reason why, int code)
+{
+	assert(thread_is(ROLE_MAIN));
+	if (m->state == RUN_SHUTDOWN)
+		return;
+	m->quit_reason = why;
+	atomic_store(&m->pending_code, code);
+	end(m, MACHINE_QUIT);
 }
 
 /* On main. Where several came at once the one that says most wins. */
@@ -421,5 +451,7 @@ static void handle_events(void *opaque)
 	if (!machine_reset(m, &err)) {
 		log_err("machine", "reset failed: %s", err.msg);
 		end(m, MACHINE_ERROR);
+		return;
 	}
+	tell(m, NOTICE_RESET, MACHINE_RESET);
 }

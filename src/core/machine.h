@@ -22,6 +22,7 @@
 #include "core/accel.h"
 #include "core/device.h"
 #include "core/irq.h"
+#include "core/notice.h"
 #include "loop/loop.h"
 #include "mem/as.h"
 
@@ -85,10 +86,14 @@ struct machine {
 	void (*debug_exit)(void *opaque, struct vcpu *v, const struct vcpu_exit *e);
 	void *debug_opaque;
 
+	/* Who is told of what happens here; NULL: nobody (core/notice.h). */
+	struct notice_listener *_Atomic notice;
+
 	enum run_state state;	  /* main */
 	_Atomic uint32_t pending; /* 1 << enum machine_event, set by any thread */
 	_Atomic int pending_code;
 	struct loop_defer event_defer;
+	int quit_reason;	/* enum notice_reason: who asks for MACHINE_QUIT; main */
 	bool no_reboot;		/* a reset ends the machine */
 	enum machine_event end; /* why it ended */
 	int exit_code;		/* MACHINE_DEBUG_EXIT, MACHINE_QUIT */
@@ -137,6 +142,8 @@ void machine_stalled(struct machine *m);
  * stops before its next instruction. When the machine ends, its state is RUN_SHUTDOWN, ->end and
  * ->exit_code say why, and its main loop is stopped. */
 void machine_event(struct machine *m, enum machine_event e, int code);
+/* End it now, whatever its state is; as MACHINE_QUIT. Main. */
+void machine_quit(struct machine *m, enum notice_reason why, int code);
 const char *machine_event_name(enum machine_event e);
 /* Saved state of all devices and vCPUs (RAM is migrate/'s business). Paused. */
 bool machine_save_devices(struct machine *m, struct str *out, struct error *err) MUST_USE;
