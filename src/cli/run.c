@@ -25,6 +25,7 @@
 #include "control/gdb.h"
 #include "control/qmp.h"
 #include "core/machine.h"
+#include "hw/pci/pci.h"
 #include "loop/loop.h"
 #include "machine/x86/board.h"
 #include "migrate/migrate.h"
@@ -415,7 +416,10 @@ static bool needs_pci(struct run *r, bool *pci, struct error *err)
 		if (!is_user_device(r->c.device.items[i], &t, err))
 			return false;
 		*pci |= t->bus == BUS_PCI;
+		r->board.pci_ports += !strcmp(t->name, "pcie-root-port");
 	}
+	if (r->board.pci_ports > PCI_PORTS_MAX)
+		return error_usage(err, "--device pcie-root-port: at most %u", PCI_PORTS_MAX);
 	if (*pci && r->c.machine.pci == 2)
 		return error_usage(err, "--machine pci=off, but a PCI device is asked for");
 	return true;

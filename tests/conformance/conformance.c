@@ -56,7 +56,8 @@ static struct machine *make_machine(struct fixture *f)
 {
 	static const struct pci_host_config pci = {
 		.ecam_base = 0xe0000000,
-		.ecam_buses = 1,
+		.ecam_buses = 2,
+		.n_ports = 1,
 		.mmio32_base = 0xc0000000,
 		.mmio32_size = 0x20000000,
 		.mmio64_base = 0x100000000,
