@@ -114,7 +114,7 @@ struct jit_op_slot {
 
 struct jit_stubs {
 	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray, *span;
-	const uint8_t *leave, *load;
+	const uint8_t *leave, *load, *syscall, *sysret;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
 	const void *ensured, *ensure_vec, *ensure_x87;
 };
@@ -129,7 +129,6 @@ struct soft_jit {
 	uint32_t generation; /* changes when all blocks go */
 	bool bmi2;	     /* the host has RORX */
 	bool stale;	     /* the address map has changed: they must */
-	uint64_t key;	     /* soft_fetch_key() that cs_id stands for */
 	uint32_t mode;
 	uint64_t
 		local_gen; /* v->fetch_gen when system code was found on a page that is not global */
@@ -154,8 +153,9 @@ struct soft_jit {
 	uint64_t l1_at;		      /* v->l1_of is this one's */
 	uint32_t l1_next;
 	/* The page of the stack, of each address space: the kernel's, the user's; v->g.stack is that of
-	 * *stack_at. */
-	struct soft_stack_page stack[JIT_L1_SETS][2], no_stack, *stack_at;
+	 * *v->g.stack_at. */
+	_Alignas(32) struct soft_stack_page stack[JIT_L1_SETS][2];
+	struct soft_stack_page no_stack;
 	struct jit_l1 no_entry;	 /* has nothing */
 	uint8_t no_page[0x1000]; /* where an empty one leads */
 	/* Under soft.code_lock (jit.c): pages that were written to, for soft_jit_serve_code(). */
@@ -203,6 +203,10 @@ void jit_enter(struct soft_vcpu *v, const uint8_t *where);
 void jit_make_stubs(struct soft_jit *j);
 /* A host exception at @pc in generated code: where to go on, with *@site for r10; NULL: not ours. */
 const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
+
+/* -------- jit_level.c -------- */
+/* After the others. */
+void jit_make_level_stubs(struct jit_buf *b, struct jit_stubs *s);
 
 /* -------- jit_res.c -------- */
 void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s);

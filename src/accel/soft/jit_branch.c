@@ -27,19 +27,18 @@ void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc)
 	jit_miss_at(t, k, jcc)->back = true;
 }
 
-/* r10 becomes the index of the address in r9 in the table, in units of eight bytes. */
-static void goto_index(struct jit_tr *t)
+void j_goto_index(struct jit_buf *b)
 {
-	j_lea_index(&t->b, false, R_10, R_9, R_9, 0, 0);
-	JCODE(&t->b, "\x41\x81\xe2"); /* and r10d, */
-	j32(&t->b, 2 * (SOFT_GOTOS - 1));
+	j_lea_index(b, false, R_10, R_9, R_9, 0, 0);
+	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
+	j32(b, 2 * (SOFT_GOTOS - 1));
 }
 
 /* The address in r9 with the entry that it leads to, whose index r10 becomes; r9 what the block there
  * wants. */
 struct jit_miss *jit_compare_goto(struct jit_tr *t, unsigned int k)
 {
-	goto_index(t);
+	j_goto_index(&t->b);
 	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));		    /* add */
 	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag)); /* cmp */
 	return jit_miss_at(t, k, 0x0f85);
@@ -254,7 +253,7 @@ bool jit_emit_call(struct jit_tr *t, unsigned int k)
 		lookup(t, k);
 		push_next(t, k);
 		j_gs_load(&t->b, R_9, V_OFF(g.goal));
-		goto_index(t);
+		j_goto_index(&t->b);
 		j_rm(&t->b, true, 0x03, R_9, R_SP, F_ID);
 	}
 	jit_jump_host(t);

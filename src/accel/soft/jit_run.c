@@ -495,6 +495,7 @@ void jit_make_stubs(struct soft_jit *j)
 	s->span = make_call(&b, on_span, s, NULL);
 	s->stale = make_call(&b, on_stale, s, NULL);
 	make_call(&b, on_stray, s, &s->stray);
+	jit_make_level_stubs(&b, s);
 	j->stubs_end = ALIGN_UP((size_t)(b.p - j->code.rw), (size_t)64);
 }
 

@@ -171,6 +171,8 @@ bool jit_faults_room(struct soft_jit *j);
  * r9 becomes what the block there wants. The flags are lost. */
 struct jit_miss *jit_compare_goto(struct jit_tr *t, unsigned int k);
 void jit_jump_host(struct jit_tr *t);
+/* r10 becomes the index of the address in r9 in the table, in units of eight bytes. */
+void j_goto_index(struct jit_buf *b);
 /* To offset @off of this page, which another block has. */
 void jit_emit_link(struct jit_tr *t, int64_t off);
 /* Instruction @k branches to offset @target of the page, or beyond it. @dead: nobody there reads flags. */
@@ -185,6 +187,10 @@ bool jit_emit_ret(struct jit_tr *t, unsigned int k);
 
 /* -------- jit_emit.c -------- */
 void jit_emit_insn(struct jit_tr *t, unsigned int k);
+
+/* -------- jit_level.c -------- */
+bool jit_emit_syscall(struct jit_tr *t, unsigned int k);
+bool jit_emit_sysret(struct jit_tr *t, unsigned int k);
 
 /* -------- jit_sys.c -------- */
 bool jit_emit_sys(struct jit_tr *t, unsigned int k);
