@@ -320,6 +320,7 @@ static void block_kill(struct soft_jit *j, uint32_t b)
 	struct jit_block *bl = &j->block[b];
 
 	patch(j, bl->ind, 0xe9, j->stub.stray, 0);
+	patch(j, bl->page_entry, 0xe8, j->stub.stale_saved, b);
 	patch(j, bl->entry, 0xe8, j->stub.stale, b);
 	if (bl->have_entry != bl->entry)
 		patch(j, bl->have_entry, 0xe8, j->stub.stale, b);
