@@ -68,7 +68,8 @@ void soft_lockstep_free(struct soft_lockstep *l)
 
 bool soft_lockstep_twice(const struct x86_insn *i)
 {
-	return i->op != X86_OP_RDTSC && i->op != X86_OP_RDTSCP;
+	return i->op != X86_OP_RDTSC && i->op != X86_OP_RDTSCP && i->op != X86_OP_SYSCALL &&
+	       i->op != X86_OP_SYSRET;
 }
 
 /* -------- state -------- */
