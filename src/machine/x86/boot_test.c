@@ -436,6 +436,23 @@ static void test_multiboot_flat(void **state)
 	assert_int_equal(s.cr0 & 0x80000001, 1);
 	assert_int_equal(s.efer, 0);
 	assert_int_equal(s.seg[X86_CS].attr & X86_ATTR_DB, X86_ATTR_DB);
+	/* The BIOS data area. */
+	assert_int_equal(peek32(0x40e) & 0xffff, 0x9fc0);
+	assert_int_equal(peek32(0x413) & 0xffff, 639);
+}
+
+static void test_multiboot_over_bios_data(void **state)
+{
+	uint8_t p[0x1000];
+
+	make_multiboot(p, 0x10000);
+	wr_le32(p + 0x100 + 12, 0x400);
+	wr_le32(p + 0x100 + 16, 0x400);
+	wr_le32(p + 0x100 + 20, 0x1300);
+	wr_le32(p + 0x100 + 24, 0);
+	wr_le32(p + 0x100 + 28, 0x500);
+	assert_true(load(p, sizeof(p), 0, ""));
+	assert_int_equal(peek32(0x40e), rd_le32(p + 0x10e));
 }
 
 static void test_multiboot_elf(void **state)
@@ -551,6 +568,7 @@ int main(void)
 		cmocka_unit_test(test_elf_64),
 		cmocka_unit_test(test_elf_bad),
 		cmocka_unit_test(test_multiboot_flat),
+		cmocka_unit_test(test_multiboot_over_bios_data),
 		cmocka_unit_test(test_multiboot_elf),
 		cmocka_unit_test(test_multiboot_bad),
 		cmocka_unit_test(test_not_kernels),

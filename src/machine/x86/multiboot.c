@@ -29,6 +29,12 @@
 #define OFF_MODULE     0x0a0
 #define OFF_MMAP       0x0c0
 
+/* The BIOS data area: IBM PC Technical Reference, system BIOS. */
+#define BDA_ADDR	 0x400
+#define BDA_SIZE	 0x100
+#define BDA_EBDA_SEGMENT 0x0e
+#define BDA_BASE_MEMORY	 0x13 /* KiB */
+
 static const char loader_name[] = "Lodge";
 
 _Static_assert(OFF_MMAP + BOOT_MEM_MAX * MBI_MMAP_ENTRY <= BOOT_INFO_SIZE, "the map fits");
@@ -148,6 +154,22 @@ static bool put_info(struct boot_job *j, struct error *err)
 	       boot_put(j, BOOT_INFO_ADDR, p, BOOT_INFO_SIZE, err);
 }
 
+/* What a BIOS leaves behind and kernels that a boot loader starts believe: where low memory ends (Xen
+ * puts its trampoline there). Not where the image itself lies. */
+static bool put_bios_data(struct boot_job *j, struct error *err)
+{
+	uint32_t kib = MIN(ram_kib(j->q->map, 0), 640u);
+	uint8_t word[2];
+
+	if (!boot_is_free(j, BDA_ADDR, BDA_SIZE))
+		return true;
+	wr_le16(word, (uint16_t)kib);
+	if (!boot_put(j, BDA_ADDR + BDA_BASE_MEMORY, word, sizeof(word), err))
+		return false;
+	wr_le16(word, (uint16_t)(kib * KIB / 16));
+	return boot_put(j, BDA_ADDR + BDA_EBDA_SEGMENT, word, sizeof(word), err);
+}
+
 bool boot_multiboot(struct boot_job *j, int header, struct error *err)
 {
 	uint32_t flags = rd_le32(j->head + header + 4);
@@ -160,5 +182,5 @@ bool boot_multiboot(struct boot_job *j, int header, struct error *err)
 	return (flags & MB_ADDRESSES ? load_flat(j, (uint32_t)header, err) : load_elf(j, err)) &&
 	       boot_put_cpu_tables(j, false, err) &&
 	       boot_put_cmdline(j, j->kernel.path, BOOT_CMDLINE_MAX - 1, err) &&
-	       boot_put_initrd(j, 4 * GIB, err) && put_info(j, err);
+	       boot_put_initrd(j, 4 * GIB, err) && put_info(j, err) && put_bios_data(j, err);
 }
