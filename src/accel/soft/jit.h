@@ -62,7 +62,7 @@ enum jit_res { JIT_VEC, JIT_X87 };
 #define JIT_MODE_AVX   BIT(6)
 #define JIT_MODE_X87   BIT(7)
 #define JIT_MODE_FPEXC BIT(8) /* MXCSR has unmasked exceptions */
-#define JIT_MODE_USER  BIT(9) /* accesses are the user's */
+#define JIT_MODE_USER  BIT(9) /* of blocks only: accesses are the user's */
 
 #define JIT_DEAD_SIZE 9 /* of what takes the place of its first instructions when it is gone */
 
@@ -71,6 +71,7 @@ struct jit_block {
 	uint32_t mode;
 	uint32_t entry;	     /* offset in the code: for who has cs_page right */
 	uint32_t ind;	     /* for who has the linear address in r9 */
+	uint32_t page_entry; /* for who has v->g.page right and the flags in v->g.flags2 */
 	uint32_t have_entry; /* for who has what it needs: JIT_RES_* */
 	uint8_t needs;
 	uint32_t next_hash, next_page; /* JIT_NONE: the last */
@@ -95,7 +96,9 @@ struct jit_page {
 
 /* What follows a call of generated code into a stub. Unaligned. */
 struct jit_site {
-	int32_t retry, next; /* from here to: the access again; the next instruction, 0: none */
+	/* From here to: the access again; the next instruction, 0: none. Of stub far_link: the target's
+	 * offset from the page's beginning; where its JIT_FAR begins. */
+	int32_t retry, next;
 	uint32_t block;
 	uint16_t off;	/* in the page: of the instruction; of stubs go and link: the target's */
 	uint8_t len;	/* of the instruction */
@@ -107,10 +110,10 @@ struct jit_site {
 } __attribute__((packed));
 
 /* -------- the regions of access sites: jit_region.c -------- */
-#define JIT_REGIONS	 (1u << 18) /* at most; sites without one look into the TLB */
-#define JIT_REGION_LOG	 4096	    /* of reads, of writes, that hold something at a time */
-#define JIT_REGION_STUBS 6	    /* 1 to 32 bytes */
-#define JIT_REGION_LEN	 27
+#define JIT_REGIONS	  (1u << 18) /* at most; sites without one look into the TLB */
+#define JIT_REGION_LOG	  4096	     /* of reads, of writes, that hold something at a time */
+#define JIT_REGION_STUBS  6	     /* 1 to 32 bytes */
+#define JIT_GIVEN_UP_BITS 12
 
 /* What generated code uses; all 0 in the beginning. */
 struct jit_region {
@@ -143,8 +146,9 @@ struct jit_op_slot {
 };
 
 struct jit_stubs {
-	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray, *span;
-	const uint8_t *leave, *load;
+	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *far_link, *stale,
+		*stale_saved, *miss, *stray, *span;
+	const uint8_t *leave, *load, *syscall, *sysret;
 	const uint8_t *region[2][JIT_REGION_STUBS]; /* writes? by log2 of the size */
 	const uint8_t *slow_popped, *again_popped;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
@@ -161,7 +165,6 @@ struct soft_jit {
 	uint32_t generation; /* changes when all blocks go */
 	bool bmi2;	     /* the host has RORX */
 	bool stale;	     /* the address map has changed: they must */
-	uint64_t key;	     /* soft_fetch_key() that cs_id stands for */
 	uint32_t mode;
 	uint64_t
 		local_gen; /* v->fetch_gen when system code was found on a page that is not global */
@@ -182,7 +185,8 @@ struct soft_jit {
 		const uint8_t *host; /* NULL: none */
 		struct jit_l1 *entry;
 	} l1_written[4096];
-	uint32_t n_regions; /* that sites have */
+	uint32_t n_regions;			    /* that sites have */
+	uint32_t given_up[1u << JIT_GIVEN_UP_BITS]; /* jit_region.c */
 	/* What the vCPU was found at: by pieces of code, hashed. */
 	struct jit_hot {
 		uint32_t page, piece;
@@ -196,8 +200,9 @@ struct soft_jit {
 	uint64_t l1_at;		      /* v->l1_of is this one's */
 	uint32_t l1_next;
 	/* The page of the stack, of each address space: the kernel's, the user's; v->g.stack is that of
-	 * *stack_at. */
-	struct soft_stack_page stack[JIT_L1_SETS][2], no_stack, *stack_at;
+	 * *v->g.stack_at. */
+	_Alignas(32) struct soft_stack_page stack[JIT_L1_SETS][2];
+	struct soft_stack_page no_stack;
 	struct jit_l1 no_entry;	 /* has nothing */
 	uint8_t no_page[0x1000]; /* where an empty one leads */
 	/* Under soft.code_lock (jit.c): pages that were written to, for soft_jit_serve_code(). */
@@ -249,10 +254,22 @@ void jit_make_stubs(struct soft_jit *j);
 /* A host exception at @pc in generated code: where to go on, with *@site for r10; NULL: not ours. */
 const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
 
+/* -------- jit_level.c -------- */
+/* After the others. */
+void jit_make_level_stubs(struct jit_buf *b, struct jit_stubs *s);
+
 /* -------- jit_res.c -------- */
 void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s);
 /* The vector registers are in v->fpu, and generated code knows. */
 void jit_res_init(struct soft_vcpu *v);
+
+/* -------- jit_branch.c -------- */
+/* A branch to another page: is this the page at @page, in context @id? Then the page is the one at @to, and
+ * its code that at @target. Returns how many bytes are at @code; *@jne: where those that are taken if
+ * not have their 32 bits. */
+#define JIT_FAR_MAX 64
+unsigned int jit_put_far(uint8_t *code, const uint8_t *rx, bool wide, uint64_t page, uint64_t id,
+	uint64_t to, const uint8_t *target, uint8_t *jne[2]);
 
 /* -------- jit_block.c -------- */
 /* Translate from offset @off of @page's bytes on, as block @block (filled in). False: nothing can be. */

@@ -78,15 +78,10 @@ void jit_reg_out(struct jit_tr *t, unsigned int g, unsigned int scratch)
 }
 
 /* -------- addresses -------- */
-static bool fits32(int64_t x)
-{
-	return x == (int32_t)x;
-}
-
 void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off)
 {
 	j_rm(&t->b, true, OP_LOAD, reg, R_SP, F_PAGE);
-	while (!fits32(off)) {
+	while (!jit_fits32(off)) {
 		j_lea(&t->b, true, reg, reg, off < 0 ? INT32_MIN : INT32_MAX);
 		off -= off < 0 ? INT32_MIN : INT32_MAX;
 	}
@@ -131,7 +126,7 @@ void jit_ea_only(struct jit_tr *t, unsigned int k)
 		return;
 	}
 	if (i->base == X86_REG_NONE && i->index == X86_REG_NONE) {
-		if (w && fits32(i->disp)) {
+		if (w && jit_fits32(i->disp)) {
 			jb(&t->b, 0x49);
 			jb(&t->b, 0xc7);
 			jb(&t->b, 0xc1);
@@ -201,14 +196,6 @@ static uint8_t *probe(struct jit_tr *t, unsigned int size, enum soft_access acce
 static void add_host(struct jit_tr *t)
 {
 	j_rm(&t->b, true, 0x03, R_9, R_10, offsetof(struct jit_l1, host)); /* add */
-}
-
-uint8_t *jit_probe(struct jit_tr *t, unsigned int size, enum soft_access access)
-{
-	uint8_t *ja = probe(t, size, access);
-
-	add_host(t);
-	return ja;
 }
 
 static struct jit_slow *slow_at(
@@ -376,9 +363,13 @@ void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_a
 
 uint8_t *jit_access_or(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
 {
+	uint8_t *ja;
+
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
-	return jit_probe(t, size, access);
+	ja = probe(t, size, access);
+	add_host(t);
+	return ja;
 }
 
 static uint8_t first_of(const struct x86_insn *i)
@@ -387,14 +378,6 @@ static uint8_t first_of(const struct x86_insn *i)
 
 	return (i->flags & X86_I_ALIGN ? JIT_FIRST_ALIGN : 0) |
 	       (x87 && !(i->flags & X86_I_X87_NOWAIT) ? JIT_FIRST_X87 : 0);
-}
-
-uint8_t *jit_put_probe_slow(struct jit_tr *t, uint8_t *ja, enum soft_access access)
-{
-	j_here(&t->b, ja);
-	j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (access == SOFT_WRITE));
-	jit_call_stub(t, t->j->stub.slow);
-	return t->b.p;
 }
 
 /* The short cut did not lead there: look it up. */
@@ -418,22 +401,20 @@ static uint8_t *emit_probe_after_all(struct jit_tr *t, const struct jit_slow *w)
 /* Up to the site. */
 static void emit_not_found(struct jit_tr *t, const struct jit_slow *w)
 {
-	switch (w->how) {
-	case JIT_REGION:
+	uint8_t *ja = w->ja;
+
+	if (w->how == JIT_REGION) {
 		jit_region_missed(t, w);
-		break;
-	case JIT_STACK:
-		j_here(&t->b, w->ja);
-		j_rm(&t->b, true, 0x33, R_9, R_SP, F_STACK_TAG);
-		jit_call_stub(t, t->j->stub.slow_stack);
-		break;
-	case JIT_AGAIN:
-	case JIT_BY_SP:
-		jit_put_probe_slow(t, emit_probe_after_all(t, w), w->access);
-		break;
-	default:
-		jit_put_probe_slow(t, w->ja, w->access);
+		return;
 	}
+	if (w->how == JIT_AGAIN || w->how == JIT_BY_SP)
+		ja = emit_probe_after_all(t, w);
+	j_here(&t->b, ja);
+	if (w->how == JIT_STACK)
+		j_rm(&t->b, true, 0x33, R_9, R_SP, F_STACK_TAG);
+	else
+		j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
+	jit_call_stub(t, w->how == JIT_STACK ? t->j->stub.slow_stack : t->j->stub.slow);
 }
 
 void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)

@@ -13,8 +13,8 @@
  * A miss calls a stub, which looks into the TLB and has the page as the region. Now and then it comes here.
  * Where the TLB knows that what lies around is one piece (a kernel's memory, mostly) the region is widened. A
  * site that misses all the same is put on trial: for some accesses its region holds nothing, and
- * they are counted. If too many were in another page than the one before, the site looks into the TLB at
- * once from then on.
+ * they are counted. If too many were in another page than the one before, the block is translated anew
+ * and the instruction looks into the TLB at once.
  */
 #include "accel/soft/jit_tr.h"
 
@@ -61,6 +61,7 @@ void jit_regions_reset(struct soft_jit *j)
 {
 	jit_regions_clear(j, false);
 	j->n_regions = 0;
+	memset(j->given_up, 0xff, sizeof(j->given_up));
 }
 
 /* -------- sites -------- */
@@ -98,6 +99,17 @@ void jit_region_note(struct jit_tr *t, unsigned int k)
 			memset(t->region_of[i->operand[n].reg], 0, sizeof(t->region_of[0]));
 }
 
+/* Instructions whose sites have given up, hashed; who is not found there tries again. */
+static uint32_t given_up_key(uint32_t page, uint32_t off)
+{
+	return page << 12 | off;
+}
+
+static uint32_t *given_up_at(struct soft_jit *j, uint32_t page, uint32_t off)
+{
+	return &j->given_up[given_up_key(page, off) * 0x9e3779b1u >> (32 - JIT_GIVEN_UP_BITS)];
+}
+
 static uint32_t region_new(struct soft_jit *j)
 {
 	uint32_t n = j->n_regions++;
@@ -112,7 +124,10 @@ bool jit_region_for(
 	unsigned int reg = register_of(&t->insn[k]);
 	uint32_t alone = 0, *same = &alone;
 
-	if (!size || size > 32 || size & (size - 1) || t->j->n_regions == JIT_REGIONS)
+	uint32_t page = t->j->block[t->block].page;
+
+	if (!size || size > 32 || size & (size - 1) || t->j->n_regions == JIT_REGIONS ||
+		*given_up_at(t->j, page, t->off[k]) == given_up_key(page, t->off[k]))
 		return false;
 	if (reg != X86_REG_NONE)
 		same = &t->region_of[reg][access == SOFT_WRITE][size > 8];
@@ -131,7 +146,6 @@ static void with_data(struct jit_buf *b, uint32_t op, unsigned int reg, const vo
 	j32(b, (uint32_t)((const uint8_t *)data - (b->p + b->to_rx + 4)));
 }
 
-/* What follows is JIT_REGION_LEN bytes long. */
 uint8_t *jit_region_check(struct jit_tr *t, uint32_t n)
 {
 	const struct jit_region *r = &regions(t->j)->region[n];
@@ -280,28 +294,12 @@ static unsigned int widen(
 	return (unsigned int)((below + above) >> 12);
 }
 
-/* Look into the TLB at once: elsewhere, and the site leads there. */
+/* The instruction looks into the TLB at once henceforth: its block is translated anew. */
 static void give_up(struct soft_jit *j, const struct jit_site *s)
 {
-	const uint8_t *retry = (const uint8_t *)s + s->retry, *start = retry - JIT_REGION_LEN;
-	struct jit_tr t = { .j = j };
-	struct jit_site moved = *s;
-	uint8_t *to = j->code.rw + j->code.used, *ja, *at;
-	uint8_t jump[CALL_LEN] = { 0xe9 };
-	int32_t d = (int32_t)(to + (j->code.rx - j->code.rw) - (start + CALL_LEN));
-
-	if (j->code.size - j->code.used < JIT_ROOM)
-		return;
-	t.b = (struct jit_buf){ to, j->code.rx - j->code.rw };
-	ja = jit_probe(&t, s->size, s->access);
-	j_to(&t.b, 0xe9, retry);
-	at = jit_put_probe_slow(&t, ja, s->access);
-	moved.retry = (int32_t)(retry - (at + t.b.to_rx));
-	moved.next = s->next ? (int32_t)((const uint8_t *)s + s->next - (at + t.b.to_rx)) : 0;
-	jit_put_site(&t, &moved);
-	j->code.used = ALIGN_UP((size_t)(t.b.p - j->code.rw), (size_t)16);
-	memcpy(jump + 1, &d, 4);
-	exec_mem_patch(&j->code, start, jump, sizeof(jump));
+	*given_up_at(j, j->block[s->block].page, s->off) = given_up_key(
+		j->block[s->block].page, s->off);
+	jit_block_drop(j, s->block);
 	j->count.given_up++;
 }
 
