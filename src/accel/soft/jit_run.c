@@ -619,7 +619,8 @@ bool soft_jit_run(struct soft_vcpu *v)
 
 	if (v->jit->lockstep)
 		return soft_lockstep_run(v);
-	jit_hot_look(v);
+	if (quiet(v) && !v->mmu_slow)
+		jit_hot_look(v);
 	where = jit_begin(v);
 	if (!where)
 		return false;
