@@ -23,6 +23,8 @@ void chardev_close(struct chardev *c);
 const char *chardev_id(const struct chardev *c);
 /* `pty:/dev/pts/3`, `unix:/x,server` ... */
 const char *chardev_filename(const struct chardev *c);
+/* The path of a file that chardev_close() removes; NULL: none. */
+const char *chardev_unlinks(const struct chardev *c);
 
 struct chardev_front {
 	void (*receive)(void *opaque, const uint8_t *p, size_t n); /* n <= the room last told */
@@ -49,6 +51,8 @@ bool chardev_size(const struct chardev *c, uint16_t *cols, uint16_t *rows);
 /* Terminal of stdio: raw while a VM runs, restored by chardev_close, at exit and on fatal signals.
  * In raw mode Ctrl-] (0x1d) is not passed on: @escape is called instead. */
 void chardev_stdio_set_escape(void (*escape)(void *opaque), void *opaque);
+/* The same at once, for a signal's handler. */
+void chardev_stdio_restore(void);
 /* After SIGCONT: the shell has put its own terminal modes back; make it raw again. */
 void chardev_stdio_resume(void);
 

@@ -117,6 +117,13 @@ static void unlink_own(struct unix_sock *s)
 		unlink(s->addr.sun_path);
 }
 
+static const char *unix_unlinks(const struct chardev *c)
+{
+	const struct unix_sock *s = c->data;
+
+	return s->ino ? s->addr.sun_path : NULL;
+}
+
 static void unix_close(struct chardev *c)
 {
 	struct unix_sock *s = c->data;
@@ -257,6 +264,7 @@ const struct chardev_kind chardev_unix = {
 	.name = "unix",
 	.open = unix_open,
 	.close = unix_close,
+	.unlinks = unix_unlinks,
 	.input_end = unix_input_end,
 	.hangup = unix_hangup,
 	.lingers = unix_lingers,

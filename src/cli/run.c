@@ -26,6 +26,7 @@
 #include "core/machine.h"
 #include "loop/loop.h"
 #include "machine/x86/board.h"
+#include "sandbox/sandbox.h"
 
 /* A device that --disk or --console means. */
 struct implied {
@@ -48,6 +49,7 @@ struct run {
 	struct loop_fd signals;
 	int signal_fd, asked_signal;
 	int ready_fd;	/* --daemonize: the parent waits for a byte; -1 */
+	int null_fd;	/* --daemonize: /dev/null; -1 */
 	int pidfile_fd; /* locked while we run; -1 */
 };
 
@@ -450,23 +452,19 @@ static bool daemonize(struct run *r, struct error *err)
 	}
 	close(p[0]);
 	r->ready_fd = p[1];
+	r->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	setsid();
-	return true;
+	return r->null_fd >= 0 || error_set_errno(err, errno, "/dev/null");
 }
 
 static void tell_parent(struct run *r)
 {
-	int null;
-
 	if (r->ready_fd < 0)
 		return;
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null >= 0) {
-		dup2(null, STDIN_FILENO);
-		dup2(null, STDOUT_FILENO);
-		dup2(null, STDERR_FILENO);
-		close(null);
-	}
+	dup2(r->null_fd, STDIN_FILENO);
+	dup2(r->null_fd, STDOUT_FILENO);
+	dup2(r->null_fd, STDERR_FILENO);
+	close(r->null_fd);
 	if (write(r->ready_fd, "", 1) < 0)
 		log_debug("run", "the parent is gone");
 	close(r->ready_fd);
@@ -556,6 +554,54 @@ static bool make_board_config(struct run *r, struct error *err)
 	return topology(r, err) && numa(r, err) && uuid(r, err) && needs_pci(r, &b->pci, err);
 }
 
+/* -------- the sandbox -------- */
+
+static void confine_loop(void *opaque)
+{
+	thread_confine();
+}
+
+/* What is unlinked at the end. */
+static bool allow_removal(struct run *r, struct sandbox *s, struct error *err)
+{
+	struct chardev **c;
+
+	vec_for_each (c, &r->chardevs) {
+		const char *path = chardev_unlinks(*c);
+
+		if (path && !sandbox_allow(s, path, SANDBOX_REMOVE, err))
+			return false;
+	}
+	if (r->gdb && gdb_unlinks(r->gdb) &&
+		!sandbox_allow(s, gdb_unlinks(r->gdb), SANDBOX_REMOVE, err))
+		return false;
+	return !r->c.pidfile || sandbox_allow(s, r->c.pidfile, SANDBOX_REMOVE, err);
+}
+
+/* The last thing before the guest runs: all is open that was asked for. */
+static bool confine(struct run *r, struct error *err)
+{
+	struct sandbox *s;
+	struct loop **l;
+	bool ok;
+
+	if (!r->c.sandbox.on)
+		return true;
+	s = sandbox_new(err);
+	if (!s)
+		return false;
+	ok = allow_removal(r, s, err);
+	for (size_t i = 0; ok && i < r->c.sandbox.allow.len; i++)
+		ok = sandbox_allow(s, r->c.sandbox.allow.items[i], SANDBOX_WRITE, err);
+	ok = ok && sandbox_enter(s, chardev_stdio_restore, err);
+	sandbox_free(s);
+	vec_for_each (l, &r->m->io_loops) {
+		if (ok)
+			loop_call(*l, confine_loop, NULL);
+	}
+	return ok;
+}
+
 static bool start(struct run *r, struct error *err)
 {
 	/* One heap for all threads: they allocate at the start only, and each heap of its own would
@@ -580,6 +626,8 @@ static bool start(struct run *r, struct error *err)
 	if (r->c.pidfile && !write_pidfile(r, err))
 		return false;
 	if (r->c.gdb && !(r->gdb = gdb_new(r->m, r->c.gdb, err)))
+		return false;
+	if (!confine(r, err))
 		return false;
 	if (!r->c.paused && !machine_resume(r->m, err))
 		return false;
@@ -641,7 +689,7 @@ static int exit_status(const struct machine *m)
 
 static int run(int argc, char **argv)
 {
-	struct run r = { .signal_fd = -1, .ready_fd = -1, .pidfile_fd = -1 };
+	struct run r = { .signal_fd = -1, .ready_fd = -1, .null_fd = -1, .pidfile_fd = -1 };
 	struct error err = ERROR_INIT;
 	bool help = false;
 	int status = EXIT_STATUS_OK;

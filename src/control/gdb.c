@@ -840,6 +840,11 @@ struct gdb *gdb_new(struct machine *m, const char *address, struct error *err)
 	return NULL;
 }
 
+const char *gdb_unlinks(const struct gdb *g)
+{
+	return g->path.sun_path[0] ? g->path.sun_path : NULL;
+}
+
 void gdb_free(struct gdb *g)
 {
 	if (!g)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/log.h"
 #include "base/str.h"
 #include "base/wire.h"
@@ -386,6 +387,10 @@ static void pc_fini(struct machine *m)
 	if (b->high.mapped)
 		as_del(&m->mem, &b->high);
 	ram_block_unref(b->ram);
+	if (b->request.kernel_fd > 0)
+		close(b->request.kernel_fd);
+	if (b->request.initrd_fd > 0)
+		close(b->request.initrd_fd);
 	free(b->reset_state);
 	free(b->cpuid);
 	free(b);
@@ -519,6 +524,17 @@ static bool fill_fw_cfg(struct machine *m, const struct board *b, struct error *
 	       fw_cfg_add_item(m->fw_cfg, FW_CFG_MAX_CPUS, cpus, sizeof(cpus), err);
 }
 
+/* Now, as paths may be closed to us when the machine is reset. */
+static bool open_images(struct boot_request *q, struct error *err)
+{
+	q->kernel_fd = boot_open("kernel", q->kernel, err);
+	if (q->kernel_fd < 0)
+		return false;
+	if (q->initrd)
+		q->initrd_fd = boot_open("initrd", q->initrd, err);
+	return q->initrd_fd >= 0;
+}
+
 bool board_start(struct machine *m, struct error *err)
 {
 	struct board *b = board_of(m);
@@ -534,5 +550,5 @@ bool board_start(struct machine *m, struct error *err)
 		.ram_below_4g = low_size(&b->c),
 		.acpi_rsdp = ACPI_BASE,
 	};
-	return machine_init_vcpus(m, err);
+	return open_images(&b->request, err) && machine_init_vcpus(m, err);
 }

@@ -24,13 +24,13 @@ static void boot_file_fini(struct boot_file *f)
 	f->fd = -1;
 }
 
-static bool boot_file_open(struct boot_file *f, const char *path, struct error *err)
+static bool boot_file_open(struct boot_file *f, const char *path, int fd, struct error *err)
 {
 	struct stat st;
 
 	f->path = path;
 	/* O_NONBLOCK: a FIFO given by mistake must not hang the start. */
-	f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	f->fd = fd ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (f->fd < 0)
 		return error_set_errno(err, errno, "%s '%s': cannot open", f->what, path);
 	if (fstat(f->fd, &st) < 0)
@@ -41,6 +41,15 @@ static bool boot_file_open(struct boot_file *f, const char *path, struct error *
 		return error_set(err, "%s '%s': the file is empty", f->what, path);
 	f->size = (uint64_t)st.st_size;
 	return true;
+}
+
+int boot_open(const char *what, const char *path, struct error *err)
+{
+	struct boot_file f = { .what = what, .fd = -1 };
+
+	if (!boot_file_open(&f, path, 0, err))
+		boot_file_fini(&f);
+	return f.fd;
 }
 
 bool boot_pread(const struct boot_file *f, uint64_t off, void *buf, uint64_t len, struct error *err)
@@ -261,7 +270,7 @@ bool boot_put_initrd(struct boot_job *j, uint64_t limit, struct error *err)
 {
 	if (!j->q->initrd)
 		return true;
-	if (!boot_file_open(&j->initrd, j->q->initrd, err))
+	if (!boot_file_open(&j->initrd, j->q->initrd, j->q->initrd_fd, err))
 		return false;
 	limit = MIN(limit, j->q->ram_below_4g);
 	uint64_t at = find_top(j, j->initrd.size, limit);
@@ -437,7 +446,7 @@ bool boot_load(
 		.head = head,
 		.kernel = { .what = "kernel", .fd = -1 },
 		.initrd = { .what = "initrd", .fd = -1 } };
-	bool ok = boot_file_open(&j.kernel, q->kernel, err) && load_format(&j, err);
+	bool ok = boot_file_open(&j.kernel, q->kernel, q->kernel_fd, err) && load_format(&j, err);
 
 	boot_file_fini(&j.kernel);
 	boot_file_fini(&j.initrd);

@@ -30,6 +30,8 @@ struct boot_mem_map {
 struct boot_request {
 	const char *kernel; /* path */
 	const char *initrd; /* path or NULL; multiboot: NULL or a module list is later's business */
+	/* Open already, by boot_open() (borrowed): the paths are for messages. 0: opened by the path. */
+	int kernel_fd, initrd_fd;
 	const char *cmdline; /* never NULL */
 	const struct boot_mem_map *map;
 	uint64_t ram_below_4g; /* end of low RAM */
@@ -48,6 +50,8 @@ struct boot_result {
 	const char *format; /* "bzImage", "ELF (PVH)", ... */
 };
 
+/* Open @path (@what: "kernel", "initrd") for many loads; -1 and @err: it cannot be one. */
+int boot_open(const char *what, const char *path, struct error *err) MUST_USE;
 /* Load everything into @as. Called again at each reset (guest RAM is the guest's to overwrite). */
 bool boot_load(struct as *as, const struct boot_request *q, struct boot_result *r,
 	struct error *err) MUST_USE;
