@@ -494,11 +494,6 @@ const char *chardev_id(const struct chardev *c)
 	return c->id;
 }
 
-const char *chardev_unlinks(const struct chardev *c)
-{
-	return c->kind->unlinks ? c->kind->unlinks(c) : NULL;
-}
-
 const char *chardev_filename(const struct chardev *c)
 {
 	return c->filename ? c->filename : c->kind->name;

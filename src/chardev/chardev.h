@@ -23,8 +23,6 @@ void chardev_close(struct chardev *c);
 const char *chardev_id(const struct chardev *c);
 /* `pty:/dev/pts/3`, `unix:/x,server` ... */
 const char *chardev_filename(const struct chardev *c);
-/* The path of a file that chardev_close() removes; NULL: none. */
-const char *chardev_unlinks(const struct chardev *c);
 
 struct chardev_front {
 	void (*receive)(void *opaque, const uint8_t *p, size_t n); /* n <= the room last told */

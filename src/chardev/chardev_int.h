@@ -24,8 +24,6 @@ struct chardev_kind {
 	/* @arg: what follows `name:` in the spec, NULL when nothing does. Sets filename, descriptors. */
 	bool (*open)(struct chardev *c, const char *arg, struct error *err);
 	void (*close)(struct chardev *c);
-	/* The path that close() removes, or NULL; may be NULL. */
-	const char *(*unlinks)(const struct chardev *c);
 	/* Loop's thread: input has ended (end of file or error); NULL: just stop reading. */
 	void (*input_end)(struct chardev *c);
 	/* Loop's thread: the peer is gone (hang-up or failed write); NULL: drop output from now on. */

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/field.h"
+#include "base/removal.h"
 #include "base/str.h"
 #include "chardev/chardev_int.h"
 
@@ -117,13 +118,6 @@ static void unlink_own(struct unix_sock *s)
 		unlink(s->addr.sun_path);
 }
 
-static const char *unix_unlinks(const struct chardev *c)
-{
-	const struct unix_sock *s = c->data;
-
-	return s->ino ? s->addr.sun_path : NULL;
-}
-
 static void unix_close(struct chardev *c)
 {
 	struct unix_sock *s = c->data;
@@ -193,6 +187,7 @@ static bool server_start(struct unix_sock *s, struct error *err)
 	if (!lstat(s->addr.sun_path, &st)) {
 		s->dev = st.st_dev;
 		s->ino = st.st_ino;
+		removal_expect(s->addr.sun_path);
 	}
 	if (listen(s->fd, 1) < 0)
 		return error_set_errno(err, errno, "chardev '%s': cannot listen on '%s'", s->c->id,
@@ -264,7 +259,6 @@ const struct chardev_kind chardev_unix = {
 	.name = "unix",
 	.open = unix_open,
 	.close = unix_close,
-	.unlinks = unix_unlinks,
 	.input_end = unix_input_end,
 	.hangup = unix_hangup,
 	.lingers = unix_lingers,

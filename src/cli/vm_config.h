@@ -55,8 +55,9 @@ struct vm_config {
 	struct {
 		char **items;
 		size_t len;
-	} disk, serial, console, device;
+	} disk, net, serial, console, device, qmp;
 	struct sandbox_config sandbox;
+	char *incoming, *restore;
 	char *gdb, *uuid;
 	char *pidfile, *log;
 	bool daemonize, no_reboot, paused;

@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include "base/log.h"
 #include "mem/gmem.h"
+#include "base/removal.h"
 
 #define E_NOMEM "E0c"
 #define E_FAULT "E0e"
@@ -761,6 +762,7 @@ static bool listen_unix(struct gdb *g, const char *path, struct error *err)
 		bind(g->listen_fd, (const struct sockaddr *)&a, sizeof(a)) < 0)
 		return error_set_errno(err, errno, "--gdb unix:%s: cannot listen there", path);
 	g->path = a;
+	removal_expect(path);
 	return true;
 }
 
@@ -838,11 +840,6 @@ struct gdb *gdb_new(struct machine *m, const char *address, struct error *err)
 		return g;
 	gdb_free(g);
 	return NULL;
-}
-
-const char *gdb_unlinks(const struct gdb *g)
-{
-	return g->path.sun_path[0] ? g->path.sun_path : NULL;
 }
 
 void gdb_free(struct gdb *g)

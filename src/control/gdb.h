@@ -15,8 +15,6 @@ struct machine;
 
 /* Listen at @address: `unix:PATH` or `tcp:ADDR:PORT` (numeric; [::1] in brackets). */
 struct gdb *gdb_new(struct machine *m, const char *address, struct error *err) MUST_USE;
-/* The path of the socket that gdb_free() removes; NULL: none. */
-const char *gdb_unlinks(const struct gdb *g);
 /* Tells the client that the machine is gone. Before machine_free(). NULL is fine. */
 void gdb_free(struct gdb *g);
 
