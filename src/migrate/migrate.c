@@ -437,8 +437,7 @@ bool migrate_load(struct machine *m, const char *uri, struct error *err)
 		j->ch = g->opened;
 		g->has_opened = false;
 	}
-	if (ram_set_init(&j->ram, m, err) &&
-		start(g, j, err))
+	if (ram_set_init(&j->ram, m, err) && start(g, j, err))
 		return true;
 	job_free(j);
 	return false;

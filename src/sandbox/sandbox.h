@@ -30,7 +30,7 @@ struct sandbox;
  * missing, and `--sandbox off`. */
 struct sandbox *sandbox_new(struct error *err) MUST_USE;
 void sandbox_free(struct sandbox *s);
-/* Errors: the path is not there, or the kernel has no Landlock (Linux 5.13) and so cannot leave it open. */
+/* Error: the path is not there. Without Landlock (Linux 5.13), where all paths stay open, nothing. */
 bool sandbox_allow(struct sandbox *s, const char *path, enum sandbox_access access,
 	struct error *err) MUST_USE;
 /* Confine main and, later, all others. @on_violation, which must be async-signal-safe, runs before the

@@ -551,5 +551,6 @@ bool board_start(struct machine *m, struct error *err)
 		.ram_below_4g = low_size(&b->c),
 		.acpi_rsdp = ACPI_BASE,
 	};
-	return boot_files_open(&b->files, b->c.kernel, b->c.initrd, err) && machine_init_vcpus(m, err);
+	return boot_files_open(&b->files, b->c.kernel, b->c.initrd, err) &&
+	       machine_init_vcpus(m, err);
 }

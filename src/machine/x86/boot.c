@@ -46,8 +46,8 @@ static bool boot_file_open(
 
 	f->path = path;
 	/* O_NONBLOCK: a FIFO given by mistake must not hang the start. */
-	f->fd = kept >= 0 ? fcntl(kept, F_DUPFD_CLOEXEC, 3) :
-			    open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	f->fd = kept >= 0 ? fcntl(kept, F_DUPFD_CLOEXEC, 3)
+			  : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (f->fd < 0)
 		return error_set_errno(err, errno, "%s '%s': cannot open", f->what, path);
 	if (fstat(f->fd, &st) < 0)
@@ -60,8 +60,7 @@ static bool boot_file_open(
 	return true;
 }
 
-static bool keep(
-	struct boot_files *files, const char *what, const char *path, struct error *err)
+static bool keep(struct boot_files *files, const char *what, const char *path, struct error *err)
 {
 	struct boot_file f = { .what = what, .fd = -1 };
 	bool ok = files->n < BOOT_FILES_MAX && boot_file_open(&f, NULL, path, err) &&

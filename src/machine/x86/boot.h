@@ -39,10 +39,10 @@ struct boot_files {
 };
 
 struct boot_request {
-	const char *kernel;  /* path */
-	const char *initrd;  /* path or NULL; multiboot: modules, multiboot.c has their form */
+	const char *kernel; /* path */
+	const char *initrd; /* path or NULL; multiboot: modules, multiboot.c has their form */
 	const struct boot_files *files; /* NULL: paths are opened at each load */
-	const char *cmdline; /* never NULL */
+	const char *cmdline;		/* never NULL */
 	const struct boot_mem_map *map;
 	uint64_t ram_below_4g; /* end of low RAM */
 	uint64_t acpi_rsdp;    /* guest-physical address of the RSDP, 0: none */

@@ -100,9 +100,8 @@ bool boot_file_exists(const struct boot_files *files, const char *path);
 void boot_file_fini(struct boot_file *f);
 /* The modules of a multiboot kernel: `FILE [WORDS],FILE [WORDS]...`, `,,` for a comma. @fn may change its
  * text. False as soon as @fn is. */
-bool boot_each_module(const char *list,
-	bool (*fn)(void *opaque, char *text, struct error *err), void *opaque,
-	struct error *err) MUST_USE;
+bool boot_each_module(const char *list, bool (*fn)(void *opaque, char *text, struct error *err),
+	void *opaque, struct error *err) MUST_USE;
 bool boot_put_initrd(struct boot_job *j, uint64_t limit, struct error *err) MUST_USE;
 /* GDT; with @paging identity page tables too. Fills the result's gdt and cr3. */
 bool boot_put_cpu_tables(struct boot_job *j, bool paging, struct error *err) MUST_USE;

@@ -208,9 +208,9 @@ static bool put_modules(struct boot_job *j, uint32_t *n, struct error *err)
 	if (!j->q->initrd)
 		return true;
 	if (!boot_claim(j, MODULES_ADDR, MODULES_SIZE, "the table of modules", err) ||
-		!(boot_file_exists(j->q->files, j->q->initrd) ?
-				put_module(j, &m, j->q->initrd, err) :
-				boot_each_module(j->q->initrd, put_one, &p, err)))
+		!(boot_file_exists(j->q->files, j->q->initrd)
+				? put_module(j, &m, j->q->initrd, err)
+				: boot_each_module(j->q->initrd, put_one, &p, err)))
 		return false;
 	*n = m.n;
 	return boot_put(j, MODULES_ADDR, m.page, sizeof(m.page), err);
