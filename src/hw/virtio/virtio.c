@@ -388,6 +388,9 @@ static bool use_pio(const struct virtio_device *v, int notify)
 {
 	const struct accel_vm *vm = v->pci.dev.machine->vm;
 
+	/* A root port passes no I/O on. */
+	if (!pci_bus_is_root(v->pci.dev.bus))
+		return false;
 	return notify == NOTIFY_PIO || (notify == NOTIFY_AUTO && vm && vm->fast_port_doorbell);
 }
 
@@ -410,6 +413,8 @@ bool virtio_init(struct virtio_device *v, const struct virtio_class *c,
 	assert(c->config_size <= sizeof(v->config) || c->config_read);
 	if (cfg->queue_size & (cfg->queue_size - 1))
 		return error_usage(err, "queue-size %u: must be a power of two", cfg->queue_size);
+	if (cfg->notify == NOTIFY_PIO && !pci_bus_is_root(v->pci.dev.bus))
+		return error_usage(err, "notify=pio: behind a root port there are no I/O ports");
 	v->vclass = c;
 	v->n_queues = 0;
 	v->msix_config = VIRTIO_NO_VECTOR;
