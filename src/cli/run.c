@@ -28,9 +28,9 @@
 #include "core/machine.h"
 #include "hw/pci/pci.h"
 #include "loop/loop.h"
+#include "machine/netdev.h"
 #include "machine/x86/board.h"
 #include "migrate/migrate.h"
-#include "net/net.h"
 #include "sandbox/sandbox.h"
 
 /* A device that --disk or --console means. */
@@ -51,7 +51,6 @@ struct run {
 	struct qmp_info qmp_info;
 	VEC(struct chardev *) chardevs;
 	VEC(struct block_dev *) disks;
-	VEC(struct net_dev *) nets;
 	VEC(struct implied) devices;
 	char *names[8]; /* ids of the serial ports' back ends */
 	struct loop_fd signals;
@@ -347,7 +346,6 @@ static bool open_net(struct run *r, size_t i, struct error *err)
 	struct net_config n = { 0 };
 	AUTO(str) options = STR_INIT;
 	AUTO(str) device = STR_INIT;
-	struct net_dev *dev = NULL;
 	char id[32];
 	bool ok;
 
@@ -361,17 +359,12 @@ static bool open_net(struct run *r, size_t i, struct error *err)
 	if (ok && !n.id)
 		ok = fields_set(&net_config_table, &n, "id", id, err);
 	if (ok)
-		ok = fields_check(&net_config_table, &n, err) && (dev = net_open(&n, r->loop, err));
-	if (dev && !vec_push(&r->nets, dev)) {
-		net_close(dev);
-		ok = error_set(err, "out of memory");
-	}
+		ok = fields_check(&net_config_table, &n, err) && machine_net_add(r->m, &n, err);
 	if (ok) {
 		str_append(&device, "virtio-net-pci,netdev=");
 		fields_put_token(n.id, &device);
 		str_append(&device, str_cstr(&options));
-		ok = machine_backend_add(r->m, BACKEND_NET, n.id, dev, err) &&
-		     want_device(r, str_take(&device), "--net", r->c.net.items[i], err);
+		ok = want_device(r, str_take(&device), "--net", r->c.net.items[i], err);
 	}
 	fields_fini(&net_config_table, &n);
 	return ok;
@@ -797,7 +790,6 @@ static void finish(struct run *r)
 {
 	struct chardev **c;
 	struct block_dev **d;
-	struct net_dev **n;
 	struct implied *i;
 	struct migrate *g = r->m ? migrate_of(r->m) : NULL;
 
@@ -811,8 +803,6 @@ static void finish(struct run *r)
 		chardev_close(*c);
 	vec_for_each (d, &r->disks)
 		block_close(*d);
-	vec_for_each (n, &r->nets)
-		net_close(*n);
 	vec_for_each (i, &r->devices)
 		free(i->options);
 	if (r->signals.loop)
@@ -822,7 +812,6 @@ static void finish(struct run *r)
 	loop_free(r->loop);
 	vec_fini(&r->chardevs);
 	vec_fini(&r->disks);
-	vec_fini(&r->nets);
 	vec_fini(&r->devices);
 	for (size_t i = 0; i < ARRAY_SIZE(r->names); i++)
 		free(r->names[i]);

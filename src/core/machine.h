@@ -73,7 +73,9 @@ struct machine {
 	const struct accel *accel;
 	struct irq_lines irqs;
 	struct list devices; /* struct device, in order of making; freed in reverse */
-	struct map backends[BACKEND_KINDS]; /* id -> back end; borrowed from the cli */
+	struct map backends[BACKEND_KINDS]; /* id -> back end; borrowed from the cli, but: */
+	/* Kinds with this are the machine's own: closed when it is freed, after its devices. */
+	void (*backend_close[BACKEND_KINDS])(void *backend);
 	VEC(struct loop *) io_loops;	    /* owned threads */
 	struct vcpu *vcpus;		    /* owned array */
 	uint32_t n_vcpus;
