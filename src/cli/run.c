@@ -25,9 +25,11 @@
 #include "control/gdb.h"
 #include "control/qmp.h"
 #include "core/machine.h"
+#include "hw/pci/pci.h"
 #include "loop/loop.h"
 #include "machine/x86/board.h"
 #include "migrate/migrate.h"
+#include "net/net.h"
 
 /* A device that --disk or --console means. */
 struct implied {
@@ -47,6 +49,7 @@ struct run {
 	struct qmp_info qmp_info;
 	VEC(struct chardev *) chardevs;
 	VEC(struct block_dev *) disks;
+	VEC(struct net_dev *) nets;
 	VEC(struct implied) devices;
 	char *names[8]; /* ids of the serial ports' back ends */
 	struct loop_fd signals;
@@ -303,6 +306,83 @@ static bool open_disks(struct run *r, struct error *err)
 	return true;
 }
 
+/* `--net` too. The first word is the type, which decides what other keys there are. */
+static bool split_net(const char *text, struct net_config *n, struct str *device, struct error *err)
+{
+	AUTO(str) token = STR_INIT;
+
+	for (bool first = true; fields_next_token(&text, &token); first = false) {
+		AUTO_FREE char *key = strdup(str_cstr(&token));
+		char *eq = key ? strchr(key, '=') : NULL;
+
+		if (!key)
+			return error_set(err, "out of memory");
+		if (eq)
+			*eq = 0;
+		if (!eq && first) {
+			if (!fields_set(&net_config_table, n, "type", key, err))
+				return false;
+		} else if (!strcmp(key, "model")) {
+			if (!eq || (strcmp(eq + 1, "virtio") && strcmp(eq + 1, "virtio-net-pci")))
+				return error_usage(err, "bad value '%s' for 'model'; valid: virtio",
+					eq ? eq + 1 : "");
+		} else if (net_config_has(key)) {
+			if (!fields_set(&net_config_table, n, key, eq ? eq + 1 : "on", err))
+				return false;
+		} else {
+			str_append(device, ",");
+			fields_put_token(str_cstr(&token), device);
+		}
+	}
+	if (token.failed || device->failed)
+		return error_set(err, "out of memory");
+	return true;
+}
+
+static bool open_net(struct run *r, size_t i, struct error *err)
+{
+	struct net_config n = { 0 };
+	AUTO(str) options = STR_INIT;
+	AUTO(str) device = STR_INIT;
+	struct net_dev *dev = NULL;
+	char id[32];
+	bool ok;
+
+	snprintf(id, sizeof(id), "net%zu", i);
+	ok = fields_init(&net_config_table, &n, err) &&
+	     split_net(r->c.net.items[i], &n, &options, err);
+	if (ok && n.type == NET_NONE && !options.len) { /* no card at all */
+		fields_fini(&net_config_table, &n);
+		return true;
+	}
+	if (ok && !n.id)
+		ok = fields_set(&net_config_table, &n, "id", id, err);
+	if (ok)
+		ok = fields_check(&net_config_table, &n, err) && (dev = net_open(&n, r->loop, err));
+	if (dev && !vec_push(&r->nets, dev)) {
+		net_close(dev);
+		ok = error_set(err, "out of memory");
+	}
+	if (ok) {
+		str_append(&device, "virtio-net-pci,netdev=");
+		fields_put_token(n.id, &device);
+		str_append(&device, str_cstr(&options));
+		ok = machine_backend_add(r->m, BACKEND_NET, n.id, dev, err) &&
+		     want_device(r, str_take(&device), "--net", r->c.net.items[i], err);
+	}
+	fields_fini(&net_config_table, &n);
+	return ok;
+}
+
+static bool open_nets(struct run *r, struct error *err)
+{
+	for (size_t i = 0; i < r->c.net.len; i++) {
+		if (!open_net(r, i, err))
+			return error_prefix(err, "--net %s", r->c.net.items[i]);
+	}
+	return true;
+}
+
 /* A chardev that only a --device names: `--device isa-debugcon,chardev=stdio` opens it. */
 static bool add_device(struct run *r, const char *text, struct error *err)
 {
@@ -329,14 +409,17 @@ static bool is_user_device(const char *text, const struct device_type **out, str
 
 static bool needs_pci(struct run *r, bool *pci, struct error *err)
 {
-	*pci = r->c.machine.pci == 1 || r->c.disk.len || r->c.console.len;
+	*pci = r->c.machine.pci == 1 || r->c.disk.len || r->c.net.len || r->c.console.len;
 	for (size_t i = 0; i < r->c.device.len; i++) {
 		const struct device_type *t = NULL;
 
 		if (!is_user_device(r->c.device.items[i], &t, err))
 			return false;
 		*pci |= t->bus == BUS_PCI;
+		r->board.pci_ports += !strcmp(t->name, "pcie-root-port");
 	}
+	if (r->board.pci_ports > PCI_PORTS_MAX)
+		return error_usage(err, "--device pcie-root-port: at most %u", PCI_PORTS_MAX);
 	if (*pci && r->c.machine.pci == 2)
 		return error_usage(err, "--machine pci=off, but a PCI device is asked for");
 	return true;
@@ -645,7 +728,8 @@ static bool start(struct run *r, struct error *err)
 	if (!r->m)
 		return false;
 	r->m->no_reboot = r->c.no_reboot;
-	if (!open_serials(r, err) || !open_consoles(r, err) || !open_disks(r, err))
+	if (!open_serials(r, err) || !open_consoles(r, err) || !open_disks(r, err) ||
+		!open_nets(r, err))
 		return false;
 	if (!board_init(r->m, &r->board, err) || !add_devices(r, err) || !board_start(r->m, err))
 		return false;
@@ -668,6 +752,7 @@ static void finish(struct run *r)
 {
 	struct chardev **c;
 	struct block_dev **d;
+	struct net_dev **n;
 	struct implied *i;
 	struct migrate *g = r->m ? migrate_of(r->m) : NULL;
 
@@ -681,6 +766,8 @@ static void finish(struct run *r)
 		chardev_close(*c);
 	vec_for_each (d, &r->disks)
 		block_close(*d);
+	vec_for_each (n, &r->nets)
+		net_close(*n);
 	vec_for_each (i, &r->devices)
 		free(i->options);
 	if (r->signals.loop)
@@ -690,6 +777,7 @@ static void finish(struct run *r)
 	loop_free(r->loop);
 	vec_fini(&r->chardevs);
 	vec_fini(&r->disks);
+	vec_fini(&r->nets);
 	vec_fini(&r->devices);
 	for (size_t i = 0; i < ARRAY_SIZE(r->names); i++)
 		free(r->names[i]);

@@ -47,7 +47,7 @@ struct vm_config {
 	struct {
 		char **items;
 		size_t len;
-	} disk, serial, console, device, qmp;
+	} disk, net, serial, console, device, qmp;
 	char *incoming, *restore;
 	char *gdb, *uuid;
 	char *pidfile, *log;

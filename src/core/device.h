@@ -70,6 +70,7 @@ struct device_type {
 struct device {
 	const struct device_type *type;
 	char *id;		 /* owned; NULL: anonymous */
+	char *bus;		 /* owned; where the user wants it; NULL: anywhere */
 	struct machine *machine; /* borrowed */
 	struct mutex lock;	 /* registers and device state; docs/locking.md */
 	struct loop *home; /* borrowed: where its queues and callbacks run; main's by default */
@@ -90,7 +91,7 @@ struct device *device_new(struct machine *m, const struct device_type *type, con
 	struct error *err) MUST_USE;
 void *device_config(struct device *d);
 bool device_realize(struct device *d, struct error *err) MUST_USE;
-/* new + parse + realize: `--device TYPE,id=..,KEY=VALUE`. @options may be NULL. */
+/* new + parse + realize: `--device TYPE,id=..,bus=..,KEY=VALUE`. @options may be NULL. */
 struct device *device_create(
 	struct machine *m, const char *type, const char *options, struct error *err) MUST_USE;
 /* Unrealize, unlink, free. NULL is fine. */

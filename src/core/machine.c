@@ -201,6 +201,11 @@ bool machine_backend_add(
 	return true;
 }
 
+void *machine_backend_del(struct machine *m, enum backend_kind kind, const char *id)
+{
+	return map_del(&m->backends[kind], id);
+}
+
 void *machine_backend(struct machine *m, enum backend_kind kind, const char *id, struct error *err)
 {
 	void *b = map_get(&m->backends[kind], id);

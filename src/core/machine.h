@@ -130,6 +130,8 @@ struct loop *machine_io_loop(struct machine *m, const char *name, struct error *
 
 bool machine_backend_add(struct machine *m, enum backend_kind kind, const char *id, void *backend,
 	struct error *err) MUST_USE;
+/* Forget it; the caller sees to it that no device uses it. NULL: there was none. */
+void *machine_backend_del(struct machine *m, enum backend_kind kind, const char *id);
 /* NULL and err (ERROR_NOT_FOUND) when there is none of that name. */
 void *machine_backend(
 	struct machine *m, enum backend_kind kind, const char *id, struct error *err) MUST_USE;

@@ -33,6 +33,7 @@
 #include "hw/pci/pci.h"
 #include "hw/virtio/virtio_testing.h"
 #include "mem/ram.h"
+#include "net/net.h"
 
 #define RAM_SIZE (16 * MIB)
 
@@ -47,6 +48,7 @@ struct fixture {
 	struct as_region region;
 	struct chardev *chardev;
 	struct block_dev *disk;
+	struct net_dev *net;
 	struct device *dev;
 };
 
@@ -54,7 +56,8 @@ static struct machine *make_machine(struct fixture *f)
 {
 	static const struct pci_host_config pci = {
 		.ecam_base = 0xe0000000,
-		.ecam_buses = 1,
+		.ecam_buses = 2,
+		.n_ports = 1,
 		.mmio32_base = 0xc0000000,
 		.mmio32_size = 0x20000000,
 		.mmio64_base = 0x100000000,
@@ -76,6 +79,7 @@ static struct machine *make_machine(struct fixture *f)
 	assert_non_null(pci_host_new(m, &pci, &err));
 	assert_true(machine_backend_add(m, BACKEND_CHARDEV, "test", f->chardev, &err));
 	assert_true(machine_backend_add(m, BACKEND_BLOCK, "test", f->disk, &err));
+	assert_true(machine_backend_add(m, BACKEND_NET, "test", f->net, &err));
 	return m;
 }
 
@@ -90,7 +94,8 @@ static void setup(struct fixture *f, const struct device_type *type)
 	f->ram = ram_block_new(&rc, &err);
 	f->chardev = chardev_open("null", "test", f->loop, &err);
 	f->disk = block_open_test(1 * MIB, &err);
-	assert_true(f->loop && f->ram && f->chardev && f->disk);
+	f->net = net_open_test(&err);
+	assert_true(f->loop && f->ram && f->chardev && f->disk && f->net);
 	f->m = make_machine(f);
 }
 
@@ -100,6 +105,7 @@ static void teardown(struct fixture *f)
 	f->dev = NULL;
 	machine_free(f->m);
 	block_close(f->disk);
+	net_close(f->net);
 	chardev_close(f->chardev);
 	loop_free(f->loop);
 	ram_block_unref(f->ram);
