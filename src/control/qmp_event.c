@@ -26,7 +26,7 @@ struct event_data {
 	char *device;		/* NULL: none */
 	char *node;
 	bool nospace;
-	int io_action;
+	int io_action, migration;
 };
 
 static const char *const reason_names[] = { "none", "host-error", "host-qmp-quit",
@@ -34,6 +34,9 @@ static const char *const reason_names[] = { "none", "host-error", "host-qmp-quit
 	"guest-panic", "subsystem-reset", "snapshot-load", NULL };
 static const char *const watchdog_names[] = { "reset", "shutdown", "poweroff", "pause", "debug",
 	"none", "inject-nmi", NULL };
+/* In the order of enum migrate_status. */
+static const char *const migration_names[] = { "none", "setup", "active", "completed", "failed",
+	"cancelling", "cancelled", NULL };
 static const char *const panic_names[] = { "pause", "poweroff", "run", NULL };
 static const char *const operation_names[] = { "read", "write", NULL };
 static const char *const io_names[] = { "ignore", "report", "stop", NULL };
@@ -45,6 +48,9 @@ static const struct field shutdown_fields[] = {
 };
 static const struct field panic_fields[] = {
 	FIELD_ENUM(D, action, "action", panic_names, .doc = "what happens to the machine"),
+};
+static const struct field migration_fields[] = {
+	FIELD_ENUM(D, migration, "status", migration_names, .doc = "how it stands"),
 };
 static const struct field watchdog_fields[] = {
 	FIELD_ENUM(D, action, "action", watchdog_names, .doc = "what happens to the machine"),
@@ -77,6 +83,8 @@ static const struct field_table shutdown_data = FIELD_TABLE(
 	"SHUTDOWN", struct event_data, shutdown_fields);
 static const struct field_table panic_data = FIELD_TABLE(
 	"GUEST_PANICKED", struct event_data, panic_fields);
+static const struct field_table migration_data = FIELD_TABLE(
+	"MIGRATION", struct event_data, migration_fields);
 static const struct field_table watchdog_data = FIELD_TABLE(
 	"WATCHDOG", struct event_data, watchdog_fields);
 static const struct field_table rtc_data = FIELD_TABLE("RTC_CHANGE", struct event_data, rtc_fields);
@@ -95,6 +103,8 @@ static const struct qmp_event notice_events[NOTICE_KINDS] = {
 	[NOTICE_RESET] = { "RESET", "the machine was reset", &shutdown_data },
 	[NOTICE_STOP] = { "STOP", "the CPUs were stopped" },
 	[NOTICE_RESUME] = { "RESUME", "the CPUs run" },
+	[NOTICE_MIGRATION] = { "MIGRATION", "saving or loading the machine goes on",
+		&migration_data },
 	[NOTICE_GUEST_PANICKED] = { "GUEST_PANICKED", "the guest says that it crashed",
 		&panic_data },
 	[NOTICE_WATCHDOG] = { "WATCHDOG", "the watchdog has expired", &watchdog_data, SECOND },
@@ -114,6 +124,7 @@ const struct qmp_event *const qmp_event_table[] = {
 	&notice_events[NOTICE_RESET],
 	&notice_events[NOTICE_STOP],
 	&notice_events[NOTICE_RESUME],
+	&notice_events[NOTICE_MIGRATION],
 	&notice_events[NOTICE_GUEST_PANICKED],
 	&notice_events[NOTICE_WATCHDOG],
 	&notice_events[NOTICE_RTC_CHANGE],
@@ -272,6 +283,7 @@ static void emit_notice(struct qmp *q, struct queued_notice *n)
 		.operation = n->n.flag,
 		.io_action = 1, /* report: all that a disk does here */
 		.value = n->n.value,
+		.migration = n->n.kind == NOTICE_MIGRATION ? (int)n->n.value : 0,
 		.id = n->n.id,
 		.node = n->n.id,
 		.path = n->path,
@@ -332,7 +344,7 @@ static void notice(struct notice_listener *l, const struct notice *in)
 	mutex_unlock(&q->lock);
 	/* Of the machine itself, on main and with no lock held: at once, so that an event comes before
 	 * the reply to the command that made it. */
-	if (!in->device && thread_is(ROLE_MAIN) && in->kind <= NOTICE_RESUME)
+	if (!in->device && thread_is(ROLE_MAIN) && in->kind <= NOTICE_MIGRATION)
 		emit_queued(q);
 	else
 		loop_post(q->m->main_loop, &q->defer);

@@ -204,6 +204,11 @@ bool machine_backend_add(
 	return true;
 }
 
+void *machine_backend_del(struct machine *m, enum backend_kind kind, const char *id)
+{
+	return map_del(&m->backends[kind], id);
+}
+
 void *machine_backend(struct machine *m, enum backend_kind kind, const char *id, struct error *err)
 {
 	void *b = map_get(&m->backends[kind], id);
@@ -356,6 +361,8 @@ bool machine_reset(struct machine *m, struct error *err)
 	struct device *d;
 
 	assert(thread_is(ROLE_MAIN));
+	if (m->state == RUN_INCOMING)
+		return error_set(err, "the machine waits for its saved state");
 	machine_pause(m);
 	m->clock_valid = false; /* the guest starts anew: its clock may go on */
 	if (m->state != RUN_PRELAUNCH)
@@ -380,6 +387,10 @@ bool machine_resume(struct machine *m, struct error *err)
 	if (m->state == RUN_SHUTDOWN)
 		return error_set(err, "the machine has ended (%s): it must be reset first",
 			machine_event_name(m->end));
+	if (m->state == RUN_INCOMING)
+		return error_set(err, "the machine waits for its saved state");
+	if (m->before_resume && !m->before_resume(m, err))
+		return false;
 	if (m->state == RUN_PRELAUNCH && !machine_reset(m, err))
 		return false;
 	if (m->clock_valid && m->accel->clock_set)
@@ -394,6 +405,55 @@ bool machine_resume(struct machine *m, struct error *err)
 			return false;
 		}
 	}
+	return true;
+}
+
+/* -------- saved state -------- */
+
+bool machine_wait_incoming(struct machine *m, struct error *err)
+{
+	struct device *d;
+
+	assert(thread_is(ROLE_MAIN));
+	if (m->state != RUN_PRELAUNCH)
+		return error_set(err, "a saved state is loaded into a machine that has not run");
+	quiesce_devices(m);
+	list_for_each (d, &m->devices, node) {
+		if (d->realized && d->type->reset)
+			d->type->reset(d);
+	}
+	/* The engine's vCPUs are new, the state brings all of the rest. */
+	for (uint32_t i = 0; i < m->n_vcpus; i++)
+		m->vcpus[i].needs_reset = false;
+	m->state = RUN_INCOMING;
+	return true;
+}
+
+void machine_loaded(struct machine *m)
+{
+	assert(thread_is(ROLE_MAIN) && m->state == RUN_INCOMING);
+	if (m->board && m->board->loaded)
+		m->board->loaded(m);
+	/* The guest's clock goes on from where it stood, however long that is ago. */
+	m->clock_valid = m->accel->clock_get &&
+			 m->accel->clock_get(m->vm, &m->paused_clock_ns) == 0;
+	m->state = RUN_PAUSED;
+}
+
+bool machine_stop_to_save(struct machine *m, struct error *err)
+{
+	assert(thread_is(ROLE_MAIN));
+	if (m->state == RUN_SHUTDOWN || m->state == RUN_INCOMING)
+		return error_set(err, m->state == RUN_SHUTDOWN
+					      ? "the machine has ended: there is nothing to save"
+					      : "the machine waits for its own saved state");
+	if (m->state == RUN_PRELAUNCH) {
+		if (!machine_reset(m, err))
+			return false;
+		quiesce_devices(m);
+		m->state = RUN_PAUSED;
+	}
+	machine_pause(m);
 	return true;
 }
 

@@ -22,6 +22,7 @@ enum notice_kind {
 	NOTICE_RESET,	  /* guest, reason */
 	NOTICE_STOP,	  /* - */
 	NOTICE_RESUME,	  /* - */
+	NOTICE_MIGRATION, /* value: enum migrate_status */
 	NOTICE_GUEST_PANICKED,
 	NOTICE_WATCHDOG,	/* action */
 	NOTICE_RTC_CHANGE,	/* device, value: seconds from the host's clock */

@@ -70,6 +70,7 @@ struct jit_block {
 	uint32_t mode;
 	uint32_t entry;	     /* offset in the code: for who has cs_page right */
 	uint32_t ind;	     /* for who has the linear address in r9 */
+	uint32_t page_entry; /* for who has v->g.page right and the flags in v->g.flags2 */
 	uint32_t have_entry; /* for who has what it needs: JIT_RES_* */
 	uint8_t needs;
 	uint32_t next_hash, next_page; /* JIT_NONE: the last */
@@ -94,7 +95,9 @@ struct jit_page {
 
 /* What follows a call of generated code into a stub. Unaligned. */
 struct jit_site {
-	int32_t retry, next; /* from here to: the access again; the next instruction, 0: none */
+	/* From here to: the access again; the next instruction, 0: none. Of stub far_link: the target's
+	 * offset from the page's beginning; where its JIT_FAR begins. */
+	int32_t retry, next;
 	uint32_t block;
 	uint16_t off;	/* in the page: of the instruction; of stubs go and link: the target's */
 	uint8_t len;	/* of the instruction */
@@ -113,8 +116,9 @@ struct jit_op_slot {
 };
 
 struct jit_stubs {
-	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray, *span;
-	const uint8_t *leave, *load;
+	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *far_link, *stale,
+		*stale_saved, *miss, *stray, *span;
+	const uint8_t *leave, *load, *syscall, *sysret;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
 	const void *ensured, *ensure_vec, *ensure_x87;
 };
@@ -129,7 +133,6 @@ struct soft_jit {
 	uint32_t generation; /* changes when all blocks go */
 	bool bmi2;	     /* the host has RORX */
 	bool stale;	     /* the address map has changed: they must */
-	uint64_t key;	     /* soft_fetch_key() that cs_id stands for */
 	uint32_t mode;
 	uint64_t
 		local_gen; /* v->fetch_gen when system code was found on a page that is not global */
@@ -154,8 +157,9 @@ struct soft_jit {
 	uint64_t l1_at;		      /* v->l1_of is this one's */
 	uint32_t l1_next;
 	/* The page of the stack, of each address space: the kernel's, the user's; v->g.stack is that of
-	 * *stack_at. */
-	struct soft_stack_page stack[JIT_L1_SETS][2], no_stack, *stack_at;
+	 * *v->g.stack_at. */
+	_Alignas(32) struct soft_stack_page stack[JIT_L1_SETS][2];
+	struct soft_stack_page no_stack;
 	struct jit_l1 no_entry;	 /* has nothing */
 	uint8_t no_page[0x1000]; /* where an empty one leads */
 	/* Under soft.code_lock (jit.c): pages that were written to, for soft_jit_serve_code(). */
@@ -204,10 +208,22 @@ void jit_make_stubs(struct soft_jit *j);
 /* A host exception at @pc in generated code: where to go on, with *@site for r10; NULL: not ours. */
 const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
 
+/* -------- jit_level.c -------- */
+/* After the others. */
+void jit_make_level_stubs(struct jit_buf *b, struct jit_stubs *s);
+
 /* -------- jit_res.c -------- */
 void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s);
 /* The vector registers are in v->fpu, and generated code knows. */
 void jit_res_init(struct soft_vcpu *v);
+
+/* -------- jit_branch.c -------- */
+/* A branch to another page: is this the page at @page, in context @id? Then the page is the one at @to, and
+ * its code that at @target. Returns how many bytes are at @code; *@jne: where those that are taken if
+ * not have their 32 bits. */
+#define JIT_FAR_MAX 64
+unsigned int jit_put_far(uint8_t *code, const uint8_t *rx, bool wide, uint64_t page, uint64_t id,
+	uint64_t to, const uint8_t *target, uint8_t *jne[2]);
 
 /* -------- jit_block.c -------- */
 /* Translate from offset @off of @page's bytes on, as block @block (filled in). False: nothing can be. */

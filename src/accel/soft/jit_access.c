@@ -78,15 +78,10 @@ void jit_reg_out(struct jit_tr *t, unsigned int g, unsigned int scratch)
 }
 
 /* -------- addresses -------- */
-static bool fits32(int64_t x)
-{
-	return x == (int32_t)x;
-}
-
 void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off)
 {
 	j_rm(&t->b, true, OP_LOAD, reg, R_SP, F_PAGE);
-	while (!fits32(off)) {
+	while (!jit_fits32(off)) {
 		j_lea(&t->b, true, reg, reg, off < 0 ? INT32_MIN : INT32_MAX);
 		off -= off < 0 ? INT32_MIN : INT32_MAX;
 	}
@@ -131,7 +126,7 @@ void jit_ea_only(struct jit_tr *t, unsigned int k)
 		return;
 	}
 	if (i->base == X86_REG_NONE && i->index == X86_REG_NONE) {
-		if (w && fits32(i->disp)) {
+		if (w && jit_fits32(i->disp)) {
 			jb(&t->b, 0x49);
 			jb(&t->b, 0xc7);
 			jb(&t->b, 0xc1);

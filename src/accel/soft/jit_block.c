@@ -152,6 +152,10 @@ static void emit_end(struct jit_tr *t)
 	}
 	if (!t->end_dead && !t->flags_saved)
 		jit_save_flags(t);
+	if (jit_far_ok(t, t->off[t->n])) {
+		jit_emit_far(t, t->n - 1, t->off[t->n]);
+		return;
+	}
 	jit_lea_page(t, R_9, t->off[t->n]);
 	m = jit_compare_goto(t, t->n - 1);
 	m->go = true;
@@ -220,8 +224,11 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	j_lea(&t->b, true, R_10, R_9, -(int32_t)bl->off);
 	j_rm(&t->b, true, 0x2b, R_10, R_SP, F_ID); /* sub */
 	j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_PAGE);
+	bl->page_entry = (uint32_t)(t->b.p - j->code.rw);
 	t->flags_saved = t->live[0];
 	jit_restore_flags(t);
+	while (t->b.p - j->code.rw < bl->page_entry + JIT_DEAD_SIZE)
+		JCODE(&t->b, "\x66\x0f\x1f\x84\0\0\0\0\0"); /* nop */
 	emit_entry(t, bl);
 	jit_forget_entries(t);
 	if (t->spans)

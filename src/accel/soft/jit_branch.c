@@ -27,19 +27,18 @@ void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc)
 	jit_miss_at(t, k, jcc)->back = true;
 }
 
-/* r10 becomes the index of the address in r9 in the table, in units of eight bytes. */
-static void goto_index(struct jit_tr *t)
+void j_goto_index(struct jit_buf *b)
 {
-	j_lea_index(&t->b, false, R_10, R_9, R_9, 0, 0);
-	JCODE(&t->b, "\x41\x81\xe2"); /* and r10d, */
-	j32(&t->b, 2 * (SOFT_GOTOS - 1));
+	j_lea_index(b, false, R_10, R_9, R_9, 0, 0);
+	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
+	j32(b, 2 * (SOFT_GOTOS - 1));
 }
 
 /* The address in r9 with the entry that it leads to, whose index r10 becomes; r9 what the block there
  * wants. */
 struct jit_miss *jit_compare_goto(struct jit_tr *t, unsigned int k)
 {
-	goto_index(t);
+	j_goto_index(&t->b);
 	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));		    /* add */
 	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag)); /* cmp */
 	return jit_miss_at(t, k, 0x0f85);
@@ -86,6 +85,14 @@ void jit_emit_fault(struct jit_tr *t, const struct jit_tr_fault *f)
 		(uint32_t)(jit_put_site(t, &s) - j->code.rw) };
 }
 
+static void emit_far_miss(struct jit_tr *t, const struct jit_miss *m, struct jit_site *s)
+{
+	jit_call_stub(t, t->j->stub.far_link);
+	s->retry = m->target;
+	s->next = (int32_t)(m->start - t->b.p);
+	jit_put_site(t, s);
+}
+
 /* What is not as it should be, and what becomes of it. */
 void jit_emit_miss(struct jit_tr *t, const struct jit_miss *m)
 {
@@ -97,6 +104,10 @@ void jit_emit_miss(struct jit_tr *t, const struct jit_miss *m)
 	s.flags_saved = m->flags_saved;
 	if (m->go)
 		s.off = m->off;
+	if (m->far) {
+		emit_far_miss(t, m, &s);
+		return;
+	}
 	jit_call_stub(t, m->go ? t->j->stub.go : t->j->stub.interp);
 	if (m->back && t->end[m->insn]) {
 		s.next = (int32_t)(t->end[m->insn] - t->b.p);
@@ -144,6 +155,59 @@ static void emit_poll(struct jit_tr *t, unsigned int k, int64_t off, bool keep_f
 	j_mov(&t->b, R_CX, R_10);
 }
 
+/* -------- straight to another page -------- */
+/* The page that the block lies in, its target's and the context are constants in the code, put there
+ * when it is first come upon and again when they are others (on_far_link()). So nothing is looked up, which
+ * matters to kernels, whose many branches fill the table's place in the host's caches. The context stands for
+ * what is mapped where, and it is another one when somebody wants the vCPU's attention. */
+#define FAR_JNE 0x0f85u
+
+unsigned int jit_put_far(uint8_t *code, const uint8_t *rx, bool wide, uint64_t page, uint64_t id,
+	uint64_t to, const uint8_t *target, uint8_t *jne[2])
+{
+	struct jit_buf buf = { code, rx - code }, *b = &buf;
+
+	j_rm(b, wide, 0x81, 7, R_SP, F_PAGE); /* cmp */
+	j32(b, (uint32_t)page);
+	jne[0] = j_ahead(b, FAR_JNE);
+	j_gs(b, false, 0x81, 7, V_OFF(g.id_poll)); /* cmp dword */
+	j32(b, (uint32_t)id);
+	jne[1] = j_ahead(b, FAR_JNE);
+	j_rm(b, wide, 0xc7, 0, R_SP, F_PAGE); /* mov */
+	j32(b, (uint32_t)to);
+	j_to(b, 0xe9, target);
+	return (unsigned int)(b->p - code);
+}
+
+/* Are the addresses constants of 32 bits? Where the block lies now it will mostly be found. */
+bool jit_far_ok(const struct jit_tr *t, int64_t target)
+{
+	uint64_t page = t->v->g.page;
+
+	if (!jit_fits32(target))
+		return false;
+	return !t->wide ||
+	       (jit_fits32((int64_t)page) && jit_fits32((int64_t)(page + (uint64_t)target)));
+}
+
+void jit_emit_far(struct jit_tr *t, unsigned int k, int64_t target)
+{
+	uint8_t *jne[2], *start;
+
+	if (!t->flags_saved)
+		jit_save_flags(t);
+	start = t->b.p;
+	/* No page begins at 1. */
+	t->b.p += jit_put_far(start, start + t->b.to_rx, t->wide, 1, 0, 1, t->j->code.rx, jne);
+	for (unsigned int n = 0; n < 2; n++)
+		t->miss[t->n_miss++] = (struct jit_miss){ .jcc = jne[n],
+			.insn = (uint8_t)k,
+			.flags_saved = true,
+			.far = true,
+			.target = (int32_t)target,
+			.start = start };
+}
+
 /* Instruction @k branches to offset @target of the page, or beyond it. @dead: nobody there reads flags. */
 void jit_emit_branch(struct jit_tr *t, unsigned int k, int64_t target, bool dead)
 {
@@ -153,6 +217,10 @@ void jit_emit_branch(struct jit_tr *t, unsigned int k, int64_t target, bool dead
 		if (target <= t->off[k])
 			emit_poll(t, k, target, !dead);
 		jit_emit_link(t, target);
+		return;
+	}
+	if (jit_far_ok(t, target)) {
+		jit_emit_far(t, k, target);
 		return;
 	}
 	jit_lea_page(t, R_9, target);
@@ -241,6 +309,11 @@ bool jit_emit_call(struct jit_tr *t, unsigned int k)
 		jit_emit_branch(t, k, target, t->dead[k]);
 		return true;
 	}
+	if (direct && jit_far_ok(t, target)) {
+		push_next(t, k);
+		jit_emit_far(t, k, target);
+		return true;
+	}
 	if (direct) {
 		push_next(t, k);
 		jit_lea_page(t, R_9, target);
@@ -254,7 +327,7 @@ bool jit_emit_call(struct jit_tr *t, unsigned int k)
 		lookup(t, k);
 		push_next(t, k);
 		j_gs_load(&t->b, R_9, V_OFF(g.goal));
-		goto_index(t);
+		j_goto_index(&t->b);
 		j_rm(&t->b, true, 0x03, R_9, R_SP, F_ID);
 	}
 	jit_jump_host(t);

@@ -50,6 +50,9 @@ struct jit_miss { /* something that is not as it should be: the instruction is i
 	bool flags_saved, undo_push;
 	bool go; /* rather: go on at @off of the page, or behind it */
 	uint16_t off;
+	bool far; /* rather: go on at @target from the page's beginning, see jit_put_far() at @start */
+	int32_t target;
+	uint8_t *start;
 	bool back;    /* then go on with the next instruction */
 	uint8_t have; /* JIT_RES_* there */
 };
@@ -100,6 +103,10 @@ struct jit_tr {
 static inline void jit_call_stub(struct jit_tr *t, const uint8_t *stub)
 {
 	j_to(&t->b, 0xe8, stub);
+}
+static inline bool jit_fits32(int64_t x)
+{
+	return x == (int32_t)x;
 }
 /* A site of instruction @k; @put: here, and where that is. */
 struct jit_site jit_site_of(const struct jit_tr *t, unsigned int k);
@@ -171,6 +178,11 @@ bool jit_faults_room(struct soft_jit *j);
  * r9 becomes what the block there wants. The flags are lost. */
 struct jit_miss *jit_compare_goto(struct jit_tr *t, unsigned int k);
 void jit_jump_host(struct jit_tr *t);
+/* r10 becomes the index of the address in r9 in the table, in units of eight bytes. */
+void j_goto_index(struct jit_buf *b);
+/* To offset @target from the beginning of this page, which is in another one: straight, if that may be. */
+bool jit_far_ok(const struct jit_tr *t, int64_t target);
+void jit_emit_far(struct jit_tr *t, unsigned int k, int64_t target);
 /* To offset @off of this page, which another block has. */
 void jit_emit_link(struct jit_tr *t, int64_t off);
 /* Instruction @k branches to offset @target of the page, or beyond it. @dead: nobody there reads flags. */
@@ -185,6 +197,10 @@ bool jit_emit_ret(struct jit_tr *t, unsigned int k);
 
 /* -------- jit_emit.c -------- */
 void jit_emit_insn(struct jit_tr *t, unsigned int k);
+
+/* -------- jit_level.c -------- */
+bool jit_emit_syscall(struct jit_tr *t, unsigned int k);
+bool jit_emit_sysret(struct jit_tr *t, unsigned int k);
 
 /* -------- jit_sys.c -------- */
 bool jit_emit_sys(struct jit_tr *t, unsigned int k);

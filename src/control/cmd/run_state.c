@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* query-status, stop, cont, system_reset, system_powerdown, inject-nmi, quit: the machine's run state. */
 #include "control/qmp_int.h"
+#include "migrate/migrate.h"
 
 /* QEMU's names, in its order. */
 static const char *const status_names[] = { "debug", "inmigrate", "internal-error", "io-error",
 	"paused", "postmigrate", "prelaunch", "finish-migrate", "restore-vm", "running", "save-vm",
 	"shutdown", "suspended", "watchdog", "guest-panicked", "colo", NULL };
-enum { STATUS_PAUSED = 4, STATUS_PRELAUNCH = 6, STATUS_RUNNING = 9, STATUS_SHUTDOWN = 11 };
+enum {
+	STATUS_INMIGRATE = 1,
+	STATUS_PAUSED = 4,
+	STATUS_POSTMIGRATE = 5,
+	STATUS_PRELAUNCH = 6,
+	STATUS_RUNNING = 9,
+	STATUS_SHUTDOWN = 11
+};
 
 struct status {
 	bool running, singlestep;
@@ -27,6 +35,8 @@ static bool query_status(struct qmp_call *c, struct error *err)
 		[RUN_RUNNING] = STATUS_RUNNING,
 		[RUN_PAUSED] = STATUS_PAUSED,
 		[RUN_SHUTDOWN] = STATUS_SHUTDOWN,
+		[RUN_INCOMING] = STATUS_INMIGRATE,
+		[RUN_POSTMIGRATE] = STATUS_POSTMIGRATE,
 	};
 	struct status *s = c->ret;
 
@@ -48,6 +58,11 @@ static bool cont(struct qmp_call *c, struct error *err)
 {
 	if (c->m->state == RUN_RUNNING)
 		return true;
+	/* It is to run when what it waits for has come. */
+	if (c->m->state == RUN_INCOMING) {
+		migrate_run_after(migrate_of(c->m));
+		return true;
+	}
 	if (!machine_resume(c->m, err))
 		return false;
 	machine_notice(c->m, &(struct notice){ .kind = NOTICE_RESUME });

@@ -435,6 +435,7 @@ static void host_pre_save(struct device *dev)
 
 	pci_pre_save(&h->bridge);
 	h->saved_address = h->address;
+	h->saved_reset_control = h->reset_control;
 }
 
 static bool host_post_load(struct device *dev, struct error *err)
@@ -442,12 +443,14 @@ static bool host_post_load(struct device *dev, struct error *err)
 	struct pci_host *h = (struct pci_host *)dev;
 
 	h->address = h->saved_address & ADDRESS_BITS;
+	h->reset_control = h->saved_reset_control & RESET_KEEP;
 	return pci_post_load(&h->bridge, err);
 }
 
 static const struct field host_fields[] = {
 	FIELD_STRUCT(struct pci_host, bridge, "bridge", &pci_device_state, .tag = 1),
 	FIELD_U32(struct pci_host, saved_address, "address", .tag = 2),
+	FIELD_U8(struct pci_host, saved_reset_control, "reset-control", .tag = 3),
 };
 static const struct field_table host_state = FIELD_TABLE("pci-host", struct pci_host, host_fields);
 

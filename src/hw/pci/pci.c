@@ -2,6 +2,7 @@
 /* pci - a function: header, capabilities, BARs, INTx, reset, saved state. */
 #include <assert.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/log.h"
 #include "base/ovf.h"
@@ -60,6 +61,7 @@ bool pci_device_init(
 	fill_header(d);
 	if (!pci_host_attach(h, d, addr, err))
 		return false;
+	snprintf(d->dev.place, sizeof(d->dev.place), "PCI 00:%02x.%x", d->devfn >> 3, d->devfn & 7);
 	if (!info->no_intx)
 		irq_source_init(&d->intx, d->dev.machine,
 			h->config.intx_gsi[((d->port ? d->port->pci.devfn : d->devfn) >> 3) & 3]);

@@ -45,6 +45,7 @@ struct pci_host {
 	_Atomic uint8_t reset_control; /* port 0xcf9 */
 	struct io_region ecam, address_port, data_port;
 	uint32_t saved_address;
+	uint8_t saved_reset_control;
 };
 
 extern const struct device_type pci_host_type;

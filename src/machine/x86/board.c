@@ -367,6 +367,13 @@ static void pc_vcpu_reset(struct machine *m, struct vcpu *v)
 	}
 }
 
+/* What a first reset would have done has happened elsewhere: the next one is a second, which finds
+ * memory and CPUs used. */
+static void pc_loaded(struct machine *m)
+{
+	board_of(m)->resets++;
+}
+
 static bool pc_powerdown(struct machine *m)
 {
 	struct board *b = board_of(m);
@@ -400,6 +407,7 @@ static const struct board_ops pc_ops = {
 	.fini = pc_fini,
 	.vcpu_reset = pc_vcpu_reset,
 	.reset = pc_reset,
+	.loaded = pc_loaded,
 	.powerdown = pc_powerdown,
 	.nmi = pc_nmi,
 };
