@@ -84,6 +84,8 @@ struct machine {
 	const struct accel *accel;
 	struct irq_lines irqs;
 	struct list devices; /* struct device, in order of making; freed in reverse */
+	uint32_t anonymous
+		[2]; /* devices made without an id: the board's, the user's (DEVICE_USER) */
 	struct map backends[BACKEND_KINDS]; /* id -> back end; borrowed from the cli */
 	struct list owned;		    /* struct machine_owned */
 	VEC(struct loop *) io_loops;	    /* owned threads */

@@ -79,8 +79,8 @@ struct notice_listener {
 /* Tell the listener, if any. Any thread. */
 void machine_notice(struct machine *m, const struct notice *n);
 /* The path by which QMP's clients know a device: /machine/peripheral/ID, .../peripheral-anon/device[N]
- * for one without an id, /machine/unattached/device[N] for the board's own. Main, or a device's own
- * thread as long as the device lives. Returns @buf. */
+ * for one without an id, /machine/unattached/device[N] for the board's own. Any thread, as long as the
+ * device lives. Returns @buf. */
 char *device_path(const struct device *d, char *buf, unsigned int size);
 
 #endif

@@ -331,6 +331,9 @@ static uint8_t read_cmos(struct rtc *r, uint8_t reg)
 static void set_time(struct rtc *r, int64_t ns)
 {
 	r->s.offset_ns = ns - clock_wall_ns();
+	machine_notice(r->dev.machine, &(struct notice){ .kind = NOTICE_RTC_CHANGE,
+					       .device = &r->dev,
+					       .value = r->s.offset_ns / NS_PER_SEC });
 	r->last_ns = ns;
 }
 

@@ -61,7 +61,12 @@ bool pci_device_init(
 	fill_header(d);
 	if (!pci_host_attach(h, d, addr, err))
 		return false;
-	snprintf(d->dev.place, sizeof(d->dev.place), "PCI 00:%02x.%x", d->devfn >> 3, d->devfn & 7);
+	if (d->port)
+		snprintf(d->dev.place, sizeof(d->dev.place), "PCI behind 00:%02x.%x",
+			d->port->pci.devfn >> 3, d->port->pci.devfn & 7);
+	else
+		snprintf(d->dev.place, sizeof(d->dev.place), "PCI 00:%02x.%x", d->devfn >> 3,
+			d->devfn & 7);
 	if (!info->no_intx)
 		irq_source_init(&d->intx, d->dev.machine,
 			h->config.intx_gsi[((d->port ? d->port->pci.devfn : d->devfn) >> 3) & 3]);

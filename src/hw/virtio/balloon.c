@@ -449,6 +449,44 @@ uint32_t balloon_get_interval(struct device *d)
 	return balloon_of(d)->interval; /* main's */
 }
 
+static bool get_stats(struct device *d, struct str *json, struct error *err)
+{
+	struct balloon_stats s;
+
+	balloon_get_stats(d, &s);
+	str_append(json, "{\"stats\": {");
+	for (int i = 0; i < BALLOON_STATS; i++)
+		str_appendf(json, "%s\"%s\": %llu", i ? ", " : "", balloon_stat_names[i],
+			(unsigned long long)s.value[i]);
+	str_appendf(json, "}, \"last-update\": %lld}", (long long)s.last_update);
+	return true;
+}
+
+static bool get_interval(struct device *d, struct str *json, struct error *err)
+{
+	str_appendf(json, "%u", balloon_get_interval(d));
+	return true;
+}
+
+static bool set_interval(struct device *d, const char *value, struct error *err)
+{
+	char *end;
+	long long v = strtoll(value, &end, 10);
+
+	if (end == value || *end || v < 0 || v > BALLOON_INTERVAL_MAX)
+		return error_usage(err,
+			"guest-stats-polling-interval '%s': seconds from 0 to %u are wanted", value,
+			BALLOON_INTERVAL_MAX);
+	balloon_set_interval(d, (uint32_t)v);
+	return true;
+}
+
+static const struct device_property balloon_properties[] = {
+	{ "guest-stats", "guest statistics", get_stats, NULL },
+	{ "guest-stats-polling-interval", "int", get_interval, set_interval },
+	{ .name = NULL },
+};
+
 /* -------- life -------- */
 
 static void timer_make(void *opaque)
@@ -575,5 +613,6 @@ const struct device_type virtio_balloon_type = {
 	.resume = virtio_resume,
 	.pre_save = virtio_pre_save,
 	.post_load = balloon_post_load,
+	.properties = balloon_properties,
 	.test_options = "",
 };
