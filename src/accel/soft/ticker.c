@@ -12,8 +12,13 @@
 #include "accel/soft/soft_int.h"
 #include "base/clock.h"
 
-#define TICK_NS	 1000000
-#define IDLE_MAX 20 /* ticks without a vCPU in guest code before it sleeps */
+#define TICK_NS	    1000000
+/* Ticks without a vCPU in guest code before it sleeps. Many where vCPUs come and go all the time, for whoever
+ * finds it asleep pays a system call; one where it slept for long, for an idle guest's ticks are wake-ups of
+ * the host's. */
+#define IDLE_OFTEN  20
+#define IDLE_SELDOM 1
+#define SELDOM_NS   2000000
 
 struct soft_ticker {
 	struct soft_vm *vm;
@@ -54,7 +59,7 @@ static bool tick(struct soft_vm *vm, bool all, int64_t *wait_ns)
 static void *ticker_main(void *opaque)
 {
 	struct soft_ticker *t = opaque;
-	unsigned int idle = 0;
+	unsigned int idle = 0, most = IDLE_OFTEN;
 	int64_t last = 0, wait;
 
 	thread_enter(ROLE_WORKER, "ticker");
@@ -63,12 +68,13 @@ static void *ticker_main(void *opaque)
 		int64_t now = clock_mono_ns(), until;
 		struct timespec ts;
 
-		if (idle >= IDLE_MAX) {
+		if (idle >= most) {
 			atomic_store(&t->asleep, true);
 			/* A vCPU that entered just now has not seen that. */
 			if (!tick(t->vm, false, &wait) && !t->stop)
 				pthread_cond_wait(&t->cond, &t->lock.m);
 			atomic_store(&t->asleep, false);
+			most = clock_mono_ns() - now > SELDOM_NS ? IDLE_SELDOM : IDLE_OFTEN;
 			idle = 0;
 			continue;
 		}
