@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/removal.h"
 #include "base/types.h"
 
 #define LOCK	 "lock"
@@ -123,6 +124,15 @@ static void remove_files(const char *dir)
 	}
 }
 
+static void expect_removal(const struct rundir *r)
+{
+	AUTO_FREE char *lock = str_printf("%s/" LOCK, r->path);
+
+	removal_expect(r->path);
+	if (lock)
+		removal_expect(lock);
+}
+
 /* 1: taken, 0: try again, -1 and @err. */
 static int try_claim(struct rundir *r, const char *name, struct error *err)
 {
@@ -165,6 +175,7 @@ struct rundir *rundir_claim(const char *name, struct error *err)
 		got = try_claim(r, name, err);
 	if (got > 0) {
 		remove_files(r->path);
+		expect_removal(r);
 		if (!ftruncate(r->lock, 0) && dprintf(r->lock, "%d\n", (int)getpid()) > 0)
 			return r;
 		error_set_errno(err, errno, "cannot write '%s/" LOCK "'", r->path);

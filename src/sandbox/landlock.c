@@ -80,9 +80,13 @@ static int add_rule(int ruleset, const char *path, uint64_t rights)
 static int allow_remove(int ruleset, const char *path)
 {
 	const char *slash = strrchr(path, '/');
+	uint64_t right = LANDLOCK_ACCESS_FS_REMOVE_FILE;
+	struct stat st;
 	AUTO_FREE char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 
-	return dir ? add_rule(ruleset, dir, LANDLOCK_ACCESS_FS_REMOVE_FILE) : -ENOMEM;
+	if (!lstat(path, &st) && S_ISDIR(st.st_mode))
+		right = LANDLOCK_ACCESS_FS_REMOVE_DIR;
+	return dir ? add_rule(ruleset, dir, right) : -ENOMEM;
 }
 
 int landlock_allow(int ruleset, const char *path, enum sandbox_access access)

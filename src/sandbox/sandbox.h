@@ -20,7 +20,7 @@
 enum sandbox_access {
 	SANDBOX_READ,	/* the file, or all that is beneath the folder */
 	SANDBOX_WRITE,	/* the same, and write, create, remove */
-	SANDBOX_REMOVE, /* remove it: it may not be there yet; goes for all files of its folder */
+	SANDBOX_REMOVE, /* remove it: it may not be there yet; goes for all files (or empty folders) beside it */
 };
 
 /* The rules of a process: made by sandbox_new(), used up by sandbox_enter(). Main. */
