@@ -318,7 +318,8 @@ static bool open_disks(struct run *r, struct error *err)
 }
 
 /* `--net` too. The first word is the type, which decides what other keys there are. */
-static bool split_net(const char *text, struct net_config *n, struct str *device, struct error *err)
+static bool split_net(
+	const char *text, struct net_config *n, struct str *device, bool *card, struct error *err)
 {
 	AUTO(str) token = STR_INIT;
 
@@ -334,8 +335,12 @@ static bool split_net(const char *text, struct net_config *n, struct str *device
 			if (!fields_set(&net_config_table, n, "type", key, err))
 				return false;
 		} else if (!strcmp(key, "model")) {
-			if (!eq || (strcmp(eq + 1, "virtio") && strcmp(eq + 1, "virtio-net-pci")))
-				return error_usage(err, "bad value '%s' for 'model'; valid: virtio",
+			*card = !eq || strcmp(eq + 1, "none");
+			if (*card && (!eq || strcmp(eq + 1, "virtio")))
+				return error_usage(err,
+					"bad value '%s' for 'model'; valid: virtio, none (a "
+					"--device "
+					"uses the network)",
 					eq ? eq + 1 : "");
 		} else if (net_config_has(key)) {
 			if (!fields_set(&net_config_table, n, key, eq ? eq + 1 : "on", err))
@@ -355,13 +360,13 @@ static bool open_net(struct run *r, size_t i, struct error *err)
 	struct net_config n = { 0 };
 	AUTO(str) options = STR_INIT;
 	AUTO(str) device = STR_INIT;
+	bool ok, card = true;
 	char id[32];
-	bool ok;
 
 	snprintf(id, sizeof(id), "net%zu", i);
 	ok = fields_init(&net_config_table, &n, err) &&
-	     split_net(r->c.net.items[i], &n, &options, err);
-	if (ok && n.type == NET_NONE && !options.len) { /* no card at all */
+	     split_net(r->c.net.items[i], &n, &options, &card, err);
+	if (ok && n.type == NET_NONE && !options.len && !n.id) { /* no card at all */
 		fields_fini(&net_config_table, &n);
 		return true;
 	}
@@ -369,7 +374,9 @@ static bool open_net(struct run *r, size_t i, struct error *err)
 		ok = fields_set(&net_config_table, &n, "id", id, err);
 	if (ok)
 		ok = fields_check(&net_config_table, &n, err) && machine_net_add(r->m, &n, err);
-	if (ok) {
+	if (ok && !card && options.len)
+		ok = error_usage(err, "unknown key '%s' with model=none", str_cstr(&options) + 1);
+	if (ok && card) {
 		str_append(&device, "virtio-net-pci,netdev=");
 		fields_put_token(n.id, &device);
 		str_append(&device, str_cstr(&options));
