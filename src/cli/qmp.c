@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "cli/cli.h"
 #include "cli/remote.h"
+#include "control/qmp_manual.h"
 #include "control/rundir.h"
 
 /* A value is JSON where it is JSON, else a text: size=5, on=true, name=x, list=[1,2]. */
@@ -169,7 +170,15 @@ static int run(int argc, char **argv)
 		printf("usage: lodge qmp NAME [COMMAND [KEY=VALUE]...]\n\n"
 		       "One command of QEMU's machine protocol, or a shell of them. A value is "
 		       "JSON\n"
-		       "where it is JSON, else a text; a key with dots goes into objects.\n");
+		       "where it is JSON, else a text; a key with dots goes into objects.\n"
+		       "`lodge qmp --manual` prints all commands and events.\n");
+		return EXIT_STATUS_OK;
+	}
+	if (argc == 2 && !strcmp(argv[1], "--manual")) {
+		AUTO(str) manual = STR_INIT;
+
+		qmp_manual(&manual);
+		fputs(str_cstr(&manual), stdout);
 		return EXIT_STATUS_OK;
 	}
 	if (argc < 2) {

@@ -642,6 +642,16 @@ static bool make_board_config(struct run *r, struct error *err)
 	return topology(r, err) && numa(r, err) && uuid(r, err) && needs_pci(r, &b->pci, err);
 }
 
+/* The VM's own socket, for `lodge ps` and the like. */
+static bool serve_own(struct run *r, const char *file, bool readonly, struct error *err)
+{
+	AUTO_FREE char *path = rundir_file(r->rundir, file);
+	AUTO_FREE char *address = path ? str_printf("unix:%s", path) : NULL;
+
+	return address ? qmp_listen(r->qmp, address, readonly, err)
+		       : error_set(err, "out of memory");
+}
+
 /* -------- a saved VM -------- */
 
 /* With what was saved the machine is paused; it runs if the saved one did. */
@@ -695,16 +705,6 @@ static bool start_machine(struct run *r, struct error *err)
 	if (!migrate_load(r->m, uri, err))
 		return error_prefix(err, r->c.restore ? "--restore" : "--incoming");
 	return true;
-}
-
-/* The VM's own socket, for `lodge ps` and the like. */
-static bool serve_own(struct run *r, const char *file, bool readonly, struct error *err)
-{
-	AUTO_FREE char *path = rundir_file(r->rundir, file);
-	AUTO_FREE char *address = path ? str_printf("unix:%s", path) : NULL;
-
-	return address ? qmp_listen(r->qmp, address, readonly, err)
-		       : error_set(err, "out of memory");
 }
 
 static bool start_qmp(struct run *r, struct error *err)
