@@ -33,11 +33,12 @@
 #define JIT_L1_BITS 10
 #define JIT_L1_SIZE (1u << JIT_L1_BITS)
 #define JIT_L1_SETS 8 /* address spaces that keep theirs */
-/* An entry that holds nothing has a tag whose index is another one's. */
+/* For SOFT_READ and SOFT_WRITE each. What may not be has a tag that is no address and whose index is
+ * another one's, and j->no_page behind it: generated code compares with entries that it came to by another
+ * address, too. */
 struct jit_l1 {
-	uint64_t tag[2]; /* SOFT_READ, SOFT_WRITE: the linear page */
-	uint8_t *host;	 /* the page's first byte */
-	uint64_t pad;
+	uint64_t tag[2];  /* the linear page */
+	uint8_t *host[2]; /* the page's first byte */
 };
 #define JIT_L1_SHIFT 5 /* log2 of its size */
 

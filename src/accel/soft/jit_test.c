@@ -161,6 +161,36 @@ static void data_moves(void **state)
 	}
 }
 
+/* Two accesses by one register, the second to where the first one's entry says that nothing may be written:
+ * that must not be taken for an address. */
+static void read_here_write_there(void **state)
+{
+	/* mov eax, [rbx]; mov [rbx + ...], eax; hlt */
+	uint8_t code[] = { 0x8b, 0x03, 0x89, 0x83, 0, 0, 0, 0, 0xf4 };
+	uint64_t data = LIN + 0x30000;
+	uint32_t *page = (uint32_t *)(void *)(e->ram->host + CODE + 0x30000);
+
+	map(e, data, CODE + 0x30000, 0);
+	fine(v, soft_tlb_flush_page(v, data));
+	page[0] = 0x1234;
+	for (uint64_t there = 0; there < 0x400000; there += 0x1000) {
+		int32_t d = (int32_t)(there + 8 - data);
+
+		memcpy(code + 4, &d, 4);
+		put(CODE, code, sizeof(code));
+		for (int i = 0; i < 3; i++) {
+			struct soft_event event = { 0 };
+
+			v->rip = LIN;
+			v->gpr[X86_RBX] = data;
+			soft_vcpu_turns(v, 100000, &event);
+			assert_int_equal(event.vector, X86_EXC_PF);
+			assert_int_equal(event.cr2, there + 8);
+			assert_int_equal(page[2], 0);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +199,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_room, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(no_more_contexts, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(data_moves, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(read_here_write_there, setup_jit, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
