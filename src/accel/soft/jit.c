@@ -96,10 +96,17 @@ static void no_entry(struct soft_vcpu *v, uint32_t at)
 
 static void forget_ids(struct soft_vcpu *v)
 {
+	const uint64_t never = 0;
+	struct soft_jit *j = v->jit;
+
+	for (uint32_t b = 0; b < j->n_blocks; b++)
+		if (j->block[b].span)
+			exec_mem_patch(&j->code, j->code.rx + j->block[b].span,
+				(const uint8_t *)&never, sizeof(never));
 	memset(v->go, 0, sizeof(v->go));
 	no_entry(v, 0); /* for SOFT_ID_POLL */
-	memset(v->jit->id, 0, sizeof(v->jit->id));
-	v->jit->ids = 0;
+	memset(j->id, 0, sizeof(j->id));
+	j->ids = 0;
 }
 
 static uint32_t id_of(struct soft_vcpu *v, uint64_t key)

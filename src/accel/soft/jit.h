@@ -76,6 +76,7 @@ struct jit_block {
 	uint32_t next_hash, next_page; /* JIT_NONE: the last */
 	/* Its only instruction ends in another page, which is this one: JIT_NONE if there is none. */
 	uint32_t page2, next_page2;
+	uint32_t span; /* then: offset in the code of what jit_span_word() is compared with; or 0 */
 	bool dead;
 };
 
@@ -194,6 +195,14 @@ uint32_t jit_mode(const struct soft_vcpu *v);
 
 /* The page behind that of v->g.page, where an instruction ends: its index, or JIT_NONE. May raise. */
 uint32_t jit_next_page(struct soft_vcpu *v);
+
+/* What code asks before it goes on into the next page: for which page and in which context that was found to
+ * be the right one. The upper bits of a linear address are all the same; never 0 of one that is 0. */
+#define JIT_SPAN_SHIFT 7
+static inline uint64_t jit_span_word(const struct soft_vcpu *v)
+{
+	return (v->g.page << JIT_SPAN_SHIFT) + v->g.id;
+}
 
 /* -------- jit_run.c -------- */
 /* Run generated code from v->rip on. False: there is none for that address, interpret it. May raise. */

@@ -312,7 +312,7 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 static const uint8_t *on_span(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	struct soft_jit *j = v->jit;
-	uint64_t here = v->g.page + v->g.id;
+	uint64_t here = jit_span_word(v);
 
 	at_site(v, s);
 	if (jit_next_page(v) != j->block[s->block].page2 || j->block[s->block].dead ||

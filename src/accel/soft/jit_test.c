@@ -101,6 +101,33 @@ static void over_a_page_end(void **state)
 	assert_true(run_from(start) == 0x88772211);
 }
 
+/* The number that stands for a context comes again when all have been given out. */
+static void over_a_page_end_ids(void **state)
+{
+	static const uint8_t head[] = { 0xb8, 0x11, 0x22 };
+	static const uint8_t a[] = { 0x33, 0x44, 0xf4 }, b[] = { 0x55, 0x66, 0xf4 };
+	uint64_t start = LIN + 0xffd;
+	uint32_t ids;
+
+	put(CODE + 0xffd, head, sizeof(head));
+	put(CODE + 0x1000, a, sizeof(a));
+	put(CODE + 0x5000, b, sizeof(b));
+	assert_int_equal(run_from(start), 0x44332211);
+	ids = v->jit->ids;
+	map(e, LIN + 0x1000, CODE + 0x5000, W);
+	v->jit->ids = 0x7fff;
+	fine(v, soft_tlb_flush(v, true));
+	assert_int_equal(run_from(start), 0x66552211);
+	assert_int_equal(v->jit->ids, ids);
+	/* The page before and a number that is as much larger. */
+	map(e, LIN - 0x1000, CODE, W);
+	map(e, LIN, CODE + 0x1000, W);
+	v->jit->ids = 0x1000;
+	fine(v, soft_tlb_flush(v, true));
+	assert_int_equal(run_from(start - 0x1000), 0x44332211);
+	assert_int_equal(v->jit->ids, 0x1000 + ids);
+}
+
 /* A long chain of blocks: add eax, 1; jmp to the next, every second one in another page. */
 static void put_chain(unsigned int n)
 {
@@ -196,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(device_writes_code, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(over_a_page_end, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(over_a_page_end_ids, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(no_room, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(no_more_contexts, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(data_moves, setup_jit, teardown),

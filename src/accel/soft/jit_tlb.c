@@ -19,8 +19,8 @@
 static void entry_deny(
 	const struct soft_jit *j, struct jit_l1 *e, uint32_t at, enum soft_access access)
 {
-	e->tag[access] = (j->no_stack.tag & ~((JIT_L1_SIZE - 1ull) << 12)) |
-			 (uint64_t)(at ^ 1) << 12;
+	e->tag[access] = (j->no_stack.tag & ~((JIT_L1_SIZE - 1ull) << 12)) | (uint64_t)(at ^ 1)
+										     << 12;
 	e->host[access] = j->no_stack.host;
 }
 
