@@ -169,6 +169,10 @@ static bool is_other(const uint8_t *bytes)
 		/* SPEC: Zen 4 takes VPERMQ and VPERMPD with VEX.W clear, too. */
 		return is_opmask(p) ||
 		       (p[0] == 0xc4 && (p[1] & 0x1f) == 3 && p[3] <= 1 && !(p[2] & 0x80));
+	/* XOP, map 0xa: the CPU has none, but knows that they have four bytes of immediate. Where those
+	 * end behind the 15th it is #GP. */
+	if (p[0] == 0x8f && (p[1] & 0x1f) == 0xa)
+		return p - bytes > 1;
 	if (p[0] != 0x0f)
 		return false;
 	switch (p[1]) {
