@@ -471,6 +471,7 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 	_Atomic uint32_t *word;
 	const uint8_t *p;
 
+	j->count.finds++;
 	if (v->mmu_slow)
 		return JIT_NONE;
 	if (j->stale)

@@ -171,10 +171,7 @@ struct soft_jit {
 		uint32_t at, site; /* offsets in the code */
 	} * fault;
 	uint64_t interp_op[X86_OP_COUNT]; /* instructions that the interpreter carried out */
-	struct jit_counters {
-		uint64_t blocks, guest_bytes, host_bytes, links, misses, fills, interps, dropped,
-			resets;
-	} count;
+	struct jit_counters count;
 };
 
 /* -------- jit.c -------- */

@@ -170,10 +170,12 @@ void soft_step(struct soft_vcpu *v)
 static void run_blocks(struct soft_vcpu *v)
 {
 	if (v->translating) {
-		if (soft_jit_run(v))
+		if (soft_jit_run(v)) {
 			v->budget -= JIT_TURN;
-		else
+		} else {
+			v->count.loop++;
 			run_block(v, 1);
+		}
 		return;
 	}
 	do {
@@ -269,6 +271,10 @@ static void deliver(struct soft_vcpu *v, const struct soft_event *event)
 {
 	struct soft_event e = *event;
 
+	if (e.kind == SOFT_EVENT_EXTERNAL)
+		++*(e.vector == X86_EXC_NMI ? &v->count.nmis : &v->count.interrupts);
+	else
+		++*(e.vector == X86_EXC_PF ? &v->count.page_faults : &v->count.exceptions);
 	v->has_event = false;
 	v->halted = false;
 	v->mp_state = X86_MP_RUNNABLE;
@@ -409,6 +415,7 @@ static bool may_go_on(const struct soft_vcpu *v)
 static void slice(struct soft_vcpu *v)
 {
 	v->translating = v->jit;
+	v->count.slices++;
 	slice_begin(v);
 	v->budget = SLICE;
 	if (_setjmp(v->raise)) {
@@ -532,6 +539,7 @@ int soft_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 		if (runnable(v)) {
 			slice(v);
 		} else {
+			v->count.halts += v->halted;
 			soft_fpu_sync(v);
 			sleep_until(v, soft_timer_next(v));
 		}

@@ -14,7 +14,7 @@
 #define SOFT_VCPUS_MAX 255
 
 struct soft_config {
-	bool jit, lockstep;
+	bool jit, lockstep, stats;
 };
 
 static const struct field soft_config_fields[] = {
@@ -22,6 +22,8 @@ static const struct field soft_config_fields[] = {
 		.doc = "translate guest code to host code; off: interpret it"),
 	FIELD_BOOL(struct soft_config, lockstep, "lockstep", .dflt = "off",
 		.doc = "do everything twice, translated and interpreted, and stop at a difference"),
+	FIELD_BOOL(struct soft_config, stats, "stats", .dflt = "off",
+		.doc = "at the end tell what was counted; SIGUSR1 tells at any time"),
 };
 
 static const struct field_table soft_config_table = FIELD_TABLE(
@@ -98,6 +100,7 @@ static struct accel_vm *soft_vm_new(
 	soft_chips_init(vm);
 	vm->jit = m && (!config || config->jit);
 	vm->lockstep = config && config->lockstep;
+	vm->stats = config && config->stats;
 	if (vm->jit && !soft_ticker_start(vm, err)) {
 		soft_vm_free(&vm->base);
 		return NULL;
@@ -197,6 +200,16 @@ static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, struct vcpu *vcpu, 
 	return v ? &v->base : NULL;
 }
 
+static bool soft_report(struct accel_vm *avm, bool asked, struct str *out)
+{
+	struct soft_vm *vm = to_soft_vm(avm);
+
+	if (!asked && !vm->stats)
+		return false;
+	soft_stats(vm, out);
+	return true;
+}
+
 const struct accel soft_accel = {
 	.name = "soft",
 	.doc = "a CPU in software, for hosts without virtualization hardware",
@@ -216,6 +229,7 @@ const struct accel soft_accel = {
 	.chips_set = soft_chips_set,
 	.clock_get = soft_clock_get,
 	.clock_set = soft_clock_set,
+	.report = soft_report,
 	.vcpu_new = soft_vcpu_new,
 	.vcpu_free = soft_vcpu_free,
 	.vcpu_set_cpuid = soft_vcpu_set_cpuid,

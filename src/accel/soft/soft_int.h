@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "accel/soft/fpu.h"
+#include "accel/soft/stats.h"
 #include "base/thread.h"
 #include "base/types.h"
 #include "base/vec.h"
@@ -233,6 +234,7 @@ struct soft_vcpu {
 	int64_t budget;	       /* instructions left of the slice */
 	int64_t spun_at;       /* ->budget at the last PAUSE */
 	uint64_t instructions; /* interpreted so far; the thread's own */
+	struct soft_counters count;
 	/* Where branches to linear addresses go; the index are the low bits: jit.c. Pages that are never
 	 * used cost nothing. */
 	struct soft_goto {
@@ -292,6 +294,7 @@ struct soft_vm {
 	_Atomic bool dirty_on;
 	bool jit;			     /* translate */
 	bool lockstep;			     /* and hold it against the interpreter */
+	bool stats;			     /* tell what was counted at the end */
 	struct soft_ticker *ticker;	     /* owned: ticker.c; NULL: none */
 	struct mutex exclusive_lock;	     /* split locks and the like: soft_exclusive_begin() */
 	struct soft_vcpu *_Atomic exclusive; /* who holds it and wants the others to stand still */
@@ -422,6 +425,10 @@ soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o); /* native.c, fp
 /* The page of @word, whose bit 0 was set, was written to: tell all vCPUs. Any thread, any lock may be held
  * but soft.code_lock and soft.wait_lock. */
 void soft_jit_code_written(_Atomic uint32_t *word);
+
+/* ---- stats.c ---- */
+/* What the vCPUs have counted, as lines of a table. Any thread. */
+void soft_stats(struct soft_vm *vm, struct str *out);
 
 /* ---- ticker.c: generated code does not look at clocks: somebody has to ---- */
 bool soft_ticker_start(struct soft_vm *vm, struct error *err) MUST_USE;
