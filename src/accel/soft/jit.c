@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include "accel/soft/native_int.h"
 #include "accel/soft/lockstep.h"
+#include "accel/soft/perf.h"
 #include "base/log.h"
 
 #define IDS_MAX 0x7fff
@@ -212,6 +213,20 @@ static void *map(size_t n)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* Memory for code, with the stubs. */
+static bool new_code(struct soft_vcpu *v, struct error *err)
+{
+	struct soft_perf *perf = v->vm->perf;
+	struct soft_jit *j = v->jit;
+
+	if (!(perf ? exec_mem_init_anonymous : exec_mem_init)(&j->code, JIT_CODE_SIZE, err))
+		return false;
+	jit_make_stubs(j);
+	if (perf)
+		soft_perf_code(perf, "lodge:stubs", j->code.rx, j->stubs_end);
+	return true;
+}
+
 bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 {
 	struct soft_jit *j = map(sizeof(*j));
@@ -237,9 +252,8 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 		error_set_errno(err, ENOMEM, "soft: memory for the translator");
 		goto fail;
 	}
-	if (!exec_mem_init(&j->code, JIT_CODE_SIZE, err))
+	if (!new_code(v, err))
 		goto fail;
-	jit_make_stubs(j);
 	jit_res_init(v);
 	soft_jit_reset(v);
 	jit_l1_init(v);
@@ -410,6 +424,9 @@ static uint32_t block_new(struct soft_vcpu *v, uint32_t page, uint32_t off)
 		j->page[j->block[b].page2].first2 = b;
 	}
 	j->count.blocks++;
+	if (v->vm->perf)
+		soft_perf_block(v->vm->perf, v, v->g.page + off, j->code.rx + j->block[b].ind,
+			j->code.used - j->block[b].ind);
 	return b;
 }
 

@@ -40,6 +40,7 @@ struct soft_op;
 struct soft_blocks;
 struct soft_jump;
 struct soft_jit;
+struct soft_perf;
 struct jit_l1;
 
 /* Carries one instruction out. */
@@ -294,6 +295,7 @@ struct soft_vm {
 	_Atomic bool dirty_on;
 	bool jit;			     /* translate */
 	bool lockstep;			     /* and hold it against the interpreter */
+	struct soft_perf *perf;		     /* owned: perf.c; NULL: off */
 	bool stats;			     /* tell what was counted at the end */
 	struct soft_ticker *ticker;	     /* owned: ticker.c; NULL: none */
 	struct mutex exclusive_lock;	     /* split locks and the like: soft_exclusive_begin() */
