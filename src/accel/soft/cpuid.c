@@ -30,8 +30,14 @@
 #define KVM_CLOCKSOURCE	 BIT(0) /* features of leaf 0x40000001 */
 #define KVM_NOP_IO_DELAY BIT(1)
 #define KVM_CLOCKSOURCE2 BIT(3)
+#define KVM_ASYNC_PF	 (BIT(4) | BIT(10) | BIT(14))
+#define KVM_STEAL_TIME	 BIT(5)
+#define KVM_PV_EOI	 BIT(6)
 #define KVM_PV_UNHALT	 BIT(7)
+#define KVM_PV_TLB_FLUSH BIT(9)
 #define KVM_PV_SEND_IPI	 BIT(11)
+#define KVM_POLL_CONTROL BIT(12)
+#define KVM_SCHED_YIELD	 BIT(13)
 #define KVM_CLOCK_STABLE BIT(24)
 
 enum reg { EAX, EBX, ECX, EDX };
@@ -274,8 +280,10 @@ static void add_hypervisor(struct x86_cpuid *c)
 		       .ecx = 0x564b4d56,
 		       .edx = 0x4d });
 	add(c, (struct x86_cpuid_leaf){ .function = 0x40000001,
-		       .eax = KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 |
-			      KVM_PV_UNHALT | KVM_PV_SEND_IPI | KVM_CLOCK_STABLE });
+		       .eax = KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 | KVM_ASYNC_PF |
+			      KVM_STEAL_TIME | KVM_PV_EOI | KVM_PV_UNHALT | KVM_PV_TLB_FLUSH |
+			      KVM_PV_SEND_IPI | KVM_POLL_CONTROL | KVM_SCHED_YIELD |
+			      KVM_CLOCK_STABLE });
 }
 
 static void add_extended(struct x86_cpuid *c, bool amd)
@@ -434,6 +442,11 @@ bool soft_vcpu_set_cpuid(struct accel_vcpu *av, const struct x86_cpuid *c, struc
 static const struct x86_cpuid *table(const struct soft_vcpu *v)
 {
 	return v->cpuid ? v->cpuid : get_offer();
+}
+
+bool soft_kvm_feature(const struct soft_vcpu *v, unsigned int bit)
+{
+	return reg_in(table(v), 0x40000001, 0, EAX) >> bit & 1;
 }
 
 /* Bytes of an XSAVE area with components @mask; in the compacted format if @compact. */

@@ -20,6 +20,7 @@
 #include <sched.h>
 #include "accel/soft/jit.h"
 #include "accel/soft/mmu.h"
+#include "accel/soft/pv.h"
 #include "accel/soft/soft_int.h"
 #include "base/clock.h"
 
@@ -457,6 +458,7 @@ static void sleep_until(struct soft_vcpu *v, int64_t deadline_ns)
 {
 	struct timespec ts = { .tv_sec = deadline_ns / NS_PER_SEC,
 		.tv_nsec = deadline_ns % NS_PER_SEC };
+	int64_t began = v->pv.steal ? clock_mono_ns() : 0;
 	int r = 0;
 
 	mutex_lock(&v->wait_lock);
@@ -469,6 +471,8 @@ static void sleep_until(struct soft_vcpu *v, int64_t deadline_ns)
 	}
 	atomic_store(&v->waiting, false);
 	mutex_unlock(&v->wait_lock);
+	if (began)
+		v->pv.slept += clock_mono_ns() - began;
 }
 
 static bool runnable(struct soft_vcpu *v)
@@ -528,6 +532,7 @@ int soft_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 	struct soft_vcpu *v = to_soft_vcpu(av);
 
 	soft_native_thread();
+	soft_pv_enter(v);
 	v->leaving = v->shutdown;
 	v->exit.kind = v->shutdown ? VCPU_EXIT_SHUTDOWN : VCPU_EXIT_NONE;
 	for (;;) {
@@ -536,6 +541,7 @@ int soft_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 		if (v->leaving)
 			break;
 		soft_timer_run(v);
+		soft_pv_account(v);
 		if (runnable(v)) {
 			slice(v);
 		} else {

@@ -180,6 +180,14 @@ struct soft_vcpu {
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
 		sysenter_eip, pat;
 	uint64_t kvmclock_msr; /* MSR_KVM_SYSTEM_TIME_NEW */
+	struct {	       /* KVM's other MSRs: pv.c */
+		uint64_t apf, steal, eoi;
+		uint8_t apf_vector;
+		bool no_poll;
+		bool apf_wake; /* tasks of the guest may wait for pages that will not be reported */
+		int64_t since, cpu,
+			slept; /* steal time: from when on; CPU time then; asleep since */
+	} pv;
 
 	struct x86_lapic lapic; /* under vm->chips_lock */
 	/* What soft_irq_ack() would give, or 0; written under chips_lock: irqchip.c. */
@@ -466,6 +474,8 @@ bool soft_msr_restore(struct soft_vcpu *v, uint32_t index, uint64_t value);
 bool soft_cpuid_supported(struct accel_vm *vm, struct x86_cpuid *out, struct error *err);
 bool soft_vcpu_set_cpuid(struct accel_vcpu *v, const struct x86_cpuid *c, struct error *err);
 void soft_cpuid(struct soft_vcpu *v, uint32_t leaf, uint32_t index, uint32_t out[4]);
+/* Bit of leaf 0x40000001. */
+bool soft_kvm_feature(const struct soft_vcpu *v, unsigned int bit);
 /* Offset of an XSAVE component (2: AVX, 9: PKRU) in the standard format: as the host's CPU and so KVM
  * has it. */
 uint32_t soft_xsave_offset(unsigned int component);
@@ -491,6 +501,8 @@ void soft_lapic_init_signal(struct soft_vcpu *v);
 void soft_lapic_get(struct soft_vcpu *v, uint8_t page[X86_LAPIC_SIZE]);
 void soft_lapic_set(struct soft_vcpu *v, const uint8_t page[X86_LAPIC_SIZE]);
 void soft_apic_base_restore(struct soft_vcpu *v, uint64_t value);
+/* An edge at the vCPU's own APIC. */
+void soft_irq_self(struct soft_vcpu *v, uint8_t vector);
 /* After v->cpuid was set: what the APIC has. */
 void soft_lapic_features(struct soft_vcpu *v);
 /* Where the APIC's page answers; false: nowhere (x2APIC mode, disabled). */
