@@ -2,6 +2,7 @@
 /* The disk as its device sees it: checks, accounting, the way into the format. */
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/ovf.h"
@@ -132,4 +133,79 @@ void block_submit(struct block_dev *b, struct block_req *r)
 	r->dev = b;
 	b->in_flight++;
 	b->format->submit(b, r);
+}
+
+/* -------- a VM that is saved -------- */
+
+struct flush_call {
+	struct block_dev *b;
+	struct block_req req;
+	int res; /* 1: not yet */
+	struct mutex lock;
+	pthread_cond_t cond;
+};
+
+static void flush_call_done(struct block_req *r, int res)
+{
+	struct flush_call *c = r->opaque;
+
+	mutex_lock(&c->lock);
+	c->res = res;
+	pthread_cond_signal(&c->cond);
+	mutex_unlock(&c->lock);
+}
+
+static void flush_call_start(void *opaque)
+{
+	struct flush_call *c = opaque;
+
+	c->req = (struct block_req){ .op = BLOCK_FLUSH, .done = flush_call_done, .opaque = c };
+	block_submit(c->b, &c->req);
+}
+
+/* When the disk's loop is our own, it is run here. */
+static void flush_call_wait(struct flush_call *c)
+{
+	mutex_lock(&c->lock);
+	while (c->res > 0) {
+		if (!loop_in_thread(c->b->loop)) {
+			pthread_cond_wait(&c->cond, &c->lock.m);
+			continue;
+		}
+		mutex_unlock(&c->lock);
+		loop_run_once(c->b->loop, -1);
+		mutex_lock(&c->lock);
+	}
+	mutex_unlock(&c->lock);
+}
+
+bool block_flush(struct block_dev *b, struct error *err)
+{
+	struct flush_call c = { .b = b, .res = 1, .lock = MUTEX_INIT };
+
+	if (!b->loop || b->info.readonly)
+		return true;
+	pthread_cond_init(&c.cond, NULL);
+	loop_call(b->loop, flush_call_start, &c);
+	flush_call_wait(&c);
+	pthread_cond_destroy(&c.cond);
+	return !c.res || error_set_errno(err, c.res, "disk '%s' cannot be flushed", b->id);
+}
+
+void block_release(struct block_dev *b)
+{
+	block_file_unlock(b->file);
+}
+
+bool block_acquire(struct block_dev *b, struct error *err)
+{
+	if (block_file_lock(b->file, err))
+		return true;
+	block_file_unlock(b->file);
+	return error_prefix(err, "disk '%s'", b->id);
+}
+
+bool block_is_temporary(const struct block_dev *b)
+{
+	return b->file->overlay_fd >= 0;
 }

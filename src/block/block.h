@@ -43,6 +43,7 @@ struct block_config {
 	int cache;	   /* enum block_cache */
 	int discard;	   /* enum block_discard: pass discards down or not */
 	int detect_zeroes; /* off, on, unmap */
+	bool unlocked;	   /* not an option: another process's until block_acquire() */
 };
 extern const struct field_table block_config_table;
 
@@ -110,6 +111,15 @@ void block_detach(struct block_dev *b);
 void block_submit(struct block_dev *b, struct block_req *r);
 /* Requests in flight. */
 uint32_t block_in_flight(const struct block_dev *b);
+
+/* For a VM that is saved. On main, the device quiesced, its loop running. flush: all that was written is
+ * durable. release: others may write to the image; nothing is submitted until acquire, which fails
+ * when they do. */
+bool block_flush(struct block_dev *b, struct error *err) MUST_USE;
+void block_release(struct block_dev *b);
+bool block_acquire(struct block_dev *b, struct error *err) MUST_USE;
+/* Is what the guest writes lost with the process? */
+bool block_is_temporary(const struct block_dev *b);
 
 /* A disk of @size zero bytes (a multiple of 512) in memory that belongs to nobody else, for tests.
  * Same code as a disk on a file. */

@@ -79,6 +79,7 @@ void block_file_close(struct block_file *f);
 void block_file_submit(struct block_file *f, struct block_req *r);
 /* OFD locks, compatible with QEMU's. */
 bool block_file_lock(struct block_file *f, struct error *err) MUST_USE;
+void block_file_unlock(struct block_file *f);
 bool block_file_overlay(struct block_file *f, struct error *err) MUST_USE;
 bool block_file_bounce(struct block_file *f, struct error *err) MUST_USE;
 

@@ -8,6 +8,7 @@
 #include "core/accel.h"
 #include "cli/cli.h"
 #include "core/device.h"
+#include "net/net.h"
 
 static void print_table(const struct field_table *t, int indent)
 {
@@ -87,6 +88,17 @@ static bool help_device(const char *text, int *status)
 	return true;
 }
 
+static void help_net(void)
+{
+	const struct device_type *t = device_type_find("virtio-net-pci");
+
+	printf("the network:\n");
+	print_table(&net_config_table, 2);
+	printf("the device (virtio-net-pci):\n");
+	if (t)
+		print_table(t->config, 2);
+}
+
 bool help_asked(const struct vm_config *c, int *status)
 {
 	for (size_t i = 0; i < c->device.len; i++) {
@@ -108,6 +120,12 @@ bool help_asked(const struct vm_config *c, int *status)
 		if (t)
 			print_table(t->config, 2);
 		return true;
+	}
+	for (size_t i = 0; i < c->net.len; i++) {
+		if (!strcmp(c->net.items[i], "help")) {
+			help_net();
+			return true;
+		}
 	}
 	return false;
 }

@@ -23,9 +23,13 @@
 #include "cli/vm_config.h"
 #include "cli/help.h"
 #include "control/gdb.h"
+#include "control/qmp.h"
 #include "core/machine.h"
+#include "hw/pci/pci.h"
 #include "loop/loop.h"
 #include "machine/x86/board.h"
+#include "migrate/migrate.h"
+#include "net/net.h"
 
 /* A device that --disk or --console means. */
 struct implied {
@@ -41,14 +45,18 @@ struct run {
 	struct loop *loop;
 	struct machine *m;
 	struct gdb *gdb;
+	struct qmp *qmp;
+	struct qmp_info qmp_info;
 	VEC(struct chardev *) chardevs;
 	VEC(struct block_dev *) disks;
+	VEC(struct net_dev *) nets;
 	VEC(struct implied) devices;
 	char *names[8]; /* ids of the serial ports' back ends */
 	struct loop_fd signals;
 	int signal_fd, asked_signal;
-	int ready_fd;	/* --daemonize: the parent waits for a byte; -1 */
-	int pidfile_fd; /* locked while we run; -1 */
+	bool load_failed; /* what --restore or --incoming brought; told already */
+	int ready_fd;	  /* --daemonize: the parent waits for a byte; -1 */
+	int pidfile_fd;	  /* locked while we run; -1 */
 };
 
 /* -------- CPUs, memory, NUMA -------- */
@@ -267,8 +275,9 @@ static bool open_disk(struct run *r, size_t i, struct error *err)
 	bool ok;
 
 	snprintf(id, sizeof(id), "disk%zu", i);
-	ok = fields_init(&block_config_table, &b, err) &&
-	     split_disk(r->c.disk.items[i], &b, &options, err);
+	ok = fields_init(&block_config_table, &b, err);
+	b.unlocked = r->c.restore || r->c.incoming;
+	ok = ok && split_disk(r->c.disk.items[i], &b, &options, err);
 	if (ok && !b.id)
 		ok = fields_set(&block_config_table, &b, "id", id, err);
 	if (ok)
@@ -293,6 +302,83 @@ static bool open_disks(struct run *r, struct error *err)
 	for (size_t i = 0; i < r->c.disk.len; i++) {
 		if (!open_disk(r, i, err))
 			return error_prefix(err, "--disk %s", r->c.disk.items[i]);
+	}
+	return true;
+}
+
+/* `--net` too. The first word is the type, which decides what other keys there are. */
+static bool split_net(const char *text, struct net_config *n, struct str *device, struct error *err)
+{
+	AUTO(str) token = STR_INIT;
+
+	for (bool first = true; fields_next_token(&text, &token); first = false) {
+		AUTO_FREE char *key = strdup(str_cstr(&token));
+		char *eq = key ? strchr(key, '=') : NULL;
+
+		if (!key)
+			return error_set(err, "out of memory");
+		if (eq)
+			*eq = 0;
+		if (!eq && first) {
+			if (!fields_set(&net_config_table, n, "type", key, err))
+				return false;
+		} else if (!strcmp(key, "model")) {
+			if (!eq || (strcmp(eq + 1, "virtio") && strcmp(eq + 1, "virtio-net-pci")))
+				return error_usage(err, "bad value '%s' for 'model'; valid: virtio",
+					eq ? eq + 1 : "");
+		} else if (net_config_has(key)) {
+			if (!fields_set(&net_config_table, n, key, eq ? eq + 1 : "on", err))
+				return false;
+		} else {
+			str_append(device, ",");
+			fields_put_token(str_cstr(&token), device);
+		}
+	}
+	if (token.failed || device->failed)
+		return error_set(err, "out of memory");
+	return true;
+}
+
+static bool open_net(struct run *r, size_t i, struct error *err)
+{
+	struct net_config n = { 0 };
+	AUTO(str) options = STR_INIT;
+	AUTO(str) device = STR_INIT;
+	struct net_dev *dev = NULL;
+	char id[32];
+	bool ok;
+
+	snprintf(id, sizeof(id), "net%zu", i);
+	ok = fields_init(&net_config_table, &n, err) &&
+	     split_net(r->c.net.items[i], &n, &options, err);
+	if (ok && n.type == NET_NONE && !options.len) { /* no card at all */
+		fields_fini(&net_config_table, &n);
+		return true;
+	}
+	if (ok && !n.id)
+		ok = fields_set(&net_config_table, &n, "id", id, err);
+	if (ok)
+		ok = fields_check(&net_config_table, &n, err) && (dev = net_open(&n, r->loop, err));
+	if (dev && !vec_push(&r->nets, dev)) {
+		net_close(dev);
+		ok = error_set(err, "out of memory");
+	}
+	if (ok) {
+		str_append(&device, "virtio-net-pci,netdev=");
+		fields_put_token(n.id, &device);
+		str_append(&device, str_cstr(&options));
+		ok = machine_backend_add(r->m, BACKEND_NET, n.id, dev, err) &&
+		     want_device(r, str_take(&device), "--net", r->c.net.items[i], err);
+	}
+	fields_fini(&net_config_table, &n);
+	return ok;
+}
+
+static bool open_nets(struct run *r, struct error *err)
+{
+	for (size_t i = 0; i < r->c.net.len; i++) {
+		if (!open_net(r, i, err))
+			return error_prefix(err, "--net %s", r->c.net.items[i]);
 	}
 	return true;
 }
@@ -323,14 +409,17 @@ static bool is_user_device(const char *text, const struct device_type **out, str
 
 static bool needs_pci(struct run *r, bool *pci, struct error *err)
 {
-	*pci = r->c.machine.pci == 1 || r->c.disk.len || r->c.console.len;
+	*pci = r->c.machine.pci == 1 || r->c.disk.len || r->c.net.len || r->c.console.len;
 	for (size_t i = 0; i < r->c.device.len; i++) {
 		const struct device_type *t = NULL;
 
 		if (!is_user_device(r->c.device.items[i], &t, err))
 			return false;
 		*pci |= t->bus == BUS_PCI;
+		r->board.pci_ports += !strcmp(t->name, "pcie-root-port");
 	}
+	if (r->board.pci_ports > PCI_PORTS_MAX)
+		return error_usage(err, "--device pcie-root-port: at most %u", PCI_PORTS_MAX);
 	if (*pci && r->c.machine.pci == 2)
 		return error_usage(err, "--machine pci=off, but a PCI device is asked for");
 	return true;
@@ -360,12 +449,7 @@ static void ask_poweroff(struct run *r, int signal)
 		log_info("run", "asked the guest to power off; a second signal ends it");
 		return;
 	}
-	machine_event(r->m, MACHINE_QUIT, 128 + signal);
-	if (r->m->state != RUN_RUNNING) { /* events are carried out for a running machine only */
-		r->m->exit_code = 128 + signal;
-		r->m->end = MACHINE_QUIT;
-		loop_stop(r->loop);
-	}
+	machine_quit(r->m, REASON_HOST_SIGNAL, 128 + signal);
 }
 
 /* What the engine has counted, to the log, whatever its level. */
@@ -418,6 +502,7 @@ static bool watch_signals(struct run *r, struct error *err)
 	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error like a full disk */
 	r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (r->signal_fd < 0)
 		return error_set_errno(err, errno, "signalfd");
@@ -545,6 +630,7 @@ static bool name_is_possible(const char *name)
 
 static bool make_name(struct run *r, struct error *err)
 {
+	r->qmp_info.named = r->c.name;
 	if (!r->c.name)
 		r->c.name = str_printf("lodge-%d", (int)getpid());
 	if (!r->c.name)
@@ -571,7 +657,76 @@ static bool make_board_config(struct run *r, struct error *err)
 	b->rtc = r->c.machine.rtc;
 	b->irqchip = r->c.machine.irqchip ? ACCEL_IRQCHIP_SPLIT : ACCEL_IRQCHIP_FULL;
 	cpu_model(r);
+	if (r->c.restore && r->c.incoming)
+		return error_usage(err, "--restore and --incoming exclude each other");
 	return topology(r, err) && numa(r, err) && uuid(r, err) && needs_pci(r, &b->pci, err);
+}
+
+/* -------- a saved VM -------- */
+
+/* With what was saved the machine is paused; it runs if the saved one did. */
+static void load_changed(void *opaque, enum migrate_status s)
+{
+	struct run *r = opaque;
+	struct migrate *g = migrate_of(r->m);
+	struct error err = ERROR_INIT;
+
+	if (!migrate_get_info(g)->incoming || (s != MIGRATE_COMPLETED && s != MIGRATE_FAILED))
+		return;
+	if (s == MIGRATE_FAILED)
+		error_set(&err, "%s", migrate_get_info(g)->error);
+	else if (!migrate_is_to_run(g) && (r->c.paused || !migrate_was_running(g)))
+		return;
+	else if (machine_resume(r->m, &err)) {
+		machine_notice(r->m, &(struct notice){ .kind = NOTICE_RESUME });
+		return;
+	}
+	error_prefix(&err, r->c.restore ? "--restore %s" : "--incoming %s",
+		r->c.restore ?: r->c.incoming);
+	r->load_failed = true;
+	cli_fail(&err);
+	loop_stop(r->loop);
+}
+
+/* True: the guest is there. False: it cannot be, which load_changed() has told. */
+static bool wait_loaded(struct run *r)
+{
+	struct error err = ERROR_INIT;
+
+	return migrate_wait(migrate_of(r->m), &err) && !r->load_failed;
+}
+
+/* Start the machine: anew, or with what was saved. */
+static bool start_machine(struct run *r, struct error *err)
+{
+	const char *from = r->c.restore ?: r->c.incoming;
+	AUTO_FREE char *uri = NULL;
+
+	if (!from)
+		return r->c.paused || machine_resume(r->m, err);
+	migrate_set_hook(migrate_of(r->m), load_changed, r);
+	if (!machine_wait_incoming(r->m, err))
+		return false;
+	if (r->c.incoming && !strcmp(r->c.incoming, "defer"))
+		return true;
+	uri = str_printf("%s%s", r->c.restore ? "file:" : "", from);
+	if (!uri)
+		return error_set(err, "out of memory");
+	if (!migrate_load(r->m, uri, err))
+		return error_prefix(err, r->c.restore ? "--restore" : "--incoming");
+	return true;
+}
+
+static bool start_qmp(struct run *r, struct error *err)
+{
+	r->qmp_info.has_uuid = r->c.uuid;
+	memcpy(r->qmp_info.uuid, r->board.uuid, sizeof(r->qmp_info.uuid));
+	r->qmp = qmp_new(r->m, &r->qmp_info, err);
+	for (size_t i = 0; r->qmp && i < r->c.qmp.len; i++) {
+		if (!qmp_listen(r->qmp, r->c.qmp.items[i], false, err))
+			return error_prefix(err, "--qmp");
+	}
+	return r->qmp;
 }
 
 static bool start(struct run *r, struct error *err)
@@ -591,16 +746,22 @@ static bool start(struct run *r, struct error *err)
 	if (!r->m)
 		return false;
 	r->m->no_reboot = r->c.no_reboot;
-	if (!open_serials(r, err) || !open_consoles(r, err) || !open_disks(r, err))
+	if (!open_serials(r, err) || !open_consoles(r, err) || !open_disks(r, err) ||
+		!open_nets(r, err))
 		return false;
 	if (!board_init(r->m, &r->board, err) || !add_devices(r, err) || !board_start(r->m, err))
 		return false;
 	if (r->c.pidfile && !write_pidfile(r, err))
 		return false;
+	if (!migrate_new(r->m, err) || !start_qmp(r, err))
+		return false;
 	if (r->c.gdb && !(r->gdb = gdb_new(r->m, r->c.gdb, err)))
 		return false;
-	if (!r->c.paused && !machine_resume(r->m, err))
+	if (!start_machine(r, err))
 		return false;
+	/* A daemon is told to be ready when the guest runs. */
+	if (r->c.restore && !wait_loaded(r))
+		return true;
 	tell_parent(r);
 	return true;
 }
@@ -609,14 +770,22 @@ static void finish(struct run *r)
 {
 	struct chardev **c;
 	struct block_dev **d;
+	struct net_dev **n;
 	struct implied *i;
+	struct migrate *g = r->m ? migrate_of(r->m) : NULL;
 
 	gdb_free(r->gdb);
+	if (g)
+		migrate_set_hook(g, NULL, NULL);
+	qmp_free(r->qmp);
 	machine_free(r->m);
+	migrate_free(g);
 	vec_for_each (c, &r->chardevs)
 		chardev_close(*c);
 	vec_for_each (d, &r->disks)
 		block_close(*d);
+	vec_for_each (n, &r->nets)
+		net_close(*n);
 	vec_for_each (i, &r->devices)
 		free(i->options);
 	if (r->signals.loop)
@@ -626,6 +795,7 @@ static void finish(struct run *r)
 	loop_free(r->loop);
 	vec_fini(&r->chardevs);
 	vec_fini(&r->disks);
+	vec_fini(&r->nets);
 	vec_fini(&r->devices);
 	for (size_t i = 0; i < ARRAY_SIZE(r->names); i++)
 		free(r->names[i]);
@@ -674,9 +844,10 @@ static int run(int argc, char **argv)
 	else if (!start(&r, &err))
 		status = cli_fail(&err);
 	else {
-		loop_run(r.loop);
+		if (!r.load_failed)
+			loop_run(r.loop);
 		report(&r, false);
-		status = exit_status(r.m);
+		status = r.load_failed ? EXIT_STATUS_FAILED : exit_status(r.m);
 	}
 	finish(&r);
 	return status;

@@ -47,7 +47,8 @@ struct vm_config {
 	struct {
 		char **items;
 		size_t len;
-	} disk, serial, console, device;
+	} disk, net, serial, console, device, qmp;
+	char *incoming, *restore;
 	char *gdb, *uuid;
 	char *pidfile, *log;
 	bool daemonize, no_reboot, paused;

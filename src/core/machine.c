@@ -201,6 +201,11 @@ bool machine_backend_add(
 	return true;
 }
 
+void *machine_backend_del(struct machine *m, enum backend_kind kind, const char *id)
+{
+	return map_del(&m->backends[kind], id);
+}
+
 void *machine_backend(struct machine *m, enum backend_kind kind, const char *id, struct error *err)
 {
 	void *b = map_get(&m->backends[kind], id);
@@ -305,6 +310,8 @@ bool machine_reset(struct machine *m, struct error *err)
 	struct device *d;
 
 	assert(thread_is(ROLE_MAIN));
+	if (m->state == RUN_INCOMING)
+		return error_set(err, "the machine waits for its saved state");
 	machine_pause(m);
 	m->clock_valid = false; /* the guest starts anew: its clock may go on */
 	if (m->state != RUN_PRELAUNCH)
@@ -329,6 +336,10 @@ bool machine_resume(struct machine *m, struct error *err)
 	if (m->state == RUN_SHUTDOWN)
 		return error_set(err, "the machine has ended (%s): it must be reset first",
 			machine_event_name(m->end));
+	if (m->state == RUN_INCOMING)
+		return error_set(err, "the machine waits for its saved state");
+	if (m->before_resume && !m->before_resume(m, err))
+		return false;
 	if (m->state == RUN_PRELAUNCH && !machine_reset(m, err))
 		return false;
 	if (m->clock_valid && m->accel->clock_set)
@@ -343,6 +354,55 @@ bool machine_resume(struct machine *m, struct error *err)
 			return false;
 		}
 	}
+	return true;
+}
+
+/* -------- saved state -------- */
+
+bool machine_wait_incoming(struct machine *m, struct error *err)
+{
+	struct device *d;
+
+	assert(thread_is(ROLE_MAIN));
+	if (m->state != RUN_PRELAUNCH)
+		return error_set(err, "a saved state is loaded into a machine that has not run");
+	quiesce_devices(m);
+	list_for_each (d, &m->devices, node) {
+		if (d->realized && d->type->reset)
+			d->type->reset(d);
+	}
+	/* The engine's vCPUs are new, the state brings all of the rest. */
+	for (uint32_t i = 0; i < m->n_vcpus; i++)
+		m->vcpus[i].needs_reset = false;
+	m->state = RUN_INCOMING;
+	return true;
+}
+
+void machine_loaded(struct machine *m)
+{
+	assert(thread_is(ROLE_MAIN) && m->state == RUN_INCOMING);
+	if (m->board && m->board->loaded)
+		m->board->loaded(m);
+	/* The guest's clock goes on from where it stood, however long that is ago. */
+	m->clock_valid = m->accel->clock_get &&
+			 m->accel->clock_get(m->vm, &m->paused_clock_ns) == 0;
+	m->state = RUN_PAUSED;
+}
+
+bool machine_stop_to_save(struct machine *m, struct error *err)
+{
+	assert(thread_is(ROLE_MAIN));
+	if (m->state == RUN_SHUTDOWN || m->state == RUN_INCOMING)
+		return error_set(err, m->state == RUN_SHUTDOWN
+					      ? "the machine has ended: there is nothing to save"
+					      : "the machine waits for its own saved state");
+	if (m->state == RUN_PRELAUNCH) {
+		if (!machine_reset(m, err))
+			return false;
+		quiesce_devices(m);
+		m->state = RUN_PAUSED;
+	}
+	machine_pause(m);
 	return true;
 }
 
@@ -382,6 +442,25 @@ void machine_event(struct machine *m, enum machine_event e, int code)
 	loop_post(m->main_loop, &m->event_defer);
 }
 
+/* What the world is told when it ends or resets by @e. */
+static void tell(struct machine *m, enum notice_kind kind, enum machine_event e)
+{
+	static const enum notice_reason reasons[] = {
+		[MACHINE_POWEROFF] = REASON_GUEST_SHUTDOWN,
+		[MACHINE_RESET] = REASON_GUEST_RESET,
+		[MACHINE_TRIPLE_FAULT] = REASON_GUEST_RESET,
+		[MACHINE_PANIC] = REASON_GUEST_PANIC,
+		[MACHINE_DEBUG_EXIT] = REASON_GUEST_SHUTDOWN,
+		[MACHINE_ERROR] = REASON_HOST_ERROR,
+	};
+	struct notice n = { .kind = kind, .guest = e != MACHINE_ERROR && e != MACHINE_QUIT };
+
+	n.reason = e == MACHINE_QUIT ? m->quit_reason : (int)reasons[e];
+	if (e == MACHINE_PANIC && kind == NOTICE_SHUTDOWN)
+		machine_notice(m, &(struct notice){ .kind = NOTICE_GUEST_PANICKED });
+	machine_notice(m, &n);
+}
+
 static void end(struct machine *m, enum machine_event e)
 {
 	machine_pause(m);
@@ -389,7 +468,18 @@ static void end(struct machine *m, enum machine_event e)
 	m->end = e;
 	m->exit_code = atomic_load(&m->pending_code);
 	log_info("machine", "%s ends: %s", m->name, machine_event_name(e));
+	tell(m, NOTICE_SHUTDOWN, e);
 	loop_stop(m->main_loop);
+}
+
+void machine_quit(struct machine *m, enum notice_reason why, int code)
+{
+	assert(thread_is(ROLE_MAIN));
+	if (m->state == RUN_SHUTDOWN)
+		return;
+	m->quit_reason = why;
+	atomic_store(&m->pending_code, code);
+	end(m, MACHINE_QUIT);
 }
 
 /* On main. Where several came at once the one that says most wins. */
@@ -421,5 +511,7 @@ static void handle_events(void *opaque)
 	if (!machine_reset(m, &err)) {
 		log_err("machine", "reset failed: %s", err.msg);
 		end(m, MACHINE_ERROR);
+		return;
 	}
+	tell(m, NOTICE_RESET, MACHINE_RESET);
 }

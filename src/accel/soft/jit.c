@@ -80,11 +80,32 @@ static uint64_t context_key(const struct soft_vcpu *v)
 	return code_shared(v) ? soft_fetch_key_global(v) : soft_fetch_key(v);
 }
 
+/* The same on the other side, of level 3 or not. */
+static uint64_t other_key(const struct soft_vcpu *v)
+{
+	uint64_t key = soft_fetch_key(v) ^ SOFT_KEY_USER;
+
+	if (v->mmu_index == SOFT_MMU_USER && v->jit->local_gen != v->fetch_gen)
+		key &= SOFT_KEY_GLOBAL;
+	return key;
+}
+
+/* The context at hand is its side's, and the other side's is still what it was, or not known. */
+static void note_sides(struct soft_vcpu *v)
+{
+	bool user = v->mmu_index == SOFT_MMU_USER;
+	struct soft_context *other = &v->g.side[!user];
+
+	v->g.side[user] = (struct soft_context){ v->g.key, v->g.id };
+	if (other->id && other->key != other_key(v))
+		other->id = 0;
+}
+
 bool jit_synced(struct soft_vcpu *v)
 {
 	const struct soft_jit *j = v->jit;
 
-	return !j->stale && j->key == context_key(v) && j->mode == jit_mode(v) &&
+	return !j->stale && v->g.key == context_key(v) && j->mode == jit_mode(v) &&
 	       j->l1_at == v->ctx && v->l1 == v->l1_of[v->mmu_index];
 }
 
@@ -95,17 +116,29 @@ static void no_entry(struct soft_vcpu *v, uint32_t at)
 		soft_goto_at(v, at)->host = v->jit->stub.stray;
 }
 
-static void forget_ids(struct soft_vcpu *v)
+/* What code has of contexts: their numbers begin anew. */
+static void forget_ids_in_code(struct soft_jit *j)
 {
+	const uint32_t none = JIT_FAR_NONE;
 	const uint64_t never = 0;
-	struct soft_jit *j = v->jit;
 
+	for (uint32_t n = 0; n < j->n_fars; n++)
+		exec_mem_patch(&j->code, j->code.rx + j->far[n], (const uint8_t *)&none, 4);
+	j->n_fars = 0;
 	for (uint32_t b = 0; b < j->n_blocks; b++)
 		if (j->block[b].span)
 			exec_mem_patch(&j->code, j->code.rx + j->block[b].span,
 				(const uint8_t *)&never, sizeof(never));
+}
+
+static void forget_ids(struct soft_vcpu *v)
+{
+	struct soft_jit *j = v->jit;
+
+	forget_ids_in_code(j);
 	memset(v->go, 0, sizeof(v->go));
 	no_entry(v, 0); /* for SOFT_ID_POLL */
+	memset(v->g.side, 0, sizeof(v->g.side));
 	memset(j->id, 0, sizeof(j->id));
 	j->ids = 0;
 }
@@ -138,15 +171,18 @@ void jit_sync(struct soft_vcpu *v)
 	}
 	jit_l1_use(v);
 	key = context_key(v);
-	if (j->key == key && j->mode == mode)
-		return;
-	j->key = key;
-	j->mode = mode;
-	if (j->ids == IDS_MAX)
-		forget_ids(v);
-	v->g.id = id_of(v, key);
-	/* Told to look up meanwhile: attentive() sees it in v->poll. */
-	atomic_store(&v->g.id_poll, v->g.id);
+	if (v->g.key != key || j->mode != mode) {
+		v->g.key = key;
+		if (j->mode != mode)
+			memset(v->g.side, 0, sizeof(v->g.side));
+		j->mode = mode;
+		if (j->ids == IDS_MAX)
+			forget_ids(v);
+		v->g.id = id_of(v, key);
+		/* Told to look up meanwhile: attentive() sees it in v->poll. */
+		atomic_store(&v->g.id_poll, v->g.id);
+	}
+	note_sides(v);
 }
 
 /* -------- all blocks -------- */
@@ -159,13 +195,13 @@ void soft_jit_reset(struct soft_vcpu *v)
 	j->stale = false;
 	j->generation++;
 	j->count.resets++;
-	j->n_blocks = j->n_pages = j->n_faults = 0;
+	j->n_blocks = j->n_pages = j->n_faults = j->n_fars = 0;
 	j->code.used = j->stubs_end;
 	memset(j->hash, 0xff, sizeof(j->hash));
 	memset(j->page_hash, 0xff, sizeof(j->page_hash));
 	memset(j->op, 0, sizeof(j->op));
 	forget_ids(v);
-	j->key = 0;
+	v->g.key = 0;
 	j->local_gen = UINT64_MAX;
 }
 
@@ -248,7 +284,8 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 	}
 	j->block = map(JIT_BLOCKS * sizeof(*j->block));
 	j->page = map(JIT_BLOCKS * sizeof(*j->page));
-	if (!j->block || !j->page) {
+	j->far = map(JIT_FARS * sizeof(*j->far));
+	if (!j->block || !j->page || !j->far) {
 		error_set_errno(err, ENOMEM, "soft: memory for the translator");
 		goto fail;
 	}
@@ -277,6 +314,8 @@ void soft_jit_free(struct soft_vcpu *v)
 		munmap(j->block, JIT_BLOCKS * sizeof(*j->block));
 	if (j->page)
 		munmap(j->page, JIT_BLOCKS * sizeof(*j->page));
+	if (j->far)
+		munmap(j->far, JIT_FARS * sizeof(*j->far));
 	free(j->fault);
 	munmap(j, sizeof(*j));
 	v->jit = NULL;
@@ -316,6 +355,7 @@ static void block_kill(struct soft_jit *j, uint32_t b)
 	struct jit_block *bl = &j->block[b];
 
 	patch(j, bl->ind, 0xe9, j->stub.stray, 0);
+	patch(j, bl->page_entry, 0xe8, j->stub.stale_saved, b);
 	patch(j, bl->entry, 0xe8, j->stub.stale, b);
 	if (bl->have_entry != bl->entry)
 		patch(j, bl->have_entry, 0xe8, j->stub.stale, b);

@@ -3,8 +3,8 @@
  * jit - the translator: blocks of guest instructions as host code (docs/soft.md).
  *
  * jit.c finds blocks, links them, drops them; jit_run.c is how generated code is entered and left and
- * what it calls; jit_emit.c translates instructions, jit_flags.c tells which flags they use; jit_tlb.c
- * is the TLB that generated code looks into.
+ * what it calls; jit_block.c translates a block (jit_tr.h), jit_flags.c tells which flags instructions use;
+ * jit_tlb.c is the TLB that generated code looks into.
  *
  * A vCPU has its own blocks and its own memory for code: nothing here is shared, nothing is locked but
  * the list of pages whose code others have written to (soft_jit_code_written()).
@@ -19,6 +19,7 @@
 
 #define JIT_CODE_SIZE (64u << 20)
 #define JIT_BLOCKS    (1u << 18) /* at most */
+#define JIT_FARS      (1u << 20)
 #define JIT_HASH_BITS 17
 #define JIT_PAGE_BITS 14
 #define JIT_INSNS     48	  /* of a block */
@@ -71,6 +72,7 @@ struct jit_block {
 	uint32_t mode;
 	uint32_t entry;	     /* offset in the code: for who has cs_page right */
 	uint32_t ind;	     /* for who has the linear address in r9 */
+	uint32_t page_entry; /* for who has v->g.page right and the flags in v->g.flags2 */
 	uint32_t have_entry; /* for who has what it needs: JIT_RES_* */
 	uint8_t needs;
 	uint32_t next_hash, next_page; /* JIT_NONE: the last */
@@ -96,7 +98,9 @@ struct jit_page {
 
 /* What follows a call of generated code into a stub. Unaligned. */
 struct jit_site {
-	int32_t retry, next; /* from here to: the access again; the next instruction, 0: none */
+	/* From here to: the access again; the next instruction, 0: none. Of stub far_link: the target's
+	 * offset from the page's beginning; where its JIT_FAR begins. */
+	int32_t retry, next;
 	uint32_t block;
 	uint16_t off;	/* in the page: of the instruction; of stubs go and link: the target's */
 	uint8_t len;	/* of the instruction */
@@ -115,8 +119,9 @@ struct jit_op_slot {
 };
 
 struct jit_stubs {
-	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *stale, *miss, *stray, *span;
-	const uint8_t *leave, *load;
+	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *far_link, *stale,
+		*stale_saved, *miss, *stray, *span;
+	const uint8_t *leave, *load, *syscall, *sysret;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
 	const void *ensured, *ensure_vec, *ensure_x87;
 };
@@ -131,7 +136,6 @@ struct soft_jit {
 	uint32_t generation; /* changes when all blocks go */
 	bool bmi2;	     /* the host has RORX */
 	bool stale;	     /* the address map has changed: they must */
-	uint64_t key;	     /* soft_fetch_key() that cs_id stands for */
 	uint32_t mode;
 	uint64_t
 		local_gen; /* v->fetch_gen when system code was found on a page that is not global */
@@ -156,8 +160,9 @@ struct soft_jit {
 	uint64_t l1_at;		      /* v->l1_of is this one's */
 	uint32_t l1_next;
 	/* The page of the stack, of each address space: the kernel's, the user's; v->g.stack is that of
-	 * *stack_at. */
-	struct soft_stack_page stack[JIT_L1_SETS][2], no_stack, *stack_at;
+	 * *v->g.stack_at. */
+	_Alignas(32) struct soft_stack_page stack[JIT_L1_SETS][2];
+	struct soft_stack_page no_stack;
 	struct jit_l1 no_entry;	 /* has nothing */
 	uint8_t no_page[0x1000]; /* where an empty one leads */
 	/* Under soft.code_lock (jit.c): pages that were written to, for soft_jit_serve_code(). */
@@ -165,6 +170,9 @@ struct soft_jit {
 	struct soft_vcpu *owner;
 	uint32_t n_inbox; /* > JIT_INBOX: too many to tell */
 	_Atomic uint32_t *inbox[JIT_INBOX];
+	/* Straight branches to other pages: where the code has the page that they are good for. */
+	uint32_t n_fars;
+	uint32_t *far; /* owned mapping: JIT_FARS */
 	/* Instructions that the host's CPU may fault at: sorted by address. */
 	uint32_t n_faults, faults_max;
 	struct jit_fault {
@@ -211,12 +219,25 @@ void jit_make_stubs(struct soft_jit *j);
 /* A host exception at @pc in generated code: where to go on, with *@site for r10; NULL: not ours. */
 const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
 
+/* -------- jit_level.c -------- */
+/* After the others. */
+void jit_make_level_stubs(struct jit_buf *b, struct jit_stubs *s);
+
 /* -------- jit_res.c -------- */
 void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s);
 /* The vector registers are in v->fpu, and generated code knows. */
 void jit_res_init(struct soft_vcpu *v);
 
-/* -------- jit_emit.c -------- */
+/* -------- jit_branch.c -------- */
+/* A branch to another page: is this the page at @page, in context @id? Then the page is the one at @to, and
+ * its code that at @target. Returns how many bytes are at @code; *@jne: where those that are taken if
+ * not have their 32 bits. */
+#define JIT_FAR_MAX  64
+#define JIT_FAR_NONE 1 /* as @page: no page begins there */
+unsigned int jit_put_far(uint8_t *code, const uint8_t *rx, bool wide, uint64_t page, uint64_t id,
+	uint64_t to, const uint8_t *target, uint8_t *jne[2]);
+
+/* -------- jit_block.c -------- */
 /* Translate from offset @off of @page's bytes on, as block @block (filled in). False: nothing can be. */
 bool jit_translate(struct soft_vcpu *v, uint32_t block);
 

@@ -26,10 +26,11 @@ static struct jit_flags shift_flags(const struct x86_insn *i)
 	return (struct jit_flags){ 0, ALL };
 }
 
-/* Vector, MMX and x87 instructions. */
+/* Vector, MMX and x87 instructions, those of BMI that are not in the list below. */
 static struct jit_flags other_flags(const struct x86_insn *i)
 {
 	switch (i->cls) {
+	case X86_CLASS_GPR:
 	case X86_CLASS_X87:
 	case X86_CLASS_MMX:
 	case X86_CLASS_SSE:
@@ -113,14 +114,6 @@ struct jit_flags jit_flags_of(const struct x86_insn *i)
 	case X86_OP_LFENCE:
 	case X86_OP_MFENCE:
 	case X86_OP_SFENCE:
-	case X86_OP_MULX:
-	case X86_OP_PDEP:
-	case X86_OP_PEXT:
-	case X86_OP_RORX:
-	case X86_OP_SARX:
-	case X86_OP_SHLX:
-	case X86_OP_SHRX:
-	case X86_OP_CRC32:
 	case X86_OP_CLI:
 	case X86_OP_STI:
 	case X86_OP_CLD:

@@ -312,6 +312,13 @@ static void jump_from(struct soft_jit *j, const uint8_t *at, uint32_t entry)
 	exec_mem_patch(&j->code, at, code, sizeof(code));
 }
 
+/* Are the pages' addresses constants of 32 bits? */
+static bool far_fits(const struct soft_vcpu *v, uint64_t from)
+{
+	return v->code != X86_CODE_64 ||
+	       ((uint64_t)(int32_t)from == from && (uint64_t)(int32_t)v->g.page == v->g.page);
+}
+
 /* The same, and henceforth straight to there. */
 static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
@@ -332,6 +339,60 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 		jump_from(j, (const uint8_t *)s - 5, entry);
 		j->count.links++;
 	}
+	return enter_block(v, code_at(j, j->block[b].ind));
+}
+
+/* The constant at offset @at of the code, before the first comparison's jump, gets a page. */
+static bool note_far(struct soft_jit *j, uint32_t at)
+{
+	uint32_t page;
+
+	memcpy(&page, j->code.rw + at, 4);
+	if (page != JIT_FAR_NONE) /* it had another one, and is noted */
+		return true;
+	if (j->n_fars == JIT_FARS) {
+		j->stale = true; /* begin again */
+		return false;
+	}
+	j->far[j->n_fars++] = at;
+	return true;
+}
+
+/* Straight to another page henceforth, from this one, in this context. */
+static void link_far(struct soft_vcpu *v, const struct jit_site *s, uint64_t page, uint32_t b)
+{
+	struct soft_jit *j = v->jit;
+	const uint8_t *at = (const uint8_t *)s + s->next;
+	uint8_t code[JIT_FAR_MAX], *jne[2];
+	bool wide = v->code == X86_CODE_64;
+	unsigned int n = jit_put_far(
+		code, at, wide, page, v->g.id, v->g.page, code_at(j, j->block[b].page_entry), jne);
+
+	if (!note_far(j, (uint32_t)(at - j->code.rx + (jne[0] - code) - 2 - 4)))
+		return;
+	/* Where the two jumps lead stays. */
+	for (int i = 0; i < 2; i++)
+		memcpy(jne[i], j->code.rw + (at - j->code.rx) + (jne[i] - code), 4);
+	exec_mem_patch(&j->code, at, code, n);
+}
+
+static const uint8_t *on_far_link(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	struct soft_jit *j = v->jit;
+	uint32_t generation = j->generation, from = s->block, b;
+	uint64_t page = v->g.page;
+
+	at_site(v, s);
+	v->rip = page + (uint64_t)(int64_t)s->retry;
+	if (v->addr_wrap)
+		v->rip = (uint32_t)v->rip;
+	if (j->lockstep)
+		return soft_lockstep_stop(v, false);
+	b = find_here(v);
+	if (b == JIT_NONE)
+		return NULL;
+	if (j->generation == generation && !j->block[from].dead && far_fits(v, page))
+		link_far(v, s, page, b);
 	return enter_block(v, code_at(j, j->block[b].ind));
 }
 
@@ -367,11 +428,11 @@ static const uint8_t *on_stray(struct soft_vcpu *v, const void *nothing, uint64_
 }
 
 /* A block that is no more was jumped to: go to what is there now, and so will the next who comes. */
-static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, uint64_t lin)
+static const uint8_t *go_to_heir(struct soft_vcpu *v, const uint8_t *after_call, bool flags_saved)
 {
 	struct soft_jit *j = v->jit;
 	uint32_t generation = j->generation, old, b;
-	struct jit_site s = { 0 };
+	struct jit_site s = { .flags_saved = flags_saved };
 
 	memcpy(&old, after_call, 4);
 	j->count.stales++;
@@ -384,8 +445,19 @@ static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, u
 		return leave(v);
 	if (j->generation == generation && j->block[b].page == j->block[old].page &&
 		j->block[b].off == j->block[old].off && j->block[b].mode == j->block[old].mode)
-		jump_from(j, after_call - 5, j->block[b].entry);
+		jump_from(j, after_call - 5,
+			flags_saved ? j->block[b].page_entry : j->block[b].entry);
 	return enter_block(v, code_at(j, j->block[b].ind));
+}
+
+static const uint8_t *on_stale(struct soft_vcpu *v, const uint8_t *after_call, uint64_t lin)
+{
+	return go_to_heir(v, after_call, false);
+}
+
+static const uint8_t *on_stale_saved(struct soft_vcpu *v, const uint8_t *after_call, uint64_t lin)
+{
+	return go_to_heir(v, after_call, true);
 }
 
 /* -------- stubs -------- */
@@ -523,9 +595,12 @@ void jit_make_stubs(struct soft_jit *j)
 	s->interp = make_call(&b, on_interp, s, &s->miss);
 	s->go = make_call(&b, on_go, s, NULL);
 	s->link = make_call(&b, on_link, s, NULL);
+	s->far_link = make_call(&b, on_far_link, s, NULL);
+	s->stale_saved = make_call(&b, on_stale_saved, s, NULL);
 	s->span = make_call(&b, on_span, s, NULL);
 	s->stale = make_call(&b, on_stale, s, NULL);
 	make_call(&b, on_stray, s, &s->stray);
+	jit_make_level_stubs(&b, s);
 	j->stubs_end = ALIGN_UP((size_t)(b.p - j->code.rw), (size_t)64);
 }
 

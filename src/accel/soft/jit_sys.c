@@ -477,6 +477,10 @@ bool jit_emit_sys(struct jit_tr *t, unsigned int k)
 		return emit_string(t, k);
 	case X86_OP_CMPXCHG16B:
 		return emit_cmpxchg16b(t, k);
+	case X86_OP_SYSCALL:
+		return jit_emit_syscall(t, k);
+	case X86_OP_SYSRET:
+		return jit_emit_sysret(t, k);
 	default:
 		return false;
 	}

@@ -218,6 +218,99 @@ static void read_here_write_there(void **state)
 	}
 }
 
+/* 64-bit code, or 32-bit code with flat segments. */
+static void code_size(bool wide)
+{
+	for (int i = 0; i < X86_NSEG; i++)
+		v->seg[i] = (struct x86_segment){ .limit = UINT32_MAX, .attr = 0xc093 };
+	set_cpl(v, 0);
+	if (!wide) {
+		v->seg[X86_CS].attr = 0xc09b;
+		soft_mode_changed(v);
+	}
+}
+
+/* Two pages of code that lead to each other: the same page leads to what lies behind it where it is. */
+static void straight_to_other_pages(void **state)
+{
+	static const uint8_t a[] = { 0xf9, 0xe9, 0xfa, 0x0f, 0, 0 }; /* stc; jmp to the next page */
+	/* adc eax, 0; dec ecx; jnz back; hlt */
+	uint8_t c[] = { 0x83, 0xd0, 0, 0xff, 0xc9, 0x0f, 0x85, 0xf5, 0xef, 0xff, 0xff, 0xf4 };
+	static const uint64_t at[] = { LIN, LIN + 0x100000, 0x7fffd000, 0x7ffff000,
+		0xffffffff90000000, 0xfffffffffffff000, 0xffffffff7ffff000, 0x7fff12345000 };
+	uint64_t n = 0;
+
+	put(CODE, a, sizeof(a));
+	put(CODE + 0x1000, c, sizeof(c));
+	c[2] = 1;
+	put(CODE + 0x2000, c, sizeof(c));
+	for (unsigned int i = 0; i < ARRAY_SIZE(at); i++) {
+		map(e, at[i], CODE, W | G);
+		map(e, at[i] + 0x1000, CODE + (i & 1 ? 0x2000 : 0x1000), W | G);
+	}
+	for (int k = 0; k < 400; k++) {
+		unsigned int i = (unsigned int)(k * k / 3) % ARRAY_SIZE(at);
+		bool wide = at[i] >> 32 || k & 8;
+
+		code_size(wide);
+		v->gpr[X86_RCX] = 100;
+		assert_int_equal(run_from(at[i]), i & 1 ? 200 : 100);
+	}
+	n = v->jit->interp_op[X86_OP_JMP];
+	assert_true(n < 400);
+	/* What lies behind changes. */
+	code_size(true);
+	for (int k = 0; k < 50; k++) {
+		map(e, LIN + 0x1000, CODE + (k & 1 ? 0x2000 : 0x1000), W | G);
+		fine(v, soft_tlb_flush_page(v, LIN + 0x1000));
+		v->gpr[X86_RCX] = 100;
+		assert_int_equal(run_from(LIN), k & 1 ? 200 : 100);
+	}
+	/* Its code changes. */
+	for (int k = 0; k < 50; k++) {
+		c[2] = (uint8_t)k;
+		put(CODE + 0x2000, c, sizeof(c));
+		v->gpr[X86_RCX] = 100;
+		assert_int_equal(run_from(LIN), 100 * (k + 1));
+	}
+}
+
+static void straight_to_other_pages_ids(void **state)
+{
+	static const uint8_t a[] = { 0xe9, 0xfb, 0x0f, 0, 0 }; /* jmp to the next page */
+	static const uint8_t b[] = { 0x83, 0xc0, 1, 0xf4 }, c[] = { 0x83, 0xc0, 2, 0xf4 };
+	uint32_t ids;
+
+	put(CODE, a, sizeof(a));
+	put(CODE + 0x1000, b, sizeof(b));
+	put(CODE + 0x2000, c, sizeof(c));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(run_from(LIN), 1);
+	ids = v->jit->ids;
+	map(e, LIN + 0x1000, CODE + 0x2000, W);
+	v->jit->ids = 0x7fff;
+	fine(v, soft_tlb_flush(v, true));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(run_from(LIN), 2);
+	assert_int_equal(v->jit->ids, ids);
+}
+
+/* A loop through two pages is left when somebody wants something. */
+static void loop_is_polled(void **state)
+{
+	static const uint8_t a[] = { 0xe9, 0xfb, 0x0f, 0, 0 },
+			     b[] = { 0xe9, 0xfb, 0xef, 0xff, 0xff };
+
+	put(CODE, a, sizeof(a));
+	put(CODE + 0x1000, b, sizeof(b));
+	v->rip = LIN;
+	for (int i = 0; i < 100; i++) {
+		soft_notify(v, SOFT_POLL_NMI);
+		soft_vcpu_turns(v, 100000, NULL);
+		atomic_store(&v->poll, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +321,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_more_contexts, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(data_moves, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(read_here_write_there, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(straight_to_other_pages, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(straight_to_other_pages_ids, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(loop_is_polled, setup_jit, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

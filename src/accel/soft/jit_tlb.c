@@ -89,7 +89,7 @@ void jit_l1_select(struct soft_vcpu *v)
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
 			set_clear(j, s, i);
 		j->stack[s][0] = j->stack[s][1] = j->no_stack;
-		if (j->stack_at >= j->stack[s] && j->stack_at < j->stack[s + 1])
+		if (v->g.stack_at >= j->stack[s] && v->g.stack_at < j->stack[s + 1])
 			v->g.stack = j->no_stack;
 		j->l1_ctx[s] = v->ctx;
 	}
@@ -105,10 +105,9 @@ void jit_l1_use(struct soft_vcpu *v)
 	struct soft_stack_page *stack = &j->stack[set][v->mmu_index == SOFT_MMU_USER];
 
 	v->l1 = v->l1_of[v->mmu_index];
-	if (j->stack_at == stack)
+	if (v->g.stack_at == stack)
 		return;
-	*j->stack_at = v->g.stack;
-	j->stack_at = stack;
+	v->g.stack_at = stack;
 	v->g.stack = *stack;
 }
 
@@ -125,7 +124,7 @@ void jit_stack_fill(struct soft_vcpu *v, uint64_t lin)
 			kernel->tag[SOFT_WRITE] != (page | v->ctx)))
 		return;
 	if (e->tag[SOFT_READ] == page && e->tag[SOFT_WRITE] == page)
-		v->g.stack = (struct soft_stack_page){ page, e->host[SOFT_WRITE] };
+		*v->g.stack_at = v->g.stack = (struct soft_stack_page){ page, e->host[SOFT_WRITE] };
 }
 
 void jit_l1_init(struct soft_vcpu *v)
@@ -140,7 +139,7 @@ void jit_l1_init(struct soft_vcpu *v)
 	j->no_entry = (struct jit_l1){ .tag = { j->no_stack.tag, j->no_stack.tag },
 		.host = { j->no_page, j->no_page } };
 	v->g.no_entry = &j->no_entry;
-	j->stack_at = &j->stack[0][0];
+	v->g.stack_at = &j->stack[0][0];
 	no_stacks(v);
 	memset(j->l1_used, 1, sizeof(j->l1_used));
 	jit_l1_clear(v);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * jit_tr - what the files that translate instructions share (jit_emit.c has the rules).
+ * jit_tr - what the files that translate blocks share (jit_emit.c has the rules).
  *
  * A function emit_X(t, k) translates instruction @k of the block or returns false; then what it wrote is
  * dropped and the instruction is a call of the interpreter. Host r9 and r10 are free between
@@ -50,6 +50,9 @@ struct jit_miss { /* something that is not as it should be: the instruction is i
 	bool flags_saved, undo_push;
 	bool go; /* rather: go on at @off of the page, or behind it */
 	uint16_t off;
+	bool far; /* rather: go on at @target from the page's beginning, see jit_put_far() at @start */
+	int32_t target;
+	uint8_t *start;
 	bool back;    /* then go on with the next instruction */
 	uint8_t have; /* JIT_RES_* there */
 };
@@ -68,8 +71,9 @@ struct jit_tr {
 	struct soft_vcpu *v;
 	struct soft_jit *j;
 	uint32_t block;
-	uint32_t start; /* offset in the page */
-	bool wide;	/* 64-bit code */
+	const uint8_t *host, *host2; /* the page's bytes; the next one's, if it matters */
+	uint32_t start;		     /* offset in the page */
+	bool wide;		     /* 64-bit code */
 	bool ended;
 	bool flags_saved; /* they are in v->g.flags2 */
 	uint8_t have;	  /* JIT_RES_* */
@@ -95,7 +99,15 @@ struct jit_tr {
 	struct x86_insn insn[JIT_INSNS];
 };
 
-/* -------- jit_emit.c -------- */
+/* -------- jit_access.c -------- */
+static inline void jit_call_stub(struct jit_tr *t, const uint8_t *stub)
+{
+	j_to(&t->b, 0xe8, stub);
+}
+static inline bool jit_fits32(int64_t x)
+{
+	return x == (int32_t)x;
+}
 /* A site of instruction @k; @put: here, and where that is. */
 struct jit_site jit_site_of(const struct jit_tr *t, unsigned int k);
 uint8_t *jit_put_site(struct jit_tr *t, const struct jit_site *s);
@@ -130,11 +142,65 @@ void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off);
  * that is taken if it does not. */
 uint8_t *jit_access_or(
 	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access);
+/* r9 becomes the host's address of @size bytes at the linear address in it, which the stack pointer gave:
+ * mostly in the page of the last one. @operand: it may well be in another one, which is no reason to take
+ * that for the stack's page. */
+void jit_stack_access(
+	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access, bool operand);
+static inline unsigned int jit_slot_size(const struct jit_tr *t)
+{
+	return t->wide ? 8 : 4;
+}
+/* r9 becomes the host's address of the slot that a push fills; of the top of the stack. */
+void jit_push_slot(struct jit_tr *t, unsigned int k);
+void jit_stack_top(struct jit_tr *t, unsigned int k);
+void jit_move_sp(struct jit_tr *t, int32_t by);
+/* Which register gave which of F_ENTRY: none; what is still so after @k. */
+void jit_forget_entries(struct jit_tr *t);
+void jit_note_changes(struct jit_tr *t, unsigned int k);
+/* What an access that was not found comes to. */
+void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w);
+
+/* -------- jit_branch.c -------- */
 /* The instruction at @at, which changes nothing if the host's CPU faults at it, is then instruction @k
  * interpreted. */
 void jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at);
 /* If @jcc (0x0f80 and on) jumps, @k is interpreted; nothing must have changed. */
 void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc);
+/* The same for the caller to say more. */
+struct jit_miss *jit_miss_at(struct jit_tr *t, unsigned int k, uint32_t jcc);
+/* What is not as it should be, and what becomes of it; where the host's CPU may fault. */
+void jit_emit_miss(struct jit_tr *t, const struct jit_miss *m);
+void jit_emit_fault(struct jit_tr *t, const struct jit_tr_fault *f);
+/* Room for all faults that a block may have. False: no memory. */
+bool jit_faults_room(struct soft_jit *j);
+/* Compare the address in r9 with the entry that it leads to, whose index r10 becomes, for jit_jump_host();
+ * r9 becomes what the block there wants. The flags are lost. */
+struct jit_miss *jit_compare_goto(struct jit_tr *t, unsigned int k);
+void jit_jump_host(struct jit_tr *t);
+/* r10 becomes the index of the address in r9 in the table, in units of eight bytes. */
+void j_goto_index(struct jit_buf *b);
+/* To offset @target from the beginning of this page, which is in another one: straight, if that may be. */
+bool jit_far_ok(const struct jit_tr *t, int64_t target);
+void jit_emit_far(struct jit_tr *t, unsigned int k, int64_t target);
+/* To offset @off of this page, which another block has. */
+void jit_emit_link(struct jit_tr *t, int64_t off);
+/* Instruction @k branches to offset @target of the page, or beyond it. @dead: nobody there reads flags. */
+void jit_emit_branch(struct jit_tr *t, unsigned int k, int64_t target, bool dead);
+/* Where direct branch @k leads, from the page's beginning; if it is not of another width. */
+int64_t jit_target_of(const struct jit_tr *t, unsigned int k);
+bool jit_branch_ok(const struct jit_tr *t, const struct x86_insn *i);
+bool jit_emit_jcc(struct jit_tr *t, unsigned int k);
+bool jit_emit_jmp(struct jit_tr *t, unsigned int k);
+bool jit_emit_call(struct jit_tr *t, unsigned int k);
+bool jit_emit_ret(struct jit_tr *t, unsigned int k);
+
+/* -------- jit_emit.c -------- */
+void jit_emit_insn(struct jit_tr *t, unsigned int k);
+
+/* -------- jit_level.c -------- */
+bool jit_emit_syscall(struct jit_tr *t, unsigned int k);
+bool jit_emit_sysret(struct jit_tr *t, unsigned int k);
 
 /* -------- jit_sys.c -------- */
 bool jit_emit_sys(struct jit_tr *t, unsigned int k);

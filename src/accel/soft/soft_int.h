@@ -116,6 +116,11 @@ struct soft_stack_page {
 	uint8_t *host;
 };
 
+/* A context of generated code: what makes it one, and its number. */
+struct soft_context {
+	uint64_t key, id;
+};
+
 struct soft_vcpu {
 	/* gpr[X86_REG_RIP]: address of the next instruction; gpr[X86_REG_NONE] is 0. */
 	uint64_t gpr[18];
@@ -175,7 +180,7 @@ struct soft_vcpu {
 
 	/* MSRs that are just storage, by their place in msr.c's table. */
 	uint64_t msr[192];
-	int64_t tsc_offset; /* guest TSC - soft_host_tsc(); changed by soft_tsc_offset_set() only */
+	int64_t tsc_offset; /* guest TSC - soft_host_tsc(); changed by clock.c only */
 	uint64_t tsc_adjust, tsc_aux;
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
 		sysenter_eip, pat;
@@ -212,16 +217,18 @@ struct soft_vcpu {
 	struct jit_l1 *l1_of[SOFT_MMU_INDEXES]; /* the address space's */
 	struct {				/* generated code's: jit_run.c */
 		uint64_t self;			/* the vCPU's address */
-		uint64_t page;		  /* linear address of the page that the block lies in */
-		uint64_t id;		  /* of the context: jit.c */
-		_Atomic uint64_t id_poll; /* the same, or SOFT_ID_POLL: look up */
-		uint64_t save;		  /* rax for a moment */
-		uint64_t goal, r9;	  /* a branch's target; what is in r9 when C code is left */
-		const void *target;	  /* where to go on then */
-		const struct jit_l1 *no_entry; /* one that has nothing: jit_tlb.c */
-		struct soft_stack_page stack;  /* the one that the stack pointer is in */
-		uint16_t flags, flags2;	       /* status flags as LAHF and SETO give them */
-		bool vec;		       /* vector registers are in the host's: jit_res.c */
+		uint64_t page;	  /* linear address of the page that the block lies in */
+		uint64_t id, key; /* of the context; soft_fetch_key() that it stands for: jit.c */
+		struct soft_context side[2]; /* level 0's and level 3's; id 0: not known */
+		_Atomic uint64_t id_poll;    /* the same, or SOFT_ID_POLL: look up */
+		uint64_t save;		     /* rax for a moment */
+		uint64_t goal, r9;  /* a branch's target; what is in r9 when C code is left */
+		const void *target; /* where to go on then */
+		const struct jit_l1 *no_entry;	  /* one that has nothing: jit_tlb.c */
+		struct soft_stack_page stack;	  /* the one that the stack pointer is in, */
+		struct soft_stack_page *stack_at; /* and where it is kept */
+		uint16_t flags, flags2;		  /* status flags as LAHF and SETO give them */
+		bool vec;     /* vector registers are in the host's: jit_res.c */
 		bool vec_was; /* C code was called while they were, and goes back to where they are */
 		const void *ensure[2]; /* what makes them be there; x87 registers */
 		const void *x87_to[2]; /* ensure[JIT_X87] by v->fpu.resident */
@@ -356,6 +363,8 @@ void soft_level_changed(struct soft_vcpu *v);
 void soft_seg_changed(struct soft_vcpu *v, enum x86_seg seg);
 /* Interpret the instruction at v->rip, without what may come between two. May raise. */
 void soft_step(struct soft_vcpu *v);
+/* The same, when @o is known to be the instruction and CS to have no limit. */
+void soft_step_op(struct soft_vcpu *v, const struct soft_op *o);
 int soft_vcpu_run(struct accel_vcpu *v, struct vcpu_exit *exit);
 void soft_vcpu_kick(struct accel_vcpu *v);
 int soft_vcpu_nmi(struct accel_vcpu *v);
@@ -391,16 +400,18 @@ static inline uint64_t soft_code_linear(const struct soft_vcpu *v)
 {
 	return v->code == X86_CODE_64 ? v->rip : (uint32_t)(v->rip + v->seg[X86_CS].base);
 }
+#define SOFT_KEY_USER	(1ull << 3)
+#define SOFT_KEY_GLOBAL (~(0xfffull << 6)) /* what of a key counts for global pages */
 /* What a linear address of code means: it is another one when it may mean something else. Never 0. */
 static inline uint64_t soft_fetch_key(const struct soft_vcpu *v)
 {
-	return v->fetch_gen << 18 | v->ctx << 6 | (v->mmu_index == SOFT_MMU_USER) << 3 |
-	       v->code << 1 | 1;
+	return v->fetch_gen << 18 | v->ctx << 6 |
+	       (v->mmu_index == SOFT_MMU_USER ? SOFT_KEY_USER : 0) | v->code << 1 | 1;
 }
 /* The same of a global page's address, which means the same in every context. */
 static inline uint64_t soft_fetch_key_global(const struct soft_vcpu *v)
 {
-	return soft_fetch_key(v) & ~(0xfffull << 6);
+	return soft_fetch_key(v) & SOFT_KEY_GLOBAL;
 }
 static inline struct soft_jump *soft_jump_at(const struct soft_vcpu *v, uint64_t lin)
 {
@@ -559,6 +570,9 @@ uint64_t soft_tsc_read(struct soft_vcpu *v);
  * set to, it is made the same: who writes one after the other wants them together. */
 void soft_tsc_write(struct soft_vcpu *v, uint64_t value);
 void soft_tsc_offset_set(struct soft_vcpu *v, int64_t offset);
+/* The only vCPU's TSC, its deadline and kvmclock fall back by @ticks, which have just passed and which
+ * the guest has not seen. Its timer is looked at too early, then, not too late. */
+void soft_clock_lose(struct soft_vcpu *v, uint64_t ticks);
 int64_t soft_tsc_to_ns(struct soft_vcpu *v, uint64_t guest_tsc); /* CLOCK_MONOTONIC then */
 int soft_clock_get(struct accel_vm *vm, uint64_t *ns);
 int soft_clock_set(struct accel_vm *vm, uint64_t ns);

@@ -17,7 +17,7 @@
 
 /* ---------------------------------------------------------------- files */
 
-static void boot_file_fini(struct boot_file *f)
+void boot_file_fini(struct boot_file *f)
 {
 	if (f->fd >= 0)
 		close(f->fd);
@@ -257,29 +257,30 @@ static uint64_t find_top(const struct boot_job *j, uint64_t len, uint64_t limit)
 	return best;
 }
 
-bool boot_put_initrd(struct boot_job *j, uint64_t limit, struct error *err)
+bool boot_put_file(struct boot_job *j, struct boot_file *f, const char *path, uint64_t limit,
+	uint64_t *addr, struct error *err)
 {
-	if (!j->q->initrd)
-		return true;
-	if (!boot_file_open(&j->initrd, j->q->initrd, err))
+	if (!boot_file_open(f, path, err))
 		return false;
 	limit = MIN(limit, j->q->ram_below_4g);
-	uint64_t at = find_top(j, j->initrd.size, limit);
-
-	if (!at) {
+	*addr = find_top(j, f->size, limit);
+	if (!*addr) {
 		char a[32], b[32];
 
 		return error_set(err,
-			"initrd '%s' (%s) does not fit into guest RAM beside the kernel (RAM ends "
+			"%s '%s' (%s) does not fit into guest RAM beside the kernel (RAM ends "
 			"at %s); give more memory",
-			j->initrd.path, size_text(j->initrd.size, a, sizeof(a)),
+			f->what, f->path, size_text(f->size, a, sizeof(a)),
 			str_format_size(limit, b, sizeof(b)));
 	}
-	if (!boot_claim(j, at, j->initrd.size, "the initrd", err) ||
-		!boot_read_into(j, &j->initrd, 0, at, j->initrd.size, err))
-		return false;
-	j->initrd_addr = at;
-	return true;
+	return boot_claim(j, *addr, f->size, f->what, err) &&
+	       boot_read_into(j, f, 0, *addr, f->size, err);
+}
+
+bool boot_put_initrd(struct boot_job *j, uint64_t limit, struct error *err)
+{
+	return !j->q->initrd ||
+	       boot_put_file(j, &j->initrd, j->q->initrd, limit, &j->initrd_addr, err);
 }
 
 /* ---------------------------------------------------------------- first CPU state */

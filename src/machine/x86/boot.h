@@ -28,8 +28,8 @@ struct boot_mem_map {
 };
 
 struct boot_request {
-	const char *kernel; /* path */
-	const char *initrd; /* path or NULL; multiboot: NULL or a module list is later's business */
+	const char *kernel;  /* path */
+	const char *initrd;  /* path or NULL; multiboot: modules, multiboot.c has their form */
 	const char *cmdline; /* never NULL */
 	const struct boot_mem_map *map;
 	uint64_t ram_below_4g; /* end of low RAM */

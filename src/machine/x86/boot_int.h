@@ -92,7 +92,11 @@ bool boot_put(
  * most @max bytes without the NUL. */
 bool boot_put_cmdline(
 	struct boot_job *j, const char *prefix, uint64_t max, struct error *err) MUST_USE;
-/* Open, place (as high as possible, below @limit) and load the initrd, if there is one. */
+/* Open, place (as high as possible, below @limit) and load a file: @f has what it is and no descriptor, and
+ * is to be given to boot_file_fini() in any case. The initrd, if there is one: into the job. */
+bool boot_put_file(struct boot_job *j, struct boot_file *f, const char *path, uint64_t limit,
+	uint64_t *addr, struct error *err) MUST_USE;
+void boot_file_fini(struct boot_file *f);
 bool boot_put_initrd(struct boot_job *j, uint64_t limit, struct error *err) MUST_USE;
 /* GDT; with @paging identity page tables too. Fills the result's gdt and cr3. */
 bool boot_put_cpu_tables(struct boot_job *j, bool paging, struct error *err) MUST_USE;

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * jit_branch - branches as host code, and whatever else leaves the straight way.
+ *
+ * Within its page a branch is a call of a stub, which makes a jump to the other block of it (a link).
+ * Beyond the page, and where it is indirect, the linear address is looked up in a table (jit.c).
+ * Interrupts are noticed at backward branches and by that look-up.
+ */
+#include "accel/soft/jit_tr.h"
+#include <stdlib.h>
+
+/* -------- branches -------- */
+/* Somewhere else's code when something is not as it should be: the instruction is interpreted. */
+struct jit_miss *jit_miss_at(struct jit_tr *t, unsigned int k, uint32_t jcc)
+{
+	struct jit_miss *m = &t->miss[t->n_miss++];
+
+	*m = (struct jit_miss){ .jcc = j_ahead(&t->b, jcc),
+		.insn = (uint8_t)k,
+		.flags_saved = t->flags_saved,
+		.have = t->have };
+	return m;
+}
+
+void jit_miss(struct jit_tr *t, unsigned int k, uint32_t jcc)
+{
+	jit_miss_at(t, k, jcc)->back = true;
+}
+
+void j_goto_index(struct jit_buf *b)
+{
+	j_lea_index(b, false, R_10, R_9, R_9, 0, 0);
+	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
+	j32(b, 2 * (SOFT_GOTOS - 1));
+}
+
+/* The address in r9 with the entry that it leads to, whose index r10 becomes; r9 what the block there
+ * wants. */
+struct jit_miss *jit_compare_goto(struct jit_tr *t, unsigned int k)
+{
+	j_goto_index(&t->b);
+	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));		    /* add */
+	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag)); /* cmp */
+	return jit_miss_at(t, k, 0x0f85);
+}
+
+/* Find where the linear address in r9 leads, for jit_jump_host(); flags go to memory. If that is not known or
+ * somebody wants the vCPU's attention, the interpreter carries @k out, which must not have changed
+ * anything. */
+static struct jit_miss *lookup(struct jit_tr *t, unsigned int k)
+{
+	if (t->live[k] && !t->flags_saved)
+		jit_save_flags(t);
+	return jit_compare_goto(t, k);
+}
+
+void jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at)
+{
+	t->fault[t->n_fault++] = (struct jit_tr_fault){ at, (uint8_t)k, t->flags_saved };
+}
+
+/* Room for all that a block may have. */
+bool jit_faults_room(struct soft_jit *j)
+{
+	uint32_t max = j->faults_max ? 2 * j->faults_max : 256;
+	struct jit_fault *p;
+
+	if (j->n_faults + JIT_FAULT_MAX <= j->faults_max)
+		return true;
+	p = realloc(j->fault, max * sizeof(*p));
+	if (!p)
+		return false;
+	j->fault = p;
+	j->faults_max = max;
+	return true;
+}
+
+void jit_emit_fault(struct jit_tr *t, const struct jit_tr_fault *f)
+{
+	struct soft_jit *j = t->j;
+	struct jit_site s = jit_site_of(t, f->insn);
+
+	s.flags_saved = f->flags_saved;
+	j->fault[j->n_faults++] = (struct jit_fault){ (uint32_t)(f->at - j->code.rw),
+		(uint32_t)(jit_put_site(t, &s) - j->code.rw) };
+}
+
+static void emit_far_miss(struct jit_tr *t, const struct jit_miss *m, struct jit_site *s)
+{
+	jit_call_stub(t, t->j->stub.far_link);
+	s->retry = m->target;
+	s->next = (int32_t)(m->start - t->b.p);
+	jit_put_site(t, s);
+}
+
+/* What is not as it should be, and what becomes of it. */
+void jit_emit_miss(struct jit_tr *t, const struct jit_miss *m)
+{
+	struct jit_site s = jit_site_of(t, m->insn);
+
+	j_here(&t->b, m->jcc);
+	if (m->undo_push)
+		jit_move_sp(t, (int32_t)jit_slot_size(t));
+	s.flags_saved = m->flags_saved;
+	if (m->go)
+		s.off = m->off;
+	if (m->far) {
+		emit_far_miss(t, m, &s);
+		return;
+	}
+	jit_call_stub(t, m->go ? t->j->stub.go : t->j->stub.interp);
+	if (m->back && t->end[m->insn]) {
+		s.next = (int32_t)(t->end[m->insn] - t->b.p);
+		s.have = m->have;
+	}
+	jit_put_site(t, &s);
+}
+
+void jit_jump_host(struct jit_tr *t)
+{
+	j_gs_index(&t->b, false, 0xff, 4, R_10, V_OFF(go[0].host));
+}
+
+/* To offset @off of this page, which another block has. */
+void jit_emit_link(struct jit_tr *t, int64_t off)
+{
+	struct jit_site s = { .block = t->block, .off = (uint16_t)off, .have = t->have };
+
+	jit_call_stub(t, t->j->stub.link);
+	jit_put_site(t, &s);
+}
+
+/* Is there somebody who wants the vCPU's attention? Then it is at @off. */
+static void emit_poll(struct jit_tr *t, unsigned int k, int64_t off, bool keep_flags)
+{
+	struct jit_site s = { .block = t->block, .off = (uint16_t)off };
+	struct jit_miss *m;
+	uint8_t *none;
+
+	if (!keep_flags) {
+		j_gs(&t->b, false, 0x83, 7, V_OFF(poll)); /* cmp dword, 0 */
+		jb(&t->b, 0);
+		m = jit_miss_at(t, k, 0x0f85);
+		m->go = true;
+		m->off = (uint16_t)off;
+		return;
+	}
+	j_mov(&t->b, R_10, R_CX);
+	j_gs(&t->b, false, OP_LOAD, R_CX, V_OFF(poll));
+	none = j_ahead8(&t->b, 0xe3); /* jrcxz */
+	j_mov(&t->b, R_CX, R_10);
+	jit_call_stub(t, t->j->stub.go);
+	jit_put_site(t, &s);
+	j_here8(&t->b, none);
+	j_mov(&t->b, R_CX, R_10);
+}
+
+/* -------- straight to another page -------- */
+/* The page that the block lies in, its target's and the context are constants in the code, put there
+ * when it is first come upon and again when they are others (on_far_link()). So nothing is looked up, which
+ * matters to kernels, whose many branches fill the table's place in the host's caches. The context stands for
+ * what is mapped where, and it is another one when somebody wants the vCPU's attention. */
+#define FAR_JNE 0x0f85u
+
+unsigned int jit_put_far(uint8_t *code, const uint8_t *rx, bool wide, uint64_t page, uint64_t id,
+	uint64_t to, const uint8_t *target, uint8_t *jne[2])
+{
+	struct jit_buf buf = { code, rx - code }, *b = &buf;
+
+	j_rm(b, wide, 0x81, 7, R_SP, F_PAGE); /* cmp */
+	j32(b, (uint32_t)page);
+	jne[0] = j_ahead(b, FAR_JNE);
+	j_gs(b, false, 0x81, 7, V_OFF(g.id_poll)); /* cmp dword */
+	j32(b, (uint32_t)id);
+	jne[1] = j_ahead(b, FAR_JNE);
+	j_rm(b, wide, 0xc7, 0, R_SP, F_PAGE); /* mov */
+	j32(b, (uint32_t)to);
+	j_to(b, 0xe9, target);
+	return (unsigned int)(b->p - code);
+}
+
+/* Are the addresses constants of 32 bits? Where the block lies now it will mostly be found. */
+bool jit_far_ok(const struct jit_tr *t, int64_t target)
+{
+	uint64_t page = t->v->g.page;
+
+	if (!jit_fits32(target))
+		return false;
+	return !t->wide ||
+	       (jit_fits32((int64_t)page) && jit_fits32((int64_t)(page + (uint64_t)target)));
+}
+
+void jit_emit_far(struct jit_tr *t, unsigned int k, int64_t target)
+{
+	uint8_t *jne[2], *start;
+
+	if (!t->flags_saved)
+		jit_save_flags(t);
+	start = t->b.p;
+	t->b.p += jit_put_far(
+		start, start + t->b.to_rx, t->wide, JIT_FAR_NONE, 0, 1, t->j->code.rx, jne);
+	for (unsigned int n = 0; n < 2; n++)
+		t->miss[t->n_miss++] = (struct jit_miss){ .jcc = jne[n],
+			.insn = (uint8_t)k,
+			.flags_saved = true,
+			.far = true,
+			.target = (int32_t)target,
+			.start = start };
+}
+
+/* Instruction @k branches to offset @target of the page, or beyond it. @dead: nobody there reads flags. */
+void jit_emit_branch(struct jit_tr *t, unsigned int k, int64_t target, bool dead)
+{
+	if (target >= 0 && target < JIT_PAGE) {
+		if (!dead)
+			jit_restore_flags(t);
+		if (target <= t->off[k])
+			emit_poll(t, k, target, !dead);
+		jit_emit_link(t, target);
+		return;
+	}
+	if (jit_far_ok(t, target)) {
+		jit_emit_far(t, k, target);
+		return;
+	}
+	jit_lea_page(t, R_9, target);
+	lookup(t, k);
+	jit_jump_host(t);
+}
+
+int64_t jit_target_of(const struct jit_tr *t, unsigned int k)
+{
+	return (int64_t)t->off[k] + t->insn[k].len + (int64_t)t->insn[k].imm;
+}
+
+bool jit_branch_ok(const struct jit_tr *t, const struct x86_insn *i)
+{
+	return i->opsize == jit_slot_size(t);
+}
+
+bool jit_emit_jcc(struct jit_tr *t, unsigned int k)
+{
+	if (!jit_branch_ok(t, &t->insn[k]))
+		return false;
+	jit_restore_flags(t);
+	t->side[t->n_side++] = (struct jit_side){ j_ahead(&t->b, 0x0f80 | (t->insn[k].opcode & 15)),
+		jit_target_of(t, k), (uint8_t)k, t->have };
+	return true;
+}
+
+/* The target of an indirect branch to r9. */
+static bool emit_where_to(struct jit_tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+	const struct x86_operand *p = &i->operand[0];
+
+	if (p->kind == X86_OPND_MEM) {
+		if (!jit_ea_possible(t, i))
+			return false;
+		jit_ea(t, k);
+		jit_access(t, k, jit_slot_size(t), SOFT_READ);
+		j_rm(&t->b, t->wide, OP_LOAD, R_9, R_9, 0);
+	} else if (jit_pinned(p->reg)) {
+		j_rr(&t->b, t->wide, OP_LOAD, R_9, jit_host_of(p->reg));
+	} else {
+		j_rm(&t->b, t->wide, OP_LOAD, R_9, R_SP, 8 * (p->reg - R_9));
+	}
+	return true;
+}
+
+bool jit_emit_jmp(struct jit_tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+
+	if (!jit_branch_ok(t, i))
+		return false;
+	if (i->operand[0].kind == X86_OPND_REL) {
+		jit_emit_branch(t, k, jit_target_of(t, k), t->dead[k]);
+	} else {
+		if (!emit_where_to(t, k))
+			return false;
+		lookup(t, k);
+		jit_jump_host(t);
+	}
+	t->ended = true;
+	return true;
+}
+
+/* Push the address of the next instruction. */
+static void push_next(struct jit_tr *t, unsigned int k)
+{
+	jit_push_slot(t, k);
+	jit_lea_page(t, R_10, t->off[k] + t->insn[k].len);
+	j_rm(&t->b, t->wide, OP_STORE, R_10, R_9, 0);
+	jit_move_sp(t, -(int32_t)jit_slot_size(t));
+}
+
+bool jit_emit_call(struct jit_tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+	bool direct = i->operand[0].kind == X86_OPND_REL;
+	int64_t target = jit_target_of(t, k);
+
+	if (!jit_branch_ok(t, i))
+		return false;
+	t->ended = true;
+	if (direct && target >= 0 && target < JIT_PAGE) {
+		push_next(t, k);
+		jit_emit_branch(t, k, target, t->dead[k]);
+		return true;
+	}
+	if (direct && jit_far_ok(t, target)) {
+		push_next(t, k);
+		jit_emit_far(t, k, target);
+		return true;
+	}
+	if (direct) {
+		push_next(t, k);
+		jit_lea_page(t, R_9, target);
+		/* The interpreter does all of it again: what was pushed is pushed once more. SPEC: it should not
+		 * be pushed where the branch leads beyond the canonical addresses. */
+		lookup(t, k)->undo_push = true;
+	} else {
+		if (!emit_where_to(t, k))
+			return false;
+		j_gs_store(&t->b, R_9, V_OFF(g.goal));
+		lookup(t, k);
+		push_next(t, k);
+		j_gs_load(&t->b, R_9, V_OFF(g.goal));
+		j_goto_index(&t->b);
+		j_rm(&t->b, true, 0x03, R_9, R_SP, F_ID);
+	}
+	jit_jump_host(t);
+	return true;
+}
+
+bool jit_emit_ret(struct jit_tr *t, unsigned int k)
+{
+	if (!jit_branch_ok(t, &t->insn[k]))
+		return false;
+	jit_stack_top(t, k);
+	j_rm(&t->b, t->wide, OP_LOAD, R_9, R_9, 0);
+	lookup(t, k);
+	jit_move_sp(t, (int32_t)jit_slot_size(t) + (uint16_t)t->insn[k].imm);
+	jit_jump_host(t);
+	t->ended = true;
+	return true;
+}
