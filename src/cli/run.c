@@ -465,6 +465,21 @@ static void ask_poweroff(struct run *r, int signal)
 	machine_quit(r->m, REASON_HOST_SIGNAL, 128 + signal);
 }
 
+/* What the engine has counted, to the log, whatever its level. */
+static void report(struct run *r, bool asked)
+{
+	const struct accel *a = r->m ? r->m->accel : NULL;
+	AUTO(str) text = STR_INIT;
+	char *save = NULL;
+
+	if (asked && a && !a->report)
+		log_write(LOG_INFO, a->name, "this engine counts nothing");
+	if (!a || !a->report || !r->m->vm || !a->report(r->m->vm, asked, &text) || text.failed)
+		return;
+	for (char *line = strtok_r(text.s, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		log_write(LOG_INFO, a->name, "%s", line);
+}
+
 static void signal_ready(void *opaque, unsigned int events)
 {
 	struct run *r = opaque;
@@ -474,6 +489,8 @@ static void signal_ready(void *opaque, unsigned int events)
 		if (si.ssi_signo == SIGCONT) {
 			chardev_stdio_resume(); /* the shell had the terminal */
 			machine_stalled(r->m);
+		} else if (si.ssi_signo == SIGUSR1) {
+			report(r, true);
 		} else {
 			ask_poweroff(r, (int)si.ssi_signo);
 		}
@@ -495,6 +512,7 @@ static bool watch_signals(struct run *r, struct error *err)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCONT);
+	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error like a full disk */
@@ -903,6 +921,7 @@ static int run(int argc, char **argv)
 	else {
 		if (!r.load_failed)
 			loop_run(r.loop);
+		report(&r, false);
 		status = r.load_failed ? EXIT_STATUS_FAILED : exit_status(r.m);
 	}
 	finish(&r);
