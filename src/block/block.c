@@ -110,6 +110,11 @@ void block_detach(struct block_dev *b)
 	b->loop = b->file->loop = NULL;
 }
 
+bool block_is_attached(const struct block_dev *b)
+{
+	return b->loop;
+}
+
 /* 0, or why the request cannot be. */
 static int check(const struct block_dev *b, const struct block_req *r)
 {

@@ -132,6 +132,7 @@ void block_set_writethrough(struct block_dev *b, bool on);
 /* Requests complete on @l. One device at a time may attach. */
 bool block_attach(struct block_dev *b, struct loop *l, struct error *err) MUST_USE;
 void block_detach(struct block_dev *b);
+bool block_is_attached(const struct block_dev *b);
 /* Start @r: bounds and alignment are checked (-EINVAL, -EIO beyond the end, -EROFS), errors come
  * through done(). After a failed flush every later flush fails too (fsync errors are told once). */
 void block_submit(struct block_dev *b, struct block_req *r);

@@ -28,6 +28,7 @@ enum notice_kind {
 	NOTICE_RTC_CHANGE,	/* device, value: seconds from the host's clock */
 	NOTICE_VSERPORT_CHANGE, /* id: the port's, flag: open */
 	NOTICE_BALLOON_CHANGE,	/* value: bytes that the guest has */
+	NOTICE_DEVICE_DELETED,	/* device, id: its own, flag: its virtio part only */
 	NOTICE_BLOCK_IO_ERROR,	/* device, id: the disk's, flag: a write, value: errno */
 	NOTICE_KINDS,
 };

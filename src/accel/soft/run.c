@@ -547,6 +547,7 @@ int soft_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 			slice(v);
 		} else {
 			soft_fpu_sync(v);
+			soft_jit_idle(v);
 			sleep_until(v, soft_timer_next(v));
 		}
 	}

@@ -113,6 +113,8 @@ static const char *class_name(uint32_t code)
 		return "Ethernet controller";
 	case 0x0600:
 		return "Host bridge";
+	case 0x0604:
+		return "PCI bridge";
 	case 0x0780:
 		return "Communication controller";
 	default:
