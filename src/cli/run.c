@@ -762,7 +762,6 @@ static bool start_qmp(struct run *r, struct error *err)
 	return r->qmp;
 }
 
-/* When the guest runs already: nobody waits for these sockets so soon. */
 static bool start_own_sockets(struct run *r, struct error *err)
 {
 	AUTO_FREE char *metrics = rundir_file(r->rundir, RUNDIR_METRICS);
@@ -804,9 +803,7 @@ static bool start(struct run *r, struct error *err)
 		return false;
 	if (r->c.gdb && !(r->gdb = gdb_new(r->m, r->c.gdb, err)))
 		return false;
-	if (!start_machine(r, err))
-		return false;
-	if (!start_own_sockets(r, err))
+	if (!start_own_sockets(r, err) || !start_machine(r, err))
 		return false;
 	/* A daemon is told to be ready when the guest runs. */
 	if (r->c.restore && !wait_loaded(r))

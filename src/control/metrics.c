@@ -2,6 +2,7 @@
 #include "control/metrics.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct asker {
 struct metrics {
 	struct machine *m; /* borrowed */
 	uint64_t memory;
+	int statm;		      /* owned */
 	struct listen_sock *listener; /* owned */
 	struct list askers;
 	unsigned int n;
@@ -125,19 +127,18 @@ static void disks(struct machine *m, struct str *out)
 	}
 }
 
-static uint64_t resident_bytes(void)
+/* @statm: /proc/self/statm, open: the sandbox leaves no paths. */
+static uint64_t resident_bytes(int statm)
 {
 	unsigned long long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
+	char text[128] = "";
 
-	if (f && fscanf(f, "%*u %llu", &pages) != 1)
-		pages = 0;
-	if (f)
-		fclose(f);
+	if (pread(statm, text, sizeof(text) - 1, 0) <= 0 || sscanf(text, "%*u %llu", &pages) != 1)
+		return 0;
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-void metrics_text(struct machine *m, uint64_t memory, struct str *out)
+static void metrics_text(struct machine *m, uint64_t memory, int statm, struct str *out)
 {
 	struct timespec t = { 0 };
 
@@ -153,7 +154,7 @@ void metrics_text(struct machine *m, uint64_t memory, struct str *out)
 	head(out, "memory_bytes", "gauge", "Memory of the guest");
 	str_appendf(out, "lodge_memory_bytes %llu\n", (unsigned long long)memory);
 	head(out, "resident_bytes", "gauge", "Memory that the process takes of the host's");
-	str_appendf(out, "lodge_resident_bytes %llu\n", (unsigned long long)resident_bytes());
+	str_appendf(out, "lodge_resident_bytes %llu\n", (unsigned long long)resident_bytes(statm));
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	head(out, "cpu_seconds_total", "counter", "Host CPU time of the process");
 	str_appendf(out, "lodge_cpu_seconds_total %.6f\n", seconds(&t));
@@ -187,7 +188,7 @@ static void asked(void *opaque, unsigned int events)
 	char question[4096];
 
 	if (recv(a->fd, question, sizeof(question), MSG_DONTWAIT) >= 0) {
-		metrics_text(a->s->m, a->s->memory, &text);
+		metrics_text(a->s->m, a->s->memory, a->s->statm, &text);
 		str_appendf(&out,
 			"HTTP/1.0 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\n"
 			"Content-Length: %zu\r\n\r\n",
@@ -231,10 +232,13 @@ struct metrics *metrics_new(struct machine *m, uint64_t memory, const char *path
 	}
 	s->m = m;
 	s->memory = memory;
+	s->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	list_init(&s->askers);
 	s->listener = listen_unix(m->main_loop, path, accepted, s, err);
 	if (s->listener)
 		return s;
+	if (s->statm >= 0)
+		close(s->statm);
 	free(s);
 	return NULL;
 }
@@ -246,5 +250,7 @@ void metrics_free(struct metrics *s)
 	listen_free(s->listener);
 	while (!list_empty(&s->askers))
 		asker_free(list_first(&s->askers, struct asker, node));
+	if (s->statm >= 0)
+		close(s->statm);
 	free(s);
 }

@@ -7,8 +7,8 @@
 #ifndef CONTROL_METRICS_H
 #define CONTROL_METRICS_H
 
+#include <stdint.h>
 #include "base/error.h"
-#include "base/str.h"
 
 struct machine;
 struct metrics;
@@ -18,7 +18,5 @@ struct metrics *metrics_new(
 	struct machine *m, uint64_t memory, const char *path, struct error *err) MUST_USE;
 /* Before machine_free(). NULL is fine. */
 void metrics_free(struct metrics *s);
-/* Append the text. */
-void metrics_text(struct machine *m, uint64_t memory, struct str *out);
 
 #endif

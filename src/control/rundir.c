@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/removal.h"
 #include "base/types.h"
 
 #define LOCK	 "lock"
@@ -125,6 +126,16 @@ static void remove_files(const char *dir)
 	}
 }
 
+/* The sandbox leaves open what rundir_release() does. */
+static void expect_removal(const struct rundir *r)
+{
+	AUTO_FREE char *lock = str_printf("%s/" LOCK, r->path);
+
+	if (lock)
+		removal_expect(lock);
+	removal_expect(r->path);
+}
+
 /* 1: taken, 0: try again, -1 and @err. */
 static int try_claim(struct rundir *r, const char *name, struct error *err)
 {
@@ -174,8 +185,10 @@ struct rundir *rundir_claim(const char *name, struct error *err)
 		if (r->used)
 			remove_files(r->path);
 		if ((!r->used || !ftruncate(r->lock, 0)) &&
-			dprintf(r->lock, "%d\n", (int)getpid()) > 0)
+			dprintf(r->lock, "%d\n", (int)getpid()) > 0) {
+			expect_removal(r);
 			return r;
+		}
 		error_set_errno(err, errno, "cannot write '%s/" LOCK "'", r->path);
 	} else if (!got) {
 		error_set(err, "cannot take the name '%s'", name);
