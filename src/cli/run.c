@@ -24,6 +24,7 @@
 #include "cli/vm_config.h"
 #include "cli/help.h"
 #include "control/gdb.h"
+#include "control/metrics.h"
 #include "control/qmp.h"
 #include "control/rundir.h"
 #include "core/machine.h"
@@ -49,6 +50,7 @@ struct run {
 	struct machine *m;
 	struct gdb *gdb;
 	struct rundir *rundir;
+	struct metrics *metrics;
 	struct qmp *qmp;
 	struct qmp_info qmp_info;
 	VEC(struct chardev *) chardevs;
@@ -785,10 +787,15 @@ static bool start_qmp(struct run *r, struct error *err)
 	return r->qmp;
 }
 
-/* When the guest runs already: nobody waits for these sockets so soon. */
 static bool start_own_sockets(struct run *r, struct error *err)
 {
-	return serve_own(r, RUNDIR_CONTROL, false, err) && serve_own(r, RUNDIR_MONITOR, true, err);
+	AUTO_FREE char *metrics = rundir_file(r->rundir, RUNDIR_METRICS);
+
+	if (!metrics)
+		return error_set(err, "out of memory");
+	r->metrics = metrics_new(r->m, r->board.memory, metrics, err);
+	return r->metrics && serve_own(r, RUNDIR_CONTROL, false, err) &&
+	       serve_own(r, RUNDIR_MONITOR, true, err);
 }
 
 static bool start(struct run *r, struct error *err)
@@ -854,6 +861,7 @@ static void finish(struct run *r)
 	if (g)
 		migrate_set_hook(g, NULL, NULL);
 	qmp_free(r->qmp);
+	metrics_free(r->metrics);
 	take_chardevs(r);
 	machine_free(r->m);
 	migrate_free(g);
