@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "base/removal.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "block/block.h"
@@ -28,9 +29,10 @@
 #include "core/machine.h"
 #include "hw/pci/pci.h"
 #include "loop/loop.h"
+#include "machine/netdev.h"
 #include "machine/x86/board.h"
 #include "migrate/migrate.h"
-#include "net/net.h"
+#include "sandbox/sandbox.h"
 
 /* A device that --disk or --console means. */
 struct implied {
@@ -51,13 +53,13 @@ struct run {
 	struct qmp_info qmp_info;
 	VEC(struct chardev *) chardevs;
 	VEC(struct block_dev *) disks;
-	VEC(struct net_dev *) nets;
 	VEC(struct implied) devices;
 	char *names[8]; /* ids of the serial ports' back ends */
 	struct loop_fd signals;
 	int signal_fd, asked_signal;
 	bool load_failed; /* what --restore or --incoming brought; told already */
 	int ready_fd;	  /* --daemonize: the parent waits for a byte; -1 */
+	int null_fd;	  /* --daemonize: /dev/null; -1 */
 	int pidfile_fd;	  /* locked while we run; -1 */
 };
 
@@ -353,7 +355,6 @@ static bool open_net(struct run *r, size_t i, struct error *err)
 	struct net_config n = { 0 };
 	AUTO(str) options = STR_INIT;
 	AUTO(str) device = STR_INIT;
-	struct net_dev *dev = NULL;
 	char id[32];
 	bool ok;
 
@@ -367,17 +368,12 @@ static bool open_net(struct run *r, size_t i, struct error *err)
 	if (ok && !n.id)
 		ok = fields_set(&net_config_table, &n, "id", id, err);
 	if (ok)
-		ok = fields_check(&net_config_table, &n, err) && (dev = net_open(&n, r->loop, err));
-	if (dev && !vec_push(&r->nets, dev)) {
-		net_close(dev);
-		ok = error_set(err, "out of memory");
-	}
+		ok = fields_check(&net_config_table, &n, err) && machine_net_add(r->m, &n, err);
 	if (ok) {
 		str_append(&device, "virtio-net-pci,netdev=");
 		fields_put_token(n.id, &device);
 		str_append(&device, str_cstr(&options));
-		ok = machine_backend_add(r->m, BACKEND_NET, n.id, dev, err) &&
-		     want_device(r, str_take(&device), "--net", r->c.net.items[i], err);
+		ok = want_device(r, str_take(&device), "--net", r->c.net.items[i], err);
 	}
 	fields_fini(&net_config_table, &n);
 	return ok;
@@ -545,23 +541,19 @@ static bool daemonize(struct run *r, struct error *err)
 	}
 	close(p[0]);
 	r->ready_fd = p[1];
+	r->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	setsid();
-	return true;
+	return r->null_fd >= 0 || error_set_errno(err, errno, "/dev/null");
 }
 
 static void tell_parent(struct run *r)
 {
-	int null;
-
 	if (r->ready_fd < 0)
 		return;
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null >= 0) {
-		dup2(null, STDIN_FILENO);
-		dup2(null, STDOUT_FILENO);
-		dup2(null, STDERR_FILENO);
-		close(null);
-	}
+	dup2(r->null_fd, STDIN_FILENO);
+	dup2(r->null_fd, STDOUT_FILENO);
+	dup2(r->null_fd, STDERR_FILENO);
+	close(r->null_fd);
 	if (write(r->ready_fd, "", 1) < 0)
 		log_debug("run", "the parent is gone");
 	close(r->ready_fd);
@@ -579,6 +571,7 @@ static bool write_pidfile(struct run *r, struct error *err)
 		return error_set_errno(err, errno, "pid file '%s'", path);
 	r->pidfile_fd = fd;
 	fd = -1;
+	removal_expect(path);
 	return true;
 }
 
@@ -642,6 +635,59 @@ static bool make_board_config(struct run *r, struct error *err)
 	return topology(r, err) && numa(r, err) && uuid(r, err) && needs_pci(r, &b->pci, err);
 }
 
+/* -------- the sandbox -------- */
+
+static void confine_loop(void *opaque)
+{
+	thread_confine();
+}
+
+/* What is unlinked at the end. */
+static bool allow_removal(struct sandbox *s, struct error *err)
+{
+	const char *path;
+
+	for (size_t i = 0; (path = removal_path(i)); i++) {
+		if (!sandbox_allow(s, path, SANDBOX_REMOVE, err))
+			return false;
+	}
+	return true;
+}
+
+/* The last thing before the guest runs: all is open that was asked for. */
+static bool confine(struct run *r, struct error *err)
+{
+	struct sandbox *s;
+	struct loop **l;
+	bool ok;
+
+	if (!r->c.sandbox.on)
+		return true;
+	s = sandbox_new(err);
+	if (!s)
+		return false;
+	ok = allow_removal(s, err);
+	for (size_t i = 0; ok && i < r->c.sandbox.allow.len; i++)
+		ok = sandbox_allow(s, r->c.sandbox.allow.items[i], SANDBOX_WRITE, err);
+	ok = ok && sandbox_enter(s, chardev_stdio_restore, err);
+	sandbox_free(s);
+	vec_for_each (l, &r->m->io_loops) {
+		if (ok)
+			loop_call(*l, confine_loop, NULL);
+	}
+	return ok;
+}
+
+/* The VM's own socket, for `lodge ps` and the like. */
+static bool serve_own(struct run *r, const char *file, bool readonly, struct error *err)
+{
+	AUTO_FREE char *path = rundir_file(r->rundir, file);
+	AUTO_FREE char *address = path ? str_printf("unix:%s", path) : NULL;
+
+	return address ? qmp_listen(r->qmp, address, readonly, err)
+		       : error_set(err, "out of memory");
+}
+
 /* -------- a saved VM -------- */
 
 /* With what was saved the machine is paused; it runs if the saved one did. */
@@ -683,28 +729,20 @@ static bool start_machine(struct run *r, struct error *err)
 	AUTO_FREE char *uri = NULL;
 
 	if (!from)
-		return r->c.paused || machine_resume(r->m, err);
+		return confine(r, err) && (r->c.paused || machine_resume(r->m, err));
 	migrate_set_hook(migrate_of(r->m), load_changed, r);
-	if (!machine_wait_incoming(r->m, err))
-		return false;
 	if (r->c.incoming && !strcmp(r->c.incoming, "defer"))
-		return true;
+		return confine(r, err) && machine_wait_incoming(r->m, err);
 	uri = str_printf("%s%s", r->c.restore ? "file:" : "", from);
 	if (!uri)
 		return error_set(err, "out of memory");
-	if (!migrate_load(r->m, uri, err))
+	/* Paths and sockets first, and the bytes of the stream when we are confined. */
+	if (!migrate_open_load(r->m, uri, err))
 		return error_prefix(err, r->c.restore ? "--restore" : "--incoming");
-	return true;
-}
-
-/* The VM's own socket, for `lodge ps` and the like. */
-static bool serve_own(struct run *r, const char *file, bool readonly, struct error *err)
-{
-	AUTO_FREE char *path = rundir_file(r->rundir, file);
-	AUTO_FREE char *address = path ? str_printf("unix:%s", path) : NULL;
-
-	return address ? qmp_listen(r->qmp, address, readonly, err)
-		       : error_set(err, "out of memory");
+	if (!confine(r, err) || !machine_wait_incoming(r->m, err))
+		return false;
+	return migrate_load(r->m, NULL, err) ||
+	       error_prefix(err, r->c.restore ? "--restore" : "--incoming");
 }
 
 static bool start_qmp(struct run *r, struct error *err)
@@ -786,7 +824,6 @@ static void finish(struct run *r)
 {
 	struct chardev **c;
 	struct block_dev **d;
-	struct net_dev **n;
 	struct implied *i;
 	struct migrate *g = r->m ? migrate_of(r->m) : NULL;
 
@@ -801,8 +838,6 @@ static void finish(struct run *r)
 		chardev_close(*c);
 	vec_for_each (d, &r->disks)
 		block_close(*d);
-	vec_for_each (n, &r->nets)
-		net_close(*n);
 	vec_for_each (i, &r->devices)
 		free(i->options);
 	if (r->signals.loop)
@@ -812,7 +847,6 @@ static void finish(struct run *r)
 	loop_free(r->loop);
 	vec_fini(&r->chardevs);
 	vec_fini(&r->disks);
-	vec_fini(&r->nets);
 	vec_fini(&r->devices);
 	for (size_t i = 0; i < ARRAY_SIZE(r->names); i++)
 		free(r->names[i]);
@@ -847,7 +881,7 @@ static int exit_status(const struct machine *m)
 
 static int run(int argc, char **argv)
 {
-	struct run r = { .signal_fd = -1, .ready_fd = -1, .pidfile_fd = -1 };
+	struct run r = { .signal_fd = -1, .ready_fd = -1, .null_fd = -1, .pidfile_fd = -1 };
 	struct error err = ERROR_INIT;
 	bool help = false;
 	int status = EXIT_STATUS_OK;

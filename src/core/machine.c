@@ -87,6 +87,17 @@ struct machine *machine_new(const char *name, struct loop *main_loop, struct err
 	return m;
 }
 
+static void backends_fini(struct machine *m, int kind)
+{
+	struct map_entry *e;
+
+	map_for_each (e, &m->backends[kind]) {
+		if (m->backend_close[kind])
+			m->backend_close[kind](e->value);
+	}
+	map_fini(&m->backends[kind]);
+}
+
 void machine_free(struct machine *m)
 {
 	struct loop **l;
@@ -115,7 +126,7 @@ void machine_free(struct machine *m)
 	as_fini(&m->mem);
 	as_fini(&m->pio);
 	for (int i = 0; i < BACKEND_KINDS; i++)
-		map_fini(&m->backends[i]);
+		backends_fini(m, i);
 	loop_defer_cancel(m->main_loop, &m->event_defer);
 	vec_fini(&m->msi_routes);
 	mutex_fini(&m->irqs.lock);

@@ -84,10 +84,12 @@ struct machine {
 	const struct accel *accel;
 	struct irq_lines irqs;
 	struct list devices; /* struct device, in order of making; freed in reverse */
-	uint32_t anonymous
-		[2]; /* devices made without an id: the board's, the user's (DEVICE_USER) */
-	struct map backends[BACKEND_KINDS]; /* id -> back end; borrowed from the cli */
-	struct list owned;		    /* struct machine_owned */
+	/* Devices made without an id: the board's, the user's (DEVICE_USER). */
+	uint32_t anonymous[2];
+	struct map backends[BACKEND_KINDS]; /* id -> back end; borrowed from the cli, but: */
+	/* Kinds with this are the machine's own: closed when it is freed, after its devices. */
+	void (*backend_close[BACKEND_KINDS])(void *backend);
+	struct list owned; /* struct machine_owned */
 	VEC(struct loop *) io_loops;	    /* owned threads */
 	struct vcpu *vcpus;		    /* owned array */
 	uint32_t n_vcpus;

@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "base/types.h"
 #include "net/net_int.h"
+#include "base/removal.h"
 
 struct messages {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of our unix socket; "": none */
@@ -46,7 +47,10 @@ static bool bind_unix(int fd, const struct sockaddr_storage *a, socklen_t len, s
 		unlink(path);
 		r = bind(fd, (const struct sockaddr *)a, len);
 	}
-	return !r || error_set_errno(err, errno, "cannot make the socket '%s'", path);
+	if (r < 0)
+		return error_set_errno(err, errno, "cannot make the socket '%s'", path);
+	removal_expect(path);
+	return true;
 }
 
 static bool bind_any(int fd, const struct sockaddr_storage *a, socklen_t len, const char *text,

@@ -48,7 +48,14 @@ static bool answer(struct user *u, struct error *err)
 	if (n <= 0)
 		return error_set(err, "%s has ended", HELPER);
 	text[n] = 0;
-	return !strcmp(text, "ok") || error_set(err, "%s", text);
+	if (!strcmp(text, "ok"))
+		return true;
+	error_set(err, "%s", strlen(text) > 2 ? text + 2 : "it says nothing");
+	if (text[0] == '0' + ERROR_USAGE)
+		err->kind = ERROR_USAGE;
+	else if (text[0] == '0' + ERROR_NOT_FOUND)
+		err->kind = ERROR_NOT_FOUND;
+	return false;
 }
 
 static bool user_forward(struct net_dev *d, const char *spec, bool add, struct error *err)

@@ -62,6 +62,7 @@ static void *ticker_main(void *opaque)
 	unsigned int idle = 0, most = IDLE_OFTEN;
 	int64_t last = 0, wait;
 
+	thread_enter(ROLE_WORKER, "ticker");
 	mutex_lock(&t->lock);
 	while (!t->stop) {
 		int64_t now = clock_mono_ns(), until;
@@ -78,6 +79,7 @@ static void *ticker_main(void *opaque)
 			continue;
 		}
 		mutex_unlock(&t->lock);
+		thread_confine();
 		if (tick(t->vm, now - last >= TICK_NS, &wait))
 			idle = 0;
 		else
@@ -109,7 +111,7 @@ bool soft_ticker_start(struct soft_vm *vm, struct error *err)
 	pthread_cond_init(&t->cond, &attr);
 	pthread_condattr_destroy(&attr);
 	vm->ticker = t;
-	r = pthread_create(&t->thread, NULL, ticker_main, t);
+	r = -thread_create(&t->thread, false, -1, ticker_main, t);
 	if (!r)
 		return true;
 	error_set_errno(err, r, "soft: cannot start a thread");

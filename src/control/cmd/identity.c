@@ -175,7 +175,8 @@ const struct qmp_command query_machines_cmd = {
 
 /* -------- Lodge's own -------- */
 
-static const char *const state_names[] = { "prelaunch", "running", "paused", "shutdown", NULL };
+static const char *const state_names[] = { "prelaunch", "running", "paused", "shutdown",
+	"inmigrate", "postmigrate", NULL };
 
 struct lodge_info {
 	char *name, *version, *engine;

@@ -470,6 +470,8 @@ static bool rtc_realize(struct device *d, struct error *err)
 	uint8_t *c = r->s.cmos;
 	int rc;
 
+	/* gmtime_r() wants it, too, and once the guest runs there are no files to be read (sandbox/). */
+	tzset();
 	irq_source_init(&r->irq, d->machine, RTC_IRQ);
 	dev_timer_init(&r->timer, d, on_timer);
 	c[REG_A] = A_RUNNING | 6;
