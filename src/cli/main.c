@@ -9,7 +9,7 @@
 
 static const struct command *const commands[] = { &run_command, &ps_command, &status_command,
 	&stop_command, &kill_command, &reset_command, &pause_command, &resume_command,
-	&console_command, &qmp_command_line, &info_command };
+	&save_command, &console_command, &qmp_command_line, &info_command };
 
 int cli_fail(const struct error *err)
 {
