@@ -828,6 +828,7 @@ static bool start(struct run *r, struct error *err)
 		return false;
 	if (r->c.gdb && !(r->gdb = gdb_new(r->m, r->c.gdb, err)))
 		return false;
+	/* Before the sandbox, which makes no sockets. */
 	if (!start_own_sockets(r, err) || !start_machine(r, err))
 		return false;
 	/* A daemon is told to be ready when the guest runs. */
