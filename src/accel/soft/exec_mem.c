@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* mremap */
+#endif
 #include "accel/soft/exec_mem.h"
 
 #include <errno.h>
@@ -57,6 +60,31 @@ bool exec_mem_init(struct exec_mem *m, size_t size, size_t data_size, struct err
 		munmap(rw, size);
 		return error_set_errno(err, e,
 			"cannot make memory for code: the host forbids executable mappings");
+	}
+	*m = (struct exec_mem){
+		.rw = rw, .rx = rx, .data = rx + size, .size = size, .data_size = data_size
+	};
+	return true;
+}
+
+/* mremap(2) of shared memory with an old size of 0 makes a second mapping of it. */
+bool exec_mem_init_anonymous(struct exec_mem *m, size_t size, size_t data_size, struct error *err)
+{
+	uint8_t *rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint8_t *rx = mmap(NULL, size + data_size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int e;
+
+	*m = (struct exec_mem){ 0 };
+	if (rw == MAP_FAILED || rx == MAP_FAILED ||
+		mremap(rw, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, rx) == MAP_FAILED ||
+		mprotect(rx, size, PROT_READ | PROT_EXEC)) {
+		e = errno;
+		if (rw != MAP_FAILED)
+			munmap(rw, size);
+		if (rx != MAP_FAILED)
+			munmap(rx, size + data_size);
+		return error_set_errno(err, e, "cannot make memory for code without a name");
 	}
 	*m = (struct exec_mem){
 		.rw = rw, .rx = rx, .data = rx + size, .size = size, .data_size = data_size

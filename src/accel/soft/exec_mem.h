@@ -23,6 +23,9 @@ struct exec_mem {
 
 /* @size and @data_size (maybe 0) bytes, in whole pages. */
 bool exec_mem_init(struct exec_mem *m, size_t size, size_t data_size, struct error *err) MUST_USE;
+/* The same without a name: to perf(1) it is anonymous memory, of which it asks /tmp/perf-PID.map. */
+bool exec_mem_init_anonymous(
+	struct exec_mem *m, size_t size, size_t data_size, struct error *err) MUST_USE;
 void exec_mem_fini(struct exec_mem *m);
 /* A copy of @code to execute, EXEC_MEM_ALIGN-aligned, or NULL: no room. Calls must not overlap. */
 const uint8_t *exec_mem_add(struct exec_mem *m, const uint8_t *code, size_t n);

@@ -169,6 +169,29 @@ void jit_region_missed(struct jit_tr *t, const struct jit_slow *w)
 }
 
 /* -------- the stubs -------- */
+/* What may be accessed with RFLAGS.AC alone is in no region: CLAC does not clear them. */
+static bool no_regions(const struct soft_vcpu *v)
+{
+	return v->mmu_index == SOFT_MMU_KERNEL_AC && v->cr4 & X86_CR4_SMAP;
+}
+
+/* ecx: a page's limit, or none. */
+static void put_limit(struct jit_buf *b, unsigned int size)
+{
+	uint8_t *other, *no_smap;
+
+	jb(b, 0xb9); /* mov ecx, */
+	j32(b, JIT_PAGE - tail_of(size));
+	j_gs_byte(b, 7, V_OFF(mmu_index), SOFT_MMU_KERNEL_AC);
+	other = j_ahead8(b, 0x75);
+	j_gs(b, false, 0xf7, 0, V_OFF(cr4)); /* test dword */
+	j32(b, X86_CR4_SMAP);
+	no_smap = j_ahead8(b, 0x74);
+	JCODE(b, "\x31\xc9"); /* xor ecx, ecx */
+	j_here8(b, other);
+	j_here8(b, no_smap);
+}
+
 /* The region at r10 becomes the page in r9, which the entry at rax has; rcx is the offset in it. r9 becomes
  * the host's address; rax and rcx are lost. */
 static void put_fill(struct jit_buf *b, const struct jit_regions *r, unsigned int size, bool write)
@@ -180,12 +203,10 @@ static void put_fill(struct jit_buf *b, const struct jit_regions *r, unsigned in
 	j_rm(b, false, 0xff, 0, R_10, STATE(same)); /* inc */
 	j_here8(b, other);
 	j_rm(b, true, OP_STORE, R_9, R_10, REGION(base));
-	j_rm(b, true, OP_LOAD, R_9, R_AX, offsetof(struct jit_l1, host));
+	j_rm(b, true, OP_LOAD, R_9, R_AX, (int32_t)offsetof(struct jit_l1, host) + 8 * write);
 	j_rm(b, true, OP_STORE, R_9, R_10, REGION(host));
 	j_rr(b, true, 0x03, R_9, R_CX); /* add */
-	j_rm(b, false, OP_LOAD, R_CX, R_AX, offsetof(struct jit_l1, near));
-	JCODE(b, "\x81\xe1"); /* and ecx, */
-	j32(b, JIT_PAGE - tail_of(size));
+	put_limit(b, size);
 	j_rm(b, true, 0x23, R_CX, R_10, STATE(mask)); /* and */
 	nothing = j_ahead8(b, 0x74);
 	j_rm(b, true, 0x83, 7, R_10, REGION(limit)); /* cmp .., 0 */
@@ -271,7 +292,7 @@ static bool page_at(
 {
 	const struct jit_l1 *e = &v->l1[page >> 12 & (JIT_L1_SIZE - 1)];
 
-	return e->tag[access] == page && e->host == host && e->near;
+	return e->tag[access] == page && e->host[access] == host;
 }
 
 /* The region becomes what lies around @lin. Returns how many pages that are. */
@@ -279,9 +300,10 @@ static unsigned int widen(
 	struct soft_vcpu *v, struct jit_region *r, uint64_t lin, const struct jit_site *s)
 {
 	uint64_t page = lin & ~0xfffull, below = 0, above = 0x1000;
-	uint8_t *host = v->l1[lin >> 12 & (JIT_L1_SIZE - 1)].host;
+	uint8_t *host = v->l1[lin >> 12 & (JIT_L1_SIZE - 1)].host[s->access];
 
-	if (!page_at(v, page, host, s->access) || !log_add(&regions(v->jit)->log[s->access], r))
+	if (no_regions(v) || !page_at(v, page, host, s->access) ||
+		!log_add(&regions(v->jit)->log[s->access], r))
 		return 0;
 	while (below < WIDE * 0x1000 &&
 		page_at(v, page - below - 0x1000, host - below - 0x1000, s->access))
@@ -300,7 +322,7 @@ static void give_up(struct soft_jit *j, const struct jit_site *s)
 	*given_up_at(j, j->block[s->block].page, s->off) = given_up_key(
 		j->block[s->block].page, s->off);
 	jit_block_drop(j, s->block);
-	j->count.given_up++;
+	j->n_given_up++;
 }
 
 /* The region that the code before site @s names. */
