@@ -194,9 +194,13 @@ static uint32_t host_max(uint32_t leaf)
 static struct x86_cpuid_leaf host_leaf(uint32_t leaf, uint32_t index, bool indexed)
 {
 	struct x86_cpuid_leaf l = { .function = leaf, .index = index, .indexed = indexed };
+	uint32_t r[4];
 
-	if (leaf <= host_max(leaf))
-		__cpuid_count(leaf, index, l.eax, l.ebx, l.ecx, l.edx);
+	soft_host_cpuid(leaf, index, r);
+	l.eax = r[EAX];
+	l.ebx = r[EBX];
+	l.ecx = r[ECX];
+	l.edx = r[EDX];
 	return l;
 }
 
@@ -336,7 +340,7 @@ static pthread_once_t offer_once = PTHREAD_ONCE_INIT;
 static void make_offer(void)
 {
 	bool amd = is_amd(host_leaf(0, 0, false).ebx);
-	bool avx = host_leaf(1, 0, false).ecx & BIT(28);
+	bool avx = soft_host_has_avx();
 
 	add_basic(&offer, amd);
 	add_xsave(&offer, avx);

@@ -272,7 +272,7 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 		return false;
 	}
 	j->owner = v;
-	j->bmi2 = __builtin_cpu_supports("bmi2");
+	j->bmi2 = soft_host_has_bmi2();
 	soft_fault_hook = jit_fault_at;
 	v->jit = j;
 	if (v->vm->lockstep) {
