@@ -68,6 +68,8 @@ enum field_flag {
 	FF_GIVEN = 1 << 5,
 	/* JSON results: no key when it is zero or empty */
 	FF_OMIT_ZERO = 1 << 6,
+	/* FT_STR, JSON: holds any value, as its JSON text */
+	FF_ANY = 1 << 7,
 };
 
 /* Named limits. */

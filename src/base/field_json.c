@@ -30,6 +30,10 @@ void field_to_json(const struct field *f, const void *obj, struct str *out)
 {
 	struct str text = STR_INIT;
 
+	if (f->flags & FF_ANY) {
+		str_append(out, *(char **)field_ptr(f, obj));
+		return;
+	}
 	switch (f->type) {
 	case FT_BOOL:
 		str_append(out, field_num(f, obj) ? "true" : "false");
@@ -179,6 +183,16 @@ static bool read_scalar(const struct field_table *t, const struct field *f, void
 static bool read_elements(
 	const struct field *f, void *obj, const struct read *at, struct error *err);
 
+/* The value's text as it stands. */
+static bool read_any(const struct field *f, void *obj, const struct read *at, struct error *err)
+{
+	bool quoted = at->tok->type == JSON_STRING;
+
+	return field_set_str(f, obj, at->doc->text + at->tok->start - quoted,
+		       at->tok->len + 2 * (size_t)quoted) ||
+	       error_set_errno(err, ENOMEM, "'%s'", f->name);
+}
+
 static bool read_member(const struct field_table *t, const struct field *f, void *obj,
 	const struct read *at, struct error *err)
 {
@@ -195,7 +209,8 @@ static bool read_member(const struct field_table *t, const struct field *f, void
 			return wrong_type(at, "nothing", err);
 		return read_table(sub, field_ptr(f, obj), at, err);
 	default:
-		return read_scalar(t, f, obj, at, err);
+		return f->flags & FF_ANY ? read_any(f, obj, at, err)
+					 : read_scalar(t, f, obj, at, err);
 	}
 }
 

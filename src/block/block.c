@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/clock.h"
 #include "base/ovf.h"
 #include "block/block_int.h"
 
@@ -109,6 +110,11 @@ void block_detach(struct block_dev *b)
 	b->loop = b->file->loop = NULL;
 }
 
+bool block_is_attached(const struct block_dev *b)
+{
+	return b->loop;
+}
+
 /* 0, or why the request cannot be. */
 static int check(const struct block_dev *b, const struct block_req *r)
 {
@@ -121,16 +127,91 @@ static int check(const struct block_dev *b, const struct block_req *r)
 	return range_fits(r->offset, r->len, b->info.size) ? 0 : -EIO;
 }
 
+/* -------- accounting -------- */
+
+static enum block_stat stat_of(enum block_op op)
+{
+	static const enum block_stat stats[] = {
+		[BLOCK_READ] = BLOCK_STAT_READ,
+		[BLOCK_WRITE] = BLOCK_STAT_WRITE,
+		[BLOCK_FLUSH] = BLOCK_STAT_FLUSH,
+		[BLOCK_DISCARD] = BLOCK_STAT_DISCARD,
+		[BLOCK_WRITE_ZEROES] = BLOCK_STAT_WRITE,
+	};
+
+	return stats[op];
+}
+
+/* One thread writes: no locked instruction is needed. */
+static void add(_Atomic uint64_t *n, uint64_t what)
+{
+	atomic_store_explicit(
+		n, atomic_load_explicit(n, memory_order_relaxed) + what, memory_order_relaxed);
+}
+
+void block_account(struct block_dev *b, const struct block_req *r, int res)
+{
+	enum block_stat s = stat_of(r->op);
+	int64_t now = clock_mono_ns();
+
+	atomic_store_explicit(&b->last_ns, now, memory_order_relaxed);
+	if (res < 0) {
+		add(&b->failed[s], 1);
+		return;
+	}
+	add(&b->ops[s], 1);
+	add(&b->bytes[s], r->op == BLOCK_FLUSH ? 0 : r->len);
+	add(&b->ns[s], (uint64_t)(now - r->start_ns));
+	if (s == BLOCK_STAT_WRITE && r->offset + r->len > b->write_end)
+		atomic_store_explicit(&b->write_end, r->offset + r->len, memory_order_relaxed);
+}
+
+void block_get_stats(const struct block_dev *b, struct block_stats *out)
+{
+	for (int i = 0; i < BLOCK_STATS; i++) {
+		out->of[i].ops = b->ops[i];
+		out->of[i].bytes = b->bytes[i];
+		out->of[i].ns = b->ns[i];
+		out->of[i].failed = b->failed[i];
+		out->of[i].invalid = b->invalid[i];
+	}
+	out->write_end = b->write_end;
+	out->last_ns = b->last_ns;
+}
+
+const char *block_filename(const struct block_dev *b)
+{
+	return b->file->path ?: "";
+}
+
+const char *block_format_name(const struct block_dev *b)
+{
+	return b->format->name;
+}
+
+int block_cache_mode(const struct block_dev *b)
+{
+	return b->cache;
+}
+
+int block_detect_zeroes_mode(const struct block_dev *b)
+{
+	return b->detect_zeroes;
+}
+
 void block_submit(struct block_dev *b, struct block_req *r)
 {
 	int res = check(b, r);
 
 	assert(b->loop);
+	if (res)
+		add(&b->invalid[stat_of(r->op)], 1);
 	if (res || (!r->len && r->op != BLOCK_FLUSH)) {
 		r->done(r, res);
 		return;
 	}
 	r->dev = b;
+	r->start_ns = clock_mono_ns();
 	b->in_flight++;
 	b->format->submit(b, r);
 }

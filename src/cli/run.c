@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "base/removal.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "block/block.h"
@@ -23,13 +24,16 @@
 #include "cli/vm_config.h"
 #include "cli/help.h"
 #include "control/gdb.h"
+#include "control/metrics.h"
 #include "control/qmp.h"
+#include "control/rundir.h"
 #include "core/machine.h"
 #include "hw/pci/pci.h"
 #include "loop/loop.h"
+#include "machine/netdev.h"
 #include "machine/x86/board.h"
 #include "migrate/migrate.h"
-#include "net/net.h"
+#include "sandbox/sandbox.h"
 
 /* A device that --disk or --console means. */
 struct implied {
@@ -45,17 +49,19 @@ struct run {
 	struct loop *loop;
 	struct machine *m;
 	struct gdb *gdb;
+	struct rundir *rundir;
+	struct metrics *metrics;
 	struct qmp *qmp;
 	struct qmp_info qmp_info;
 	VEC(struct chardev *) chardevs;
 	VEC(struct block_dev *) disks;
-	VEC(struct net_dev *) nets;
 	VEC(struct implied) devices;
 	char *names[8]; /* ids of the serial ports' back ends */
 	struct loop_fd signals;
 	int signal_fd, asked_signal;
 	bool load_failed; /* what --restore or --incoming brought; told already */
 	int ready_fd;	  /* --daemonize: the parent waits for a byte; -1 */
+	int null_fd;	  /* --daemonize: /dev/null; -1 */
 	int pidfile_fd;	  /* locked while we run; -1 */
 };
 
@@ -172,25 +178,32 @@ static bool add_chardev(struct run *r, const char *spec, const char *id, struct 
 	c = chardev_open(spec, id, r->loop, err);
 	if (!c)
 		return false;
-	if (!vec_push(&r->chardevs, c)) {
+	if (!machine_backend_add(r->m, BACKEND_CHARDEV, id, c, err)) {
 		chardev_close(c);
-		return error_set(err, "out of memory");
+		return false;
 	}
 	if (!strncmp(chardev_filename(c), "pty:", 4))
 		fprintf(stderr, "lodge: %s is %s\n", id, chardev_filename(c) + 4);
-	return machine_backend_add(r->m, BACKEND_CHARDEV, id, c, err);
+	return true;
 }
 
 static bool open_serials(struct run *r, struct error *err)
 {
 	bool automatic = !r->c.serial.len && (isatty(STDIN_FILENO) || r->c.kernel);
 	size_t n = automatic ? 1 : r->c.serial.len;
+	AUTO_FREE char *path = rundir_file(r->rundir, RUNDIR_CONSOLE);
+	AUTO(str) own_console = STR_INIT;
 
+	str_append(&own_console, "unix:");
+	fields_put_token(path ?: "", &own_console);
+	str_append(&own_console, ",server");
+	if (!path || own_console.failed)
+		return error_set(err, "out of memory");
 	for (size_t i = 0; i < n; i++) {
 		const char *spec = automatic ? "stdio" : r->c.serial.items[i];
 
 		if (automatic && r->c.daemonize)
-			spec = "null";
+			spec = str_cstr(&own_console);
 		if (!strcmp(spec, "none"))
 			continue;
 		r->names[i] = str_printf("serial%zu", i);
@@ -307,7 +320,8 @@ static bool open_disks(struct run *r, struct error *err)
 }
 
 /* `--net` too. The first word is the type, which decides what other keys there are. */
-static bool split_net(const char *text, struct net_config *n, struct str *device, struct error *err)
+static bool split_net(
+	const char *text, struct net_config *n, struct str *device, bool *card, struct error *err)
 {
 	AUTO(str) token = STR_INIT;
 
@@ -323,8 +337,12 @@ static bool split_net(const char *text, struct net_config *n, struct str *device
 			if (!fields_set(&net_config_table, n, "type", key, err))
 				return false;
 		} else if (!strcmp(key, "model")) {
-			if (!eq || (strcmp(eq + 1, "virtio") && strcmp(eq + 1, "virtio-net-pci")))
-				return error_usage(err, "bad value '%s' for 'model'; valid: virtio",
+			*card = !eq || strcmp(eq + 1, "none");
+			if (*card && (!eq || strcmp(eq + 1, "virtio")))
+				return error_usage(err,
+					"bad value '%s' for 'model'; valid: virtio, none (a "
+					"--device "
+					"uses the network)",
 					eq ? eq + 1 : "");
 		} else if (net_config_has(key)) {
 			if (!fields_set(&net_config_table, n, key, eq ? eq + 1 : "on", err))
@@ -344,31 +362,27 @@ static bool open_net(struct run *r, size_t i, struct error *err)
 	struct net_config n = { 0 };
 	AUTO(str) options = STR_INIT;
 	AUTO(str) device = STR_INIT;
-	struct net_dev *dev = NULL;
+	bool ok, card = true;
 	char id[32];
-	bool ok;
 
 	snprintf(id, sizeof(id), "net%zu", i);
 	ok = fields_init(&net_config_table, &n, err) &&
-	     split_net(r->c.net.items[i], &n, &options, err);
-	if (ok && n.type == NET_NONE && !options.len) { /* no card at all */
+	     split_net(r->c.net.items[i], &n, &options, &card, err);
+	if (ok && n.type == NET_NONE && !options.len && !n.id) { /* no card at all */
 		fields_fini(&net_config_table, &n);
 		return true;
 	}
 	if (ok && !n.id)
 		ok = fields_set(&net_config_table, &n, "id", id, err);
 	if (ok)
-		ok = fields_check(&net_config_table, &n, err) && (dev = net_open(&n, r->loop, err));
-	if (dev && !vec_push(&r->nets, dev)) {
-		net_close(dev);
-		ok = error_set(err, "out of memory");
-	}
-	if (ok) {
+		ok = fields_check(&net_config_table, &n, err) && machine_net_add(r->m, &n, err);
+	if (ok && !card && options.len)
+		ok = error_usage(err, "unknown key '%s' with model=none", str_cstr(&options) + 1);
+	if (ok && card) {
 		str_append(&device, "virtio-net-pci,netdev=");
 		fields_put_token(n.id, &device);
 		str_append(&device, str_cstr(&options));
-		ok = machine_backend_add(r->m, BACKEND_NET, n.id, dev, err) &&
-		     want_device(r, str_take(&device), "--net", r->c.net.items[i], err);
+		ok = want_device(r, str_take(&device), "--net", r->c.net.items[i], err);
 	}
 	fields_fini(&net_config_table, &n);
 	return ok;
@@ -446,6 +460,7 @@ static void ask_poweroff(struct run *r, int signal)
 {
 	if (!r->asked_signal && r->m->state == RUN_RUNNING && r->m->board->powerdown(r->m)) {
 		r->asked_signal = signal;
+		machine_notice(r->m, &(struct notice){ .kind = NOTICE_POWERDOWN });
 		log_info("run", "asked the guest to power off; a second signal ends it");
 		return;
 	}
@@ -553,23 +568,19 @@ static bool daemonize(struct run *r, struct error *err)
 	}
 	close(p[0]);
 	r->ready_fd = p[1];
+	r->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	setsid();
-	return true;
+	return r->null_fd >= 0 || error_set_errno(err, errno, "/dev/null");
 }
 
 static void tell_parent(struct run *r)
 {
-	int null;
-
 	if (r->ready_fd < 0)
 		return;
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null >= 0) {
-		dup2(null, STDIN_FILENO);
-		dup2(null, STDOUT_FILENO);
-		dup2(null, STDERR_FILENO);
-		close(null);
-	}
+	dup2(r->null_fd, STDIN_FILENO);
+	dup2(r->null_fd, STDOUT_FILENO);
+	dup2(r->null_fd, STDERR_FILENO);
+	close(r->null_fd);
 	if (write(r->ready_fd, "", 1) < 0)
 		log_debug("run", "the parent is gone");
 	close(r->ready_fd);
@@ -587,6 +598,7 @@ static bool write_pidfile(struct run *r, struct error *err)
 		return error_set_errno(err, errno, "pid file '%s'", path);
 	r->pidfile_fd = fd;
 	fd = -1;
+	removal_expect(path);
 	return true;
 }
 
@@ -616,18 +628,6 @@ static bool select_engine(struct run *r, struct error *err)
 	return true;
 }
 
-/* The name becomes part of paths and of thread names. */
-static bool name_is_possible(const char *name)
-{
-	if (!*name || *name == '.')
-		return false;
-	for (; *name; name++) {
-		if (*name == '/' || (unsigned char)*name <= ' ' || *name == 0x7f)
-			return false;
-	}
-	return true;
-}
-
 static bool make_name(struct run *r, struct error *err)
 {
 	r->qmp_info.named = r->c.name;
@@ -635,10 +635,10 @@ static bool make_name(struct run *r, struct error *err)
 		r->c.name = str_printf("lodge-%d", (int)getpid());
 	if (!r->c.name)
 		return error_set(err, "out of memory");
-	return name_is_possible(r->c.name) ||
+	return rundir_name_possible(r->c.name) ||
 	       error_usage(err,
 		       "bad value '%s' for '--name': a word without '/' is wanted, not "
-		       "beginning with '.'",
+		       "beginning with '.' or '-'",
 		       r->c.name);
 }
 
@@ -660,6 +660,59 @@ static bool make_board_config(struct run *r, struct error *err)
 	if (r->c.restore && r->c.incoming)
 		return error_usage(err, "--restore and --incoming exclude each other");
 	return topology(r, err) && numa(r, err) && uuid(r, err) && needs_pci(r, &b->pci, err);
+}
+
+/* -------- the sandbox -------- */
+
+static void confine_loop(void *opaque)
+{
+	thread_confine();
+}
+
+/* What is unlinked at the end. */
+static bool allow_removal(struct sandbox *s, struct error *err)
+{
+	const char *path;
+
+	for (size_t i = 0; (path = removal_path(i)); i++) {
+		if (!sandbox_allow(s, path, SANDBOX_REMOVE, err))
+			return false;
+	}
+	return true;
+}
+
+/* The last thing before the guest runs: all is open that was asked for. */
+static bool confine(struct run *r, struct error *err)
+{
+	struct sandbox *s;
+	struct loop **l;
+	bool ok;
+
+	if (!r->c.sandbox.on)
+		return true;
+	s = sandbox_new(err);
+	if (!s)
+		return false;
+	ok = allow_removal(s, err);
+	for (size_t i = 0; ok && i < r->c.sandbox.allow.len; i++)
+		ok = sandbox_allow(s, r->c.sandbox.allow.items[i], SANDBOX_WRITE, err);
+	ok = ok && sandbox_enter(s, chardev_stdio_restore, err);
+	sandbox_free(s);
+	vec_for_each (l, &r->m->io_loops) {
+		if (ok)
+			loop_call(*l, confine_loop, NULL);
+	}
+	return ok;
+}
+
+/* The VM's own socket, for `lodge ps` and the like. */
+static bool serve_own(struct run *r, const char *file, bool readonly, struct error *err)
+{
+	AUTO_FREE char *path = rundir_file(r->rundir, file);
+	AUTO_FREE char *address = path ? str_printf("unix:%s", path) : NULL;
+
+	return address ? qmp_listen(r->qmp, address, readonly, err)
+		       : error_set(err, "out of memory");
 }
 
 /* -------- a saved VM -------- */
@@ -703,23 +756,28 @@ static bool start_machine(struct run *r, struct error *err)
 	AUTO_FREE char *uri = NULL;
 
 	if (!from)
-		return r->c.paused || machine_resume(r->m, err);
+		return confine(r, err) && (r->c.paused || machine_resume(r->m, err));
 	migrate_set_hook(migrate_of(r->m), load_changed, r);
-	if (!machine_wait_incoming(r->m, err))
-		return false;
 	if (r->c.incoming && !strcmp(r->c.incoming, "defer"))
-		return true;
+		return confine(r, err) && machine_wait_incoming(r->m, err);
 	uri = str_printf("%s%s", r->c.restore ? "file:" : "", from);
 	if (!uri)
 		return error_set(err, "out of memory");
-	if (!migrate_load(r->m, uri, err))
+	/* Paths and sockets first, and the bytes of the stream when we are confined. */
+	if (!migrate_open_load(r->m, uri, err))
 		return error_prefix(err, r->c.restore ? "--restore" : "--incoming");
-	return true;
+	if (!confine(r, err) || !machine_wait_incoming(r->m, err))
+		return false;
+	return migrate_load(r->m, NULL, err) ||
+	       error_prefix(err, r->c.restore ? "--restore" : "--incoming");
 }
 
 static bool start_qmp(struct run *r, struct error *err)
 {
-	r->qmp_info.has_uuid = r->c.uuid;
+	r->qmp_info.options = &vm_config_table;
+	r->qmp_info.memory = r->board.memory;
+	r->qmp_info.cores = r->board.topology.cores;
+	r->qmp_info.threads = r->board.topology.threads;
 	memcpy(r->qmp_info.uuid, r->board.uuid, sizeof(r->qmp_info.uuid));
 	r->qmp = qmp_new(r->m, &r->qmp_info, err);
 	for (size_t i = 0; r->qmp && i < r->c.qmp.len; i++) {
@@ -729,6 +787,17 @@ static bool start_qmp(struct run *r, struct error *err)
 	return r->qmp;
 }
 
+static bool start_own_sockets(struct run *r, struct error *err)
+{
+	AUTO_FREE char *metrics = rundir_file(r->rundir, RUNDIR_METRICS);
+
+	if (!metrics)
+		return error_set(err, "out of memory");
+	r->metrics = metrics_new(r->m, r->board.memory, metrics, err);
+	return r->metrics && serve_own(r, RUNDIR_CONTROL, false, err) &&
+	       serve_own(r, RUNDIR_MONITOR, true, err);
+}
+
 static bool start(struct run *r, struct error *err)
 {
 	/* One heap for all threads: they allocate at the start only, and each heap of its own would
@@ -736,7 +805,9 @@ static bool start(struct run *r, struct error *err)
 	mallopt(M_ARENA_MAX, 1);
 	if (!set_log(r->c.log, err) || (r->c.daemonize && !daemonize(r, err)))
 		return false;
-	if (!make_name(r, err) || !make_board_config(r, err) || !select_engine(r, err))
+	if (!make_name(r, err) || !(r->rundir = rundir_claim(r->c.name, err)))
+		return false;
+	if (!make_board_config(r, err) || !select_engine(r, err))
 		return false;
 	thread_enter(ROLE_MAIN, "lodge");
 	r->loop = loop_new("main", 0, err);
@@ -757,7 +828,8 @@ static bool start(struct run *r, struct error *err)
 		return false;
 	if (r->c.gdb && !(r->gdb = gdb_new(r->m, r->c.gdb, err)))
 		return false;
-	if (!start_machine(r, err))
+	/* Before the sandbox, which makes no sockets. */
+	if (!start_own_sockets(r, err) || !start_machine(r, err))
 		return false;
 	/* A daemon is told to be ready when the guest runs. */
 	if (r->c.restore && !wait_loaded(r))
@@ -766,11 +838,23 @@ static bool start(struct run *r, struct error *err)
 	return true;
 }
 
+/* All that there are now, those that QMP's clients made too: closed when no device uses them any more. */
+static void take_chardevs(struct run *r)
+{
+	struct map_entry *e;
+
+	if (!r->m)
+		return;
+	map_for_each (e, &r->m->backends[BACKEND_CHARDEV]) {
+		if (!vec_push(&r->chardevs, e->value))
+			log_err("run", "out of memory: '%s' is not closed", e->key);
+	}
+}
+
 static void finish(struct run *r)
 {
 	struct chardev **c;
 	struct block_dev **d;
-	struct net_dev **n;
 	struct implied *i;
 	struct migrate *g = r->m ? migrate_of(r->m) : NULL;
 
@@ -778,14 +862,14 @@ static void finish(struct run *r)
 	if (g)
 		migrate_set_hook(g, NULL, NULL);
 	qmp_free(r->qmp);
+	metrics_free(r->metrics);
+	take_chardevs(r);
 	machine_free(r->m);
 	migrate_free(g);
 	vec_for_each (c, &r->chardevs)
 		chardev_close(*c);
 	vec_for_each (d, &r->disks)
 		block_close(*d);
-	vec_for_each (n, &r->nets)
-		net_close(*n);
 	vec_for_each (i, &r->devices)
 		free(i->options);
 	if (r->signals.loop)
@@ -795,7 +879,6 @@ static void finish(struct run *r)
 	loop_free(r->loop);
 	vec_fini(&r->chardevs);
 	vec_fini(&r->disks);
-	vec_fini(&r->nets);
 	vec_fini(&r->devices);
 	for (size_t i = 0; i < ARRAY_SIZE(r->names); i++)
 		free(r->names[i]);
@@ -805,6 +888,7 @@ static void finish(struct run *r)
 		unlink(r->c.pidfile);
 		close(r->pidfile_fd);
 	}
+	rundir_release(r->rundir);
 	free(r->pins);
 	fields_fini(&vm_config_table, &r->c);
 }
@@ -829,7 +913,7 @@ static int exit_status(const struct machine *m)
 
 static int run(int argc, char **argv)
 {
-	struct run r = { .signal_fd = -1, .ready_fd = -1, .pidfile_fd = -1 };
+	struct run r = { .signal_fd = -1, .ready_fd = -1, .null_fd = -1, .pidfile_fd = -1 };
 	struct error err = ERROR_INIT;
 	bool help = false;
 	int status = EXIT_STATUS_OK;

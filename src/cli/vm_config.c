@@ -54,6 +54,16 @@ static const struct field machine_fields[] = {
 static const struct field_table machine_table = FIELD_TABLE(
 	"machine", struct machine_config, machine_fields);
 
+static const struct field sandbox_fields[] = {
+	FIELD_BOOL(struct sandbox_config, on, "confine", .flags = FF_FIRST, .dflt = "on",
+		.doc = "give up all rights that a running VM does not need"),
+	FIELD_LIST(struct sandbox_config, allow, "allow", FT_STR, LIST_MAX,
+		.doc = "a file or folder that stays open for reading and writing, for what is "
+		       "asked at run time; repeatable"),
+};
+static const struct field_table sandbox_table = FIELD_TABLE(
+	"sandbox", struct sandbox_config, sandbox_fields);
+
 static const struct field numa_fields[] = {
 	FIELD_SIZE(struct numa_config, memory, "memory", .flags = FF_REQUIRED,
 		.doc = "memory of the node"),
@@ -92,6 +102,9 @@ static const struct field vm_fields[] = {
 		.doc = "a virtio console, same back ends; repeatable"),
 	FIELD_LIST(V, device, "device", FT_STR, LIST_MAX,
 		.doc = "TYPE[,KEY=VALUE]...: a device (--device help); repeatable"),
+	FIELD_STRUCT(V, sandbox, "sandbox", &sandbox_table,
+		.doc = "on or off, with ,allow=PATH: confinement of this process "
+		       "(docs/sandbox.md)"),
 	FIELD_STR(V, restore, "restore",
 		.doc = "go on with a saved VM: its file; the other options are as they were then"),
 	FIELD_STR(V, incoming, "incoming",

@@ -28,6 +28,14 @@ struct machine_config {
 	int irqchip; /* full, split */
 };
 
+struct sandbox_config {
+	bool on;
+	struct {
+		char **items;
+		size_t len;
+	} allow;
+};
+
 struct numa_config {
 	uint64_t memory;
 	char *cpus; /* "0-3" */
@@ -48,6 +56,7 @@ struct vm_config {
 		char **items;
 		size_t len;
 	} disk, net, serial, console, device, qmp;
+	struct sandbox_config sandbox;
 	char *incoming, *restore;
 	char *gdb, *uuid;
 	char *pidfile, *log;

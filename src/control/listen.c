@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "base/removal.h"
 
 struct listen_sock {
 	int fd;			 /* owned */
@@ -121,6 +122,7 @@ static bool start(struct listen_sock *s, struct error *err)
 	if (!lstat(path, &st)) {
 		s->dev = st.st_dev;
 		s->ino = st.st_ino;
+		removal_expect(path);
 	}
 	return !listen(s->fd, 16) || error_set_errno(err, errno, "cannot listen on '%s'", path);
 }

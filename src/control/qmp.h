@@ -25,8 +25,9 @@ struct qmp_client;
 struct qmp_info {
 	bool named; /* the user gave a name */
 	uint8_t uuid[16];
-	bool has_uuid; /* the user gave it */
-	bool rtc_utc;
+	uint64_t memory;		   /* bytes of guest memory */
+	uint32_t cores, threads;	   /* of a socket, of a core */
+	const struct field_table *options; /* of the command line; NULL: none */
 };
 
 /* One command being carried out. */

@@ -23,6 +23,7 @@ struct event_data {
 	int reason, action, operation;
 	int64_t value;
 	char *id, *path, *text; /* borrowed */
+	char *device;		/* NULL: none */
 	char *node;
 	bool nospace;
 	int io_action, migration;
@@ -65,6 +66,10 @@ static const struct field port_fields[] = {
 static const struct field balloon_fields[] = {
 	FIELD_I64(D, value, "actual", .doc = "bytes of memory that the guest has"),
 };
+static const struct field deleted_fields[] = {
+	FIELD_STR(D, device, "device", .doc = "its id, if it had one"),
+	FIELD_STR(D, path, "path", .doc = "its path"),
+};
 static const struct field io_error_fields[] = {
 	FIELD_STR(D, id, "device", .doc = "the disk"),
 	FIELD_STR(D, node, "node-name", .doc = "its node"),
@@ -87,6 +92,8 @@ static const struct field_table port_data = FIELD_TABLE(
 	"VSERPORT_CHANGE", struct event_data, port_fields);
 static const struct field_table balloon_data = FIELD_TABLE(
 	"BALLOON_CHANGE", struct event_data, balloon_fields);
+static const struct field_table deleted_data = FIELD_TABLE(
+	"DEVICE_DELETED", struct event_data, deleted_fields);
 static const struct field_table io_error_data = FIELD_TABLE(
 	"BLOCK_IO_ERROR", struct event_data, io_error_fields);
 
@@ -106,6 +113,7 @@ static const struct qmp_event notice_events[NOTICE_KINDS] = {
 		&port_data, SECOND },
 	[NOTICE_BALLOON_CHANGE] = { "BALLOON_CHANGE", "the guest's memory has changed",
 		&balloon_data, SECOND },
+	[NOTICE_DEVICE_DELETED] = { "DEVICE_DELETED", "a device has gone", &deleted_data },
 	[NOTICE_BLOCK_IO_ERROR] = { "BLOCK_IO_ERROR", "a disk has failed", &io_error_data },
 };
 
@@ -122,6 +130,7 @@ const struct qmp_event *const qmp_event_table[] = {
 	&notice_events[NOTICE_RTC_CHANGE],
 	&notice_events[NOTICE_VSERPORT_CHANGE],
 	&notice_events[NOTICE_BALLOON_CHANGE],
+	&notice_events[NOTICE_DEVICE_DELETED],
 	&notice_events[NOTICE_BLOCK_IO_ERROR],
 	NULL,
 };
@@ -280,6 +289,10 @@ static void emit_notice(struct qmp *q, struct queued_notice *n)
 		.path = n->path,
 	};
 
+	if (n->n.kind == NOTICE_DEVICE_DELETED && n->n.flag)
+		strncat(n->path, "/virtio-backend", sizeof(n->path) - strlen(n->path) - 1);
+	else if (n->n.kind == NOTICE_DEVICE_DELETED && n->n.id[0])
+		d.device = n->n.id;
 	if (n->n.kind == NOTICE_BLOCK_IO_ERROR) {
 		d.text = strerror((int)n->n.value);
 		d.nospace = n->n.value == ENOSPC;

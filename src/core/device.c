@@ -68,6 +68,7 @@ struct device *device_new(
 	d->machine = m;
 	d->home = m->main_loop;
 	d->instance = instance;
+	d->anonymous = id ? 0 : m->anonymous[!!(type->flags & DEVICE_USER)]++;
 	mutex_init(&d->lock);
 	list_add_tail(&m->devices, &d->node);
 	if (type->config && !fields_init(type->config, device_config(d), err)) {

@@ -17,6 +17,7 @@
 #include "base/field.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/str.h"
 #include "base/thread.h"
 
 struct machine;
@@ -33,6 +34,15 @@ enum device_flag {
 	DEVICE_SINGLE = 1 << 1,	 /* at most one in a machine */
 	DEVICE_TICKS = 1 << 3,	 /* what the guest reads follows the time */
 	DEVICE_NO_TEST = 1 << 2, /* conformance suite: cannot stand alone; say why in the type */
+};
+
+/* What control/ can read of a realized device, and perhaps change, besides its options. On main. */
+struct device_property {
+	const char *name, *type; /* QMP's: "guest-stats", "struct" */
+	/* Append the value as JSON. */
+	bool (*get)(struct device *d, struct str *json, struct error *err);
+	/* @value in text form: a scalar's text, anything else as JSON. NULL: cannot be changed. */
+	bool (*set)(struct device *d, const char *value, struct error *err);
 };
 
 struct device_type {
@@ -62,6 +72,8 @@ struct device_type {
 	/* After the state members were loaded and range-checked: check relations, rebuild live ones.
 	 * Hostile input. */
 	bool (*post_load)(struct device *d, struct error *err);
+	/* NULL, or ends with a name of NULL. */
+	const struct device_property *properties;
 	/* Options with which the conformance suite can make one (its machine has the back ends named
 	 * `test`: a disk, a chardev). */
 	const char *test_options;
@@ -75,8 +87,9 @@ struct device {
 	struct mutex lock;	 /* registers and device state; docs/locking.md */
 	struct loop *home; /* borrowed: where its queues and callbacks run; main's by default */
 	bool realized;
-	struct list node;  /* in machine->devices, in order of making */
-	uint32_t instance; /* number among its type, for saved state */
+	struct list node;   /* in machine->devices, in order of making */
+	uint32_t instance;  /* number among its type, for saved state */
+	uint32_t anonymous; /* no id: its number among such, of the user's or of the board's */
 	/* Where the guest finds it, where that can be chosen ("PCI 00:03.0", "port 0x3f8"): a saved state
 	 * goes only into a machine that has it there. Set by realize. */
 	char place[24];

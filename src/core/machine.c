@@ -62,6 +62,7 @@ struct machine *machine_new(const char *name, struct loop *main_loop, struct err
 	m->main_loop = main_loop;
 	irq_lines_init(&m->irqs);
 	list_init(&m->devices);
+	list_init(&m->owned);
 	for (int i = 0; i < BACKEND_KINDS; i++)
 		map_init(&m->backends[i]);
 	mutex_init(&m->vcpu_lock);
@@ -86,6 +87,17 @@ struct machine *machine_new(const char *name, struct loop *main_loop, struct err
 	return m;
 }
 
+static void backends_fini(struct machine *m, int kind)
+{
+	struct map_entry *e;
+
+	map_for_each (e, &m->backends[kind]) {
+		if (m->backend_close[kind])
+			m->backend_close[kind](e->value);
+	}
+	map_fini(&m->backends[kind]);
+}
+
 void machine_free(struct machine *m)
 {
 	struct loop **l;
@@ -102,6 +114,8 @@ void machine_free(struct machine *m)
 	vec_for_each (l, &m->io_loops)
 		loop_thread_stop(*l);
 	vec_fini(&m->io_loops);
+	while (!list_empty(&m->owned)) /* the newest first: it may stand on others */
+		machine_backend_drop(m, list_entry(m->owned.prev, struct machine_owned, node));
 	if (m->vm) {
 		as_listener_del(&m->mem, &m->mem_listener);
 		as_listener_del(&m->pio, &m->pio_listener);
@@ -112,7 +126,7 @@ void machine_free(struct machine *m)
 	as_fini(&m->mem);
 	as_fini(&m->pio);
 	for (int i = 0; i < BACKEND_KINDS; i++)
-		map_fini(&m->backends[i]);
+		backends_fini(m, i);
 	loop_defer_cancel(m->main_loop, &m->event_defer);
 	vec_fini(&m->msi_routes);
 	mutex_fini(&m->irqs.lock);
@@ -213,6 +227,54 @@ void *machine_backend(struct machine *m, enum backend_kind kind, const char *id,
 	if (!b)
 		error_not_found(err, "there is no %s with id '%s'", backend_names[kind], id);
 	return b;
+}
+
+struct machine_owned *machine_owned_find(struct machine *m, enum backend_kind kind, const char *id)
+{
+	struct machine_owned *o;
+
+	list_for_each (o, &m->owned, node) {
+		if (o->kind == kind && !strcmp(o->id, id))
+			return o;
+	}
+	return NULL;
+}
+
+bool machine_backend_own(struct machine *m, enum backend_kind kind, const char *id, void *backend,
+	void (*close)(void *backend), const char *on, struct error *err)
+{
+	struct machine_owned *o = calloc(1, sizeof(*o));
+
+	if (!o || !(o->id = strdup(id))) {
+		free(o);
+		return error_set(err, "%s '%s': out of memory", backend_names[kind], id);
+	}
+	if (!machine_backend_add(m, kind, id, backend, err)) {
+		free(o->id);
+		free(o);
+		return false;
+	}
+	o->kind = kind;
+	o->backend = backend;
+	o->close = close;
+	o->on = on ? machine_owned_find(m, kind, on) : NULL;
+	if (o->on)
+		o->on->user = o;
+	list_add_tail(&m->owned, &o->node);
+	return true;
+}
+
+void machine_backend_drop(struct machine *m, struct machine_owned *o)
+{
+	assert(!o->user);
+	map_del(&m->backends[o->kind], o->id);
+	list_del(&o->node);
+	if (o->on)
+		o->on->user = NULL;
+	if (o->close)
+		o->close(o->backend);
+	free(o->id);
+	free(o);
 }
 
 /* -------- run control -------- */

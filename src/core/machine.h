@@ -50,6 +50,17 @@ enum machine_event {
 
 enum backend_kind { BACKEND_BLOCK, BACKEND_CHARDEV, BACKEND_NET, BACKEND_KINDS };
 
+/* A back end that came while the machine was there, and goes with it at the latest. */
+struct machine_owned {
+	enum backend_kind kind;
+	char *id; /* owned */
+	void *backend;
+	void (*close)(void *backend); /* NULL: it is the one's on which it stands */
+	struct machine_owned *on;     /* on which it stands, or NULL */
+	struct machine_owned *user;   /* which stands on it, or NULL */
+	struct list node;	      /* in machine->owned */
+};
+
 /* What a board provides to the generic machine (reset of CPUs, power button). */
 struct board_ops {
 	/* Free board_data: vCPUs, devices and engine are gone. */
@@ -73,9 +84,14 @@ struct machine {
 	const struct accel *accel;
 	struct irq_lines irqs;
 	struct list devices; /* struct device, in order of making; freed in reverse */
-	struct map backends[BACKEND_KINDS]; /* id -> back end; borrowed from the cli */
-	VEC(struct loop *) io_loops;	    /* owned threads */
-	struct vcpu *vcpus;		    /* owned array */
+	/* Devices made without an id: the board's, the user's (DEVICE_USER). */
+	uint32_t anonymous[2];
+	struct map backends[BACKEND_KINDS]; /* id -> back end; borrowed from the cli, but: */
+	/* Kinds with this are the machine's own: closed when it is freed, after its devices. */
+	void (*backend_close[BACKEND_KINDS])(void *backend);
+	struct list owned;	     /* struct machine_owned */
+	VEC(struct loop *) io_loops; /* owned threads */
+	struct vcpu *vcpus;	     /* owned array */
 	uint32_t n_vcpus;
 	struct mutex vcpu_lock;	  /* parking; docs/locking.md */
 	pthread_cond_t vcpu_cond; /* vCPUs wait here to go on; main waits in vcpu_parked */
@@ -135,6 +151,14 @@ void *machine_backend_del(struct machine *m, enum backend_kind kind, const char 
 /* NULL and err (ERROR_NOT_FOUND) when there is none of that name. */
 void *machine_backend(
 	struct machine *m, enum backend_kind kind, const char *id, struct error *err) MUST_USE;
+
+/* The same for one that the machine closes: with machine_backend_drop(), which nobody may use any more, or
+ * at its own end, after the devices. @on: the id of an owned one on which this one stands, or NULL. On failure
+ * @backend is still the caller's. */
+bool machine_backend_own(struct machine *m, enum backend_kind kind, const char *id, void *backend,
+	void (*close)(void *backend), const char *on, struct error *err) MUST_USE;
+struct machine_owned *machine_owned_find(struct machine *m, enum backend_kind kind, const char *id);
+void machine_backend_drop(struct machine *m, struct machine_owned *o);
 
 /* Run control, on main. resume from RUN_PRELAUNCH resets everything first. */
 bool machine_resume(struct machine *m, struct error *err) MUST_USE;

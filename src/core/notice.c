@@ -14,21 +14,12 @@ void machine_notice(struct machine *m, const struct notice *n)
 
 char *device_path(const struct device *d, char *buf, unsigned int size)
 {
-	bool user = d->type->flags & DEVICE_USER;
-	/* The CPUs are the first of what the board made. */
-	unsigned int n = user ? 0 : d->machine->n_vcpus;
-	const struct device *it;
-
-	if (d->id) {
+	if (d->id)
 		snprintf(buf, size, "/machine/peripheral/%s", d->id);
-		return buf;
-	}
-	list_for_each (it, &d->machine->devices, node) {
-		if (it == d)
-			break;
-		if (!it->id && user == !!(it->type->flags & DEVICE_USER))
-			n++;
-	}
-	snprintf(buf, size, "/machine/%s/device[%u]", user ? "peripheral-anon" : "unattached", n);
+	else if (d->type->flags & DEVICE_USER)
+		snprintf(buf, size, "/machine/peripheral-anon/device[%u]", d->anonymous);
+	else /* the CPUs are the first of what the board made */
+		snprintf(buf, size, "/machine/unattached/device[%u]",
+			d->machine->n_vcpus + d->anonymous);
 	return buf;
 }

@@ -28,6 +28,7 @@ enum notice_kind {
 	NOTICE_RTC_CHANGE,	/* device, value: seconds from the host's clock */
 	NOTICE_VSERPORT_CHANGE, /* id: the port's, flag: open */
 	NOTICE_BALLOON_CHANGE,	/* value: bytes that the guest has */
+	NOTICE_DEVICE_DELETED,	/* device, id: its own, flag: its virtio part only */
 	NOTICE_BLOCK_IO_ERROR,	/* device, id: the disk's, flag: a write, value: errno */
 	NOTICE_KINDS,
 };
@@ -78,8 +79,8 @@ struct notice_listener {
 /* Tell the listener, if any. Any thread. */
 void machine_notice(struct machine *m, const struct notice *n);
 /* The path by which QMP's clients know a device: /machine/peripheral/ID, .../peripheral-anon/device[N]
- * for one without an id, /machine/unattached/device[N] for the board's own. Main, or a device's own
- * thread as long as the device lives. Returns @buf. */
+ * for one without an id, /machine/unattached/device[N] for the board's own. Any thread, as long as the
+ * device lives. Returns @buf. */
 char *device_path(const struct device *d, char *buf, unsigned int size);
 
 #endif

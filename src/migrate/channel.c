@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/removal.h"
 #include "migrate/migrate_int.h"
 
 static void channel_init(struct channel *c)
@@ -184,6 +185,7 @@ static bool unix_open(struct channel *c, const char *path, bool listening, struc
 	}
 	c->listen_fd = fd;
 	c->path = strdup(path);
+	removal_expect(path);
 	return c->path || error_set(err, "out of memory");
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -89,7 +90,8 @@ bool job_on_main(struct job *j, bool (*fn)(struct job *j, struct error *err), st
 
 unsigned int job_thread_count(const struct job *j)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t set; /* sysconf() would open files */
+	int cpus = sched_getaffinity(0, sizeof(set), &set) ? 0 : CPU_COUNT(&set);
 
 	if (j->params.tuned)
 		return MIN(MAX(j->params.threads, 1u), (uint32_t)MIGRATE_THREADS_MAX);

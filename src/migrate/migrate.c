@@ -3,9 +3,11 @@
 #include "migrate/migrate.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stream.h"
@@ -90,6 +92,7 @@ bool migrate_new(struct machine *m, struct error *err)
 	if (!g)
 		return error_set(err, "out of memory");
 	g->m = m;
+	g->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	g->params = (struct migrate_params){ .level = 1, .threads = 2 };
 	m->migrate = g;
 	m->before_resume = take_back;
@@ -144,6 +147,10 @@ void migrate_free(struct migrate *g)
 		job_join(g->job);
 		job_free(g->job);
 	}
+	if (g->has_opened)
+		channel_close(&g->opened);
+	if (g->pagemap >= 0)
+		close(g->pagemap);
 	free(g->cpuids);
 	free(g);
 }
@@ -401,6 +408,15 @@ bool migrate_save(struct machine *m, const char *uri, struct error *err)
 	return false;
 }
 
+bool migrate_open_load(struct machine *m, const char *uri, struct error *err)
+{
+	struct migrate *g = m->migrate;
+
+	assert(!g->has_opened);
+	g->has_opened = channel_open_load(&g->opened, uri, err);
+	return g->has_opened;
+}
+
 bool migrate_load(struct machine *m, const char *uri, struct error *err)
 {
 	struct migrate *g = m->migrate;
@@ -411,8 +427,17 @@ bool migrate_load(struct machine *m, const char *uri, struct error *err)
 	j = job_new(g, true, err);
 	if (!j)
 		return false;
-	if (channel_open_load(&j->ch, uri, err) && ram_set_init(&j->ram, m, err) &&
-		start(g, j, err))
+	if (uri) {
+		if (!channel_open_load(&j->ch, uri, err)) {
+			job_free(j);
+			return false;
+		}
+	} else {
+		assert(g->has_opened);
+		j->ch = g->opened;
+		g->has_opened = false;
+	}
+	if (ram_set_init(&j->ram, m, err) && start(g, j, err))
 		return true;
 	job_free(j);
 	return false;

@@ -69,6 +69,9 @@ bool migrate_save(struct machine *m, const char *uri, struct error *err) MUST_US
 /* Load into a machine that waits (machine_wait_incoming). When it has ended well the machine is
  * RUN_PAUSED with disks of its own; migrate_was_running() tells whether the saved one ran. After a
  * failure the machine is of no more use. */
+/* Open @uri for a migrate_load() to come, whose @uri is NULL then: the last moment for paths and sockets
+ * is before the sandbox, the first one for the stream's bytes after it. */
+bool migrate_open_load(struct machine *m, const char *uri, struct error *err) MUST_USE;
 bool migrate_load(struct machine *m, const char *uri, struct error *err) MUST_USE;
 bool migrate_was_running(const struct migrate *g);
 /* The machine that is being loaded is to run then, however the saved one was. */

@@ -129,7 +129,7 @@ bool desc_adopt(const struct desc *saved, struct machine *m, struct x86_cpuid *c
 struct ram_set {
 	uint32_t n;
 	struct ram_block *block[DESC_BLOCKS_MAX];
-	int pagemap; /* /proc/self/pagemap, owned; -1 */
+	int pagemap; /* /proc/self/pagemap, borrowed; -1 */
 };
 bool ram_set_init(struct ram_set *s, struct machine *m, struct error *err) MUST_USE;
 void ram_set_fini(struct ram_set *s);
@@ -191,6 +191,9 @@ struct migrate {
 	struct job *job;	  /* owned; NULL: none */
 	struct x86_cpuid *cpuids; /* owned: what the loaded CPUs were given */
 	bool was_running, run_after;
+	int pagemap;	       /* owned: later the path may be closed to us (sandbox/); -1 */
+	struct channel opened; /* by migrate_open_load() */
+	bool has_opened;
 	bool released; /* the disks are: somebody else may use them */
 	void (*changed)(void *opaque, enum migrate_status s);
 	void *opaque;

@@ -58,7 +58,7 @@ bool ram_set_init(struct ram_set *s, struct machine *m, struct error *err)
 		ram_set_fini(s);
 		return error_set(err, "guest memory is in more than %d pieces", DESC_BLOCKS_MAX);
 	}
-	s->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	s->pagemap = ((struct migrate *)m->migrate)->pagemap;
 	return true;
 }
 
@@ -67,8 +67,6 @@ void ram_set_fini(struct ram_set *s)
 	for (uint32_t i = 0; i < s->n; i++)
 		ram_block_unref(s->block[i]);
 	s->n = 0;
-	if (s->pagemap >= 0)
-		close(s->pagemap);
 	s->pagemap = -1;
 }
 

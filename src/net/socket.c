@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "base/types.h"
 #include "net/net_int.h"
+#include "base/removal.h"
 
 struct messages {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of our unix socket; "": none */
@@ -46,7 +47,10 @@ static bool bind_unix(int fd, const struct sockaddr_storage *a, socklen_t len, s
 		unlink(path);
 		r = bind(fd, (const struct sockaddr *)a, len);
 	}
-	return !r || error_set_errno(err, errno, "cannot make the socket '%s'", path);
+	if (r < 0)
+		return error_set_errno(err, errno, "cannot make the socket '%s'", path);
+	removal_expect(path);
+	return true;
 }
 
 static bool bind_any(int fd, const struct sockaddr_storage *a, socklen_t len, const char *text,
@@ -78,7 +82,7 @@ static bool open_listen(struct net_dev *d, const char *text, struct error *err)
 		return false;
 	if (listen(fd, 1) < 0)
 		return error_set_errno(err, errno, "cannot listen at '%s'", text);
-	return net_stream_open(d, TAKE_FD(fd), -1, NULL, 0, 0, err);
+	return net_stream_open(d, TAKE_FD(fd), -1, &a, len, 0, err);
 }
 
 static bool open_connect(struct net_dev *d, const struct net_socket_config *c, struct error *err)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A VM under test with a shell on its serial line, and with what the host sees of its process."""
+import json
 import os
 import re
 import select
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -100,3 +102,69 @@ class Vm:
             if time.monotonic() > end:
                 raise Failed('waited in vain for ' + what)
             self.read(0.2)
+
+
+class Qmp:
+    """A QMP client of the VM with `--qmp unix:@WORK@/qmp`."""
+
+    def __init__(self, vm):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(60)
+        self.socket.connect(os.path.join(vm.work, 'qmp'))
+        self.lines = self.socket.makefile('rw')
+        self.events = []
+        json.loads(self.lines.readline())
+        self.call('qmp_capabilities')
+
+    def message(self):
+        line = self.lines.readline()
+        if not line:
+            raise Failed('the QMP connection was closed')
+        return json.loads(line)
+
+    def ask(self, command, **arguments):
+        """The reply: an object with `return` or `error`; `_` in arguments' names is `-`."""
+        arguments = {k.replace('_', '-'): v for k, v in arguments.items()}
+        self.lines.write(json.dumps({'execute': command, 'arguments': arguments}) + '\n')
+        self.lines.flush()
+        while True:
+            message = self.message()
+            if 'event' not in message:
+                return message
+            self.events.append(message)
+
+    def call(self, command, **arguments):
+        reply = self.ask(command, **arguments)
+        if 'return' not in reply:
+            raise Failed('%s %s: %s' % (command, arguments, reply))
+        return reply['return']
+
+    def refused(self, error_class, text, command, **arguments):
+        error = self.ask(command, **arguments).get('error')
+        if not error or error['class'] != error_class or text not in error['desc']:
+            raise Failed('%s %s: not refused as it should: %s' % (command, arguments, error))
+
+    def event(self, name, **data):
+        """The data of the first event of that name with these members that has not been taken yet."""
+        while True:
+            for i, e in enumerate(self.events):
+                if e['event'] == name and all(e['data'].get(k) == v for k, v in data.items()):
+                    return self.events.pop(i)['data']
+            message = self.message()
+            if 'event' not in message:
+                raise Failed('a reply that nobody asked for: %s' % message)
+            self.events.append(message)
+
+    def close(self):
+        self.lines.close()
+        self.socket.close()
+
+
+def guarded(function):
+    """A case for tap.run() of one that raises Failed."""
+    def call():
+        try:
+            return function()
+        except (Failed, OSError) as e:
+            return str(e) or repr(e)
+    return call

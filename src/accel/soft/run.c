@@ -561,6 +561,7 @@ int soft_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 		} else {
 			v->count.halts += v->halted;
 			soft_fpu_sync(v);
+			soft_jit_idle(v);
 			sleep_until(v, soft_timer_next(v));
 		}
 	}

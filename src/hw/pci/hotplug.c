@@ -12,9 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/wire.h"
+#include "core/notice.h"
 #include "hw/legacy/legacy.h"
 #include "hw/pci/hotplug.h"
 #include "hw/pci/pci_int.h"
+
+#define VENDOR_VIRTIO 0x1af4
 
 struct hotplug {
 	struct device dev;
@@ -48,6 +51,25 @@ static struct pci_port *port_at(struct hotplug *h, unsigned int i)
 
 /* -------- registers -------- */
 
+/* On main. Whoever listens hears of the device while it lives, and asks nothing before it has gone. */
+static void device_end(struct device *d)
+{
+	struct notice n = { .kind = NOTICE_DEVICE_DELETED, .device = d };
+	uint16_t vendor = d->type->bus == BUS_PCI
+				  ? CONTAINER_OF(d, struct pci_device, dev)->info.vendor
+				  : 0;
+
+	/* Its virtio part is a device of its own, as QEMU's clients see it. */
+	n.flag = true;
+	if (vendor == VENDOR_VIRTIO)
+		machine_notice(d->machine, &n);
+	n.flag = false;
+	if (d->id)
+		strncpy(n.id, d->id, sizeof(n.id) - 1);
+	machine_notice(d->machine, &n);
+	device_free(d);
+}
+
 /* On main: point 1. */
 static void eject(void *opaque)
 {
@@ -58,7 +80,7 @@ static void eject(void *opaque)
 		struct pci_port *p = bits >> i & 1 ? port_at(h, i) : NULL;
 
 		if (p && p->child)
-			device_free(&p->child->dev);
+			device_end(&p->child->dev);
 	}
 }
 
@@ -164,7 +186,7 @@ bool pci_hotplug_del(struct device *d, struct error *err)
 		if (d->type->bus == BUS_PCI && pci_is_port((struct pci_device *)d) &&
 			CONTAINER_OF(d, struct pci_port, pci.dev)->child)
 			return error_usage(err, "Bus '%s' is not empty", d->id);
-		device_free(d);
+		device_end(d);
 		return true;
 	}
 	p = d->type->bus == BUS_PCI ? CONTAINER_OF(d, struct pci_device, dev)->port : NULL;

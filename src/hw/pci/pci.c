@@ -40,6 +40,19 @@ static void fill_header(struct pci_device *d)
 	d->wmask[PCI_INTERRUPT_LINE] = 0xff;
 }
 
+/* Bus numbers are the guest's business: behind a port, the port's address and one's own. */
+static void set_place(struct pci_device *d)
+{
+	uint8_t port = d->port ? d->port->pci.devfn : 0;
+
+	if (d->port)
+		snprintf(d->dev.place, sizeof(d->dev.place), "PCI 00:%02x.%x/%02x.%x", port >> 3,
+			port & 7, d->devfn >> 3, d->devfn & 7);
+	else
+		snprintf(d->dev.place, sizeof(d->dev.place), "PCI 00:%02x.%x", d->devfn >> 3,
+			d->devfn & 7);
+}
+
 bool pci_device_init(
 	struct pci_device *d, const struct pci_info *info, const char *addr, struct error *err)
 {
@@ -61,7 +74,7 @@ bool pci_device_init(
 	fill_header(d);
 	if (!pci_host_attach(h, d, addr, err))
 		return false;
-	snprintf(d->dev.place, sizeof(d->dev.place), "PCI 00:%02x.%x", d->devfn >> 3, d->devfn & 7);
+	set_place(d);
 	if (!info->no_intx)
 		irq_source_init(&d->intx, d->dev.machine,
 			h->config.intx_gsi[((d->port ? d->port->pci.devfn : d->devfn) >> 3) & 3]);

@@ -26,6 +26,7 @@
 #include <time.h>
 #include "base/clock.h"
 #include "base/wire.h"
+#include "core/notice.h"
 #include "hw/virtio/balloon.h"
 #include "hw/virtio/virtio.h"
 #include "mem/gmem.h"
@@ -98,10 +99,6 @@ struct balloon {
 	/* Home loop. */
 	struct loop_timer timer;
 	struct loop_defer rearm;
-	/* Main. */
-	struct loop_defer tell;
-	void (*changed)(void *opaque, uint64_t actual);
-	void *changed_opaque;
 };
 
 static struct balloon *balloon_of(struct device *d)
@@ -127,12 +124,45 @@ static void config_fill(struct balloon *b)
 	memcpy(b->v.config, &c, sizeof(c));
 }
 
+/* All memory that the guest was given. */
+static uint64_t memory_size(struct machine *m)
+{
+	const struct as_snapshot *s;
+	uint64_t sum = 0;
+
+	as_read_begin();
+	s = atomic_load(&m->mem.current);
+	for (uint32_t i = 0; i < s->n; i++)
+		sum += s->r[i].kind == AS_RAM ? s->r[i].size : 0;
+	as_read_end();
+	return sum;
+}
+
+/* Without what is in the balloon; a guest may tell anything. */
+static uint64_t actual_bytes(const struct balloon *b)
+{
+	uint64_t all = memory_size(b->v.pci.dev.machine);
+
+	return all - MIN((uint64_t)b->actual << PAGE_SHIFT, all);
+}
+
+static void tell(struct balloon *b)
+{
+	struct notice n = { .kind = NOTICE_BALLOON_CHANGE,
+		.device = &b->v.pci.dev,
+		.value = (int64_t)actual_bytes(b) };
+
+	machine_notice(b->v.pci.dev.machine, &n);
+}
+
 static void set_actual(struct balloon *b, uint32_t pages)
 {
-	if (b->actual != pages)
-		loop_post(b->v.pci.dev.machine->main_loop, &b->tell);
+	bool news = b->actual != pages;
+
 	b->actual = pages;
 	config_fill(b);
+	if (news)
+		tell(b);
 }
 
 static void balloon_config_write(
@@ -368,20 +398,6 @@ struct device *balloon_find(struct machine *m)
 	return NULL;
 }
 
-/* All memory that the guest was given. */
-static uint64_t memory_size(struct machine *m)
-{
-	const struct as_snapshot *s;
-	uint64_t sum = 0;
-
-	as_read_begin();
-	s = atomic_load(&m->mem.current);
-	for (uint32_t i = 0; i < s->n; i++)
-		sum += s->r[i].kind == AS_RAM ? s->r[i].size : 0;
-	as_read_end();
-	return sum;
-}
-
 void balloon_set_target(struct device *d, uint64_t bytes)
 {
 	struct balloon *b = balloon_of(d);
@@ -397,13 +413,12 @@ void balloon_set_target(struct device *d, uint64_t bytes)
 
 uint64_t balloon_get_actual(struct device *d)
 {
-	struct balloon *b = balloon_of(d);
-	uint64_t all = memory_size(d->machine), out;
+	uint64_t out;
 
 	mutex_lock(&d->lock);
-	out = (uint64_t)b->actual << PAGE_SHIFT;
+	out = actual_bytes(balloon_of(d));
 	mutex_unlock(&d->lock);
-	return all - MIN(out, all); /* a guest may tell anything */
+	return out;
 }
 
 bool balloon_get_stats(struct device *d, struct balloon_stats *out)
@@ -434,21 +449,43 @@ uint32_t balloon_get_interval(struct device *d)
 	return balloon_of(d)->interval; /* main's */
 }
 
-void balloon_listen(struct device *d, void (*changed)(void *opaque, uint64_t actual), void *opaque)
+static bool get_stats(struct device *d, struct str *json, struct error *err)
 {
-	struct balloon *b = balloon_of(d);
+	struct balloon_stats s;
 
-	b->changed = changed;
-	b->changed_opaque = opaque;
+	balloon_get_stats(d, &s);
+	str_append(json, "{\"stats\": {");
+	for (int i = 0; i < BALLOON_STATS; i++)
+		str_appendf(json, "%s\"%s\": %llu", i ? ", " : "", balloon_stat_names[i],
+			(unsigned long long)s.value[i]);
+	str_appendf(json, "}, \"last-update\": %lld}", (long long)s.last_update);
+	return true;
 }
 
-static void tell(void *opaque)
+static bool get_interval(struct device *d, struct str *json, struct error *err)
 {
-	struct balloon *b = opaque;
-
-	if (b->changed)
-		b->changed(b->changed_opaque, balloon_get_actual(&b->v.pci.dev));
+	str_appendf(json, "%u", balloon_get_interval(d));
+	return true;
 }
+
+static bool set_interval(struct device *d, const char *value, struct error *err)
+{
+	char *end;
+	long long v = strtoll(value, &end, 10);
+
+	if (end == value || *end || v < 0 || v > BALLOON_INTERVAL_MAX)
+		return error_usage(err,
+			"guest-stats-polling-interval '%s': seconds from 0 to %u are wanted", value,
+			BALLOON_INTERVAL_MAX);
+	balloon_set_interval(d, (uint32_t)v);
+	return true;
+}
+
+static const struct device_property balloon_properties[] = {
+	{ "guest-stats", "guest statistics", get_stats, NULL },
+	{ "guest-stats-polling-interval", "int", get_interval, set_interval },
+	{ .name = NULL },
+};
 
 /* -------- life -------- */
 
@@ -472,7 +509,6 @@ static void timer_end(void *opaque)
 static void balloon_end(struct balloon *b)
 {
 	loop_call(b->v.pci.dev.home, timer_end, b);
-	loop_defer_cancel(b->v.pci.dev.machine->main_loop, &b->tell);
 	free(b->iov);
 	free(b->held_iov);
 	b->iov = b->held_iov = NULL;
@@ -495,7 +531,6 @@ static bool balloon_realize(struct device *d, struct error *err)
 	}
 	stats_clear(b);
 	b->interval = b->cfg.interval;
-	loop_defer_init(&b->tell, tell, b);
 	loop_defer_init(&b->rearm, rearm, b);
 	loop_call(d->home, timer_make, b);
 	if (!virtio_init(&b->v, &balloon_class, &b->cfg.virtio, QUEUES, err)) {
@@ -534,7 +569,7 @@ static bool balloon_post_load(struct device *d, struct error *err)
 	if (!virtio_post_load(d, err))
 		return false;
 	config_fill(b);
-	loop_post(d->machine->main_loop, &b->tell);
+	tell(b);
 	return true;
 }
 
@@ -578,5 +613,6 @@ const struct device_type virtio_balloon_type = {
 	.resume = virtio_resume,
 	.pre_save = virtio_pre_save,
 	.post_load = balloon_post_load,
+	.properties = balloon_properties,
 	.test_options = "",
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * balloon - what the control plane asks of a machine's balloon (virtio-balloon-pci): how much memory
- * the guest should keep, how much it has, what it says of its memory. All on main.
+ * the guest should keep, how much it has, what it says of its memory. All on main. That the guest changed
+ * what it has is told by NOTICE_BALLOON_CHANGE.
  */
 #ifndef HW_VIRTIO_BALLOON_H
 #define HW_VIRTIO_BALLOON_H
@@ -34,7 +35,5 @@ bool balloon_get_stats(struct device *d, struct balloon_stats *out);
 #define BALLOON_INTERVAL_MAX 0x7fffffffu
 void balloon_set_interval(struct device *d, uint32_t seconds);
 uint32_t balloon_get_interval(struct device *d);
-/* @changed is called on main after the guest changed what it has; NULL: nobody. */
-void balloon_listen(struct device *d, void (*changed)(void *opaque, uint64_t actual), void *opaque);
 
 #endif

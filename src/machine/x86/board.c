@@ -50,6 +50,7 @@ struct board {
 	struct as_region low, high;
 	struct x86_cpuid *cpuid; /* n_vcpus */
 	struct boot_mem_map map;
+	struct boot_files files;
 	struct boot_request request;
 	struct boot_result boot;
 	struct pci_host_config pci;
@@ -397,6 +398,7 @@ static void pc_fini(struct machine *m)
 	if (b->high.mapped)
 		as_del(&m->mem, &b->high);
 	ram_block_unref(b->ram);
+	boot_files_close(&b->files);
 	free(b->reset_state);
 	free(b->cpuid);
 	free(b);
@@ -543,10 +545,12 @@ bool board_start(struct machine *m, struct error *err)
 	b->request = (struct boot_request){
 		.kernel = b->c.kernel,
 		.initrd = b->c.initrd,
+		.files = &b->files,
 		.cmdline = b->c.cmdline ?: "",
 		.map = &b->map,
 		.ram_below_4g = low_size(&b->c),
 		.acpi_rsdp = ACPI_BASE,
 	};
-	return machine_init_vcpus(m, err);
+	return boot_files_open(&b->files, b->c.kernel, b->c.initrd, err) &&
+	       machine_init_vcpus(m, err);
 }

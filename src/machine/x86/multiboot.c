@@ -144,7 +144,7 @@ static bool put_module(struct boot_job *j, struct modules *m, const char *text, 
 			"are too long",
 			text);
 	/* A file of that name, blanks and all, or the first word. */
-	if (access(path, F_OK))
+	if (!boot_file_exists(j->q->files, path))
 		path[strcspn(path, " ")] = 0;
 	ok = boot_put_file(j, &f, path, 4 * GIB, &at, err);
 	boot_file_fini(&f);
@@ -159,15 +159,14 @@ static bool put_module(struct boot_job *j, struct modules *m, const char *text, 
 	return true;
 }
 
-static bool put_each_module(struct boot_job *j, struct modules *m, struct error *err)
+bool boot_each_module(const char *list, bool (*fn)(void *opaque, char *text, struct error *err),
+	void *opaque, struct error *err)
 {
-	AUTO_FREE char *text = strdup(j->q->initrd);
+	AUTO_FREE char *text = strdup(list);
 	char *to = text, *begin = text;
 
 	if (!text)
 		return error_set(err, "out of memory");
-	if (!access(text, F_OK))
-		return put_module(j, m, text, err);
 	for (const char *from = text;; from++) {
 		bool last = !*from;
 
@@ -180,7 +179,7 @@ static bool put_each_module(struct boot_job *j, struct modules *m, struct error 
 			continue;
 		}
 		*to++ = 0;
-		if (!put_module(j, m, begin, err))
+		if (!fn(opaque, begin, err))
 			return false;
 		if (last)
 			return true;
@@ -188,15 +187,30 @@ static bool put_each_module(struct boot_job *j, struct modules *m, struct error 
 	}
 }
 
+struct put {
+	struct boot_job *j;
+	struct modules *m;
+};
+
+static bool put_one(void *opaque, char *text, struct error *err)
+{
+	struct put *p = opaque;
+
+	return put_module(p->j, p->m, text, err);
+}
+
 static bool put_modules(struct boot_job *j, uint32_t *n, struct error *err)
 {
 	struct modules m = { .used = MODULES_MAX * MODULE_ENTRY };
+	struct put p = { j, &m };
 
 	*n = 0;
 	if (!j->q->initrd)
 		return true;
 	if (!boot_claim(j, MODULES_ADDR, MODULES_SIZE, "the table of modules", err) ||
-		!put_each_module(j, &m, err))
+		!(boot_file_exists(j->q->files, j->q->initrd)
+				? put_module(j, &m, j->q->initrd, err)
+				: boot_each_module(j->q->initrd, put_one, &p, err)))
 		return false;
 	*n = m.n;
 	return boot_put(j, MODULES_ADDR, m.page, sizeof(m.page), err);

@@ -248,6 +248,14 @@ static void answer(const char *text)
 		_exit(1);
 }
 
+static void answer_error(const struct error *err)
+{
+	char text[NET_USER_TEXT_MAX + 1];
+
+	snprintf(text, sizeof(text), "%d %.380s", (int)err->kind, err->msg);
+	answer(text);
+}
+
 static bool forward(struct helper *h, const char *spec, bool add, struct error *err)
 {
 	struct forward f;
@@ -282,6 +290,7 @@ static bool control(struct helper *h)
 	const char *rest;
 	ssize_t n = recv(NET_USER_CTL_FD, text, sizeof(text) - 1, MSG_DONTWAIT);
 	uint64_t v;
+	bool add;
 
 	if (n <= 0)
 		return n < 0 && (errno == EAGAIN || errno == EINTR);
@@ -291,10 +300,13 @@ static bool control(struct helper *h)
 			h->offloads = (unsigned int)v;
 		return true;
 	}
-	if (str_has_prefix(text, "forward ", &rest))
-		answer(forward(h, rest, true, &err) ? "ok" : err.msg);
-	else if (str_has_prefix(text, "unforward ", &rest))
-		answer(forward(h, rest, false, &err) ? "ok" : err.msg);
+	add = str_has_prefix(text, "forward ", &rest);
+	if (!add && !str_has_prefix(text, "unforward ", &rest))
+		return true;
+	if (forward(h, rest, add, &err))
+		answer("ok");
+	else
+		answer_error(&err);
 	return true;
 }
 
@@ -486,8 +498,9 @@ int main(int argc, char **argv)
 	/* The control socket's end is what counts; this is for when somebody else holds it too. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a warning of glib's to a file is not worth a death */
 	if (!start(&h, argv + 1, &err)) {
-		answer(err.msg);
+		answer_error(&err);
 		return 1;
 	}
 	answer("ok");
