@@ -89,9 +89,9 @@ struct machine {
 	struct map backends[BACKEND_KINDS]; /* id -> back end; borrowed from the cli, but: */
 	/* Kinds with this are the machine's own: closed when it is freed, after its devices. */
 	void (*backend_close[BACKEND_KINDS])(void *backend);
-	struct list owned; /* struct machine_owned */
-	VEC(struct loop *) io_loops;	    /* owned threads */
-	struct vcpu *vcpus;		    /* owned array */
+	struct list owned;	     /* struct machine_owned */
+	VEC(struct loop *) io_loops; /* owned threads */
+	struct vcpu *vcpus;	     /* owned array */
 	uint32_t n_vcpus;
 	struct mutex vcpu_lock;	  /* parking; docs/locking.md */
 	pthread_cond_t vcpu_cond; /* vCPUs wait here to go on; main waits in vcpu_parked */
@@ -186,6 +186,9 @@ void machine_quit(struct machine *m, enum notice_reason why, int code);
 const char *machine_event_name(enum machine_event e);
 /* Saved state of all devices and vCPUs (RAM is migrate/'s business). Paused. Loading asks for all of
  * them, each once; on failure the machine is of no more use. */
+#define MACHINE_PIT "i8254"
+/* Is the interval timer among the engine's chips, and so no device? */
+bool machine_pit_is_engines(const struct machine *m);
 bool machine_save_devices(struct machine *m, struct str *out, struct error *err) MUST_USE;
 bool machine_load_devices(struct machine *m, const void *p, size_t len, struct error *err) MUST_USE;
 /* One device: quiesced; used by the conformance suite too. */
