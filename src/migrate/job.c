@@ -108,7 +108,7 @@ static void *helper_thread(void *arg)
 {
 	struct helper *h = arg;
 
-	thread_enter(ROLE_WORKER, h->j->incoming ? "load" : "save");
+	/* It has its maker's name and confinement: a worker's. */
 	h->fn(h->j);
 	return NULL;
 }
