@@ -209,7 +209,7 @@ void rundir_release(struct rundir *r)
 	remove_files(r->path);
 	if (lock)
 		unlink(lock);
-	rmdir(r->path);
+	(void)!unlinkat(AT_FDCWD, r->path, AT_REMOVEDIR); /* what the sandbox knows */
 	close(r->lock); /* last: until here nobody else takes the name */
 	free(r->path);
 	free(r);
