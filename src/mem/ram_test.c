@@ -317,23 +317,23 @@ static void test_code_words(void **state)
 	assert_true(ram_dirty_wanted(b));
 	assert_ptr_equal(ram_code_words(b), code);
 	for (uint32_t i = 0; i < PAGES; i++)
-		assert_int_equal(code[i], 0);
+		assert_int_equal(code[RAM_CODE_WORDS * i], 0);
 	/* Only words with bit 0 change, and only those of the range. */
-	code[3] = 7;
-	code[4] = 9;
-	code[5] = 9;
-	code[6] = 9;
+	code[RAM_CODE_WORDS * 3] = 7;
+	code[RAM_CODE_WORDS * 4] = 9;
+	code[RAM_CODE_WORDS * 5] = 9;
+	code[RAM_CODE_WORDS * 6] = 9;
 	ram_dirty_mark(b, 3 * 4096, 0);
 	ram_dirty_mark(b, 4 * 4096 - 1, 1);
 	ram_dirty_mark(b, 5 * 4096 - 1, 2);
-	assert_int_equal(code[2], 0);
-	assert_int_equal(code[3], 8);
-	assert_int_equal(code[4], 10);
-	assert_int_equal(code[5], 10);
-	assert_int_equal(code[6], 9);
+	assert_int_equal(code[RAM_CODE_WORDS * 2], 0);
+	assert_int_equal(code[RAM_CODE_WORDS * 3], 8);
+	assert_int_equal(code[RAM_CODE_WORDS * 4], 10);
+	assert_int_equal(code[RAM_CODE_WORDS * 5], 10);
+	assert_int_equal(code[RAM_CODE_WORDS * 6], 9);
 	ram_dirty_mark(b, 0, b->size);
-	assert_int_equal(code[3], 8); /* nobody had looked */
-	assert_int_equal(code[6], 10);
+	assert_int_equal(code[RAM_CODE_WORDS * 3], 8); /* nobody had looked */
+	assert_int_equal(code[RAM_CODE_WORDS * 6], 10);
 	/* It wraps, and the dirty log goes on beside it. */
 	code[PAGES - 1] = UINT32_MAX;
 	assert_true(ram_dirty_start(b, &err));
