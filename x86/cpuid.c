@@ -652,3 +652,76 @@ const char *x86_cpuid_build(const struct x86_cpu_model_request *req,
 	write_leaves(&b);
 	return NULL;
 }
+
+/* -------- a saved guest's -------- */
+
+static uint32_t reg_of(const struct x86_cpuid *c, uint32_t function, uint32_t index, uint8_t reg)
+{
+	const struct x86_cpuid_leaf *l = x86_cpuid_find(c, function, index);
+
+	return l ? leaf_reg(l, reg) : 0;
+}
+
+static const char *const kvm_names[32] = {
+	[0] = "kvmclock-old",
+	[1] = "nopiodelay",
+	[3] = "kvmclock",
+	[4] = "asyncpf",
+	[5] = "steal-time",
+	[6] = "pv-eoi",
+	[7] = "pv-unhalt",
+	[9] = "pv-tlb-flush",
+	[10] = "asyncpf-vmexit",
+	[11] = "pv-ipi",
+	[12] = "poll-control",
+	[13] = "pv-sched-yield",
+	[14] = "asyncpf-int",
+	[24] = "kvmclock-stable",
+};
+
+static void put_name(struct text *t, const char *name)
+{
+	if (t->len)
+		put(t, ", ");
+	put(t, name);
+}
+
+static void put_missing(struct text *t, unsigned int word, uint32_t bits)
+{
+	for (size_t i = 0; i < N(flags); i++) {
+		if (flags[i].word == word && bits >> flags[i].bit & 1) {
+			put_name(t, flags[i].name);
+			bits &= ~(1u << flags[i].bit);
+		}
+	}
+	if (bits)
+		put_name(t, "a feature without a name");
+}
+
+const char *x86_cpuid_missing(const struct x86_cpuid *saved, const struct x86_cpuid *supported,
+	const struct x86_cpuid *built, char *buf, size_t buf_size)
+{
+	struct text t = { buf, buf_size, 0 };
+	uint32_t bits;
+
+	for (unsigned int w = 0; w < W_COUNT; w++) {
+		uint32_t f = words[w].function, i = words[w].index;
+		uint8_t r = words[w].reg;
+
+		bits = reg_of(saved, f, i, r) & ~reg_of(supported, f, i, r) &
+		       ~reg_of(built, f, i, r);
+		if (bits)
+			put_missing(&t, w, bits);
+	}
+	bits = reg_of(saved, 0x40000001, 0, EAX) & ~reg_of(supported, 0x40000001, 0, EAX) &
+	       ~reg_of(built, 0x40000001, 0, EAX);
+	for (unsigned int i = 0; i < 32; i++)
+		if (bits >> i & 1)
+			put_name(&t, kvm_names[i] ? kvm_names[i] : "a feature of KVM's");
+	if (reg_of(saved, 0xd, 0, EAX) & ~reg_of(supported, 0xd, 0, EAX))
+		put_name(&t, "a part of the XSAVE area");
+	if ((reg_of(saved, 0x80000008, 0, EAX) & 0xff) >
+		(reg_of(supported, 0x80000008, 0, EAX) & 0xff))
+		put_name(&t, "as many bits of physical addresses");
+	return t.len ? buf : NULL;
+}

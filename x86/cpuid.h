@@ -42,6 +42,10 @@ struct x86_cpu_model_request {
 const char *x86_cpuid_build(const struct x86_cpu_model_request *req,
 	const struct x86_cpuid *supported, uint32_t apic_id, struct x86_cpuid *out, char *buf,
 	size_t buf_size);
+/* What a guest that was given @saved would miss on an engine that offers @supported and gives it @built
+ * for the same CPU: the text of x86_cpuid_build's kind, or NULL: nothing. */
+const char *x86_cpuid_missing(const struct x86_cpuid *saved, const struct x86_cpuid *supported,
+	const struct x86_cpuid *built, char *buf, size_t buf_size);
 /* The leaf for (function, index), or NULL. */
 const struct x86_cpuid_leaf *x86_cpuid_find(
 	const struct x86_cpuid *c, uint32_t function, uint32_t index);

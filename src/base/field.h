@@ -64,6 +64,12 @@ enum field_flag {
 	FF_OPTIONAL_STATE = 1 << 3,
 	/* never printed or logged */
 	FF_SECRET = 1 << 4,
+	/* QMP: the key must be given, whatever its value (results: is always there); any type */
+	FF_GIVEN = 1 << 5,
+	/* JSON results: no key when it is zero or empty */
+	FF_OMIT_ZERO = 1 << 6,
+	/* FT_STR, JSON: holds any value, as its JSON text */
+	FF_ANY = 1 << 7,
 };
 
 /* Named limits. */
@@ -221,6 +227,13 @@ struct json_doc;
 struct json_token;
 bool fields_from_json(const struct field_table *t, void *obj, const struct json_doc *doc,
 	const struct json_token *tok, struct error *err) MUST_USE;
+/* Append one member's value as JSON; false when @key is unknown or its value is nobody's business. */
+bool fields_get_json(
+	const struct field_table *t, const void *obj, const char *key, struct str *out) MUST_USE;
+/* Append an element with its defaults to the FT_LIST @key; NULL and @err: the limit is reached, or out
+ * of memory. The pointer is good until the next call. */
+void *fields_list_add(
+	const struct field_table *t, void *obj, const char *key, struct error *err) MUST_USE;
 /* The field called @name, or NULL. */
 const struct field *fields_find(const struct field_table *t, const char *name);
 /* Equality of all saved members (tag != 0). */

@@ -5,6 +5,7 @@
  */
 #include "base/json.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,10 @@ void field_to_json(const struct field *f, const void *obj, struct str *out)
 {
 	struct str text = STR_INIT;
 
+	if (f->flags & FF_ANY) {
+		str_append(out, *(char **)field_ptr(f, obj));
+		return;
+	}
 	switch (f->type) {
 	case FT_BOOL:
 		str_append(out, field_num(f, obj) ? "true" : "false");
@@ -67,6 +72,10 @@ static bool json_absent(const struct field *f, const void *obj)
 {
 	if (f->flags & FF_SECRET)
 		return true;
+	if (f->flags & FF_OMIT_ZERO && field_is_num(f))
+		return !field_num(f, obj);
+	if (f->flags & FF_OMIT_ZERO && (f->type == FT_LIST || f->type == FT_ARRAY))
+		return !field_len(f, obj);
 	if (f->type == FT_STR)
 		return !*(char **)field_ptr(f, obj);
 	return field_is_aggregate(f) && !field_sub(f, obj);
@@ -101,6 +110,27 @@ void fields_to_json(const struct field_table *t, const void *obj, struct str *ou
 	str_append(out, "}");
 }
 
+bool fields_get_json(const struct field_table *t, const void *obj, const char *key, struct str *out)
+{
+	const struct field *f = fields_find(t, key);
+
+	if (!f || f->flags & FF_SECRET)
+		return false;
+	field_to_json(f, obj, out);
+	return true;
+}
+
+void *fields_list_add(const struct field_table *t, void *obj, const char *key, struct error *err)
+{
+	const struct field *f = fields_find(t, key);
+
+	assert(f && f->type == FT_LIST);
+	if (field_len(f, obj) < f->count)
+		return field_list_add(f, obj, err);
+	error_set(err, "'%s' has more than %u elements", key, f->count);
+	return NULL;
+}
+
 /* -------- reading -------- */
 
 /* Where the reader is. */
@@ -122,6 +152,13 @@ static bool wrong_type(const struct read *at, const char *want, struct error *er
 		field_path_text(&at->path, path, sizeof(path)), want);
 }
 
+static enum json_type scalar_type(const struct field *f)
+{
+	if (f->type == FT_BOOL)
+		return JSON_BOOL;
+	return field_is_num(f) && f->type != FT_ENUM ? JSON_NUMBER : JSON_STRING;
+}
+
 /* Scalars go through their text form, so that options and JSON agree in all values and messages. */
 static bool read_scalar(const struct field_table *t, const struct field *f, void *obj,
 	const struct read *at, struct error *err)
@@ -135,6 +172,7 @@ static bool read_scalar(const struct field_table *t, const struct field *f, void
 		return error_set_errno(err, ENOMEM, "'%s'", path);
 	if (at->tok->type == JSON_NULL || at->tok->type > JSON_STRING ||
 		(f->type == FT_STR && at->tok->type != JSON_STRING) ||
+		(at->doc->typed && at->tok->type != scalar_type(f)) ||
 		strlen(str_cstr(&text)) != text.len) {
 		field_want(f, &want);
 		return wrong_type(at, str_cstr(&want), err);
@@ -144,6 +182,16 @@ static bool read_scalar(const struct field_table *t, const struct field *f, void
 
 static bool read_elements(
 	const struct field *f, void *obj, const struct read *at, struct error *err);
+
+/* The value's text as it stands. */
+static bool read_any(const struct field *f, void *obj, const struct read *at, struct error *err)
+{
+	bool quoted = at->tok->type == JSON_STRING;
+
+	return field_set_str(f, obj, at->doc->text + at->tok->start - quoted,
+		       at->tok->len + 2 * (size_t)quoted) ||
+	       error_set_errno(err, ENOMEM, "'%s'", f->name);
+}
 
 static bool read_member(const struct field_table *t, const struct field *f, void *obj,
 	const struct read *at, struct error *err)
@@ -161,7 +209,8 @@ static bool read_member(const struct field_table *t, const struct field *f, void
 			return wrong_type(at, "nothing", err);
 		return read_table(sub, field_ptr(f, obj), at, err);
 	default:
-		return read_scalar(t, f, obj, at, err);
+		return f->flags & FF_ANY ? read_any(f, obj, at, err)
+					 : read_scalar(t, f, obj, at, err);
 	}
 }
 
@@ -238,6 +287,28 @@ static bool read_key(const struct field_table *t, void *obj, const struct read *
 	return read_member(ref.t, ref.f, ref.obj, &in, err);
 }
 
+/* Have the FF_GIVEN members been? Flat structs and arms have theirs in the same JSON object. */
+static bool check_given(
+	const struct field_table *t, void *obj, const struct read *at, struct error *err)
+{
+	const struct field *f;
+
+	fields_for_each (f, t) {
+		char path[FIELD_PATH_MAX];
+		struct field_path p = { .up = &at->path, .name = f->name };
+
+		if (field_is_flat(f)) {
+			if (field_sub(f, obj) &&
+				!check_given(field_sub(f, obj), field_ptr(f, obj), at, err))
+				return false;
+		} else if (f->flags & FF_GIVEN && !json_member(at->doc, at->tok, f->name)) {
+			return error_usage(
+				err, "'%s' is missing", field_path_text(&p, path, sizeof(path)));
+		}
+	}
+	return true;
+}
+
 static bool read_table(
 	const struct field_table *t, void *obj, const struct read *at, struct error *err)
 {
@@ -254,7 +325,7 @@ static bool read_table(
 	for (; key < end; key = at->doc->tokens + key[1].next)
 		if (!read_key(t, obj, at, key, err))
 			return false;
-	return true;
+	return !at->doc->typed || check_given(t, obj, at, err);
 }
 
 bool fields_from_json(const struct field_table *t, void *obj, const struct json_doc *doc,

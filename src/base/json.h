@@ -41,6 +41,9 @@ struct json_doc {
 	const char *text; /* borrowed */
 	struct json_token *tokens;
 	size_t len, cap;
+	/* fields_from_json() as QMP wants it: a number or a boolean must be one in JSON, too, and FF_GIVEN
+	 * members must be there. Set by the caller. */
+	bool typed;
 };
 
 #define JSON_DOC_INIT        \

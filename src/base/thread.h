@@ -108,13 +108,19 @@ struct CAPABILITY("role") role {
 };
 extern struct role role_main, role_vcpu, role_io, role_worker;
 
-/* Create a thread with all signals blocked (what may interrupt it, it lets through itself) and a stack
+/* Create a thread with all signals blocked but SIGSYS (what may interrupt it, it lets through itself) and a stack
  * of THREAD_STACK_SIZE bytes, on host CPU @host_cpu only (-1: any). 0 or -errno; -EINVAL: there is no
  * such host CPU. */
 #define THREAD_STACK_SIZE (256 * 1024)
 int thread_create(pthread_t *t, bool detached, int host_cpu, void *(*fn)(void *), void *arg);
-/* Declare the calling thread's role and its name for top(1) (at most 15 characters are kept). */
+/* Declare the calling thread's role and its name for top(1) (at most 15 characters are kept); it is
+ * confined from here on, if that is set. */
 void thread_enter(enum thread_role role, const char *name);
+/* How threads give up rights (sandbox/): set by main, once, when it has done so itself. */
+void thread_set_confinement(void (*fn)(enum thread_role role));
+/* The calling thread gives up its rights, unless it has or nothing is set: for threads that may have
+ * begun before it was. */
+void thread_confine(void);
 enum thread_role thread_role(void);
 /* True when the thread is @role or has declared none (tests, tools). For assert(). */
 bool thread_is(enum thread_role role);

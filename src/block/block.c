@@ -2,8 +2,10 @@
 /* The disk as its device sees it: checks, accounting, the way into the format. */
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/clock.h"
 #include "base/ovf.h"
 #include "block/block_int.h"
 
@@ -108,6 +110,11 @@ void block_detach(struct block_dev *b)
 	b->loop = b->file->loop = NULL;
 }
 
+bool block_is_attached(const struct block_dev *b)
+{
+	return b->loop;
+}
+
 /* 0, or why the request cannot be. */
 static int check(const struct block_dev *b, const struct block_req *r)
 {
@@ -120,16 +127,166 @@ static int check(const struct block_dev *b, const struct block_req *r)
 	return range_fits(r->offset, r->len, b->info.size) ? 0 : -EIO;
 }
 
+/* -------- accounting -------- */
+
+static enum block_stat stat_of(enum block_op op)
+{
+	static const enum block_stat stats[] = {
+		[BLOCK_READ] = BLOCK_STAT_READ,
+		[BLOCK_WRITE] = BLOCK_STAT_WRITE,
+		[BLOCK_FLUSH] = BLOCK_STAT_FLUSH,
+		[BLOCK_DISCARD] = BLOCK_STAT_DISCARD,
+		[BLOCK_WRITE_ZEROES] = BLOCK_STAT_WRITE,
+	};
+
+	return stats[op];
+}
+
+/* One thread writes: no locked instruction is needed. */
+static void add(_Atomic uint64_t *n, uint64_t what)
+{
+	atomic_store_explicit(
+		n, atomic_load_explicit(n, memory_order_relaxed) + what, memory_order_relaxed);
+}
+
+void block_account(struct block_dev *b, const struct block_req *r, int res)
+{
+	enum block_stat s = stat_of(r->op);
+	int64_t now = clock_mono_ns();
+
+	atomic_store_explicit(&b->last_ns, now, memory_order_relaxed);
+	if (res < 0) {
+		add(&b->failed[s], 1);
+		return;
+	}
+	add(&b->ops[s], 1);
+	add(&b->bytes[s], r->op == BLOCK_FLUSH ? 0 : r->len);
+	add(&b->ns[s], (uint64_t)(now - r->start_ns));
+	if (s == BLOCK_STAT_WRITE && r->offset + r->len > b->write_end)
+		atomic_store_explicit(&b->write_end, r->offset + r->len, memory_order_relaxed);
+}
+
+void block_get_stats(const struct block_dev *b, struct block_stats *out)
+{
+	for (int i = 0; i < BLOCK_STATS; i++) {
+		out->of[i].ops = b->ops[i];
+		out->of[i].bytes = b->bytes[i];
+		out->of[i].ns = b->ns[i];
+		out->of[i].failed = b->failed[i];
+		out->of[i].invalid = b->invalid[i];
+	}
+	out->write_end = b->write_end;
+	out->last_ns = b->last_ns;
+}
+
+const char *block_filename(const struct block_dev *b)
+{
+	return b->file->path ?: "";
+}
+
+const char *block_format_name(const struct block_dev *b)
+{
+	return b->format->name;
+}
+
+int block_cache_mode(const struct block_dev *b)
+{
+	return b->cache;
+}
+
+int block_detect_zeroes_mode(const struct block_dev *b)
+{
+	return b->detect_zeroes;
+}
+
 void block_submit(struct block_dev *b, struct block_req *r)
 {
 	int res = check(b, r);
 
 	assert(b->loop);
+	if (res)
+		add(&b->invalid[stat_of(r->op)], 1);
 	if (res || (!r->len && r->op != BLOCK_FLUSH)) {
 		r->done(r, res);
 		return;
 	}
 	r->dev = b;
+	r->start_ns = clock_mono_ns();
 	b->in_flight++;
 	b->format->submit(b, r);
+}
+
+/* -------- a VM that is saved -------- */
+
+struct flush_call {
+	struct block_dev *b;
+	struct block_req req;
+	int res; /* 1: not yet */
+	struct mutex lock;
+	pthread_cond_t cond;
+};
+
+static void flush_call_done(struct block_req *r, int res)
+{
+	struct flush_call *c = r->opaque;
+
+	mutex_lock(&c->lock);
+	c->res = res;
+	pthread_cond_signal(&c->cond);
+	mutex_unlock(&c->lock);
+}
+
+static void flush_call_start(void *opaque)
+{
+	struct flush_call *c = opaque;
+
+	c->req = (struct block_req){ .op = BLOCK_FLUSH, .done = flush_call_done, .opaque = c };
+	block_submit(c->b, &c->req);
+}
+
+/* When the disk's loop is our own, it is run here. */
+static void flush_call_wait(struct flush_call *c)
+{
+	mutex_lock(&c->lock);
+	while (c->res > 0) {
+		if (!loop_in_thread(c->b->loop)) {
+			pthread_cond_wait(&c->cond, &c->lock.m);
+			continue;
+		}
+		mutex_unlock(&c->lock);
+		loop_run_once(c->b->loop, -1);
+		mutex_lock(&c->lock);
+	}
+	mutex_unlock(&c->lock);
+}
+
+bool block_flush(struct block_dev *b, struct error *err)
+{
+	struct flush_call c = { .b = b, .res = 1, .lock = MUTEX_INIT };
+
+	if (!b->loop || b->info.readonly)
+		return true;
+	pthread_cond_init(&c.cond, NULL);
+	loop_call(b->loop, flush_call_start, &c);
+	flush_call_wait(&c);
+	pthread_cond_destroy(&c.cond);
+	return !c.res || error_set_errno(err, c.res, "disk '%s' cannot be flushed", b->id);
+}
+
+void block_release(struct block_dev *b)
+{
+	block_file_unlock(b->file);
+}
+
+bool block_acquire(struct block_dev *b, struct error *err)
+{
+	if (block_file_lock(b->file, err))
+		return true;
+	block_file_unlock(b->file);
+	return error_prefix(err, "disk '%s'", b->id);
+}
+
+bool block_is_temporary(const struct block_dev *b)
+{
+	return b->file->overlay_fd >= 0;
 }

@@ -43,6 +43,7 @@ struct block_config {
 	int cache;	   /* enum block_cache */
 	int discard;	   /* enum block_discard: pass discards down or not */
 	int detect_zeroes; /* off, on, unmap */
+	bool unlocked;	   /* not an option: another process's until block_acquire() */
 };
 extern const struct field_table block_config_table;
 
@@ -72,6 +73,7 @@ struct block_req {
 	uint64_t iov_off;      /* cursor: bytes into iov[iov_idx] */
 	uint32_t iov_idx;
 	uint8_t stage, retries;
+	int64_t start_ns; /* CLOCK_MONOTONIC */
 	bool special, tracked, synced;
 	enum block_op act; /* what is done for @op (detect-zeroes) */
 	struct iovec part;
@@ -93,6 +95,31 @@ struct block_info {
 
 struct block_dev;
 
+/* What a disk has done since it was opened. WRITE_ZEROES counts as a write. */
+enum block_stat {
+	BLOCK_STAT_READ,
+	BLOCK_STAT_WRITE,
+	BLOCK_STAT_FLUSH,
+	BLOCK_STAT_DISCARD,
+	BLOCK_STATS
+};
+struct block_stats {
+	struct {
+		uint64_t ops, bytes, ns;  /* done; ns from submitting to done, summed */
+		uint64_t failed, invalid; /* by the host; refused by the checks */
+	} of[BLOCK_STATS];
+	uint64_t write_end; /* the highest byte written to, and one more */
+	int64_t last_ns;    /* CLOCK_MONOTONIC of the last request's end; 0: there was none */
+};
+/* A snapshot (each number by itself); any thread. */
+void block_get_stats(const struct block_dev *b, struct block_stats *out);
+/* The image's file and its format. */
+const char *block_filename(const struct block_dev *b);
+const char *block_format_name(const struct block_dev *b);
+/* enum block_cache, block_detect_zeroes. */
+int block_cache_mode(const struct block_dev *b);
+int block_detect_zeroes_mode(const struct block_dev *b);
+
 struct block_dev *block_open(const struct block_config *c, struct error *err) MUST_USE;
 /* Waits for nothing: the caller has drained. */
 void block_close(struct block_dev *b);
@@ -105,11 +132,21 @@ void block_set_writethrough(struct block_dev *b, bool on);
 /* Requests complete on @l. One device at a time may attach. */
 bool block_attach(struct block_dev *b, struct loop *l, struct error *err) MUST_USE;
 void block_detach(struct block_dev *b);
+bool block_is_attached(const struct block_dev *b);
 /* Start @r: bounds and alignment are checked (-EINVAL, -EIO beyond the end, -EROFS), errors come
  * through done(). After a failed flush every later flush fails too (fsync errors are told once). */
 void block_submit(struct block_dev *b, struct block_req *r);
 /* Requests in flight. */
 uint32_t block_in_flight(const struct block_dev *b);
+
+/* For a VM that is saved. On main, the device quiesced, its loop running. flush: all that was written is
+ * durable. release: others may write to the image; nothing is submitted until acquire, which fails
+ * when they do. */
+bool block_flush(struct block_dev *b, struct error *err) MUST_USE;
+void block_release(struct block_dev *b);
+bool block_acquire(struct block_dev *b, struct error *err) MUST_USE;
+/* Is what the guest writes lost with the process? */
+bool block_is_temporary(const struct block_dev *b);
 
 /* A disk of @size zero bytes (a multiple of 512) in memory that belongs to nobody else, for tests.
  * Same code as a disk on a file. */

@@ -69,6 +69,12 @@ struct block_dev {
 	struct block_file *file; /* owned */
 	struct loop *loop;
 	uint32_t in_flight;
+	int cache, detect_zeroes; /* as configured */
+	/* The loop's thread adds, anybody reads. */
+	_Atomic uint64_t ops[BLOCK_STATS], bytes[BLOCK_STATS], ns[BLOCK_STATS];
+	_Atomic uint64_t failed[BLOCK_STATS], invalid[BLOCK_STATS];
+	_Atomic uint64_t write_end;
+	_Atomic int64_t last_ns;
 };
 
 /* `disk 'ID'` goes before every message. */
@@ -79,16 +85,22 @@ void block_file_close(struct block_file *f);
 void block_file_submit(struct block_file *f, struct block_req *r);
 /* OFD locks, compatible with QEMU's. */
 bool block_file_lock(struct block_file *f, struct error *err) MUST_USE;
+void block_file_unlock(struct block_file *f);
 bool block_file_overlay(struct block_file *f, struct error *err) MUST_USE;
 bool block_file_bounce(struct block_file *f, struct error *err) MUST_USE;
 
 struct block_dev *block_dev_new(const char *id, struct error *err) MUST_USE;
 void block_dev_fill_info(struct block_dev *b);
+/* Count a request that is done. */
+void block_account(struct block_dev *b, const struct block_req *r, int res);
+
 /* End of a request. The caller does not touch @r afterwards. */
 static inline void block_req_end(struct block_req *r, int res)
 {
-	if (r->dev)
+	if (r->dev) {
 		r->dev->in_flight--;
+		block_account(r->dev, r, res);
+	}
 	r->done(r, res);
 }
 

@@ -93,14 +93,14 @@ static bool open_failed(struct block_file *f, int e, struct error *err)
 	return error_set_errno(err, e, "cannot open '%s'", f->path);
 }
 
-static bool open_fd(struct block_file *f, struct error *err)
+static bool open_fd(struct block_file *f, bool shared, struct error *err)
 {
 	int flags = O_CLOEXEC | O_NOCTTY | (f->readonly ? O_RDONLY : O_RDWR);
 
 	if (f->direct)
 		flags |= O_DIRECT;
 	/* On a block device O_EXCL means: not while the host itself uses it. */
-	if (f->blkdev && !f->readonly)
+	if (f->blkdev && !f->readonly && !shared)
 		flags |= O_EXCL;
 	f->fd = open(f->path, flags);
 	return f->fd >= 0 || open_failed(f, errno, err);
@@ -272,9 +272,10 @@ static bool others_hold(const struct block_file *f, off_t byte)
 bool block_file_lock(struct block_file *f, struct error *err)
 {
 	const char *remedy = "end it, or give both of them readonly=on or snapshot=on";
+	bool readonly = f->readonly || f->overlay_fd >= 0; /* the image itself */
 	int r = lock_byte(f->fd, F_OFD_SETLK, F_RDLCK, LOCK_USES + WAY_READ, NULL);
 
-	if (!r && !f->readonly)
+	if (!r && !readonly)
 		r = lock_byte(f->fd, F_OFD_SETLK, F_RDLCK, LOCK_USES + WAY_WRITE, NULL);
 	if (!r)
 		r = lock_byte(f->fd, F_OFD_SETLK, F_RDLCK, LOCK_FORBIDS + WAY_WRITE, NULL);
@@ -287,10 +288,18 @@ bool block_file_lock(struct block_file *f, struct error *err)
 			f->path, remedy);
 	if (others_hold(f, LOCK_FORBIDS + WAY_READ))
 		return error_set(err, "'%s' is in exclusive use by another process", f->path);
-	if (!f->readonly && others_hold(f, LOCK_FORBIDS + WAY_WRITE))
+	if (!readonly && others_hold(f, LOCK_FORBIDS + WAY_WRITE))
 		return error_set(
 			err, "'%s' is in use by another virtual machine: %s", f->path, remedy);
 	return true;
+}
+
+void block_file_unlock(struct block_file *f)
+{
+	for (off_t way = WAY_READ; way <= WAY_WRITE; way++) {
+		(void)!lock_byte(f->fd, F_OFD_SETLK, F_UNLCK, LOCK_USES + way, NULL);
+		(void)!lock_byte(f->fd, F_OFD_SETLK, F_UNLCK, LOCK_FORBIDS + way, NULL);
+	}
 }
 
 /* -------- buffers and the temporary overlay -------- */
@@ -357,7 +366,8 @@ static bool file_setup(struct block_file *f, const struct block_config *c, struc
 	f->cache_through = c->cache == BLOCK_CACHE_WRITETHROUGH;
 	f->discard = c->discard & 1;
 	f->detect_zeroes = c->detect_zeroes;
-	if (!check_kind(f, err) || !open_fd(f, err) || !block_file_lock(f, err) ||
+	if (!check_kind(f, err) || !open_fd(f, c->unlocked, err) ||
+		(!c->unlocked && !block_file_lock(f, err)) ||
 		!(f->blkdev ? blkdev_info(f, err) : regular_info(f, err)) || !find_align(f, err))
 		return false;
 	if (snapshot) {

@@ -70,6 +70,8 @@ static bool open_layers(struct block_dev *b, const struct block_config *c, struc
 	if (!c->format && !check_magic(b->file, err))
 		return false;
 	block_dev_fill_info(b);
+	b->cache = c->cache;
+	b->detect_zeroes = c->detect_zeroes;
 	return !b->format->open || b->format->open(b, c, err);
 }
 

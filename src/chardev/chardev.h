@@ -49,6 +49,8 @@ bool chardev_size(const struct chardev *c, uint16_t *cols, uint16_t *rows);
 /* Terminal of stdio: raw while a VM runs, restored by chardev_close, at exit and on fatal signals.
  * In raw mode Ctrl-] (0x1d) is not passed on: @escape is called instead. */
 void chardev_stdio_set_escape(void (*escape)(void *opaque), void *opaque);
+/* The same at once, for a signal's handler. */
+void chardev_stdio_restore(void);
 /* After SIGCONT: the shell has put its own terminal modes back; make it raw again. */
 void chardev_stdio_resume(void);
 

@@ -114,6 +114,11 @@ static bool terminal_raw(struct chardev *c, struct error *err)
 	return true;
 }
 
+void chardev_stdio_restore(void)
+{
+	restore();
+}
+
 void chardev_stdio_resume(void)
 {
 	if (atomic_load(&shared.raw_on) && !in_background())

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/field.h"
+#include "base/removal.h"
 #include "base/str.h"
 #include "chardev/chardev_int.h"
 
@@ -186,6 +187,7 @@ static bool server_start(struct unix_sock *s, struct error *err)
 	if (!lstat(s->addr.sun_path, &st)) {
 		s->dev = st.st_dev;
 		s->ino = st.st_ino;
+		removal_expect(s->addr.sun_path);
 	}
 	if (listen(s->fd, 1) < 0)
 		return error_set_errno(err, errno, "chardev '%s': cannot listen on '%s'", s->c->id,

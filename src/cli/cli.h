@@ -22,6 +22,8 @@ struct command {
 };
 
 extern const struct command run_command, info_command;
+extern const struct command ps_command, status_command, stop_command, kill_command, reset_command,
+	pause_command, resume_command, console_command, qmp_command_line, save_command;
 
 /* Print `lodge: MESSAGE` to stderr; returns the exit status for the error's kind. */
 int cli_fail(const struct error *err);

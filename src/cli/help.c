@@ -7,6 +7,7 @@
 #include "block/block.h"
 #include "cli/cli.h"
 #include "core/device.h"
+#include "net/net.h"
 
 static void print_table(const struct field_table *t, int indent)
 {
@@ -72,9 +73,23 @@ static bool help_device(const char *text, int *status)
 		return true;
 	}
 	printf("%s: %s\n", t->name, t->doc);
+	printf("  id=TEXT                     its name\n");
+	if (t->bus == BUS_PCI)
+		printf("  bus=TEXT                    a pcie-root-port's id; default: the root bus\n");
 	if (t->config)
 		print_table(t->config, 2);
 	return true;
+}
+
+static void help_net(void)
+{
+	const struct device_type *t = device_type_find("virtio-net-pci");
+
+	printf("the network:\n");
+	print_table(&net_config_table, 2);
+	printf("the device (virtio-net-pci):\n");
+	if (t)
+		print_table(t->config, 2);
 }
 
 bool help_asked(const struct vm_config *c, int *status)
@@ -98,6 +113,12 @@ bool help_asked(const struct vm_config *c, int *status)
 		if (t)
 			print_table(t->config, 2);
 		return true;
+	}
+	for (size_t i = 0; i < c->net.len; i++) {
+		if (!strcmp(c->net.items[i], "help")) {
+			help_net();
+			return true;
+		}
 	}
 	return false;
 }

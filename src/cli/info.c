@@ -8,6 +8,7 @@
 #include "config.h"
 #include "core/accel.h"
 #include "loop/loop.h"
+#include "sandbox/sandbox.h"
 
 struct engine_info {
 	char *name, *doc, *reason;
@@ -20,7 +21,8 @@ struct host_info {
 		struct engine_info *items;
 		size_t len;
 	} engines;
-	bool io_uring, usdt;
+	bool io_uring, usdt, confines;
+	char *sandbox;
 };
 
 static const struct field engine_fields[] = {
@@ -37,6 +39,8 @@ static const struct field host_fields[] = {
 	FIELD_LIST(struct host_info, engines, "engines", FT_STRUCT, 16, .sub = &engine_table),
 	FIELD_BOOL(struct host_info, io_uring, "io-uring"),
 	FIELD_BOOL(struct host_info, usdt, "usdt"),
+	FIELD_BOOL(struct host_info, confines, "confines"),
+	FIELD_STR(struct host_info, sandbox, "sandbox"),
 };
 static const struct field_table host_table = FIELD_TABLE("host", struct host_info, host_fields);
 
@@ -54,14 +58,17 @@ static bool probe_engine(const struct accel *a, struct engine_info *e)
 static bool collect(struct host_info *h, struct error *err)
 {
 	AUTO_PTR(loop) l = loop_new("probe", LOOP_URING, err);
+	AUTO(str) sandbox = STR_INIT;
 
 	if (!l)
 		return false;
 	h->version = strdup(LODGE_VERSION);
 	h->io_uring = loop_has_uring(l);
 	h->usdt = HAVE_SDT;
+	h->confines = sandbox_describe(&sandbox);
+	h->sandbox = str_take(&sandbox);
 	h->engines.items = calloc(16, sizeof(*h->engines.items));
-	if (!h->version || !h->engines.items)
+	if (!h->version || !h->sandbox || !h->engines.items)
 		return error_set(err, "out of memory");
 	for (const struct accel *const *a = accel_table; *a && h->engines.len < 16; a++) {
 		if ((*a)->probe && !probe_engine(*a, &h->engines.items[h->engines.len++]))
@@ -80,6 +87,7 @@ static void print_text(const struct host_info *h)
 			e->reason[0] ? ": " : "", e->reason);
 	}
 	printf("io_uring: %s\n", h->io_uring ? "yes" : "no (disks use threads instead: slower)");
+	printf("sandbox: %s: %s\n", h->confines ? "yes" : "no", h->sandbox);
 	printf("USDT trace points: %s\n", h->usdt ? "built in" : "not built in");
 }
 

@@ -7,7 +7,9 @@
 #include "cli/cli.h"
 #include "config.h"
 
-static const struct command *const commands[] = { &run_command, &info_command };
+static const struct command *const commands[] = { &run_command, &ps_command, &status_command,
+	&stop_command, &kill_command, &reset_command, &pause_command, &resume_command,
+	&save_command, &console_command, &qmp_command_line, &info_command };
 
 int cli_fail(const struct error *err)
 {
@@ -19,7 +21,7 @@ static void usage(FILE *f)
 {
 	fprintf(f, "Lodge %s - virtual machines\n\n", LODGE_VERSION);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(f, "  lodge %s %-24s %s\n", commands[i]->name, commands[i]->args,
+		fprintf(f, "  lodge %-7s %-30s %s\n", commands[i]->name, commands[i]->args,
 			commands[i]->doc);
 	fprintf(f, "\nlodge COMMAND --help tells more.\n");
 }

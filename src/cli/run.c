@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "base/removal.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "block/block.h"
@@ -23,9 +24,15 @@
 #include "cli/vm_config.h"
 #include "cli/help.h"
 #include "control/gdb.h"
+#include "control/qmp.h"
+#include "control/rundir.h"
 #include "core/machine.h"
+#include "hw/pci/pci.h"
 #include "loop/loop.h"
+#include "machine/netdev.h"
 #include "machine/x86/board.h"
+#include "migrate/migrate.h"
+#include "sandbox/sandbox.h"
 
 /* A device that --disk or --console means. */
 struct implied {
@@ -41,14 +48,19 @@ struct run {
 	struct loop *loop;
 	struct machine *m;
 	struct gdb *gdb;
+	struct rundir *rundir;
+	struct qmp *qmp;
+	struct qmp_info qmp_info;
 	VEC(struct chardev *) chardevs;
 	VEC(struct block_dev *) disks;
 	VEC(struct implied) devices;
 	char *names[8]; /* ids of the serial ports' back ends */
 	struct loop_fd signals;
 	int signal_fd, asked_signal;
-	int ready_fd;	/* --daemonize: the parent waits for a byte; -1 */
-	int pidfile_fd; /* locked while we run; -1 */
+	bool load_failed; /* what --restore or --incoming brought; told already */
+	int ready_fd;	  /* --daemonize: the parent waits for a byte; -1 */
+	int null_fd;	  /* --daemonize: /dev/null; -1 */
+	int pidfile_fd;	  /* locked while we run; -1 */
 };
 
 /* -------- CPUs, memory, NUMA -------- */
@@ -164,25 +176,32 @@ static bool add_chardev(struct run *r, const char *spec, const char *id, struct 
 	c = chardev_open(spec, id, r->loop, err);
 	if (!c)
 		return false;
-	if (!vec_push(&r->chardevs, c)) {
+	if (!machine_backend_add(r->m, BACKEND_CHARDEV, id, c, err)) {
 		chardev_close(c);
-		return error_set(err, "out of memory");
+		return false;
 	}
 	if (!strncmp(chardev_filename(c), "pty:", 4))
 		fprintf(stderr, "lodge: %s is %s\n", id, chardev_filename(c) + 4);
-	return machine_backend_add(r->m, BACKEND_CHARDEV, id, c, err);
+	return true;
 }
 
 static bool open_serials(struct run *r, struct error *err)
 {
 	bool automatic = !r->c.serial.len && (isatty(STDIN_FILENO) || r->c.kernel);
 	size_t n = automatic ? 1 : r->c.serial.len;
+	AUTO_FREE char *path = rundir_file(r->rundir, RUNDIR_CONSOLE);
+	AUTO(str) own_console = STR_INIT;
 
+	str_append(&own_console, "unix:");
+	fields_put_token(path ?: "", &own_console);
+	str_append(&own_console, ",server");
+	if (!path || own_console.failed)
+		return error_set(err, "out of memory");
 	for (size_t i = 0; i < n; i++) {
 		const char *spec = automatic ? "stdio" : r->c.serial.items[i];
 
 		if (automatic && r->c.daemonize)
-			spec = "null";
+			spec = str_cstr(&own_console);
 		if (!strcmp(spec, "none"))
 			continue;
 		r->names[i] = str_printf("serial%zu", i);
@@ -267,8 +286,9 @@ static bool open_disk(struct run *r, size_t i, struct error *err)
 	bool ok;
 
 	snprintf(id, sizeof(id), "disk%zu", i);
-	ok = fields_init(&block_config_table, &b, err) &&
-	     split_disk(r->c.disk.items[i], &b, &options, err);
+	ok = fields_init(&block_config_table, &b, err);
+	b.unlocked = r->c.restore || r->c.incoming;
+	ok = ok && split_disk(r->c.disk.items[i], &b, &options, err);
 	if (ok && !b.id)
 		ok = fields_set(&block_config_table, &b, "id", id, err);
 	if (ok)
@@ -293,6 +313,77 @@ static bool open_disks(struct run *r, struct error *err)
 	for (size_t i = 0; i < r->c.disk.len; i++) {
 		if (!open_disk(r, i, err))
 			return error_prefix(err, "--disk %s", r->c.disk.items[i]);
+	}
+	return true;
+}
+
+/* `--net` too. The first word is the type, which decides what other keys there are. */
+static bool split_net(const char *text, struct net_config *n, struct str *device, struct error *err)
+{
+	AUTO(str) token = STR_INIT;
+
+	for (bool first = true; fields_next_token(&text, &token); first = false) {
+		AUTO_FREE char *key = strdup(str_cstr(&token));
+		char *eq = key ? strchr(key, '=') : NULL;
+
+		if (!key)
+			return error_set(err, "out of memory");
+		if (eq)
+			*eq = 0;
+		if (!eq && first) {
+			if (!fields_set(&net_config_table, n, "type", key, err))
+				return false;
+		} else if (!strcmp(key, "model")) {
+			if (!eq || (strcmp(eq + 1, "virtio") && strcmp(eq + 1, "virtio-net-pci")))
+				return error_usage(err, "bad value '%s' for 'model'; valid: virtio",
+					eq ? eq + 1 : "");
+		} else if (net_config_has(key)) {
+			if (!fields_set(&net_config_table, n, key, eq ? eq + 1 : "on", err))
+				return false;
+		} else {
+			str_append(device, ",");
+			fields_put_token(str_cstr(&token), device);
+		}
+	}
+	if (token.failed || device->failed)
+		return error_set(err, "out of memory");
+	return true;
+}
+
+static bool open_net(struct run *r, size_t i, struct error *err)
+{
+	struct net_config n = { 0 };
+	AUTO(str) options = STR_INIT;
+	AUTO(str) device = STR_INIT;
+	char id[32];
+	bool ok;
+
+	snprintf(id, sizeof(id), "net%zu", i);
+	ok = fields_init(&net_config_table, &n, err) &&
+	     split_net(r->c.net.items[i], &n, &options, err);
+	if (ok && n.type == NET_NONE && !options.len) { /* no card at all */
+		fields_fini(&net_config_table, &n);
+		return true;
+	}
+	if (ok && !n.id)
+		ok = fields_set(&net_config_table, &n, "id", id, err);
+	if (ok)
+		ok = fields_check(&net_config_table, &n, err) && machine_net_add(r->m, &n, err);
+	if (ok) {
+		str_append(&device, "virtio-net-pci,netdev=");
+		fields_put_token(n.id, &device);
+		str_append(&device, str_cstr(&options));
+		ok = want_device(r, str_take(&device), "--net", r->c.net.items[i], err);
+	}
+	fields_fini(&net_config_table, &n);
+	return ok;
+}
+
+static bool open_nets(struct run *r, struct error *err)
+{
+	for (size_t i = 0; i < r->c.net.len; i++) {
+		if (!open_net(r, i, err))
+			return error_prefix(err, "--net %s", r->c.net.items[i]);
 	}
 	return true;
 }
@@ -323,14 +414,17 @@ static bool is_user_device(const char *text, const struct device_type **out, str
 
 static bool needs_pci(struct run *r, bool *pci, struct error *err)
 {
-	*pci = r->c.machine.pci == 1 || r->c.disk.len || r->c.console.len;
+	*pci = r->c.machine.pci == 1 || r->c.disk.len || r->c.net.len || r->c.console.len;
 	for (size_t i = 0; i < r->c.device.len; i++) {
 		const struct device_type *t = NULL;
 
 		if (!is_user_device(r->c.device.items[i], &t, err))
 			return false;
 		*pci |= t->bus == BUS_PCI;
+		r->board.pci_ports += !strcmp(t->name, "pcie-root-port");
 	}
+	if (r->board.pci_ports > PCI_PORTS_MAX)
+		return error_usage(err, "--device pcie-root-port: at most %u", PCI_PORTS_MAX);
 	if (*pci && r->c.machine.pci == 2)
 		return error_usage(err, "--machine pci=off, but a PCI device is asked for");
 	return true;
@@ -357,15 +451,11 @@ static void ask_poweroff(struct run *r, int signal)
 {
 	if (!r->asked_signal && r->m->state == RUN_RUNNING && r->m->board->powerdown(r->m)) {
 		r->asked_signal = signal;
+		machine_notice(r->m, &(struct notice){ .kind = NOTICE_POWERDOWN });
 		log_info("run", "asked the guest to power off; a second signal ends it");
 		return;
 	}
-	machine_event(r->m, MACHINE_QUIT, 128 + signal);
-	if (r->m->state != RUN_RUNNING) { /* events are carried out for a running machine only */
-		r->m->exit_code = 128 + signal;
-		r->m->end = MACHINE_QUIT;
-		loop_stop(r->loop);
-	}
+	machine_quit(r->m, REASON_HOST_SIGNAL, 128 + signal);
 }
 
 static void signal_ready(void *opaque, unsigned int events)
@@ -400,6 +490,7 @@ static bool watch_signals(struct run *r, struct error *err)
 	sigaddset(&set, SIGCONT);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error like a full disk */
 	r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (r->signal_fd < 0)
 		return error_set_errno(err, errno, "signalfd");
@@ -450,23 +541,19 @@ static bool daemonize(struct run *r, struct error *err)
 	}
 	close(p[0]);
 	r->ready_fd = p[1];
+	r->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	setsid();
-	return true;
+	return r->null_fd >= 0 || error_set_errno(err, errno, "/dev/null");
 }
 
 static void tell_parent(struct run *r)
 {
-	int null;
-
 	if (r->ready_fd < 0)
 		return;
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null >= 0) {
-		dup2(null, STDIN_FILENO);
-		dup2(null, STDOUT_FILENO);
-		dup2(null, STDERR_FILENO);
-		close(null);
-	}
+	dup2(r->null_fd, STDIN_FILENO);
+	dup2(r->null_fd, STDOUT_FILENO);
+	dup2(r->null_fd, STDERR_FILENO);
+	close(r->null_fd);
 	if (write(r->ready_fd, "", 1) < 0)
 		log_debug("run", "the parent is gone");
 	close(r->ready_fd);
@@ -484,6 +571,7 @@ static bool write_pidfile(struct run *r, struct error *err)
 		return error_set_errno(err, errno, "pid file '%s'", path);
 	r->pidfile_fd = fd;
 	fd = -1;
+	removal_expect(path);
 	return true;
 }
 
@@ -513,28 +601,17 @@ static bool select_engine(struct run *r, struct error *err)
 	return true;
 }
 
-/* The name becomes part of paths and of thread names. */
-static bool name_is_possible(const char *name)
-{
-	if (!*name || *name == '.')
-		return false;
-	for (; *name; name++) {
-		if (*name == '/' || (unsigned char)*name <= ' ' || *name == 0x7f)
-			return false;
-	}
-	return true;
-}
-
 static bool make_name(struct run *r, struct error *err)
 {
+	r->qmp_info.named = r->c.name;
 	if (!r->c.name)
 		r->c.name = str_printf("lodge-%d", (int)getpid());
 	if (!r->c.name)
 		return error_set(err, "out of memory");
-	return name_is_possible(r->c.name) ||
+	return rundir_name_possible(r->c.name) ||
 	       error_usage(err,
 		       "bad value '%s' for '--name': a word without '/' is wanted, not "
-		       "beginning with '.'",
+		       "beginning with '.' or '-'",
 		       r->c.name);
 }
 
@@ -553,7 +630,140 @@ static bool make_board_config(struct run *r, struct error *err)
 	b->rtc = r->c.machine.rtc;
 	b->irqchip = r->c.machine.irqchip ? ACCEL_IRQCHIP_SPLIT : ACCEL_IRQCHIP_FULL;
 	cpu_model(r);
+	if (r->c.restore && r->c.incoming)
+		return error_usage(err, "--restore and --incoming exclude each other");
 	return topology(r, err) && numa(r, err) && uuid(r, err) && needs_pci(r, &b->pci, err);
+}
+
+/* -------- the sandbox -------- */
+
+static void confine_loop(void *opaque)
+{
+	thread_confine();
+}
+
+/* What is unlinked at the end. */
+static bool allow_removal(struct sandbox *s, struct error *err)
+{
+	const char *path;
+
+	for (size_t i = 0; (path = removal_path(i)); i++) {
+		if (!sandbox_allow(s, path, SANDBOX_REMOVE, err))
+			return false;
+	}
+	return true;
+}
+
+/* The last thing before the guest runs: all is open that was asked for. */
+static bool confine(struct run *r, struct error *err)
+{
+	struct sandbox *s;
+	struct loop **l;
+	bool ok;
+
+	if (!r->c.sandbox.on)
+		return true;
+	s = sandbox_new(err);
+	if (!s)
+		return false;
+	ok = allow_removal(s, err);
+	for (size_t i = 0; ok && i < r->c.sandbox.allow.len; i++)
+		ok = sandbox_allow(s, r->c.sandbox.allow.items[i], SANDBOX_WRITE, err);
+	ok = ok && sandbox_enter(s, chardev_stdio_restore, err);
+	sandbox_free(s);
+	vec_for_each (l, &r->m->io_loops) {
+		if (ok)
+			loop_call(*l, confine_loop, NULL);
+	}
+	return ok;
+}
+
+/* The VM's own socket, for `lodge ps` and the like. */
+static bool serve_own(struct run *r, const char *file, bool readonly, struct error *err)
+{
+	AUTO_FREE char *path = rundir_file(r->rundir, file);
+	AUTO_FREE char *address = path ? str_printf("unix:%s", path) : NULL;
+
+	return address ? qmp_listen(r->qmp, address, readonly, err)
+		       : error_set(err, "out of memory");
+}
+
+/* -------- a saved VM -------- */
+
+/* With what was saved the machine is paused; it runs if the saved one did. */
+static void load_changed(void *opaque, enum migrate_status s)
+{
+	struct run *r = opaque;
+	struct migrate *g = migrate_of(r->m);
+	struct error err = ERROR_INIT;
+
+	if (!migrate_get_info(g)->incoming || (s != MIGRATE_COMPLETED && s != MIGRATE_FAILED))
+		return;
+	if (s == MIGRATE_FAILED)
+		error_set(&err, "%s", migrate_get_info(g)->error);
+	else if (!migrate_is_to_run(g) && (r->c.paused || !migrate_was_running(g)))
+		return;
+	else if (machine_resume(r->m, &err)) {
+		machine_notice(r->m, &(struct notice){ .kind = NOTICE_RESUME });
+		return;
+	}
+	error_prefix(&err, r->c.restore ? "--restore %s" : "--incoming %s",
+		r->c.restore ?: r->c.incoming);
+	r->load_failed = true;
+	cli_fail(&err);
+	loop_stop(r->loop);
+}
+
+/* True: the guest is there. False: it cannot be, which load_changed() has told. */
+static bool wait_loaded(struct run *r)
+{
+	struct error err = ERROR_INIT;
+
+	return migrate_wait(migrate_of(r->m), &err) && !r->load_failed;
+}
+
+/* Start the machine: anew, or with what was saved. */
+static bool start_machine(struct run *r, struct error *err)
+{
+	const char *from = r->c.restore ?: r->c.incoming;
+	AUTO_FREE char *uri = NULL;
+
+	if (!from)
+		return confine(r, err) && (r->c.paused || machine_resume(r->m, err));
+	migrate_set_hook(migrate_of(r->m), load_changed, r);
+	if (r->c.incoming && !strcmp(r->c.incoming, "defer"))
+		return confine(r, err) && machine_wait_incoming(r->m, err);
+	uri = str_printf("%s%s", r->c.restore ? "file:" : "", from);
+	if (!uri)
+		return error_set(err, "out of memory");
+	/* Paths and sockets first, and the bytes of the stream when we are confined. */
+	if (!migrate_open_load(r->m, uri, err))
+		return error_prefix(err, r->c.restore ? "--restore" : "--incoming");
+	if (!confine(r, err) || !machine_wait_incoming(r->m, err))
+		return false;
+	return migrate_load(r->m, NULL, err) ||
+	       error_prefix(err, r->c.restore ? "--restore" : "--incoming");
+}
+
+static bool start_qmp(struct run *r, struct error *err)
+{
+	r->qmp_info.options = &vm_config_table;
+	r->qmp_info.memory = r->board.memory;
+	r->qmp_info.cores = r->board.topology.cores;
+	r->qmp_info.threads = r->board.topology.threads;
+	memcpy(r->qmp_info.uuid, r->board.uuid, sizeof(r->qmp_info.uuid));
+	r->qmp = qmp_new(r->m, &r->qmp_info, err);
+	for (size_t i = 0; r->qmp && i < r->c.qmp.len; i++) {
+		if (!qmp_listen(r->qmp, r->c.qmp.items[i], false, err))
+			return error_prefix(err, "--qmp");
+	}
+	return r->qmp;
+}
+
+/* When the guest runs already: nobody waits for these sockets so soon. */
+static bool start_own_sockets(struct run *r, struct error *err)
+{
+	return serve_own(r, RUNDIR_CONTROL, false, err) && serve_own(r, RUNDIR_MONITOR, true, err);
 }
 
 static bool start(struct run *r, struct error *err)
@@ -563,7 +773,9 @@ static bool start(struct run *r, struct error *err)
 	mallopt(M_ARENA_MAX, 1);
 	if (!set_log(r->c.log, err) || (r->c.daemonize && !daemonize(r, err)))
 		return false;
-	if (!make_name(r, err) || !make_board_config(r, err) || !select_engine(r, err))
+	if (!make_name(r, err) || !(r->rundir = rundir_claim(r->c.name, err)))
+		return false;
+	if (!make_board_config(r, err) || !select_engine(r, err))
 		return false;
 	thread_enter(ROLE_MAIN, "lodge");
 	r->loop = loop_new("main", 0, err);
@@ -573,18 +785,39 @@ static bool start(struct run *r, struct error *err)
 	if (!r->m)
 		return false;
 	r->m->no_reboot = r->c.no_reboot;
-	if (!open_serials(r, err) || !open_consoles(r, err) || !open_disks(r, err))
+	if (!open_serials(r, err) || !open_consoles(r, err) || !open_disks(r, err) ||
+		!open_nets(r, err))
 		return false;
 	if (!board_init(r->m, &r->board, err) || !add_devices(r, err) || !board_start(r->m, err))
 		return false;
 	if (r->c.pidfile && !write_pidfile(r, err))
 		return false;
+	if (!migrate_new(r->m, err) || !start_qmp(r, err))
+		return false;
 	if (r->c.gdb && !(r->gdb = gdb_new(r->m, r->c.gdb, err)))
 		return false;
-	if (!r->c.paused && !machine_resume(r->m, err))
+	if (!start_machine(r, err))
 		return false;
+	if (!start_own_sockets(r, err))
+		return false;
+	/* A daemon is told to be ready when the guest runs. */
+	if (r->c.restore && !wait_loaded(r))
+		return true;
 	tell_parent(r);
 	return true;
+}
+
+/* All that there are now, those that QMP's clients made too: closed when no device uses them any more. */
+static void take_chardevs(struct run *r)
+{
+	struct map_entry *e;
+
+	if (!r->m)
+		return;
+	map_for_each (e, &r->m->backends[BACKEND_CHARDEV]) {
+		if (!vec_push(&r->chardevs, e->value))
+			log_err("run", "out of memory: '%s' is not closed", e->key);
+	}
 }
 
 static void finish(struct run *r)
@@ -592,9 +825,15 @@ static void finish(struct run *r)
 	struct chardev **c;
 	struct block_dev **d;
 	struct implied *i;
+	struct migrate *g = r->m ? migrate_of(r->m) : NULL;
 
 	gdb_free(r->gdb);
+	if (g)
+		migrate_set_hook(g, NULL, NULL);
+	qmp_free(r->qmp);
+	take_chardevs(r);
 	machine_free(r->m);
+	migrate_free(g);
 	vec_for_each (c, &r->chardevs)
 		chardev_close(*c);
 	vec_for_each (d, &r->disks)
@@ -617,6 +856,7 @@ static void finish(struct run *r)
 		unlink(r->c.pidfile);
 		close(r->pidfile_fd);
 	}
+	rundir_release(r->rundir);
 	free(r->pins);
 	fields_fini(&vm_config_table, &r->c);
 }
@@ -641,7 +881,7 @@ static int exit_status(const struct machine *m)
 
 static int run(int argc, char **argv)
 {
-	struct run r = { .signal_fd = -1, .ready_fd = -1, .pidfile_fd = -1 };
+	struct run r = { .signal_fd = -1, .ready_fd = -1, .null_fd = -1, .pidfile_fd = -1 };
 	struct error err = ERROR_INIT;
 	bool help = false;
 	int status = EXIT_STATUS_OK;
@@ -656,8 +896,9 @@ static int run(int argc, char **argv)
 	else if (!start(&r, &err))
 		status = cli_fail(&err);
 	else {
-		loop_run(r.loop);
-		status = exit_status(r.m);
+		if (!r.load_failed)
+			loop_run(r.loop);
+		status = r.load_failed ? EXIT_STATUS_FAILED : exit_status(r.m);
 	}
 	finish(&r);
 	return status;

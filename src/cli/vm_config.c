@@ -54,6 +54,16 @@ static const struct field machine_fields[] = {
 static const struct field_table machine_table = FIELD_TABLE(
 	"machine", struct machine_config, machine_fields);
 
+static const struct field sandbox_fields[] = {
+	FIELD_BOOL(struct sandbox_config, on, "confine", .flags = FF_FIRST, .dflt = "on",
+		.doc = "give up all rights that a running VM does not need"),
+	FIELD_LIST(struct sandbox_config, allow, "allow", FT_STR, LIST_MAX,
+		.doc = "a file or folder that stays open for reading and writing, for what is "
+		       "asked at run time; repeatable"),
+};
+static const struct field_table sandbox_table = FIELD_TABLE(
+	"sandbox", struct sandbox_config, sandbox_fields);
+
 static const struct field numa_fields[] = {
 	FIELD_SIZE(struct numa_config, memory, "memory", .flags = FF_REQUIRED,
 		.doc = "memory of the node"),
@@ -76,10 +86,15 @@ static const struct field vm_fields[] = {
 		.doc = "x86-64-v2, x86-64-v3, host or max, with ,+flag,-flag"),
 	FIELD_STR(V, kernel, "kernel",
 		.doc = "bzImage, ELF (PVH or 64-bit entry) or multiboot image"),
-	FIELD_STR(V, initrd, "initrd", .doc = "initial RAM disk"),
+	FIELD_STR(V, initrd, "initrd",
+		.doc = "initial RAM disk; of a multiboot image its modules: FILE [WORDS],..."),
 	FIELD_STR(V, append, "append", .doc = "kernel command line"),
 	FIELD_LIST(V, disk, "disk", FT_STR, LIST_MAX,
 		.doc = "file=FILE[,...]: a virtio disk (--disk help); repeatable"),
+	FIELD_LIST(V, net, "net", FT_STR, LIST_MAX,
+		.doc = "user, tap, socket or none, with options: a virtio network card (--net "
+		       "help); "
+		       "repeatable"),
 	FIELD_LIST(V, serial, "serial", FT_STR, 4,
 		.doc = "stdio, null, pty, file:PATH, unix:PATH[,server] or none: COM1..4; "
 		       "repeatable"),
@@ -87,6 +102,15 @@ static const struct field vm_fields[] = {
 		.doc = "a virtio console, same back ends; repeatable"),
 	FIELD_LIST(V, device, "device", FT_STR, LIST_MAX,
 		.doc = "TYPE[,KEY=VALUE]...: a device (--device help); repeatable"),
+	FIELD_STRUCT(V, sandbox, "sandbox", &sandbox_table,
+		.doc = "on or off, with ,allow=PATH: confinement of this process "
+		       "(docs/sandbox.md)"),
+	FIELD_STR(V, restore, "restore",
+		.doc = "go on with a saved VM: its file; the other options are as they were then"),
+	FIELD_STR(V, incoming, "incoming",
+		.doc = "wait for a saved VM: unix:PATH, fd:N, file:PATH, or defer (told later)"),
+	FIELD_LIST(V, qmp, "qmp", FT_STR, 16,
+		.doc = "unix:PATH or fd:NUMBER: serve QEMU's machine protocol there; repeatable"),
 	FIELD_STR(
 		V, gdb, "gdb", .doc = "unix:PATH or tcp:ADDR:PORT: let gdb attach (target remote)"),
 	FIELD_STR(V, uuid, "uuid", .doc = "UUID of the machine; default random"),

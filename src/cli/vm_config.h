@@ -28,6 +28,14 @@ struct machine_config {
 	int irqchip; /* full, split */
 };
 
+struct sandbox_config {
+	bool on;
+	struct {
+		char **items;
+		size_t len;
+	} allow;
+};
+
 struct numa_config {
 	uint64_t memory;
 	char *cpus; /* "0-3" */
@@ -47,7 +55,9 @@ struct vm_config {
 	struct {
 		char **items;
 		size_t len;
-	} disk, serial, console, device;
+	} disk, net, serial, console, device, qmp;
+	struct sandbox_config sandbox;
+	char *incoming, *restore;
 	char *gdb, *uuid;
 	char *pidfile, *log;
 	bool daemonize, no_reboot, paused;

@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include "base/log.h"
 #include "mem/gmem.h"
+#include "base/removal.h"
 
 #define E_NOMEM "E0c"
 #define E_FAULT "E0e"
@@ -761,6 +762,7 @@ static bool listen_unix(struct gdb *g, const char *path, struct error *err)
 		bind(g->listen_fd, (const struct sockaddr *)&a, sizeof(a)) < 0)
 		return error_set_errno(err, errno, "--gdb unix:%s: cannot listen there", path);
 	g->path = a;
+	removal_expect(path);
 	return true;
 }
 

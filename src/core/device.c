@@ -29,6 +29,7 @@ static bool check_new(struct machine *m, const struct device_type *type, const c
 	uint32_t *instance, struct error *err)
 {
 	struct device *d;
+	bool taken;
 
 	list_for_each (d, &m->devices, node) {
 		if (id && d->id && !strcmp(d->id, id))
@@ -37,8 +38,13 @@ static bool check_new(struct machine *m, const struct device_type *type, const c
 			continue;
 		if (type->flags & DEVICE_SINGLE)
 			return error_usage(err, "the machine has a %s already", type->name);
-		if (d->instance >= *instance)
-			*instance = d->instance + 1;
+	}
+	/* The lowest that is free: devices come and go, and a machine that is made anew to load this one's
+	 * state counts from 0. */
+	for (*instance = 0, taken = true; taken; *instance += taken) {
+		taken = false;
+		list_for_each (d, &m->devices, node)
+			taken |= d->type == type && d->instance == *instance;
 	}
 	return true;
 }
@@ -62,6 +68,7 @@ struct device *device_new(
 	d->machine = m;
 	d->home = m->main_loop;
 	d->instance = instance;
+	d->anonymous = id ? 0 : m->anonymous[!!(type->flags & DEVICE_USER)]++;
 	mutex_init(&d->lock);
 	list_add_tail(&m->devices, &d->node);
 	if (type->config && !fields_init(type->config, device_config(d), err)) {
@@ -92,12 +99,14 @@ void device_free(struct device *d)
 		fields_fini(d->type->config, device_config(d));
 	mutex_fini(&d->lock);
 	free(d->id);
+	free(d->bus);
 	free(d);
 }
 
-/* Take `id=NAME` out of @options: every device has an id, so no type's table lists it. The rest,
- * commas escaped again, goes to @rest. */
-static bool split_id(const char *options, struct str *id, struct str *rest, struct error *err)
+/* Take `id=NAME` and `bus=NAME` out of @options: every device has them, so no type's table lists them.
+ * The rest, commas escaped again, goes to @rest. */
+static bool split_options(
+	const char *options, struct str *id, struct str *bus, struct str *rest, struct error *err)
 {
 	AUTO(str) token = STR_INIT;
 	const char *p = options;
@@ -111,12 +120,17 @@ static bool split_id(const char *options, struct str *id, struct str *rest, stru
 			str_append(id, value);
 			continue;
 		}
+		if (str_has_prefix(str_cstr(&token), "bus=", &value)) {
+			str_clear(bus);
+			str_append(bus, value);
+			continue;
+		}
 		if (!first)
 			str_append(rest, ",");
 		first = false;
 		fields_put_token(str_cstr(&token), rest);
 	}
-	if (token.failed || id->failed || rest->failed)
+	if (token.failed || id->failed || bus->failed || rest->failed)
 		return error_set(err, "out of memory");
 	return true;
 }
@@ -133,11 +147,23 @@ static bool configure(struct device *d, const char *options, struct error *err)
 	return true;
 }
 
+static bool choose_bus(struct device *d, const char *bus, struct error *err)
+{
+	if (!bus[0])
+		return true;
+	if (d->type->bus != BUS_PCI)
+		return error_usage(err, "device '%s': a %s is on no bus that could be chosen",
+			device_name(d), d->type->name);
+	d->bus = strdup(bus);
+	return d->bus || error_set(err, "device '%s': out of memory", device_name(d));
+}
+
 struct device *device_create(
 	struct machine *m, const char *type_name, const char *options, struct error *err)
 {
 	const struct device_type *type = device_type_find(type_name);
 	AUTO(str) id = STR_INIT;
+	AUTO(str) bus = STR_INIT;
 	AUTO(str) rest = STR_INIT;
 	struct device *d;
 
@@ -146,12 +172,13 @@ struct device *device_create(
 			err, "unknown device type '%s' (--device help lists them)", type_name);
 		return NULL;
 	}
-	if (!split_id(options, &id, &rest, err))
+	if (!split_options(options, &id, &bus, &rest, err))
 		return NULL;
 	d = device_new(m, type, id.len ? str_cstr(&id) : NULL, err);
 	if (!d)
 		return NULL;
-	if (!configure(d, str_cstr(&rest), err) || !device_realize(d, err)) {
+	if (!choose_bus(d, str_cstr(&bus), err) || !configure(d, str_cstr(&rest), err) ||
+		!device_realize(d, err)) {
 		device_free(d);
 		return NULL;
 	}

@@ -17,6 +17,7 @@
 #include "base/field.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/str.h"
 #include "base/thread.h"
 
 struct machine;
@@ -31,7 +32,17 @@ enum device_bus {
 enum device_flag {
 	DEVICE_USER = 1 << 0,	 /* may be named by --device */
 	DEVICE_SINGLE = 1 << 1,	 /* at most one in a machine */
+	DEVICE_TICKS = 1 << 3,	 /* what the guest reads follows the time */
 	DEVICE_NO_TEST = 1 << 2, /* conformance suite: cannot stand alone; say why in the type */
+};
+
+/* What control/ can read of a realized device, and perhaps change, besides its options. On main. */
+struct device_property {
+	const char *name, *type; /* QMP's: "guest-stats", "struct" */
+	/* Append the value as JSON. */
+	bool (*get)(struct device *d, struct str *json, struct error *err);
+	/* @value in text form: a scalar's text, anything else as JSON. NULL: cannot be changed. */
+	bool (*set)(struct device *d, const char *value, struct error *err);
 };
 
 struct device_type {
@@ -46,6 +57,8 @@ struct device_type {
 	/* Saved state: table and offset. May be NULL: nothing to save. */
 	const struct field_table *state;
 	size_t state_off;
+	/* Why it has none: every type has a table or this. */
+	const char *stateless;
 	/* All hooks run on main with no lock held, unless said otherwise; any may be NULL. */
 	bool (*realize)(struct device *d, struct error *err);
 	void (*unrealize)(struct device *d); /* after a successful realize only */
@@ -59,6 +72,8 @@ struct device_type {
 	/* After the state members were loaded and range-checked: check relations, rebuild live ones.
 	 * Hostile input. */
 	bool (*post_load)(struct device *d, struct error *err);
+	/* NULL, or ends with a name of NULL. */
+	const struct device_property *properties;
 	/* Options with which the conformance suite can make one (its machine has the back ends named
 	 * `test`: a disk, a chardev). */
 	const char *test_options;
@@ -67,12 +82,18 @@ struct device_type {
 struct device {
 	const struct device_type *type;
 	char *id;		 /* owned; NULL: anonymous */
+	char *bus;		 /* owned; where the user wants it; NULL: anywhere */
 	struct machine *machine; /* borrowed */
 	struct mutex lock;	 /* registers and device state; docs/locking.md */
 	struct loop *home; /* borrowed: where its queues and callbacks run; main's by default */
 	bool realized;
-	struct list node;  /* in machine->devices, in order of making */
-	uint32_t instance; /* number among its type, for saved state */
+	struct list node;   /* in machine->devices, in order of making */
+	uint32_t instance;  /* number among its type, for saved state */
+	uint32_t anonymous; /* no id: its number among such, of the user's or of the board's */
+	/* Where the guest finds it, where that can be chosen ("PCI 00:03.0", "port 0x3f8"): a saved state
+	 * goes only into a machine that has it there. Set by realize. */
+	char place[24];
+	bool loaded; /* by the machine_load_devices() that is at work */
 };
 
 /* The generated table of all types, NULL-terminated. */
@@ -83,7 +104,7 @@ struct device *device_new(struct machine *m, const struct device_type *type, con
 	struct error *err) MUST_USE;
 void *device_config(struct device *d);
 bool device_realize(struct device *d, struct error *err) MUST_USE;
-/* new + parse + realize: `--device TYPE,id=..,KEY=VALUE`. @options may be NULL. */
+/* new + parse + realize: `--device TYPE,id=..,bus=..,KEY=VALUE`. @options may be NULL. */
 struct device *device_create(
 	struct machine *m, const char *type, const char *options, struct error *err) MUST_USE;
 /* Unrealize, unlink, free. NULL is fine. */

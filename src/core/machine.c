@@ -62,6 +62,7 @@ struct machine *machine_new(const char *name, struct loop *main_loop, struct err
 	m->main_loop = main_loop;
 	irq_lines_init(&m->irqs);
 	list_init(&m->devices);
+	list_init(&m->owned);
 	for (int i = 0; i < BACKEND_KINDS; i++)
 		map_init(&m->backends[i]);
 	mutex_init(&m->vcpu_lock);
@@ -86,6 +87,17 @@ struct machine *machine_new(const char *name, struct loop *main_loop, struct err
 	return m;
 }
 
+static void backends_fini(struct machine *m, int kind)
+{
+	struct map_entry *e;
+
+	map_for_each (e, &m->backends[kind]) {
+		if (m->backend_close[kind])
+			m->backend_close[kind](e->value);
+	}
+	map_fini(&m->backends[kind]);
+}
+
 void machine_free(struct machine *m)
 {
 	struct loop **l;
@@ -102,6 +114,8 @@ void machine_free(struct machine *m)
 	vec_for_each (l, &m->io_loops)
 		loop_thread_stop(*l);
 	vec_fini(&m->io_loops);
+	while (!list_empty(&m->owned)) /* the newest first: it may stand on others */
+		machine_backend_drop(m, list_entry(m->owned.prev, struct machine_owned, node));
 	if (m->vm) {
 		as_listener_del(&m->mem, &m->mem_listener);
 		as_listener_del(&m->pio, &m->pio_listener);
@@ -112,7 +126,7 @@ void machine_free(struct machine *m)
 	as_fini(&m->mem);
 	as_fini(&m->pio);
 	for (int i = 0; i < BACKEND_KINDS; i++)
-		map_fini(&m->backends[i]);
+		backends_fini(m, i);
 	loop_defer_cancel(m->main_loop, &m->event_defer);
 	vec_fini(&m->msi_routes);
 	mutex_fini(&m->irqs.lock);
@@ -201,6 +215,11 @@ bool machine_backend_add(
 	return true;
 }
 
+void *machine_backend_del(struct machine *m, enum backend_kind kind, const char *id)
+{
+	return map_del(&m->backends[kind], id);
+}
+
 void *machine_backend(struct machine *m, enum backend_kind kind, const char *id, struct error *err)
 {
 	void *b = map_get(&m->backends[kind], id);
@@ -208,6 +227,54 @@ void *machine_backend(struct machine *m, enum backend_kind kind, const char *id,
 	if (!b)
 		error_not_found(err, "there is no %s with id '%s'", backend_names[kind], id);
 	return b;
+}
+
+struct machine_owned *machine_owned_find(struct machine *m, enum backend_kind kind, const char *id)
+{
+	struct machine_owned *o;
+
+	list_for_each (o, &m->owned, node) {
+		if (o->kind == kind && !strcmp(o->id, id))
+			return o;
+	}
+	return NULL;
+}
+
+bool machine_backend_own(struct machine *m, enum backend_kind kind, const char *id, void *backend,
+	void (*close)(void *backend), const char *on, struct error *err)
+{
+	struct machine_owned *o = calloc(1, sizeof(*o));
+
+	if (!o || !(o->id = strdup(id))) {
+		free(o);
+		return error_set(err, "%s '%s': out of memory", backend_names[kind], id);
+	}
+	if (!machine_backend_add(m, kind, id, backend, err)) {
+		free(o->id);
+		free(o);
+		return false;
+	}
+	o->kind = kind;
+	o->backend = backend;
+	o->close = close;
+	o->on = on ? machine_owned_find(m, kind, on) : NULL;
+	if (o->on)
+		o->on->user = o;
+	list_add_tail(&m->owned, &o->node);
+	return true;
+}
+
+void machine_backend_drop(struct machine *m, struct machine_owned *o)
+{
+	assert(!o->user);
+	map_del(&m->backends[o->kind], o->id);
+	list_del(&o->node);
+	if (o->on)
+		o->on->user = NULL;
+	if (o->close)
+		o->close(o->backend);
+	free(o->id);
+	free(o);
 }
 
 /* -------- run control -------- */
@@ -305,6 +372,8 @@ bool machine_reset(struct machine *m, struct error *err)
 	struct device *d;
 
 	assert(thread_is(ROLE_MAIN));
+	if (m->state == RUN_INCOMING)
+		return error_set(err, "the machine waits for its saved state");
 	machine_pause(m);
 	m->clock_valid = false; /* the guest starts anew: its clock may go on */
 	if (m->state != RUN_PRELAUNCH)
@@ -329,6 +398,10 @@ bool machine_resume(struct machine *m, struct error *err)
 	if (m->state == RUN_SHUTDOWN)
 		return error_set(err, "the machine has ended (%s): it must be reset first",
 			machine_event_name(m->end));
+	if (m->state == RUN_INCOMING)
+		return error_set(err, "the machine waits for its saved state");
+	if (m->before_resume && !m->before_resume(m, err))
+		return false;
 	if (m->state == RUN_PRELAUNCH && !machine_reset(m, err))
 		return false;
 	if (m->clock_valid && m->accel->clock_set)
@@ -343,6 +416,55 @@ bool machine_resume(struct machine *m, struct error *err)
 			return false;
 		}
 	}
+	return true;
+}
+
+/* -------- saved state -------- */
+
+bool machine_wait_incoming(struct machine *m, struct error *err)
+{
+	struct device *d;
+
+	assert(thread_is(ROLE_MAIN));
+	if (m->state != RUN_PRELAUNCH)
+		return error_set(err, "a saved state is loaded into a machine that has not run");
+	quiesce_devices(m);
+	list_for_each (d, &m->devices, node) {
+		if (d->realized && d->type->reset)
+			d->type->reset(d);
+	}
+	/* The engine's vCPUs are new, the state brings all of the rest. */
+	for (uint32_t i = 0; i < m->n_vcpus; i++)
+		m->vcpus[i].needs_reset = false;
+	m->state = RUN_INCOMING;
+	return true;
+}
+
+void machine_loaded(struct machine *m)
+{
+	assert(thread_is(ROLE_MAIN) && m->state == RUN_INCOMING);
+	if (m->board && m->board->loaded)
+		m->board->loaded(m);
+	/* The guest's clock goes on from where it stood, however long that is ago. */
+	m->clock_valid = m->accel->clock_get &&
+			 m->accel->clock_get(m->vm, &m->paused_clock_ns) == 0;
+	m->state = RUN_PAUSED;
+}
+
+bool machine_stop_to_save(struct machine *m, struct error *err)
+{
+	assert(thread_is(ROLE_MAIN));
+	if (m->state == RUN_SHUTDOWN || m->state == RUN_INCOMING)
+		return error_set(err, m->state == RUN_SHUTDOWN
+					      ? "the machine has ended: there is nothing to save"
+					      : "the machine waits for its own saved state");
+	if (m->state == RUN_PRELAUNCH) {
+		if (!machine_reset(m, err))
+			return false;
+		quiesce_devices(m);
+		m->state = RUN_PAUSED;
+	}
+	machine_pause(m);
 	return true;
 }
 
@@ -382,6 +504,25 @@ void machine_event(struct machine *m, enum machine_event e, int code)
 	loop_post(m->main_loop, &m->event_defer);
 }
 
+/* What the world is told when it ends or resets by @e. */
+static void tell(struct machine *m, enum notice_kind kind, enum machine_event e)
+{
+	static const enum notice_reason reasons[] = {
+		[MACHINE_POWEROFF] = REASON_GUEST_SHUTDOWN,
+		[MACHINE_RESET] = REASON_GUEST_RESET,
+		[MACHINE_TRIPLE_FAULT] = REASON_GUEST_RESET,
+		[MACHINE_PANIC] = REASON_GUEST_PANIC,
+		[MACHINE_DEBUG_EXIT] = REASON_GUEST_SHUTDOWN,
+		[MACHINE_ERROR] = REASON_HOST_ERROR,
+	};
+	struct notice n = { .kind = kind, .guest = e != MACHINE_ERROR && e != MACHINE_QUIT };
+
+	n.reason = e == MACHINE_QUIT ? m->quit_reason : (int)reasons[e];
+	if (e == MACHINE_PANIC && kind == NOTICE_SHUTDOWN)
+		machine_notice(m, &(struct notice){ .kind = NOTICE_GUEST_PANICKED });
+	machine_notice(m, &n);
+}
+
 static void end(struct machine *m, enum machine_event e)
 {
 	machine_pause(m);
@@ -389,7 +530,18 @@ static void end(struct machine *m, enum machine_event e)
 	m->end = e;
 	m->exit_code = atomic_load(&m->pending_code);
 	log_info("machine", "%s ends: %s", m->name, machine_event_name(e));
+	tell(m, NOTICE_SHUTDOWN, e);
 	loop_stop(m->main_loop);
+}
+
+void machine_quit(struct machine *m, enum notice_reason why, int code)
+{
+	assert(thread_is(ROLE_MAIN));
+	if (m->state == RUN_SHUTDOWN)
+		return;
+	m->quit_reason = why;
+	atomic_store(&m->pending_code, code);
+	end(m, MACHINE_QUIT);
 }
 
 /* On main. Where several came at once the one that says most wins. */
@@ -421,5 +573,7 @@ static void handle_events(void *opaque)
 	if (!machine_reset(m, &err)) {
 		log_err("machine", "reset failed: %s", err.msg);
 		end(m, MACHINE_ERROR);
+		return;
 	}
+	tell(m, NOTICE_RESET, MACHINE_RESET);
 }

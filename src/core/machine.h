@@ -22,6 +22,7 @@
 #include "core/accel.h"
 #include "core/device.h"
 #include "core/irq.h"
+#include "core/notice.h"
 #include "loop/loop.h"
 #include "mem/as.h"
 
@@ -31,7 +32,9 @@ enum run_state {
 	RUN_PRELAUNCH, /* made, never run */
 	RUN_RUNNING,
 	RUN_PAUSED,
-	RUN_SHUTDOWN, /* over: see machine->end */
+	RUN_SHUTDOWN,	 /* over: see machine->end */
+	RUN_INCOMING,	 /* made to be filled with a saved state, which has not come yet */
+	RUN_POSTMIGRATE, /* saved: paused, and its disks given up for who loads it */
 };
 
 /* Why a machine ends or resets. */
@@ -47,6 +50,17 @@ enum machine_event {
 
 enum backend_kind { BACKEND_BLOCK, BACKEND_CHARDEV, BACKEND_NET, BACKEND_KINDS };
 
+/* A back end that came while the machine was there, and goes with it at the latest. */
+struct machine_owned {
+	enum backend_kind kind;
+	char *id; /* owned */
+	void *backend;
+	void (*close)(void *backend); /* NULL: it is the one's on which it stands */
+	struct machine_owned *on;     /* on which it stands, or NULL */
+	struct machine_owned *user;   /* which stands on it, or NULL */
+	struct list node;	      /* in machine->owned */
+};
+
 /* What a board provides to the generic machine (reset of CPUs, power button). */
 struct board_ops {
 	/* Free board_data: vCPUs, devices and engine are gone. */
@@ -55,6 +69,8 @@ struct board_ops {
 	void (*vcpu_reset)(struct machine *m, struct vcpu *v);
 	/* Put back what reset destroys (kernel in RAM, tables). False: cannot be done. */
 	bool (*reset)(struct machine *m, struct error *err);
+	/* A saved state has been loaded into a machine that was never reset. */
+	void (*loaded)(struct machine *m);
 	/* Ask the guest to power off (ACPI button). False: it has no button. */
 	bool (*powerdown)(struct machine *m);
 	bool (*nmi)(struct machine *m);
@@ -68,7 +84,12 @@ struct machine {
 	const struct accel *accel;
 	struct irq_lines irqs;
 	struct list devices; /* struct device, in order of making; freed in reverse */
-	struct map backends[BACKEND_KINDS]; /* id -> back end; borrowed from the cli */
+	/* Devices made without an id: the board's, the user's (DEVICE_USER). */
+	uint32_t anonymous[2];
+	struct map backends[BACKEND_KINDS]; /* id -> back end; borrowed from the cli, but: */
+	/* Kinds with this are the machine's own: closed when it is freed, after its devices. */
+	void (*backend_close[BACKEND_KINDS])(void *backend);
+	struct list owned; /* struct machine_owned */
 	VEC(struct loop *) io_loops;	    /* owned threads */
 	struct vcpu *vcpus;		    /* owned array */
 	uint32_t n_vcpus;
@@ -77,18 +98,25 @@ struct machine {
 	pthread_cond_t vcpu_parked;
 	const struct board_ops *board;
 	void *board_data;
-	void *pci;    /* struct pci_host of hw/pci; NULL: none */
-	void *fw_cfg; /* struct fw_cfg of hw/legacy; NULL: none */
+	void *pci;     /* struct pci_host of hw/pci; NULL: none */
+	void *fw_cfg;  /* struct fw_cfg of hw/legacy; NULL: none */
+	void *migrate; /* struct migrate of migrate/; NULL: cannot be saved */
+	/* May it run (again)? NULL: yes. */
+	bool (*before_resume)(struct machine *m, struct error *err);
 
 	/* A debugger's, told of VCPU_EXIT_DEBUG on the vCPU's thread; it stops the vCPU. Set on main while
 	 * no vCPU runs. */
 	void (*debug_exit)(void *opaque, struct vcpu *v, const struct vcpu_exit *e);
 	void *debug_opaque;
 
+	/* Who is told of what happens here; NULL: nobody (core/notice.h). */
+	struct notice_listener *_Atomic notice;
+
 	enum run_state state;	  /* main */
 	_Atomic uint32_t pending; /* 1 << enum machine_event, set by any thread */
 	_Atomic int pending_code;
 	struct loop_defer event_defer;
+	int quit_reason;	/* enum notice_reason: who asks for MACHINE_QUIT; main */
 	bool no_reboot;		/* a reset ends the machine */
 	enum machine_event end; /* why it ended */
 	int exit_code;		/* MACHINE_DEBUG_EXIT, MACHINE_QUIT */
@@ -118,15 +146,31 @@ struct loop *machine_io_loop(struct machine *m, const char *name, struct error *
 
 bool machine_backend_add(struct machine *m, enum backend_kind kind, const char *id, void *backend,
 	struct error *err) MUST_USE;
+/* Forget it; the caller sees to it that no device uses it. NULL: there was none. */
+void *machine_backend_del(struct machine *m, enum backend_kind kind, const char *id);
 /* NULL and err (ERROR_NOT_FOUND) when there is none of that name. */
 void *machine_backend(
 	struct machine *m, enum backend_kind kind, const char *id, struct error *err) MUST_USE;
+
+/* The same for one that the machine closes: with machine_backend_drop(), which nobody may use any more, or
+ * at its own end, after the devices. @on: the id of an owned one on which this one stands, or NULL. On failure
+ * @backend is still the caller's. */
+bool machine_backend_own(struct machine *m, enum backend_kind kind, const char *id, void *backend,
+	void (*close)(void *backend), const char *on, struct error *err) MUST_USE;
+struct machine_owned *machine_owned_find(struct machine *m, enum backend_kind kind, const char *id);
+void machine_backend_drop(struct machine *m, struct machine_owned *o);
 
 /* Run control, on main. resume from RUN_PRELAUNCH resets everything first. */
 bool machine_resume(struct machine *m, struct error *err) MUST_USE;
 void machine_pause(struct machine *m);
 /* Power-on state of devices, memory contents that the board put there, and vCPUs. */
 bool machine_reset(struct machine *m, struct error *err) MUST_USE;
+/* Saved state, on main. For a machine that has not run: make it wait for one (RUN_INCOMING). Then
+ * machine_load_devices(), and machine_loaded(): it is paused, as the saved one was. */
+bool machine_wait_incoming(struct machine *m, struct error *err) MUST_USE;
+void machine_loaded(struct machine *m);
+/* Stop it so that it can be saved; one that has not run is reset first. */
+bool machine_stop_to_save(struct machine *m, struct error *err) MUST_USE;
 /* Nanoseconds that the machine has been running: what device timers of the guest's own time are
  * made of. Stands still while it is paused. Any thread. */
 int64_t machine_clock_ns(const struct machine *m);
@@ -137,8 +181,11 @@ void machine_stalled(struct machine *m);
  * stops before its next instruction. When the machine ends, its state is RUN_SHUTDOWN, ->end and
  * ->exit_code say why, and its main loop is stopped. */
 void machine_event(struct machine *m, enum machine_event e, int code);
+/* End it now, whatever its state is; as MACHINE_QUIT. Main. */
+void machine_quit(struct machine *m, enum notice_reason why, int code);
 const char *machine_event_name(enum machine_event e);
-/* Saved state of all devices and vCPUs (RAM is migrate/'s business). Paused. */
+/* Saved state of all devices and vCPUs (RAM is migrate/'s business). Paused. Loading asks for all of
+ * them, each once; on failure the machine is of no more use. */
 bool machine_save_devices(struct machine *m, struct str *out, struct error *err) MUST_USE;
 bool machine_load_devices(struct machine *m, const void *p, size_t len, struct error *err) MUST_USE;
 /* One device: quiesced; used by the conformance suite too. */

@@ -231,7 +231,14 @@ bool machine_save_devices(struct machine *m, struct str *out, struct error *err)
 	return !out->failed || error_set(err, "out of memory");
 }
 
-static bool load_vcpu(struct machine *m, const struct parts *p, struct error *err)
+/* What machine_load_devices() has loaded so far, besides the devices. */
+struct loaded {
+	bool *cpus; /* owned, n_vcpus */
+	bool chips;
+};
+
+static bool load_vcpu(
+	struct machine *m, const struct parts *p, struct loaded *done, struct error *err)
 {
 	struct x86_cpu_state *s;
 	struct vcpu_transfer t = { .set = true };
@@ -240,6 +247,9 @@ static bool load_vcpu(struct machine *m, const struct parts *p, struct error *er
 	if (p->instance >= m->n_vcpus)
 		return error_set(err, "saved state is of CPU %u, the machine has %u CPUs",
 			p->instance, m->n_vcpus);
+	if (done->cpus[p->instance])
+		return error_set(err, "saved state has CPU %u twice", p->instance);
+	done->cpus[p->instance] = true;
 	s = t.s = calloc(1, sizeof(*s));
 	ok = s ? load_fields(&cpu_state_fields, s, p, err) : error_set(err, "out of memory");
 	if (ok && s->n_msrs > X86_MSR_MAX)
@@ -253,11 +263,15 @@ static bool load_vcpu(struct machine *m, const struct parts *p, struct error *er
 	return ok;
 }
 
-static bool load_chips(struct machine *m, const struct parts *p, struct error *err)
+static bool load_chips(
+	struct machine *m, const struct parts *p, struct loaded *done, struct error *err)
 {
 	struct x86_chips_state chips = { 0 };
 	int rc;
 
+	if (done->chips)
+		return error_set(err, "saved state has the interrupt chips twice");
+	done->chips = true;
 	if (!m->accel || !m->accel->chips_set)
 		return error_set(err, "the engine has no interrupt chips to load");
 	if (!load_fields(&chips_state_fields, &chips, p, err))
@@ -271,34 +285,69 @@ static bool load_named(struct machine *m, const struct parts *p, struct error *e
 	struct device *d;
 
 	list_for_each (d, &m->devices, node) {
-		if (d->type->state && d->instance == p->instance && !strcmp(d->type->name, p->name))
-			return load_device(d, p, err) || error_prefix(err, "%s", device_name(d));
+		if (!d->type->state || d->instance != p->instance || strcmp(d->type->name, p->name))
+			continue;
+		if (d->loaded)
+			return error_set(err, "saved state has %s twice", device_name(d));
+		d->loaded = true;
+		return load_device(d, p, err) || error_prefix(err, "%s", device_name(d));
 	}
 	return error_set(err, "saved state has a %s (number %u) that this machine has not", p->name,
 		p->instance);
 }
 
+static bool load_record(
+	struct machine *m, const struct stream_record *rec, struct loaded *done, struct error *err)
+{
+	struct parts p;
+
+	if (!read_parts(rec->p, rec->len, &p, err))
+		return false;
+	switch (rec->tag) {
+	case STATE_DEVICE:
+		return load_named(m, &p, err);
+	case STATE_VCPU:
+		return load_vcpu(m, &p, done, err);
+	case STATE_CHIPS:
+		return load_chips(m, &p, done, err);
+	}
+	return !(rec->flags & STREAM_F_MANDATORY) ||
+	       error_set(err, "saved state holds a record (%u) that this version does not know",
+		       rec->tag);
+}
+
+static bool check_complete(struct machine *m, const struct loaded *done, struct error *err)
+{
+	struct device *d;
+
+	list_for_each (d, &m->devices, node) {
+		if (d->type->state && !d->loaded)
+			return error_set(err, "saved state has nothing of %s (a %s)",
+				device_name(d), d->type->name);
+	}
+	for (uint32_t i = 0; i < m->n_vcpus; i++) {
+		if (!done->cpus[i])
+			return error_set(err, "saved state has nothing of CPU %u", i);
+	}
+	return done->chips || !m->accel || !m->accel->chips_get ||
+	       error_set(err, "saved state has nothing of the interrupt chips");
+}
+
 bool machine_load_devices(struct machine *m, const void *data, size_t len, struct error *err)
 {
 	struct stream_reader r = { data, len };
+	struct loaded done = { .cpus = calloc(m->n_vcpus + 1, sizeof(bool)) };
+	AUTO_FREE void *cpus = done.cpus;
 	struct stream_record rec;
-	struct parts p;
+	struct device *d;
 
+	if (!cpus)
+		return error_set(err, "out of memory");
+	list_for_each (d, &m->devices, node)
+		d->loaded = false;
 	while (stream_next(&r, &rec, err)) {
-		bool ok = read_parts(rec.p, rec.len, &p, err);
-
-		if (ok && rec.tag == STATE_DEVICE)
-			ok = load_named(m, &p, err);
-		else if (ok && rec.tag == STATE_VCPU)
-			ok = load_vcpu(m, &p, err);
-		else if (ok && rec.tag == STATE_CHIPS)
-			ok = load_chips(m, &p, err);
-		else if (ok && rec.flags & STREAM_F_MANDATORY)
-			ok = error_set(err,
-				"saved state holds a record (%u) that this version does not know",
-				rec.tag);
-		if (!ok)
+		if (!load_record(m, &rec, &done, err))
 			return false;
 	}
-	return err->kind == ERROR_NONE;
+	return err->kind == ERROR_NONE && check_complete(m, &done, err);
 }

@@ -32,7 +32,7 @@ struct vcpu {
 	struct accel_vcpu *accel; /* owned */
 	pthread_t thread;
 	bool thread_started;
-	int tid;
+	_Atomic int tid;	       /* written by the thread when it begins */
 	bool held;		       /* machine_resume() leaves it stopped; main */
 	int host_cpu;		       /* pin to this host CPU, -1: no */
 	_Atomic unsigned int requests; /* enum vcpu_request; set by others, cleared by the thread */

@@ -30,14 +30,39 @@ static uint64_t poll_id(const struct loop *l, uint32_t slot)
 	return (uint64_t)l->slots[slot].gen << 32 | (uint64_t)slot << 3 | TAG_POLL;
 }
 
+/* What a ring takes, for good: requests of it pass by seccomp, so somebody who took over the process
+ * could open files or sockets with it. A kernel without this (before 5.10) gives no ring at all. */
+static int restrict_ring(struct loop *l)
+{
+	static const uint8_t ops[] = { IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE, IORING_OP_READ,
+		IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV, IORING_OP_FSYNC,
+		IORING_OP_FALLOCATE };
+	static const uint8_t calls[] = { IORING_REGISTER_ENABLE_RINGS, IORING_REGISTER_RING_FDS,
+		IORING_UNREGISTER_RING_FDS };
+	struct io_uring_restriction r[ARRAY_SIZE(ops) + ARRAY_SIZE(calls) + 1] = { 0 };
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++, n++) {
+		r[n].opcode = IORING_RESTRICTION_SQE_OP;
+		r[n].sqe_op = ops[i];
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++, n++) {
+		r[n].opcode = IORING_RESTRICTION_REGISTER_OP;
+		r[n].register_op = calls[i];
+	}
+	r[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	r[n++].sqe_flags = IOSQE_CQE_SKIP_SUCCESS;
+	return io_uring_register_restrictions(&l->ring, r, n);
+}
+
 static bool setup(struct loop *l, unsigned int flags)
 {
 	const unsigned int need = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
-	struct io_uring_params p = { .flags = flags };
+	struct io_uring_params p = { .flags = flags | IORING_SETUP_R_DISABLED };
 
 	if (io_uring_queue_init_params(URING_ENTRIES, &l->ring, &p) < 0)
 		return false;
-	if ((p.features & need) == need)
+	if ((p.features & need) == need && restrict_ring(l) == 0)
 		return true;
 	io_uring_queue_exit(&l->ring);
 	return false;
@@ -46,11 +71,10 @@ static bool setup(struct loop *l, unsigned int flags)
 static int init(struct loop *l)
 {
 	/* Completions are worked out when we wait, on our thread, with no interrupt of it
-	 * (Linux 6.1); the thread is bound when it first waits. */
+	 * (Linux 6.1); the thread is bound when it enables the ring. */
 	if (setup(l, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			     IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL))
+			     IORING_SETUP_SUBMIT_ALL))
 		return 0;
-	l->ring_enabled = true;
 	return setup(l, IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL) || setup(l, 0)
 		       ? 0
 		       : -ENOSYS;

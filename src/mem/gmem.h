@@ -47,6 +47,21 @@ static inline int gmem_iov_near(struct as *as, const struct as_range **near, gpa
 /* After the kernel wrote through iovecs: mark the guest range dirty. */
 void gmem_mark_dirty(struct as *as, gpa_t addr, uint64_t len);
 
+/* Give memory that the guest does not need back to the host; it reads as zeroes from now on. Only whole
+ * pages of the host's: where these are larger than 4 KiB, 4 KiB pieces are collected in *@partial (zeroed
+ * at first), until one is whole or a piece of another one comes. @addr and @len are multiples of 4 KiB;
+ * what is no RAM is skipped. */
+#define GMEM_PARTIAL_PIECES 512
+struct gmem_partial {
+	const struct ram_block *block; /* identity only */
+	uint64_t off;
+	uint32_t n;
+	uint64_t have[GMEM_PARTIAL_PIECES / 64];
+};
+void gmem_discard(struct as *as, gpa_t addr, uint64_t len, struct gmem_partial *partial);
+/* The same for a range that gmem_iov() made: the whole pages inside. */
+void gmem_discard_host(struct as *as, void *p, uint64_t len);
+
 /* A host pointer to @len contiguous bytes of RAM that lie in one block (rings). NULL when they do
  * not. Used with the atomic accessors below; the owner drops it when the address map changes under
  * it (device reset, memory unplug) by ram_block_unref(*@ram), and marks what it writes with

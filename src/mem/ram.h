@@ -78,8 +78,13 @@ void ram_dirty_take(struct ram_block *b, uint64_t first_page, uint64_t *out, uin
 void ram_dirty_merge(
 	struct ram_block *b, uint64_t first_page, const uint64_t *bits, uint64_t n_words);
 
-/* Words of decoded code, two for each 4 KiB page (RAM_CODE_WORDS). The first one's bit 0: somebody has decoded code of the page and wants to
- * hear of writes; the rest is a generation. Who has written to the page and finds bit 0 set calls
+/* Give the host's whole pages in [off, off+len) back: they read as zeroes from now on, which the dirty log
+ * and whoever decoded code there are told. The mapping stays. 0; -EINVAL: not in the block, or it is
+ * read-only; or what the kernel says. Any thread. */
+int ram_discard(struct ram_block *b, uint64_t off, uint64_t len) MUST_USE;
+
+/* Words of decoded code, two for each 4 KiB page (RAM_CODE_WORDS). The first one's bit 0: somebody has
+ * decoded code of the page and wants to hear of writes; the rest is a generation. Who has written to the page and finds bit 0 set calls
  * ram_code_bump(): a new generation, bit 0 clear, in one step; whoever kept the old word sees that it
  * is void.
  *

@@ -7,6 +7,8 @@
  *   - reset twice, the second reset changing nothing;
  *   - saved, loaded and saved again: the two are equal; and loaded from damaged streams;
  *   - accessed at random in all its registers, and then reset, saved, loaded, freed in that state;
+ *   - complete in its saved state, or says why it has none: loaded into a device that is new, it saves
+ *     the same, and the guest reads the same from both;
  *   - if it is a virtio device, driven by a driver that lies about everything;
  *   - held to its golden files in tests/state: the shape of its saved state may change only with a
  *     new version, and old versions' streams still load.
@@ -31,6 +33,7 @@
 #include "hw/pci/pci.h"
 #include "hw/virtio/virtio_testing.h"
 #include "mem/ram.h"
+#include "net/net.h"
 
 #define RAM_SIZE (16 * MIB)
 
@@ -45,6 +48,7 @@ struct fixture {
 	struct as_region region;
 	struct chardev *chardev;
 	struct block_dev *disk;
+	struct net_dev *net;
 	struct device *dev;
 };
 
@@ -52,7 +56,8 @@ static struct machine *make_machine(struct fixture *f)
 {
 	static const struct pci_host_config pci = {
 		.ecam_base = 0xe0000000,
-		.ecam_buses = 1,
+		.ecam_buses = 2,
+		.n_ports = 1,
 		.mmio32_base = 0xc0000000,
 		.mmio32_size = 0x20000000,
 		.mmio64_base = 0x100000000,
@@ -74,6 +79,7 @@ static struct machine *make_machine(struct fixture *f)
 	assert_non_null(pci_host_new(m, &pci, &err));
 	assert_true(machine_backend_add(m, BACKEND_CHARDEV, "test", f->chardev, &err));
 	assert_true(machine_backend_add(m, BACKEND_BLOCK, "test", f->disk, &err));
+	assert_true(machine_backend_add(m, BACKEND_NET, "test", f->net, &err));
 	return m;
 }
 
@@ -88,7 +94,8 @@ static void setup(struct fixture *f, const struct device_type *type)
 	f->ram = ram_block_new(&rc, &err);
 	f->chardev = chardev_open("null", "test", f->loop, &err);
 	f->disk = block_open_test(1 * MIB, &err);
-	assert_true(f->loop && f->ram && f->chardev && f->disk);
+	f->net = net_open_test(&err);
+	assert_true(f->loop && f->ram && f->chardev && f->disk && f->net);
 	f->m = make_machine(f);
 }
 
@@ -98,6 +105,7 @@ static void teardown(struct fixture *f)
 	f->dev = NULL;
 	machine_free(f->m);
 	block_close(f->disk);
+	net_close(f->net);
 	chardev_close(f->chardev);
 	loop_free(f->loop);
 	ram_block_unref(f->ram);
@@ -283,8 +291,8 @@ static void test_save_load(void **state)
 	teardown(&f);
 }
 
-/* One access somewhere in the I/O ranges of @as. */
-static void random_access(struct machine *m, struct as *as, uint64_t *rnd)
+/* One access somewhere in the I/O ranges of @as; what came of it. */
+static uint64_t random_access(struct machine *m, struct as *as, uint64_t *rnd)
 {
 	uint8_t data[8];
 	uint64_t addr = 0, pick, count = 0, off;
@@ -305,13 +313,14 @@ static void random_access(struct machine *m, struct as *as, uint64_t *rnd)
 	}
 	as_read_end();
 	if (!count)
-		return;
+		return 0;
 	wr_le64(data, test_random(rnd) >> (test_random(rnd) % 64));
 	if (as == &m->pio)
 		io_access_port(
 			m, (uint16_t)addr, data, 1u << test_random(rnd) % 3, test_random(rnd) % 2);
 	else
 		io_access_mem(m, addr, data, 1u << test_random(rnd) % 4, test_random(rnd) % 2);
+	return rd_le64(data);
 }
 
 static void random_accesses(struct fixture *f, uint64_t *rnd, int n)
@@ -341,6 +350,91 @@ static void test_random_registers(void **state)
 		f.dev = NULL;
 	}
 	teardown(&f);
+}
+
+/* Whatever the access has set off on the device's loop is over. */
+static void settle(struct fixture *f)
+{
+	if (f->type->quiesce)
+		f->type->quiesce(f->dev);
+	if (f->type->resume)
+		f->type->resume(f->dev);
+	loop_run_once(f->loop, 0);
+}
+
+/* With the bus that the device is on. */
+static void save_all(struct fixture *f, struct str *out)
+{
+	struct error err = ERROR_INIT;
+
+	if (f->type->quiesce)
+		f->type->quiesce(f->dev);
+	if (!machine_save_devices(f->m, out, &err))
+		fail_msg("%s", err.msg);
+	if (f->type->resume)
+		f->type->resume(f->dev);
+}
+
+static void load_all(struct fixture *f, const struct str *saved)
+{
+	struct error err = ERROR_INIT;
+
+	if (f->type->quiesce)
+		f->type->quiesce(f->dev);
+	if (!machine_load_devices(f->m, saved->s, saved->len, &err))
+		fail_msg("own state refused: %s", err.msg);
+	if (f->type->resume)
+		f->type->resume(f->dev);
+}
+
+static void expect_same_state(struct fixture *a, struct fixture *b)
+{
+	AUTO(str) one = STR_INIT;
+	AUTO(str) two = STR_INIT;
+
+	save_all(a, &one);
+	save_all(b, &two);
+	if (one.len != two.len || (one.len && memcmp(one.s, two.s, one.len)))
+		fail_msg("a device that was loaded saves something else");
+}
+
+/* A copy of a used device is as good as the device. */
+static void test_loaded_copy(void **state)
+{
+	uint64_t rnd = seed;
+
+	for (int round = 0; round < 6; round++) {
+		AUTO(str) saved = STR_INIT;
+		struct fixture a, b;
+
+		setup(&a, *state);
+		setup(&b, *state);
+		make(&a);
+		make(&b);
+		reset(&a);
+		reset(&b);
+		random_accesses(&a, &rnd, round * 400);
+		save_all(&a, &saved);
+		if (!a.type->state && !a.type->stateless)
+			fail_msg("has neither a state table nor a reason (.stateless)");
+		load_all(&b, &saved);
+		expect_same_state(&a, &b);
+		for (int i = 0; i < 300 && !(a.type->flags & DEVICE_TICKS); i++) {
+			uint64_t same = rnd, one, two;
+
+			one = random_access(a.m, i % 2 ? &a.m->pio : &a.m->mem, &rnd);
+			two = random_access(b.m, i % 2 ? &b.m->pio : &b.m->mem, &same);
+			if (one != two)
+				fail_msg("access %d: the device has %#llx, the copy %#llx", i,
+					(unsigned long long)one, (unsigned long long)two);
+			settle(&a);
+			settle(&b);
+		}
+		if (!(a.type->flags & DEVICE_TICKS))
+			expect_same_state(&a, &b);
+		teardown(&a);
+		teardown(&b);
+	}
 }
 
 static bool is_virtio(const struct device *d)
@@ -466,6 +560,7 @@ int main(int argc, char **argv)
 		{ "reset twice", test_reset_twice },
 		{ "save-load-save", test_save_load },
 		{ "random registers", test_random_registers },
+		{ "loaded copy", test_loaded_copy },
 		{ "hostile queues", test_hostile_queues },
 		{ "golden state", test_golden },
 	};

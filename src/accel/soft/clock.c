@@ -419,6 +419,18 @@ void soft_tsc_offset_set(struct soft_vcpu *v, int64_t offset)
 	mutex_unlock(&v->vm->chips_lock);
 }
 
+void soft_clock_lose(struct soft_vcpu *v, uint64_t ticks)
+{
+	struct soft_vm *vm = v->vm;
+
+	mutex_lock(&vm->chips_lock);
+	v->tsc_offset -= (int64_t)ticks;
+	vm->tsc_offset -= (int64_t)ticks;
+	vm->tsc_written_at += ticks;
+	vm->clock_tsc += ticks; /* so the vCPU's page stays right */
+	mutex_unlock(&vm->chips_lock);
+}
+
 /* Is @value, now, what the counter of the vCPU that was last set shows, give or take a second? */
 static bool is_near(const struct soft_vm *vm, uint64_t value, uint64_t now)
 {

@@ -281,6 +281,28 @@ static void hostile(void **state)
 	down();
 }
 
+/* Half a second that the guest is not to have seen. */
+static void lost(void **state)
+{
+	uint64_t half = 500ull * soft_tsc_khz(), tsc, ns;
+
+	up(1);
+	soft_tsc_write(t.v[0], 1000 * half);
+	clock_msr(t.v[0], SYSTEM, PAGE(0) | ENABLE);
+	sleep_ms(500);
+	tsc = soft_tsc_read(t.v[0]);
+	ns = guest_ns(t.v[0], PAGE(0));
+	soft_clock_lose(t.v[0], half);
+	assert_true(soft_tsc_read(t.v[0]) < tsc);
+	assert_true(guest_ns(t.v[0], PAGE(0)) < ns);
+	/* The page is the same when it is written again, and what the host says agrees. */
+	clock_msr(t.v[0], SYSTEM, PAGE(0) | ENABLE);
+	assert_true(guest_ns(t.v[0], PAGE(0)) < ns);
+	assert_int_equal(soft_clock_get(&t.vm->base, &tsc), 0);
+	is_close(tsc, guest_ns(t.v[0], PAGE(0)), NS_PER_SEC / 20);
+	down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +314,7 @@ int main(void)
 		cmocka_unit_test(stalled),
 		cmocka_unit_test(apart),
 		cmocka_unit_test(wall_clock),
+		cmocka_unit_test(lost),
 		cmocka_unit_test(hostile),
 	};
 

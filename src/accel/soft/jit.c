@@ -181,6 +181,8 @@ void soft_jit_reset(struct soft_vcpu *v)
 	memset(j->hash, 0xff, sizeof(j->hash));
 	memset(j->page_hash, 0xff, sizeof(j->page_hash));
 	memset(j->op, 0, sizeof(j->op));
+	if (j->give_back)
+		soft_jit_give_back(j);
 	forget_ids(v);
 	v->g.key = 0;
 	j->local_gen = UINT64_MAX;

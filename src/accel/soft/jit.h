@@ -133,6 +133,9 @@ struct soft_jit {
 	uint32_t generation; /* changes when all blocks go */
 	bool bmi2;	     /* the host has RORX */
 	bool stale;	     /* the address map has changed: they must */
+	bool give_back;	     /* with them, the memory that they have */
+	int64_t idle_from,
+		idle_cpu; /* jit_idle.c: since when, and the thread's CPU time then; 0: never */
 	uint32_t mode;
 	uint64_t
 		local_gen; /* v->fetch_gen when system code was found on a page that is not global */
@@ -185,6 +188,10 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err) MUST_USE;
 void soft_jit_free(struct soft_vcpu *v);
 /* All blocks go: the address map has changed, a new CPU model. Not from generated code. */
 void soft_jit_reset(struct soft_vcpu *v);
+/* The vCPU falls asleep: if it has hardly run for a while, its translations will go. */
+void soft_jit_idle(struct soft_vcpu *v);
+/* What blocks had, to the host; there are none now. */
+void soft_jit_give_back(struct soft_jit *j);
 /* SOFT_POLL_CODE was set: drop what others have written to. */
 void soft_jit_serve_code(struct soft_vcpu *v);
 /* Take up the context: v->cs_id, v->l1, mode. Generated code holds none of it across a call. */

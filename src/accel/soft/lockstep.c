@@ -11,6 +11,7 @@
 #define ACCESSES   (3 * JIT_INSNS)
 #define ACCESS_MAX 64
 #define FLAGS_DEAD 64 /* instructions looked at */
+#define SLOWER	   64 /* how many times than without lockstep */
 
 struct access {
 	uint64_t rip, lin;
@@ -39,6 +40,9 @@ struct soft_lockstep {
 	unsigned int n_insns, n_writes; /* the interpreter's */
 	struct x86_insn insn[JIT_INSNS + 1];
 	uint64_t at[JIT_INSNS + 1];
+	const struct soft_op *op,
+		*op_end; /* the interpreter's next, if it goes on at op_rip; or NULL */
+	uint64_t op_rip;
 	unsigned int n_access, n_pages;
 	struct access access[ACCESSES];
 	uint8_t *page[PAGES]; /* of RAM */
@@ -382,16 +386,34 @@ static void compare(struct soft_vcpu *v)
 	compare_memory(v->jit->lockstep);
 }
 
+/* Mostly it is the one behind the last in the last one's block. */
+static const struct soft_op *next_op(struct soft_vcpu *v)
+{
+	struct soft_lockstep *l = v->jit->lockstep;
+
+	if (!l->op || l->op_rip != v->rip) {
+		const struct soft_block *b = soft_block_get(v);
+
+		l->op = b->op;
+		l->op_end = b->op + b->n;
+	}
+	return l->op;
+}
+
 static void interpret_one(struct soft_vcpu *v)
 {
 	struct soft_lockstep *l = v->jit->lockstep;
-	const struct x86_insn *i = &soft_block_get(v)->op[0].i;
+	const struct soft_op *o = next_op(v);
+	const struct x86_insn *i = &o->i;
 
+	l->op_rip = v->rip + i->len;
 	l->at[l->n_insns] = v->rip;
 	l->insn[l->n_insns++] = *i;
 	l->n_writes += is_store(i);
 	l->strings |= !!(i->flags & X86_I_STRING);
-	soft_step(v);
+	soft_step_op(v, o);
+	if (v->stop || ++l->op == l->op_end)
+		l->op = NULL;
 }
 
 static bool interpret_until(struct soft_vcpu *v, uint64_t rip)
@@ -460,6 +482,7 @@ static void catch_up(struct soft_vcpu *v)
 	give(v, &l->start);
 	l->n_insns = l->n_writes = 0;
 	l->strings = false;
+	l->op = NULL;
 	if (_setjmp(v->raise)) {
 		DIFFER(l, "exception %u at %#" PRIx64 ", which generated code came by",
 			v->event.vector, v->rip);
@@ -514,13 +537,10 @@ static bool begin(struct soft_vcpu *v, const uint8_t **where)
 	return true;
 }
 
-bool soft_lockstep_run(struct soft_vcpu *v)
+static void twice(struct soft_vcpu *v, const uint8_t *where)
 {
 	struct soft_lockstep *l = v->jit->lockstep;
-	const uint8_t *where;
 
-	if (!begin(v, &where))
-		return false;
 	memcpy(l->raise, v->raise, sizeof(l->raise));
 	if (_setjmp(v->raise)) {
 		l->before = l->faulted = true;
@@ -538,5 +558,19 @@ bool soft_lockstep_run(struct soft_vcpu *v)
 	else if (!v->leaving && l->before)
 		soft_step(v);
 	v->stop = true;
+}
+
+/* Of the time that it takes the guest sees what the instructions take otherwise, or thereabouts. Else it
+ * would do nothing but serve its clock's interrupts. */
+bool soft_lockstep_run(struct soft_vcpu *v)
+{
+	uint64_t start = soft_host_tsc(), took;
+	const uint8_t *where;
+
+	if (!begin(v, &where))
+		return false;
+	twice(v, where);
+	took = soft_host_tsc() - start;
+	soft_clock_lose(v, took - took / SLOWER);
 	return true;
 }

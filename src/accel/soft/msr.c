@@ -70,6 +70,7 @@ struct msr_row {
 
 /* Numbers of Intel's and of both vendors' ("Architectural MSRs"). */
 static const struct msr_row rows[] = {
+	{ 0x0, 0x1, M_CONST },		   /* P5_MC_ADDR, P5_MC_TYPE */
 	{ 0x10, 0x10, M_OWN, 0, F_STATE }, /* TSC */
 	{ 0x11, 0x12, M_CLOCK, 0, F_STATE },
 	{ 0x17, 0x17, M_CONST, 0, F_INTEL }, /* PLATFORM_ID */

@@ -167,6 +167,20 @@ void soft_step(struct soft_vcpu *v)
 	v->shadow &= ~shadow;
 }
 
+void soft_step_op(struct soft_vcpu *v, const struct soft_op *o)
+{
+	uint8_t shadow = v->shadow;
+
+	v->shadow = 0;
+	v->rflags &= ~(uint64_t)X86_FLAG_RF;
+	v->stop = false;
+	v->gpr[X86_REG_RIP] = v->rip + o->i.len;
+	o->fn(v, o);
+	v->rip = v->gpr[X86_REG_RIP];
+	v->budget--;
+	v->shadow &= ~shadow;
+}
+
 static void run_blocks(struct soft_vcpu *v)
 {
 	if (v->translating) {
@@ -533,6 +547,7 @@ int soft_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 			slice(v);
 		} else {
 			soft_fpu_sync(v);
+			soft_jit_idle(v);
 			sleep_until(v, soft_timer_next(v));
 		}
 	}

@@ -181,7 +181,7 @@ struct soft_vcpu {
 
 	/* MSRs that are just storage, by their place in msr.c's table. */
 	uint64_t msr[192];
-	int64_t tsc_offset; /* guest TSC - soft_host_tsc(); changed by soft_tsc_offset_set() only */
+	int64_t tsc_offset; /* guest TSC - soft_host_tsc(); changed by clock.c only */
 	uint64_t tsc_adjust, tsc_aux;
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
 		sysenter_eip, pat;
@@ -354,6 +354,8 @@ void soft_level_changed(struct soft_vcpu *v);
 void soft_seg_changed(struct soft_vcpu *v, enum x86_seg seg);
 /* Interpret the instruction at v->rip, without what may come between two. May raise. */
 void soft_step(struct soft_vcpu *v);
+/* The same, when @o is known to be the instruction and CS to have no limit. */
+void soft_step_op(struct soft_vcpu *v, const struct soft_op *o);
 int soft_vcpu_run(struct accel_vcpu *v, struct vcpu_exit *exit);
 void soft_vcpu_kick(struct accel_vcpu *v);
 int soft_vcpu_nmi(struct accel_vcpu *v);
@@ -551,6 +553,9 @@ uint64_t soft_tsc_read(struct soft_vcpu *v);
  * set to, it is made the same: who writes one after the other wants them together. */
 void soft_tsc_write(struct soft_vcpu *v, uint64_t value);
 void soft_tsc_offset_set(struct soft_vcpu *v, int64_t offset);
+/* The only vCPU's TSC, its deadline and kvmclock fall back by @ticks, which have just passed and which
+ * the guest has not seen. Its timer is looked at too early, then, not too late. */
+void soft_clock_lose(struct soft_vcpu *v, uint64_t ticks);
 int64_t soft_tsc_to_ns(struct soft_vcpu *v, uint64_t guest_tsc); /* CLOCK_MONOTONIC then */
 int soft_clock_get(struct accel_vm *vm, uint64_t *ns);
 int soft_clock_set(struct accel_vm *vm, uint64_t ns);

@@ -12,8 +12,13 @@
 #include "accel/soft/soft_int.h"
 #include "base/clock.h"
 
-#define TICK_NS	 1000000
-#define IDLE_MAX 20 /* ticks without a vCPU in guest code before it sleeps */
+#define TICK_NS	    1000000
+/* Ticks without a vCPU in guest code before it sleeps. Many where vCPUs come and go all the time, for whoever
+ * finds it asleep pays a system call; one where it slept for long, for an idle guest's ticks are wake-ups of
+ * the host's. */
+#define IDLE_OFTEN  20
+#define IDLE_SELDOM 1
+#define SELDOM_NS   2000000
 
 struct soft_ticker {
 	struct soft_vm *vm;
@@ -54,24 +59,27 @@ static bool tick(struct soft_vm *vm, bool all, int64_t *wait_ns)
 static void *ticker_main(void *opaque)
 {
 	struct soft_ticker *t = opaque;
-	unsigned int idle = 0;
+	unsigned int idle = 0, most = IDLE_OFTEN;
 	int64_t last = 0, wait;
 
+	thread_enter(ROLE_WORKER, "ticker");
 	mutex_lock(&t->lock);
 	while (!t->stop) {
 		int64_t now = clock_mono_ns(), until;
 		struct timespec ts;
 
-		if (idle >= IDLE_MAX) {
+		if (idle >= most) {
 			atomic_store(&t->asleep, true);
 			/* A vCPU that entered just now has not seen that. */
 			if (!tick(t->vm, false, &wait) && !t->stop)
 				pthread_cond_wait(&t->cond, &t->lock.m);
 			atomic_store(&t->asleep, false);
+			most = clock_mono_ns() - now > SELDOM_NS ? IDLE_SELDOM : IDLE_OFTEN;
 			idle = 0;
 			continue;
 		}
 		mutex_unlock(&t->lock);
+		thread_confine();
 		if (tick(t->vm, now - last >= TICK_NS, &wait))
 			idle = 0;
 		else
@@ -103,7 +111,7 @@ bool soft_ticker_start(struct soft_vm *vm, struct error *err)
 	pthread_cond_init(&t->cond, &attr);
 	pthread_condattr_destroy(&attr);
 	vm->ticker = t;
-	r = pthread_create(&t->thread, NULL, ticker_main, t);
+	r = -thread_create(&t->thread, false, -1, ticker_main, t);
 	if (!r)
 		return true;
 	error_set_errno(err, r, "soft: cannot start a thread");

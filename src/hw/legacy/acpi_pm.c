@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * acpi_pm - ACPI fixed hardware: PM1a event and control blocks, the power-management timer, an
- * (empty) GPE0 block, the reset register 0xcf9 and the SMI command port.
+ * acpi_pm - ACPI fixed hardware: PM1a event and control blocks, the power-management timer, a GPE0
+ * block for whom it may concern, the reset register 0xcf9 and the SMI command port.
  *
  * Our tables name no SMI command port: the machine starts in ACPI mode (SCI_EN set). The port is
  * there for firmware that wants to switch.
@@ -276,6 +276,16 @@ bool acpi_pm_power_button(struct device *d)
 	return heard;
 }
 
+void acpi_pm_raise_gpe(struct device *d, unsigned int bit)
+{
+	struct pm *p = CONTAINER_OF(d, struct pm, dev);
+
+	mutex_lock(&d->lock);
+	p->s.gpe[bit / 8] |= (uint8_t)BIT(bit % 8);
+	update(p);
+	mutex_unlock(&d->lock);
+}
+
 /* ---------------------------------------------------------------- device */
 
 static void pm_reset(struct device *d)
@@ -379,7 +389,7 @@ const struct device_type acpi_pm_type = {
 	.name = "acpi-pm",
 	.doc = "ACPI fixed hardware: power button, power-off, PM timer, reset register",
 	.bus = BUS_SYSTEM,
-	.flags = DEVICE_SINGLE,
+	.flags = DEVICE_SINGLE | DEVICE_TICKS,
 	.size = sizeof(struct pm),
 	.state = &state_table,
 	.state_off = offsetof(struct pm, s),

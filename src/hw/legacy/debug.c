@@ -69,6 +69,7 @@ const struct device_type isa_debug_exit_type = {
 	.config_off = offsetof(struct debug_exit, config),
 	.realize = exit_realize,
 	.unrealize = exit_unrealize,
+	.stateless = "a write ends the machine",
 };
 
 /* ---------------------------------------------------------------- isa-debugcon */
@@ -168,5 +169,6 @@ const struct device_type isa_debugcon_type = {
 	.config_off = offsetof(struct debugcon, config),
 	.realize = con_realize,
 	.unrealize = con_unrealize,
+	.stateless = "bytes go straight through, but for a line half told to the log",
 	.test_options = "chardev=test",
 };

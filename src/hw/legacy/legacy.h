@@ -20,6 +20,8 @@ struct device;
 #define ACPI_SMI_CMD	0xb2
 /* Press the power button: PM1 status bit and SCI. False: the guest has not enabled the event. */
 bool acpi_pm_power_button(struct device *pm);
+/* General-purpose event @bit (0..15) has come. Any thread, no device's lock held. */
+void acpi_pm_raise_gpe(struct device *pm, unsigned int bit);
 /* S5's SLP_TYP value, told in the DSDT. */
 #define ACPI_PM_SLP_TYP_S5 0
 

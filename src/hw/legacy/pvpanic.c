@@ -73,4 +73,5 @@ const struct device_type pvpanic_type = {
 	.config_off = offsetof(struct pvpanic, config),
 	.realize = pvpanic_realize,
 	.unrealize = pvpanic_unrealize,
+	.stateless = "its one register is fixed",
 };

@@ -331,6 +331,9 @@ static uint8_t read_cmos(struct rtc *r, uint8_t reg)
 static void set_time(struct rtc *r, int64_t ns)
 {
 	r->s.offset_ns = ns - clock_wall_ns();
+	machine_notice(r->dev.machine, &(struct notice){ .kind = NOTICE_RTC_CHANGE,
+					       .device = &r->dev,
+					       .value = r->s.offset_ns / NS_PER_SEC });
 	r->last_ns = ns;
 }
 
@@ -467,6 +470,8 @@ static bool rtc_realize(struct device *d, struct error *err)
 	uint8_t *c = r->s.cmos;
 	int rc;
 
+	/* gmtime_r() wants it, too, and once the guest runs there are no files to be read (sandbox/). */
+	tzset();
 	irq_source_init(&r->irq, d->machine, RTC_IRQ);
 	dev_timer_init(&r->timer, d, on_timer);
 	c[REG_A] = A_RUNNING | 6;
@@ -534,7 +539,7 @@ const struct device_type rtc_type = {
 	.name = "mc146818-rtc",
 	.doc = "real-time clock and CMOS memory",
 	.bus = BUS_SYSTEM,
-	.flags = DEVICE_SINGLE,
+	.flags = DEVICE_SINGLE | DEVICE_TICKS,
 	.size = sizeof(struct rtc),
 	.config = &config_table,
 	.config_off = offsetof(struct rtc, config),

@@ -17,6 +17,7 @@
  * MCR's OUT2 (SPEC: that gate is on the adapter card, and guests that only know emulators rely on
  * its absence).
  */
+#include <stdio.h>
 #include <string.h>
 #include "base/trace.h"
 #include "base/types.h"
@@ -516,6 +517,7 @@ static bool serial_realize(struct device *d, struct error *err)
 		return false;
 	if (u->chr)
 		chardev_set_front(u->chr, &front);
+	snprintf(d->place, sizeof(d->place), "port %#x, IRQ %u", port, u->irq.gsi);
 	serial_reset(d);
 	return true;
 }

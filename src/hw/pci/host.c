@@ -31,7 +31,8 @@
 static struct pci_device *lookup(struct pci_host *h, uint8_t bus, uint8_t devfn)
 {
 	/* Acquire: pairs with the release in pci_host_attach. */
-	return bus ? NULL : atomic_load_explicit(&h->slot[devfn], memory_order_acquire);
+	return bus ? pci_port_lookup(h, bus, devfn)
+		   : atomic_load_explicit(&h->slot[devfn], memory_order_acquire);
 }
 
 uint32_t pci_config_read(
@@ -64,6 +65,8 @@ void pci_config_write(struct pci_host *h, uint8_t bus, uint8_t devfn, uint16_t o
 		mutex_lock(&d->dev.lock);
 		pci_device_config_write(d, off, value, size);
 		mutex_unlock(&d->dev.lock);
+		if (pci_is_port(d))
+			pci_port_written(d);
 	}
 	as_read_end();
 }
@@ -208,13 +211,37 @@ static void update_multifunction(struct pci_host *h, uint8_t devfn)
 	if (!first)
 		return;
 	mutex_lock(&first->dev.lock);
-	first->config[PCI_HEADER_TYPE] = multi ? PCI_MULTIFUNCTION : 0;
+	first->config[PCI_HEADER_TYPE] &= (uint8_t)~PCI_MULTIFUNCTION;
+	first->config[PCI_HEADER_TYPE] |= multi ? PCI_MULTIFUNCTION : 0;
 	mutex_unlock(&first->dev.lock);
+}
+
+bool pci_bus_is_root(const char *bus)
+{
+	/* As QEMU's users call it. */
+	return !bus || !strcmp(bus, "pcie.0") || !strcmp(bus, "pci.0");
+}
+
+static bool attach_to_port(
+	struct pci_host *h, struct pci_device *d, const char *addr, struct error *err)
+{
+	struct pci_port *p = pci_port_find(h, d->dev.bus);
+
+	if (!p)
+		return error_usage(err,
+			"Bus '%s' not found (pcie.0, or the id of a pcie-root-port)", d->dev.bus);
+	return pci_port_attach(p, d, addr, err);
 }
 
 bool pci_host_attach(struct pci_host *h, struct pci_device *d, const char *addr, struct error *err)
 {
 	uint8_t devfn = 0;
+
+	if (!pci_bus_is_root(d->dev.bus))
+		return attach_to_port(h, d, addr, err);
+	if (d->dev.machine->state != RUN_PRELAUNCH)
+		return error_set(err, "Bus 'pcie.0' does not support hotplugging (give bus=ID of a "
+				      "pcie-root-port)");
 
 	if (d != &h->bridge && !(addr ? parse_addr(addr, &devfn, err) : next_free(h, &devfn, err)))
 		return false;
@@ -234,6 +261,11 @@ bool pci_host_attach(struct pci_host *h, struct pci_device *d, const char *addr,
 
 void pci_host_detach(struct pci_host *h, struct pci_device *d)
 {
+	if (d->port) {
+		pci_port_detach(d->port, d);
+		as_synchronize();
+		return;
+	}
 	if (h->slot[d->devfn] == d)
 		atomic_store_explicit(&h->slot[d->devfn], NULL, memory_order_release);
 	update_multifunction(h, d->devfn);
@@ -249,12 +281,18 @@ struct window {
 static struct window window_of(const struct pci_host *h, const struct pci_bar *b)
 {
 	const struct pci_host_config *c = &h->config;
+	const struct pci_port *p = b->dev->port;
+
+	if (p)
+		return b->io ? (struct window){ 0 }
+			     : (struct window){ pci_port_window(h, p->index), PCI_PORT_WINDOW };
 
 	if (b->io)
 		return (struct window){ c->io_base, c->io_size };
 	if (b->mem64 && b->prefetch && c->mmio64_size)
 		return (struct window){ c->mmio64_base, c->mmio64_size };
-	return (struct window){ c->mmio32_base, c->mmio32_size };
+	/* The upper end is the ports'. */
+	return (struct window){ c->mmio32_base, c->mmio32_size - c->n_ports * PCI_PORT_WINDOW };
 }
 
 static bool inside(uint64_t base, uint64_t win_size, uint64_t addr, uint64_t size)
@@ -266,6 +304,8 @@ bool pci_host_decodes(const struct pci_host *h, const struct pci_bar *b, uint64_
 {
 	const struct pci_host_config *c = &h->config;
 
+	if (b->dev->port)
+		return pci_port_decodes(b->dev->port, b, addr);
 	if (b->io)
 		return inside(c->io_base, c->io_size, addr, b->size);
 	return inside(c->mmio32_base, c->mmio32_size, addr, b->size) ||
@@ -278,7 +318,8 @@ static const struct pci_bar *obstacle(
 {
 	struct pci_device *d = NULL;
 
-	while ((d = pci_next(h, d))) {
+	/* Behind a port there is only one function. */
+	while ((d = b->dev->port ? (d ? NULL : b->dev) : pci_next(h, d))) {
 		for (int i = 0; i < PCI_BARS; i++) {
 			const struct pci_bar *o = &d->bar[i];
 
@@ -394,6 +435,7 @@ static void host_pre_save(struct device *dev)
 
 	pci_pre_save(&h->bridge);
 	h->saved_address = h->address;
+	h->saved_reset_control = h->reset_control;
 }
 
 static bool host_post_load(struct device *dev, struct error *err)
@@ -401,12 +443,14 @@ static bool host_post_load(struct device *dev, struct error *err)
 	struct pci_host *h = (struct pci_host *)dev;
 
 	h->address = h->saved_address & ADDRESS_BITS;
+	h->reset_control = h->saved_reset_control & RESET_KEEP;
 	return pci_post_load(&h->bridge, err);
 }
 
 static const struct field host_fields[] = {
 	FIELD_STRUCT(struct pci_host, bridge, "bridge", &pci_device_state, .tag = 1),
 	FIELD_U32(struct pci_host, saved_address, "address", .tag = 2),
+	FIELD_U8(struct pci_host, saved_reset_control, "reset-control", .tag = 3),
 };
 static const struct field_table host_state = FIELD_TABLE("pci-host", struct pci_host, host_fields);
 

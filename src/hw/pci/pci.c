@@ -2,6 +2,7 @@
 /* pci - a function: header, capabilities, BARs, INTx, reset, saved state. */
 #include <assert.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/log.h"
 #include "base/ovf.h"
@@ -19,7 +20,7 @@ static uint16_t command(const struct pci_device *d)
 
 bool pci_bus_master(const struct pci_device *d)
 {
-	return command(d) & PCI_COMMAND_MASTER;
+	return command(d) & PCI_COMMAND_MASTER && (!d->port || atomic_load(&d->port->master));
 }
 
 static void fill_header(struct pci_device *d)
@@ -39,6 +40,19 @@ static void fill_header(struct pci_device *d)
 	d->wmask[PCI_INTERRUPT_LINE] = 0xff;
 }
 
+/* Bus numbers are the guest's business: behind a port, the port's address and one's own. */
+static void set_place(struct pci_device *d)
+{
+	uint8_t port = d->port ? d->port->pci.devfn : 0;
+
+	if (d->port)
+		snprintf(d->dev.place, sizeof(d->dev.place), "PCI 00:%02x.%x/%02x.%x", port >> 3,
+			port & 7, d->devfn >> 3, d->devfn & 7);
+	else
+		snprintf(d->dev.place, sizeof(d->dev.place), "PCI 00:%02x.%x", d->devfn >> 3,
+			d->devfn & 7);
+}
+
 bool pci_device_init(
 	struct pci_device *d, const struct pci_info *info, const char *addr, struct error *err)
 {
@@ -47,18 +61,23 @@ bool pci_device_init(
 	if (!h)
 		return error_set(err, "the machine has no PCI bus (--machine pci=on makes one)");
 	d->info = *info;
+	d->port = NULL;
 	d->next_cap = 0x40;
 	d->last_cap = 0;
 	memset(d->config, 0, sizeof(d->config));
 	memset(d->wmask, 0, sizeof(d->wmask));
 	memset(d->w1cmask, 0, sizeof(d->w1cmask));
 	for (uint8_t i = 0; i < PCI_BARS; i++)
-		d->bar[i] = (struct pci_bar){ .mapped_at = PCI_UNMAPPED, .assigned = PCI_UNMAPPED };
+		d->bar[i] = (struct pci_bar){
+			.dev = d, .mapped_at = PCI_UNMAPPED, .assigned = PCI_UNMAPPED
+		};
 	fill_header(d);
 	if (!pci_host_attach(h, d, addr, err))
 		return false;
+	set_place(d);
 	if (!info->no_intx)
-		irq_source_init(&d->intx, d->dev.machine, h->config.intx_gsi[(d->devfn >> 3) & 3]);
+		irq_source_init(&d->intx, d->dev.machine,
+			h->config.intx_gsi[((d->port ? d->port->pci.devfn : d->devfn) >> 3) & 3]);
 	return true;
 }
 
@@ -186,7 +205,7 @@ static void bar_update(struct pci_device *d, struct pci_bar *b)
 	b->mapped_at = to;
 }
 
-static void bars_update(struct pci_device *d)
+void pci_bars_update(struct pci_device *d)
 {
 	for (int i = 0; i < PCI_BARS; i++)
 		bar_update(d, &d->bar[i]);
@@ -231,10 +250,10 @@ void pci_device_config_write(struct pci_device *d, uint16_t off, uint32_t value,
 		*c &= (uint8_t) ~(v & d->w1cmask[off + i]);
 	}
 	if (range_overlaps(off, size, PCI_COMMAND, 2)) {
-		bars_update(d);
+		pci_bars_update(d);
 		pci_intx_update(d);
 	} else if (range_overlaps(off, size, PCI_BAR0, 4 * PCI_BARS)) {
-		bars_update(d);
+		pci_bars_update(d);
 	} else if (d->msix.cap && range_overlaps(off, size, d->msix.cap + 2u, 2)) {
 		pci_msix_control_written(d);
 	}
@@ -269,7 +288,7 @@ void pci_device_reset(struct pci_device *d)
 		if (!d->info.no_intx)
 			d->config[PCI_INTERRUPT_LINE] = (uint8_t)d->intx.gsi;
 	}
-	bars_update(d);
+	pci_bars_update(d);
 	mutex_unlock(&d->dev.lock);
 }
 
@@ -330,7 +349,7 @@ bool pci_post_load(struct pci_device *d, struct error *err)
 	d->intx_level = d->saved.intx_level && !d->info.no_intx;
 	d->msix.enabled = d->msix.masked = false;
 	pci_msix_control_written(d);
-	bars_update(d);
+	pci_bars_update(d);
 	pci_intx_update(d);
 	mutex_unlock(&d->dev.lock);
 	return true;

@@ -25,6 +25,7 @@
 #define PCI_BARS	6
 #define PCI_MSIX_MAX	256 /* vectors a device may have here (the format's limit is 2048) */
 #define PCI_SLOTS	32
+#define PCI_PORTS_MAX	31 /* of the root bus; one takes a slot */
 #define PCI_UNMAPPED	UINT64_MAX
 
 /* Offsets of the type 0 header, and bits. */
@@ -49,12 +50,14 @@
 #define PCI_INTERRUPT_LINE   0x3c
 #define PCI_INTERRUPT_PIN    0x3d
 #define PCI_CAP_ID_VENDOR    0x09
+#define PCI_CAP_ID_EXP	     0x10
 #define PCI_CAP_ID_MSIX	     0x11
 
 /* Layout of the host bridge; the board decides, ACPI tells the guest. */
 struct pci_host_config {
 	uint64_t ecam_base; /* 1 MiB a bus; only bus 0 .. ecam_buses-1 */
 	uint32_t ecam_buses;
+	uint32_t n_ports; /* most root ports that there may be: memory is kept for them */
 	uint64_t mmio32_base, mmio32_size; /* window for 32-bit BARs */
 	uint64_t mmio64_base, mmio64_size; /* window for 64-bit prefetchable BARs */
 	uint16_t io_base, io_size;
@@ -67,6 +70,7 @@ struct pci_host_config {
 };
 
 struct pci_device;
+struct pci_port;
 
 struct pci_bar {
 	struct io_region region;
@@ -118,6 +122,7 @@ struct pci_saved {
 struct pci_device {
 	struct device dev; /* first */
 	struct pci_host *host;
+	struct pci_port *port; /* behind this root port; NULL: on the root bus */
 	uint8_t devfn;
 	struct pci_info info;
 	uint8_t config[PCI_CONFIG_SIZE];
@@ -143,8 +148,11 @@ struct pci_host *pci_host_new(
 	struct machine *m, const struct pci_host_config *c, struct error *err) MUST_USE;
 const struct pci_host_config *pci_host_get_config(const struct pci_host *h);
 
-/* From a realize hook: take a slot (@addr "SLOT[.FN]" in hex, or NULL: the next free one) and fill
- * the header. The function is seen by the guest at once, but nothing is decoded yet. */
+/* Does @bus, which may be NULL, name the root bus? Otherwise it is a root port's id. */
+bool pci_bus_is_root(const char *bus);
+/* From a realize hook: take a slot of the device's bus (@addr "SLOT[.FN]" in hex, or NULL: the next free
+ * one) and fill the header. The function is seen by the guest at once, but nothing is decoded yet; in a
+ * machine that has run it is seen when it is plugged (hotplug.h). */
 bool pci_device_init(struct pci_device *d, const struct pci_info *info, const char *addr,
 	struct error *err) MUST_USE;
 /* From unrealize, and when realize fails later on: leave the bus, unmap all, give vectors back. When

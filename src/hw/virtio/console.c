@@ -19,6 +19,7 @@
  * 5. Messages to the driver are bits per port, sent in a fixed order when the driver has offered
  *    buffers: their number is bounded, whatever the driver does.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/trace.h"
@@ -287,6 +288,15 @@ static bool has_size(const struct port *p)
 	return p->console && chardev_size(p->chardev, &cols, &rows);
 }
 
+/* QMP's clients know a port by its character device. */
+static void tell_open(struct port *p, bool open)
+{
+	struct notice n = { .kind = NOTICE_VSERPORT_CHANGE, .flag = open };
+
+	snprintf(n.id, sizeof(n.id), "%s", chardev_id(p->chardev));
+	machine_notice(p->s->v.pci.dev.machine, &n);
+}
+
 static void control_port(struct console *s, struct port *p, uint16_t event, uint16_t value)
 {
 	switch (event) {
@@ -298,6 +308,8 @@ static void control_port(struct console *s, struct port *p, uint16_t event, uint
 					       (chardev_is_open(p->chardev) ? SEND_OPEN : 0));
 		break;
 	case EV_PORT_OPEN:
+		if (!(s->guest_open & BIT(p->index)) != !value)
+			tell_open(p, value);
 		s->guest_open &= ~BIT(p->index);
 		s->guest_open |= value ? BIT(p->index) : 0;
 		virtio_kick(&s->v, rx_queue(p->index));

@@ -128,20 +128,44 @@ int packed_pop(struct virtqueue *q, struct vq_walk *w)
 	return -EPROTO; /* more than the ring holds */
 }
 
-void packed_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
+/* The used descriptor of @c at @pos: the store of its flags shows it to the driver. */
+static void put_used(struct virtqueue *q, uint16_t pos, const struct vq_chain *c, uint32_t written)
 {
-	uint8_t *p = desc_at(q, q->used_idx);
-	uint16_t flags = q->used_idx & WRAP ? F_AVAIL | F_USED : 0;
+	uint8_t *p = desc_at(q, pos);
+	uint16_t flags = pos & WRAP ? F_AVAIL | F_USED : 0;
 
 	gmem_store_le32(p + DESC_LEN, written);
 	gmem_store_le16(p + DESC_ID, c->head);
 	if (written)
 		flags |= VQ_DESC_WRITE;
 	gmem_store_release_le16(p + DESC_FLAGS, flags); /* (2) */
-	vq_area_dirty(&q->desc_area, VQ_DESC_SIZE * place(q->used_idx), VQ_DESC_SIZE);
+	vq_area_dirty(&q->desc_area, VQ_DESC_SIZE * place(pos), VQ_DESC_SIZE);
+}
+
+static void account_used(struct virtqueue *q, const struct vq_chain *c)
+{
 	q->used_idx = pos_add(q, q->used_idx, c->n_desc);
 	q->desc_out -= c->n_desc;
 	vq_count_unsignalled(q, c->n_desc);
+}
+
+void packed_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
+{
+	put_used(q, q->used_idx, c, written);
+	account_used(q, c);
+}
+
+/* The first one last: the driver looks at the used descriptors in their order. */
+void packed_push_all(struct virtqueue *q, const struct vq_chain *c, const uint32_t *written, int n)
+{
+	uint16_t first = q->used_idx;
+
+	account_used(q, &c[0]);
+	for (int i = 1; i < n; i++) {
+		put_used(q, q->used_idx, &c[i], written[i]);
+		account_used(q, &c[i]);
+	}
+	put_used(q, first, &c[0], written[0]);
 }
 
 void packed_unpop(struct virtqueue *q, uint16_t n_desc)

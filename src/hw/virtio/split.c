@@ -116,18 +116,35 @@ int split_pop(struct virtqueue *q, struct vq_walk *w)
 	return -EPROTO; /* an index outside the table, or a loop */
 }
 
-void split_push(struct virtqueue *q, uint16_t head, uint32_t written)
+static void put_used(struct virtqueue *q, uint16_t at, uint16_t head, uint32_t written)
 {
-	uint32_t off = USED_RING + 8u * (q->used_idx & (q->size - 1u));
+	uint32_t off = USED_RING + 8u * (at & (q->size - 1u));
 	uint8_t *p = q->used_area.host + off;
 
 	gmem_store_le32(p, head);
 	gmem_store_le32(p + 4, written);
-	q->used_idx++;
-	gmem_store_release_le16(q->used_area.host + USED_IDX, q->used_idx); /* (2) */
 	vq_area_dirty(&q->used_area, off, 8);
+}
+
+static void publish_used(struct virtqueue *q, uint16_t n)
+{
+	q->used_idx += n;
+	gmem_store_release_le16(q->used_area.host + USED_IDX, q->used_idx); /* (2) */
 	vq_area_dirty(&q->used_area, USED_IDX, 2);
-	vq_count_unsignalled(q, 1);
+	vq_count_unsignalled(q, n);
+}
+
+void split_push(struct virtqueue *q, uint16_t head, uint32_t written)
+{
+	put_used(q, q->used_idx, head, written);
+	publish_used(q, 1);
+}
+
+void split_push_all(struct virtqueue *q, const struct vq_chain *c, const uint32_t *written, int n)
+{
+	for (int i = 0; i < n; i++)
+		put_used(q, (uint16_t)(q->used_idx + i), c[i].head, written[i]);
+	publish_used(q, (uint16_t)n);
 }
 
 bool split_empty(struct virtqueue *q)

@@ -62,7 +62,7 @@ void virtio_config_changed(struct virtio_device *v)
 
 /* -------- queues' turns -------- */
 
-static bool queue_live(const struct virtio_device *v, const struct virtqueue *q)
+bool virtio_queue_live(const struct virtio_device *v, const struct virtqueue *q)
 {
 	return v->started && q->ready && !v->quiesced && pci_bus_master(&v->pci);
 }
@@ -79,10 +79,10 @@ static bool queue_turn(struct virtio_device *v, struct virtqueue *q)
 		q->drained = false;
 		vq_set_notify(q, false);
 		v->vclass->handle_queue(v, q->index);
-		if (!queue_live(v, q))
+		if (!virtio_queue_live(v, q))
 			break;
 		more = q->budget == 0;
-		if (more || !vq_set_notify(q, true))
+		if (more || q->quiet || !vq_set_notify(q, true))
 			break;
 		if (q->budget == before) {
 			/* The device has no room: it will say when. But if it saw the ring empty, the
@@ -105,7 +105,7 @@ static void kicked(void *opaque)
 
 	mutex_lock(&v->pci.dev.lock);
 	TRACE1(virtio, kick, d->index);
-	more = queue_live(v, q) && queue_turn(v, q);
+	more = virtio_queue_live(v, q) && queue_turn(v, q);
 	mutex_unlock(&v->pci.dev.lock);
 	if (more)
 		loop_event_kick(&d->kick);
@@ -119,7 +119,7 @@ void virtio_kick(struct virtio_device *v, unsigned int q)
 void virtio_kick_live(struct virtio_device *v)
 {
 	for (uint32_t i = 0; i < v->n_queues; i++) {
-		if (queue_live(v, &v->vq[i]))
+		if (virtio_queue_live(v, &v->vq[i]))
 			virtio_kick(v, i);
 	}
 }
@@ -228,7 +228,7 @@ static void driver_ok(struct virtio_device *v)
 	if (v->vclass->start)
 		v->vclass->start(v);
 	for (uint32_t i = 0; i < v->n_queues; i++) {
-		if (queue_live(v, &v->vq[i]) && !vq_empty(&v->vq[i]))
+		if (virtio_queue_live(v, &v->vq[i]) && !vq_empty(&v->vq[i]))
 			virtio_kick(v, i);
 	}
 }
@@ -279,7 +279,7 @@ void virtio_queue_enable(struct virtio_device *v, struct virtqueue *q)
 		virtio_break(v, "queue %u of %u entries at 0x%llx, 0x%llx, 0x%llx: %s", q->index,
 			q->size, (unsigned long long)q->desc, (unsigned long long)q->avail,
 			(unsigned long long)q->used, strerror(-rc));
-	else if (queue_live(v, q) && !vq_empty(q))
+	else if (virtio_queue_live(v, q) && !vq_empty(q))
 		virtio_kick(v, q->index);
 }
 
@@ -388,6 +388,9 @@ static bool use_pio(const struct virtio_device *v, int notify)
 {
 	const struct accel_vm *vm = v->pci.dev.machine->vm;
 
+	/* A root port passes no I/O on. */
+	if (!pci_bus_is_root(v->pci.dev.bus))
+		return false;
 	return notify == NOTIFY_PIO || (notify == NOTIFY_AUTO && vm && vm->fast_port_doorbell);
 }
 
@@ -410,6 +413,8 @@ bool virtio_init(struct virtio_device *v, const struct virtio_class *c,
 	assert(c->config_size <= sizeof(v->config) || c->config_read);
 	if (cfg->queue_size & (cfg->queue_size - 1))
 		return error_usage(err, "queue-size %u: must be a power of two", cfg->queue_size);
+	if (cfg->notify == NOTIFY_PIO && !pci_bus_is_root(v->pci.dev.bus))
+		return error_usage(err, "notify=pio: behind a root port there are no I/O ports");
 	v->vclass = c;
 	v->n_queues = 0;
 	v->msix_config = VIRTIO_NO_VECTOR;

@@ -171,6 +171,9 @@ static inline bool virtio_has(const struct virtio_device *v, unsigned int featur
 void virtio_config_changed(struct virtio_device *v);
 /* Queue @q's interrupt, if the driver wants one (event index, flags). Under dev.lock. */
 void virtio_notify(struct virtio_device *v, struct virtqueue *q);
+/* May queue @q be worked on now? For a device that works on it outside of handle_queue, on its home loop.
+ * Under dev.lock. */
+bool virtio_queue_live(const struct virtio_device *v, const struct virtqueue *q);
 /* Have handle_queue(@q) called on the home loop, soon: there is room again. Any thread. */
 void virtio_kick(struct virtio_device *v, unsigned int q);
 /* The guest broke the protocol: dead until reset, NEEDS_RESET shown, one rate-limited log line. Its

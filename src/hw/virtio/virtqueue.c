@@ -46,6 +46,7 @@ void vq_reset(struct virtqueue *q)
 	q->last_avail = q->used_idx = q->avail_seen = 0;
 	q->unsignalled = q->in_flight = q->desc_out = 0;
 	q->notify_on = true;
+	q->quiet = false;
 	q->budget = UINT32_MAX;
 }
 
@@ -182,6 +183,28 @@ int vq_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
 	else
 		split_push(q, c->head, written);
 	q->in_flight--;
+	return 0;
+}
+
+int vq_push_all(struct virtqueue *q, const struct vq_chain *c, const uint32_t *written, int n)
+{
+	uint32_t descs = 0;
+
+	for (int i = 0; i < n; i++)
+		descs += c[i].n_desc;
+	if (!q->ready || q->in_flight < (uint32_t)n || (q->packed && descs > q->desc_out)) {
+		for (int i = 0; i < n; i++)
+			vq_mark_written(q->as, &c[i], written[i]);
+		return -EPROTO;
+	}
+	for (int i = 0; i < n && ram_dirty_wanted(q->used_area.ram); i++)
+		vq_mark_written(q->as, &c[i], written[i]);
+	TRACE3(virtio, push_all, q->index, c[0].head, n);
+	if (q->packed)
+		packed_push_all(q, c, written, n);
+	else
+		split_push_all(q, c, written, n);
+	q->in_flight -= (uint32_t)n;
 	return 0;
 }
 

@@ -53,8 +53,9 @@ struct virtqueue {
 	uint32_t budget;      /* chains that may still be popped in this turn of the loop;
 				   UINT32_MAX: no limit (outside handle_queue) */
 	bool drained;	      /* the newest vq_pop found nothing */
-	uint32_t in_flight;   /* chains popped, not pushed */
-	uint32_t desc_out;    /* packed: ring descriptors popped, not pushed */
+	bool quiet;	    /* set by the device in its turn: it has (not) armed the kick itself */
+	uint32_t in_flight; /* chains popped, not pushed */
+	uint32_t desc_out;  /* packed: ring descriptors popped, not pushed */
 };
 
 /* A popped chain. The caller provides the iovec array. */
@@ -85,6 +86,10 @@ int vq_pop(struct virtqueue *q, struct vq_chain *c, int max) MUST_USE;
 /* Give a chain back with @written bytes written to it. Becomes visible at once, and the pages
  * written are marked dirty. -EPROTO: ring gone. */
 int vq_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written) MUST_USE;
+/* The same for @n >= 1 chains that become visible together: one packet over several buffers. In the order in
+ * which they were popped. */
+int vq_push_all(
+	struct virtqueue *q, const struct vq_chain *c, const uint32_t *written, int n) MUST_USE;
 /* Mark the guest's pages behind the first @len bytes of the writable part dirty: for a chain that was
  * written to and will not be pushed. */
 void vq_mark_written(struct as *as, const struct vq_chain *c, uint64_t len);

@@ -113,12 +113,14 @@ static inline void vq_count_unsignalled(struct virtqueue *q, uint32_t n)
 
 int split_pop(struct virtqueue *q, struct vq_walk *w);
 void split_push(struct virtqueue *q, uint16_t head, uint32_t written);
+void split_push_all(struct virtqueue *q, const struct vq_chain *c, const uint32_t *written, int n);
 bool split_empty(struct virtqueue *q);
 void split_set_notify(struct virtqueue *q, bool on);
 bool split_should_signal(struct virtqueue *q, uint32_t n_used);
 
 int packed_pop(struct virtqueue *q, struct vq_walk *w);
 void packed_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written);
+void packed_push_all(struct virtqueue *q, const struct vq_chain *c, const uint32_t *written, int n);
 void packed_unpop(struct virtqueue *q, uint16_t n_desc);
 bool packed_empty(const struct virtqueue *q);
 void packed_set_notify(struct virtqueue *q, bool on);

@@ -415,6 +415,21 @@ static void run_random(struct env *e, uint16_t size, bool packed, bool event, in
 			c.head = 0xffff;
 			assert_int_equal(vq_pop(&e->q, &c, VQ_IOV_MAX), 0);
 		}
+		if (!rnd(4) && n_out) { /* several that become visible together */
+			unsigned int n = 1 + rnd(n_out), from = n_out - n;
+			uint32_t written[QMAX];
+
+			for (unsigned int k = 0; k < n; k++) {
+				struct vq_chain *c = &out[from + k];
+				struct req *r = &d->req[c->head];
+
+				r->seq = d->seq_pushed++;
+				r->written = c->in_len ? rnd((uint32_t)c->in_len + 1) : 0;
+				written[k] = r->written;
+			}
+			assert_int_equal(vq_push_all(&e->q, out + from, written, (int)n), 0);
+			n_out = from;
+		}
 		if (rnd(2) && n_out) {
 			unsigned int k = rnd(n_out);
 			struct vq_chain *c = &out[k];

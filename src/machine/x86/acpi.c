@@ -124,6 +124,68 @@ static void dsdt_prt(struct acpi *a)
 	aml_end(s, prt);
 }
 
+#define NOTIFY_DEVICE_CHECK  1
+#define NOTIFY_EJECT_REQUEST 3
+
+static void slot_name(const struct pci_slot_info *slot, char *name, size_t size)
+{
+	snprintf(name, size, "RP%02X", slot->index);
+}
+
+/* A root port, and what may be in its slot. */
+static void dsdt_slot(struct str *s, const struct pci_slot_info *slot)
+{
+	size_t port, dev, method;
+	char name[8];
+
+	slot_name(slot, name, sizeof(name));
+	port = aml_device_begin(s, name);
+	aml_name_int(s, "_ADR", (uint32_t)(slot->devfn >> 3) << 16 | (slot->devfn & 7));
+	dev = aml_device_begin(s, "S000");
+	aml_name_int(s, "_ADR", 0);
+	aml_name_int(s, "_SUN", slot->number);
+	method = aml_method_begin(s, "_EJ0", 1);
+	aml_store_int(s, "HPEJ", BIT(slot->index));
+	aml_end(s, method);
+	aml_end(s, dev);
+	aml_end(s, port);
+}
+
+/* One register's bits: read, taken back, passed on. */
+static void dsdt_slot_events(struct acpi *a, const char *reg, uint8_t local, uint8_t value)
+{
+	struct str *s = a->out;
+
+	aml_load_local(s, local, reg);
+	aml_store_local(s, reg, local);
+	for (uint32_t i = 0; i < a->c->n_slots; i++) {
+		const struct pci_slot_info *slot = &a->c->slot[i];
+		size_t then = aml_if_local_begin(s, local, BIT(slot->index));
+		char name[8];
+
+		slot_name(slot, name, sizeof(name));
+		aml_notify(s, name, "S000", value);
+		aml_end(s, then);
+	}
+}
+
+/* Slots whose devices come and go: hw/pci/hotplug.h. */
+static void dsdt_slots(struct acpi *a)
+{
+	static const char *const regs[] = { "HPIN", "HPOU", "HPEJ" };
+	struct str *s = a->out;
+	size_t method;
+
+	aml_region_io(s, "HPRG", PCI_HOTPLUG_PORT, PCI_HOTPLUG_SIZE);
+	aml_fields32(s, "HPRG", regs, ARRAY_SIZE(regs));
+	for (uint32_t i = 0; i < a->c->n_slots; i++)
+		dsdt_slot(s, &a->c->slot[i]);
+	method = aml_method_begin(s, "HPEV", 0);
+	dsdt_slot_events(a, "HPIN", 0, NOTIFY_DEVICE_CHECK);
+	dsdt_slot_events(a, "HPOU", 1, NOTIFY_EJECT_REQUEST);
+	aml_end(s, method);
+}
+
 static void dsdt_pci(struct acpi *a)
 {
 	const struct tables_config *c = a->c;
@@ -148,7 +210,22 @@ static void dsdt_pci(struct acpi *a)
 	aml_return_arg(s, 3);
 	aml_end(s, osc);
 	dsdt_prt(a);
+	if (c->n_slots)
+		dsdt_slots(a);
 	aml_end(s, dev);
+}
+
+/* The event of hotplug: whoever had it sent set a bit in the registers. */
+static void dsdt_hotplug_event(struct acpi *a)
+{
+	size_t scope = aml_scope_begin(a->out, "\\_GPE"), method;
+	char name[8];
+
+	snprintf(name, sizeof(name), "_E%02X", PCI_HOTPLUG_GPE);
+	method = aml_method_begin(a->out, name, 0);
+	aml_call(a->out, "_SB_", "PCI0", "HPEV");
+	aml_end(a->out, method);
+	aml_end(a->out, scope);
 }
 
 /* What is decoded by the board itself. */
@@ -161,6 +238,8 @@ static void dsdt_board(struct acpi *a)
 	crs = aml_crs_begin(s);
 	aml_res_io(s, ACPI_PM_BASE, 12);
 	aml_res_io(s, ACPI_PM_GPE0, 4);
+	if (a->c->n_slots)
+		aml_res_io(s, PCI_HOTPLUG_PORT, PCI_HOTPLUG_SIZE);
 	if (a->c->ecam_base) /* below 4 GiB: Linux believes MCFG only when this is reserved */
 		aml_res_mem32(s, (uint32_t)a->c->ecam_base, (uint32_t)(a->c->ecam_buses * MIB));
 	aml_crs_end(s, crs);
@@ -241,6 +320,8 @@ static void build_dsdt(struct acpi *a)
 	dsdt_board(a);
 	dsdt_legacy(a);
 	aml_end(s, scope);
+	if (a->c->ecam_base && a->c->n_slots)
+		dsdt_hotplug_event(a);
 	aml_name(s, "_S5_");
 	pkg = aml_package_begin(s, 2);
 	aml_int(s, ACPI_PM_SLP_TYP_S5);

@@ -34,6 +34,8 @@ static struct tables_config config(uint32_t n_cpus)
 		.have_i8042 = true,
 		.have_rtc = true,
 		.have_pit_pic = true,
+		.n_slots = 2,
+		.slot = { { 0, 1 << 3, 1 }, { 7, 5 << 3 | 2, 40 } },
 		.n_serial = 2,
 		.serial = { { 0x3f8, 4 }, { 0x2f8, 3 } },
 		.have_fw_cfg = true,
@@ -252,7 +254,9 @@ static void test_iasl(void **state)
 		"Device (KBD)", "\"QEMU0002\"", "\"QEMU0001\"",
 		"0x0505,             // Range Minimum", "0x0000000200000000, // Range Minimum",
 		"0xC0000000,         // Range Minimum", "0xE0000000,         // Address Base",
-		"0x001FFFFF", "Return (Arg3)" };
+		"0x001FFFFF", "Return (Arg3)", "Device (RP07)", "Name (_ADR, 0x00050002)",
+		"Name (_SUN, 0x28)", "Method (_EJ0, 1", "HPEJ = 0x80", "Method (_E01, 0",
+		"\\_SB.PCI0.HPEV ()", "Notify (^RP07.S000, 0x03)", "Notify (^RP00.S000, One)" };
 	AUTO(str) s = STR_INIT;
 	struct tables_config c = config(4);
 	const uint8_t *p;

@@ -19,9 +19,20 @@ enum {
 	OP_BUFFER = 0x11,
 	OP_PACKAGE = 0x12,
 	OP_METHOD = 0x14,
+	OP_DUAL_NAME = 0x2e,
+	OP_MULTI_NAME = 0x2f,
 	OP_EXT = 0x5b,
+	OP_ROOT = 0x5c,
+	OP_PARENT = 0x5e,
+	OP_LOCAL0 = 0x60,
 	OP_ARG0 = 0x68,
+	OP_STORE = 0x70,
+	OP_AND = 0x7b,
+	OP_NOTIFY = 0x86,
+	OP_IF = 0xa0,
 	OP_RETURN = 0xa4,
+	EXT_REGION = 0x80,
+	EXT_FIELD = 0x81,
 	EXT_DEVICE = 0x82,
 };
 
@@ -191,6 +202,88 @@ void aml_name_eisaid(struct str *s, const char *name, const char *id)
 	aml_name(s, name);
 	put8(s, OP_DWORD);
 	put_le(s, be32toh(htole32(v)), 4); /* stored with the most significant byte first */
+}
+
+#define SPACE_SYSTEM_IO 1
+#define FIELD_DWORD	3 /* dword accesses, no lock, preserve */
+
+void aml_region_io(struct str *s, const char *name, uint16_t port, uint8_t len)
+{
+	put8(s, OP_EXT);
+	put8(s, EXT_REGION);
+	name_string(s, name);
+	put8(s, SPACE_SYSTEM_IO);
+	aml_int(s, port);
+	aml_int(s, len);
+}
+
+void aml_fields32(struct str *s, const char *region, const char *const *names, unsigned int n)
+{
+	size_t pos;
+
+	put8(s, OP_EXT);
+	put8(s, EXT_FIELD);
+	pos = s->len;
+	name_string(s, region);
+	put8(s, FIELD_DWORD);
+	for (unsigned int i = 0; i < n; i++) {
+		name_string(s, names[i]);
+		put8(s, 32); /* bits, as a package length */
+	}
+	aml_end(s, pos);
+}
+
+void aml_load_local(struct str *s, uint8_t n, const char *name)
+{
+	put8(s, OP_STORE);
+	name_string(s, name);
+	put8(s, OP_LOCAL0 + n);
+}
+
+void aml_store_local(struct str *s, const char *name, uint8_t n)
+{
+	put8(s, OP_STORE);
+	put8(s, OP_LOCAL0 + n);
+	name_string(s, name);
+}
+
+void aml_store_int(struct str *s, const char *name, uint64_t v)
+{
+	put8(s, OP_STORE);
+	aml_int(s, v);
+	name_string(s, name);
+}
+
+size_t aml_if_local_begin(struct str *s, uint8_t n, uint32_t mask)
+{
+	put8(s, OP_IF);
+	size_t pos = s->len;
+
+	put8(s, OP_AND);
+	put8(s, OP_LOCAL0 + n);
+	aml_int(s, mask);
+	put8(s, OP_ZERO); /* the result is not stored */
+	return pos;
+}
+
+void aml_notify(struct str *s, const char *dev, const char *child, uint8_t v)
+{
+	put8(s, OP_NOTIFY);
+	put8(s, OP_PARENT);
+	put8(s, OP_DUAL_NAME);
+	name_string(s, dev);
+	name_string(s, child);
+	aml_int(s, v);
+}
+
+void aml_call(struct str *s, const char *scope, const char *dev, const char *method)
+{
+	put8(s, OP_ROOT);
+	put8(s, OP_MULTI_NAME);
+	put8(s, 3);
+	name_string(s, scope);
+	name_string(s, dev);
+	name_string(s, method);
 }
 
 void aml_return_arg(struct str *s, uint8_t n)

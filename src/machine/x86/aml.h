@@ -33,6 +33,19 @@ void aml_name_int(struct str *s, const char *name, uint64_t v);
 /* Name(@name, EISAID(@id)): @id as "PNP0A08". */
 void aml_name_eisaid(struct str *s, const char *name, const char *id);
 void aml_name_string(struct str *s, const char *name, const char *text);
+/* OperationRegion(@name, SystemIO, @port, @len) and a Field of @n dwords over it, from its start. */
+void aml_region_io(struct str *s, const char *name, uint16_t port, uint8_t len);
+void aml_fields32(struct str *s, const char *region, const char *const *names, unsigned int n);
+/* Store(@name, Local@n), Store(Local@n, @name), @name = @v. */
+void aml_load_local(struct str *s, uint8_t n, const char *name);
+void aml_store_local(struct str *s, const char *name, uint8_t n);
+void aml_store_int(struct str *s, const char *name, uint64_t v);
+/* If(And(Local@n, @mask)) { ... }: closed with aml_end(). */
+size_t aml_if_local_begin(struct str *s, uint8_t n, uint32_t mask);
+/* Notify(^@dev.@child, @v): in a method, beside which @dev is. */
+void aml_notify(struct str *s, const char *dev, const char *child, uint8_t v);
+/* Calls the method \\@scope.@dev.@method, which takes nothing. */
+void aml_call(struct str *s, const char *scope, const char *dev, const char *method);
 /* Return (ArgN) */
 void aml_return_arg(struct str *s, uint8_t n);
 

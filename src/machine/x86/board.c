@@ -12,22 +12,24 @@
 #include "core/vcpu.h"
 #include "hw/legacy/fw_cfg.h"
 #include "hw/legacy/legacy.h"
+#include "hw/pci/hotplug.h"
 #include "hw/pci/pci.h"
 #include "machine/x86/boot.h"
 #include "machine/x86/tables.h"
 #include "mem/gmem.h"
 #include "mem/ram.h"
 
-#define LOW_RAM_END 0xc0000000ull /* 3 GiB: one-GiB pages fit */
-#define HIGH_RAM    0x100000000ull
-#define MMIO32_BASE 0xc0000000ull
-#define MMIO32_SIZE 0x20000000ull
-#define ECAM_BASE   0xe0000000ull
-#define ECAM_BUSES  1 /* one bus: a guest that scans 256 pays an exit for each empty slot */
-#define IO_BASE	    0x1000
-#define IO_SIZE	    0xf000
-#define IOAPIC_BASE 0xfec00000ull
-#define LAPIC_BASE  0xfee00000ull
+#define LOW_RAM_END	  0xc0000000ull /* 3 GiB: one-GiB pages fit */
+#define HIGH_RAM	  0x100000000ull
+#define MMIO32_BASE	  0xc0000000ull
+#define MMIO32_SIZE	  0x20000000ull
+#define ECAM_BASE	  0xe0000000ull
+/* One bus, and one a root port: a guest that scans 256 pays an exit for each empty slot. */
+#define ECAM_BUSES(ports) (1 + (ports))
+#define IO_BASE		  0x1000
+#define IO_SIZE		  0xf000
+#define IOAPIC_BASE	  0xfec00000ull
+#define LAPIC_BASE	  0xfee00000ull
 
 #define MSR_MTRR_DEF_TYPE 0x2ff
 #define MTRR_ENABLED	  (1u << 11)
@@ -48,6 +50,7 @@ struct board {
 	struct as_region low, high;
 	struct x86_cpuid *cpuid; /* n_vcpus */
 	struct boot_mem_map map;
+	struct boot_files files;
 	struct boot_request request;
 	struct boot_result boot;
 	struct pci_host_config pci;
@@ -119,7 +122,8 @@ static void build_map(struct board *b)
 	map_add(map, EBDA_BASE, MIB, BOOT_MEM_RESERVED);
 	map_add(map, MIB, low, BOOT_MEM_RAM);
 	if (b->c.pci)
-		map_add(map, ECAM_BASE, ECAM_BASE + ECAM_BUSES * MIB, BOOT_MEM_RESERVED);
+		map_add(map, ECAM_BASE, ECAM_BASE + ECAM_BUSES(b->c.pci_ports) * MIB,
+			BOOT_MEM_RESERVED);
 	/* Where engines may keep pages of their own (KVM on Intel: identity map and TSS). */
 	map_add(map, 0xfeffc000, 0xff000000, BOOT_MEM_RESERVED);
 	map_add(map, HIGH_RAM, HIGH_RAM + b->c.memory - low, BOOT_MEM_RAM);
@@ -262,6 +266,7 @@ static bool write_acpi(struct machine *m, struct board *b, struct error *err)
 		t.io_base = b->pci.io_base;
 		t.io_size = b->pci.io_size;
 		memcpy(t.intx_gsi, b->pci.intx_gsi, sizeof(t.intx_gsi));
+		t.n_slots = pci_hotplug_slots(m, t.slot, ARRAY_SIZE(t.slot));
 	}
 	return acpi_build(&t, ACPI_BASE, &image, err) &&
 	       put_tables(m, ACPI_BASE, SMBIOS_BASE, &image, "ACPI", err);
@@ -363,6 +368,13 @@ static void pc_vcpu_reset(struct machine *m, struct vcpu *v)
 	}
 }
 
+/* What a first reset would have done has happened elsewhere: the next one is a second, which finds
+ * memory and CPUs used. */
+static void pc_loaded(struct machine *m)
+{
+	board_of(m)->resets++;
+}
+
 static bool pc_powerdown(struct machine *m)
 {
 	struct board *b = board_of(m);
@@ -386,6 +398,7 @@ static void pc_fini(struct machine *m)
 	if (b->high.mapped)
 		as_del(&m->mem, &b->high);
 	ram_block_unref(b->ram);
+	boot_files_close(&b->files);
 	free(b->reset_state);
 	free(b->cpuid);
 	free(b);
@@ -396,6 +409,7 @@ static const struct board_ops pc_ops = {
 	.fini = pc_fini,
 	.vcpu_reset = pc_vcpu_reset,
 	.reset = pc_reset,
+	.loaded = pc_loaded,
 	.powerdown = pc_powerdown,
 	.nmi = pc_nmi,
 };
@@ -436,7 +450,8 @@ static bool add_pci(struct machine *m, struct board *b, struct error *err)
 
 	b->pci = (struct pci_host_config){
 		.ecam_base = ECAM_BASE,
-		.ecam_buses = ECAM_BUSES,
+		.ecam_buses = ECAM_BUSES(b->c.pci_ports),
+		.n_ports = b->c.pci_ports,
 		.mmio32_base = MMIO32_BASE,
 		.mmio32_size = MMIO32_SIZE,
 		.mmio64_base = ALIGN_UP(top, GIB),
@@ -446,7 +461,8 @@ static bool add_pci(struct machine *m, struct board *b, struct error *err)
 		.intx_gsi = { 16, 17, 18, 19 },
 		.assign = true,
 	};
-	return pci_host_new(m, &b->pci, err);
+	return pci_host_new(m, &b->pci, err) &&
+	       (!b->c.pci_ports || device_create(m, "acpi-pci-hotplug", NULL, err));
 }
 
 static bool add_serial(struct machine *m, const struct board_config *c, struct error *err)
@@ -529,10 +545,12 @@ bool board_start(struct machine *m, struct error *err)
 	b->request = (struct boot_request){
 		.kernel = b->c.kernel,
 		.initrd = b->c.initrd,
+		.files = &b->files,
 		.cmdline = b->c.cmdline ?: "",
 		.map = &b->map,
 		.ram_below_4g = low_size(&b->c),
 		.acpi_rsdp = ACPI_BASE,
 	};
-	return machine_init_vcpus(m, err);
+	return boot_files_open(&b->files, b->c.kernel, b->c.initrd, err) &&
+	       machine_init_vcpus(m, err);
 }

@@ -39,6 +39,7 @@ struct board_config {
 	struct board_node node[BOARD_NODES_MAX];
 	const char *kernel, *initrd, *cmdline; /* kernel NULL is refused until there is firmware */
 	bool pci;			       /* a PCI host bridge */
+	uint32_t pci_ports;		       /* root ports that will be made, at most 31 */
 	bool keyboard;			       /* tell the guest of the PS/2 controller */
 	bool rtc;			       /* tell the guest of the RTC */
 	uint32_t n_serial;		       /* COM1.. with the back ends of these ids */

@@ -17,20 +17,37 @@
 
 /* ---------------------------------------------------------------- files */
 
-static void boot_file_fini(struct boot_file *f)
+void boot_file_fini(struct boot_file *f)
 {
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = -1;
 }
 
-static bool boot_file_open(struct boot_file *f, const char *path, struct error *err)
+static int kept_fd(const struct boot_files *files, const char *path)
 {
+	for (unsigned int i = 0; files && i < files->n; i++) {
+		if (!strcmp(files->f[i].path, path))
+			return files->f[i].fd;
+	}
+	return -1;
+}
+
+bool boot_file_exists(const struct boot_files *files, const char *path)
+{
+	return kept_fd(files, path) >= 0 || !access(path, F_OK);
+}
+
+static bool boot_file_open(
+	struct boot_file *f, const struct boot_files *files, const char *path, struct error *err)
+{
+	int kept = kept_fd(files, path);
 	struct stat st;
 
 	f->path = path;
 	/* O_NONBLOCK: a FIFO given by mistake must not hang the start. */
-	f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	f->fd = kept >= 0 ? fcntl(kept, F_DUPFD_CLOEXEC, 3)
+			  : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (f->fd < 0)
 		return error_set_errno(err, errno, "%s '%s': cannot open", f->what, path);
 	if (fstat(f->fd, &st) < 0)
@@ -41,6 +58,52 @@ static bool boot_file_open(struct boot_file *f, const char *path, struct error *
 		return error_set(err, "%s '%s': the file is empty", f->what, path);
 	f->size = (uint64_t)st.st_size;
 	return true;
+}
+
+static bool keep(struct boot_files *files, const char *what, const char *path, struct error *err)
+{
+	struct boot_file f = { .what = what, .fd = -1 };
+	bool ok = files->n < BOOT_FILES_MAX && boot_file_open(&f, NULL, path, err) &&
+		  (files->f[files->n].path = strdup(path));
+
+	if (ok)
+		files->f[files->n++].fd = f.fd;
+	else
+		boot_file_fini(&f);
+	return ok;
+}
+
+static bool keep_module(void *opaque, char *text, struct error *err)
+{
+	struct error none = ERROR_INIT;
+
+	if (!keep(opaque, "module", text, &none)) {
+		text[strcspn(text, " ")] = 0;
+		(void)!keep(opaque, "module", text, &none);
+	}
+	return true;
+}
+
+bool boot_files_open(
+	struct boot_files *files, const char *kernel, const char *initrd, struct error *err)
+{
+	bool one = initrd && !initrd[strcspn(initrd, ", ")];
+
+	if (!keep(files, "kernel", kernel, err))
+		return false;
+	if (one)
+		return keep(files, "initrd", initrd, err);
+	return !initrd || keep(files, "initrd", initrd, &(struct error)ERROR_INIT) ||
+	       boot_each_module(initrd, keep_module, files, err);
+}
+
+void boot_files_close(struct boot_files *files)
+{
+	while (files->n) {
+		files->n--;
+		free(files->f[files->n].path);
+		close(files->f[files->n].fd);
+	}
 }
 
 bool boot_pread(const struct boot_file *f, uint64_t off, void *buf, uint64_t len, struct error *err)
@@ -257,29 +320,30 @@ static uint64_t find_top(const struct boot_job *j, uint64_t len, uint64_t limit)
 	return best;
 }
 
-bool boot_put_initrd(struct boot_job *j, uint64_t limit, struct error *err)
+bool boot_put_file(struct boot_job *j, struct boot_file *f, const char *path, uint64_t limit,
+	uint64_t *addr, struct error *err)
 {
-	if (!j->q->initrd)
-		return true;
-	if (!boot_file_open(&j->initrd, j->q->initrd, err))
+	if (!boot_file_open(f, j->q->files, path, err))
 		return false;
 	limit = MIN(limit, j->q->ram_below_4g);
-	uint64_t at = find_top(j, j->initrd.size, limit);
-
-	if (!at) {
+	*addr = find_top(j, f->size, limit);
+	if (!*addr) {
 		char a[32], b[32];
 
 		return error_set(err,
-			"initrd '%s' (%s) does not fit into guest RAM beside the kernel (RAM ends "
+			"%s '%s' (%s) does not fit into guest RAM beside the kernel (RAM ends "
 			"at %s); give more memory",
-			j->initrd.path, size_text(j->initrd.size, a, sizeof(a)),
+			f->what, f->path, size_text(f->size, a, sizeof(a)),
 			str_format_size(limit, b, sizeof(b)));
 	}
-	if (!boot_claim(j, at, j->initrd.size, "the initrd", err) ||
-		!boot_read_into(j, &j->initrd, 0, at, j->initrd.size, err))
-		return false;
-	j->initrd_addr = at;
-	return true;
+	return boot_claim(j, *addr, f->size, f->what, err) &&
+	       boot_read_into(j, f, 0, *addr, f->size, err);
+}
+
+bool boot_put_initrd(struct boot_job *j, uint64_t limit, struct error *err)
+{
+	return !j->q->initrd ||
+	       boot_put_file(j, &j->initrd, j->q->initrd, limit, &j->initrd_addr, err);
 }
 
 /* ---------------------------------------------------------------- first CPU state */
@@ -437,7 +501,7 @@ bool boot_load(
 		.head = head,
 		.kernel = { .what = "kernel", .fd = -1 },
 		.initrd = { .what = "initrd", .fd = -1 } };
-	bool ok = boot_file_open(&j.kernel, q->kernel, err) && load_format(&j, err);
+	bool ok = boot_file_open(&j.kernel, q->files, q->kernel, err) && load_format(&j, err);
 
 	boot_file_fini(&j.kernel);
 	boot_file_fini(&j.initrd);

@@ -27,10 +27,22 @@ struct boot_mem_map {
 	} e[BOOT_MEM_MAX];
 };
 
+/* The files of a machine, open for its lifetime: at a reset their paths may be closed to us (sandbox/), or
+ * lead to other files. */
+#define BOOT_FILES_MAX 66
+struct boot_files {
+	unsigned int n;
+	struct {
+		char *path; /* owned */
+		int fd;	    /* owned */
+	} f[BOOT_FILES_MAX];
+};
+
 struct boot_request {
 	const char *kernel; /* path */
-	const char *initrd; /* path or NULL; multiboot: NULL or a module list is later's business */
-	const char *cmdline; /* never NULL */
+	const char *initrd; /* path or NULL; multiboot: modules, multiboot.c has their form */
+	const struct boot_files *files; /* NULL: paths are opened at each load */
+	const char *cmdline;		/* never NULL */
 	const struct boot_mem_map *map;
 	uint64_t ram_below_4g; /* end of low RAM */
 	uint64_t acpi_rsdp;    /* guest-physical address of the RSDP, 0: none */
@@ -48,6 +60,11 @@ struct boot_result {
 	const char *format; /* "bzImage", "ELF (PVH)", ... */
 };
 
+/* Open what @kernel and @initrd name, for all loads to come. @files is zeroed before; modules that are
+ * not there are the load's business. */
+bool boot_files_open(struct boot_files *files, const char *kernel, const char *initrd,
+	struct error *err) MUST_USE;
+void boot_files_close(struct boot_files *files);
 /* Load everything into @as. Called again at each reset (guest RAM is the guest's to overwrite). */
 bool boot_load(struct as *as, const struct boot_request *q, struct boot_result *r,
 	struct error *err) MUST_USE;

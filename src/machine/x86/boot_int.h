@@ -92,7 +92,16 @@ bool boot_put(
  * most @max bytes without the NUL. */
 bool boot_put_cmdline(
 	struct boot_job *j, const char *prefix, uint64_t max, struct error *err) MUST_USE;
-/* Open, place (as high as possible, below @limit) and load the initrd, if there is one. */
+/* Open, place (as high as possible, below @limit) and load a file: @f has what it is and no descriptor, and
+ * is to be given to boot_file_fini() in any case. The initrd, if there is one: into the job. */
+bool boot_put_file(struct boot_job *j, struct boot_file *f, const char *path, uint64_t limit,
+	uint64_t *addr, struct error *err) MUST_USE;
+bool boot_file_exists(const struct boot_files *files, const char *path);
+void boot_file_fini(struct boot_file *f);
+/* The modules of a multiboot kernel: `FILE [WORDS],FILE [WORDS]...`, `,,` for a comma. @fn may change its
+ * text. False as soon as @fn is. */
+bool boot_each_module(const char *list, bool (*fn)(void *opaque, char *text, struct error *err),
+	void *opaque, struct error *err) MUST_USE;
 bool boot_put_initrd(struct boot_job *j, uint64_t limit, struct error *err) MUST_USE;
 /* GDT; with @paging identity page tables too. Fills the result's gdt and cr3. */
 bool boot_put_cpu_tables(struct boot_job *j, bool paging, struct error *err) MUST_USE;

@@ -436,6 +436,81 @@ static void test_multiboot_flat(void **state)
 	assert_int_equal(s.cr0 & 0x80000001, 1);
 	assert_int_equal(s.efer, 0);
 	assert_int_equal(s.seg[X86_CS].attr & X86_ATTR_DB, X86_ATTR_DB);
+	/* The BIOS data area. */
+	assert_int_equal(peek32(0x40e) & 0xffff, 0x9fc0);
+	assert_int_equal(peek32(0x413) & 0xffff, 639);
+}
+
+static void test_multiboot_over_bios_data(void **state)
+{
+	uint8_t p[0x1000];
+
+	make_multiboot(p, 0x10000);
+	wr_le32(p + 0x100 + 12, 0x400);
+	wr_le32(p + 0x100 + 16, 0x400);
+	wr_le32(p + 0x100 + 20, 0x1300);
+	wr_le32(p + 0x100 + 24, 0);
+	wr_le32(p + 0x100 + 28, 0x500);
+	assert_true(load(p, sizeof(p), 0, ""));
+	assert_int_equal(peek32(0x40e), rd_le32(p + 0x10e));
+}
+
+static bool load_modules(const char *modules)
+{
+	uint8_t p[0x1000];
+	struct file k;
+	struct boot_request q = {
+		.initrd = modules, .cmdline = "", .map = &map, .ram_below_4g = RAM
+	};
+	bool ok;
+
+	make_multiboot(p, 0x10000);
+	k = file_new(p, sizeof(p));
+	q.kernel = k.path;
+	err = (struct error)ERROR_INIT;
+	ok = boot_load(&as, &q, &res, &err);
+	close(k.fd);
+	return ok;
+}
+
+static void assert_module(unsigned int n, uint64_t len, const char *string)
+{
+	uint64_t mod = peek32(res.info + 24) + 16 * n, start = peek32(mod);
+	char text[64];
+
+	assert_int_equal(peek32(mod + 4) - start, len);
+	assert_int_equal(start % 4096, 0);
+	peek(peek32(mod + 8), text, sizeof(text));
+	text[63] = 0;
+	assert_string_equal(text, string);
+}
+
+static void test_multiboot_modules(void **state)
+{
+	struct file a = file_new("first", 5), b = file_new("second file", 11);
+	char list[300], one[100], many[64 * 40] = "";
+
+	snprintf(list, sizeof(list), "%s quiet x=1,,2,%s", a.path, b.path);
+	assert_true(load_modules(list));
+	assert_int_equal(peek32(res.info + 20), 2);
+	snprintf(one, sizeof(one), "%s quiet x=1,2", a.path);
+	assert_module(0, 5, one);
+	assert_module(1, 11, b.path);
+	assert_int_equal(peek32(peek32(peek32(res.info + 24) + 16)), rd_le32("seco"));
+	/* No such file, none, too many of them. */
+	snprintf(list, sizeof(list), "%s,/nonexistent/module x", a.path);
+	assert_false(load_modules(list));
+	assert_non_null(strstr(err.msg, "module '/nonexistent/module': cannot open"));
+	snprintf(list, sizeof(list), "%s,", a.path);
+	assert_false(load_modules(list));
+	for (int i = 0; i < 33; i++) {
+		strcat(many, a.path);
+		strcat(many, i < 32 ? "," : "");
+	}
+	assert_false(load_modules(many));
+	assert_non_null(strstr(err.msg, "too many modules"));
+	close(a.fd);
+	close(b.fd);
 }
 
 static void test_multiboot_elf(void **state)
@@ -551,6 +626,8 @@ int main(void)
 		cmocka_unit_test(test_elf_64),
 		cmocka_unit_test(test_elf_bad),
 		cmocka_unit_test(test_multiboot_flat),
+		cmocka_unit_test(test_multiboot_over_bios_data),
+		cmocka_unit_test(test_multiboot_modules),
 		cmocka_unit_test(test_multiboot_elf),
 		cmocka_unit_test(test_multiboot_bad),
 		cmocka_unit_test(test_not_kernels),

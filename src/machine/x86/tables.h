@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "base/str.h"
+#include "hw/pci/hotplug.h"
+#include "hw/pci/pci.h"
 
 #define TABLES_NODES_MAX 16
 
@@ -32,10 +34,12 @@ struct tables_config {
 	uint64_t mmio32_base, mmio32_size, mmio64_base, mmio64_size;
 	uint16_t io_base, io_size;
 	uint32_t intx_gsi[4]; /* slot s pin p -> intx_gsi[(s + p) % 4] */
-	uint32_t pci_slots;   /* slots that _PRT lists, a bit each; 0: all 32 */
-	bool have_i8042;      /* keyboard is advertised */
-	bool have_vga;	      /* false: the system need not look for one */
-	bool no_pm_timer;     /* it costs Linux 4.5 ms and some 30 exits to check it */
+	uint32_t n_slots;     /* of root ports, where devices come and go */
+	struct pci_slot_info slot[PCI_PORTS_MAX];
+	uint32_t pci_slots; /* slots that _PRT lists, a bit each; 0: all 32 */
+	bool have_i8042;    /* keyboard is advertised */
+	bool have_vga;	    /* false: the system need not look for one */
+	bool no_pm_timer;   /* it costs Linux 4.5 ms and some 30 exits to check it */
 	bool have_rtc;
 	bool have_pit_pic; /* MADT PCAT_COMPAT */
 	uint32_t n_serial;

@@ -8,6 +8,7 @@ What makes its boot dependable on a busy host:
 - A virtio console carries the output, a virtio port the exit status: quick and 8-bit clean.
 - no_timer_check and i8042.no* spare L1 the loops that depend on timing.
 - A boot that dies or hangs before the shell is tried again. The command never runs twice.
+- An interrupt from outside comes twice a second (Heartbeat): TCG loses one now and then.
 """
 
 import ctypes
@@ -29,7 +30,7 @@ CPU = 'EPYC-Rome,+svm,+npt,-xsaves'
 
 KERNEL_ARGS = ('panic=-1 reboot=t nokaslr mitigations=off tsc=reliable no_timer_check '
                'random.trust_cpu=on cryptomgr.notests audit=0 apparmor=0 lsm= nowatchdog numa=off '
-               'i8042.nokbd i8042.noaux i8042.noselftest 8250.nr_uarts=1 '
+               'i8042.nokbd i8042.noaux i8042.noselftest '
                'rcupdate.rcu_expedited=1 raid=noautodetect init_on_alloc=0 '
                'kvm.halt_poll_ns=0')
 
@@ -85,6 +86,41 @@ class Settings:
     verbose = False
 
 
+class Heartbeat:
+    """A byte for L1's second UART now and then, so that an interrupt comes whatever L1 does.
+
+    When QEMU runs or leaves a guest of L1 it changes the CPU's word of pending interrupts without a lock
+    (VMRUN and #VMEXIT, the bit VIRQ). What another thread of QEMU sets there at that moment is lost: a
+    timer's interrupt waits in the local APIC, and L1 stands still, as its next timer is programmed by the
+    handler of this one. The next interrupt from anywhere brings both. Under --icount the timers run on the
+    CPU's own thread, and nothing is lost.
+    """
+    SECONDS = 0.5
+
+    def __init__(self, work):
+        self.path = os.path.join(work, 'heartbeat')
+        self.next = 0.0
+        for end in ('.in', '.out'):
+            os.mkfifo(self.path + end)
+        self.fd = os.open(self.path + '.in', os.O_RDWR | os.O_NONBLOCK)
+
+    def beat(self):
+        now = time.monotonic()
+        if now < self.next:
+            return
+        self.next = now + self.SECONDS
+        try:
+            os.write(self.fd, b'.')
+        except BlockingIOError:         # nobody reads yet: a full pipe is as good
+            pass
+
+    def arguments(self):
+        return ['-chardev', 'pipe,id=heartbeat,path=' + self.path, '-serial', 'chardev:heartbeat']
+
+    def close(self):
+        os.close(self.fd)
+
+
 class L1:
     def __init__(self, settings, kernel, initrd, work):
         """WORK: a folder of this run for QEMU's logs."""
@@ -95,12 +131,13 @@ class L1:
         self.status_file = os.path.join(work, 'status')
         self.error_file = os.path.join(work, 'qemu-stderr')
         self.kernel_log = settings.kernel_log or os.path.join(work, 'kernel-log')
+        self.heartbeat = None if settings.icount else Heartbeat(work)
         self.process = None
         self.saved_terminal = None
         self.at_line_start = True
 
     def _kernel_args(self):
-        args = 'console=ttyS0 ' + KERNEL_ARGS
+        args = 'console=ttyS0 8250.nr_uarts=%d ' % (2 if self.heartbeat else 1) + KERNEL_ARGS
         if self.s.icount:
             args += ' tsc_early_khz=1000000 lpj=4000000'
         else:
@@ -119,8 +156,10 @@ class L1:
             q += ['-icount', 'shift=0,sleep=off', '-rtc', 'base=2026-01-01,clock=vm',
                   '-seed', s.seed]
         q += ['-kernel', self.kernel.vmlinux, '-initrd', self.initrd,
-              '-append', self._kernel_args(), '-serial', 'file:' + self.kernel_log,
-              '-chardev', 'stdio,id=console,signal=off',
+              '-append', self._kernel_args(), '-serial', 'file:' + self.kernel_log]
+        if self.heartbeat:
+            q += self.heartbeat.arguments()
+        q += ['-chardev', 'stdio,id=console,signal=off',
               '-chardev', 'file,id=status,path=' + self.status_file,
               '-device', 'virtio-serial-pci,max_ports=4',
               '-device', 'virtconsole,chardev=console',
@@ -179,7 +218,9 @@ class L1:
             if left <= 0:
                 self.process.kill()
                 return True
-            for key, _ in poll.select(min(left, 60 if is_up else 0.2)):
+            if self.heartbeat:
+                self.heartbeat.beat()
+            for key, _ in poll.select(min(left, Heartbeat.SECONDS if is_up else 0.2)):
                 if key.fileobj is sys.stdin:
                     self._pump_input(poll)
                     continue
@@ -246,3 +287,6 @@ class L1:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        if self.heartbeat:
+            self.heartbeat.close()
+            self.heartbeat = None

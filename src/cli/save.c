@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* `lodge save`: a running VM into a file; then its process ends. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/remote.h"
+#include "control/rundir.h"
+#include "migrate/migrate.h"
+
+#define POLL_US 20000
+
+/* The VM's process has a working directory of its own. */
+static bool absolute(const char *path, struct str *out, struct error *err)
+{
+	char here[PATH_MAX];
+
+	if (path[0] != '/') {
+		if (!getcwd(here, sizeof(here)))
+			return error_set(err, "cannot find out the working directory");
+		str_append(out, here);
+		str_append(out, "/");
+	}
+	str_append(out, path);
+	return !out->failed || error_set(err, "out of memory");
+}
+
+static bool ask(struct remote *r, const char *request, struct str *result, struct error *err)
+{
+	AUTO(str) reply = STR_INIT;
+
+	return remote_ask(r, request, &reply, NULL, err) && remote_result(&reply, result, err);
+}
+
+static bool compress(struct remote *r, struct error *err)
+{
+	AUTO(str) request = STR_INIT;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	str_appendf(&request,
+		"{\"execute\": \"migrate-set-parameters\", \"arguments\": "
+		"{\"multifd-compression\": \"zstd\", \"multifd-channels\": %ld}}",
+		cpus < 1   ? 1
+		: cpus > 8 ? 8
+			   : cpus);
+	return ask(r, str_cstr(&request), NULL, err) &&
+	       ask(r,
+		       "{\"execute\": \"migrate-set-capabilities\", \"arguments\": "
+		       "{\"capabilities\": "
+		       "[{\"capability\": \"multifd\", \"state\": true}]}}",
+		       NULL, err);
+}
+
+/* 1: it has ended well, 0: not yet, -1: it has not, or cannot be asked. */
+static int progress(struct remote *r, struct error *err)
+{
+	AUTO(str) result = STR_INIT;
+	AUTO(str) status = STR_INIT;
+	AUTO(str) why = STR_INIT;
+	AUTO(json_doc) doc = JSON_DOC_INIT;
+	const struct json_token *t;
+
+	if (!remote_command(r, "query-migrate", &result, err) ||
+		!json_parse(&doc, str_cstr(&result), result.len, err))
+		return -1;
+	if (doc.tokens->type != JSON_OBJECT) {
+		error_set(err, "the VM's answer is no answer");
+		return -1;
+	}
+	t = json_member(&doc, doc.tokens, "status");
+	if (t)
+		json_text(&doc, t, &status);
+	t = json_member(&doc, doc.tokens, "error-desc");
+	if (t)
+		json_text(&doc, t, &why);
+	if (!strcmp(str_cstr(&status), "completed"))
+		return 1;
+	if (!strcmp(str_cstr(&status), "setup") || !strcmp(str_cstr(&status), "active"))
+		return 0;
+	error_set(err, "%s", why.len ? str_cstr(&why) : "saving was cancelled");
+	return -1;
+}
+
+static bool save_vm(const char *name, const char *path, bool zstd, struct error *err)
+{
+	AUTO(remote) r = REMOTE_INIT;
+	AUTO(str) uri = STR_INIT;
+	AUTO(str) request = STR_INIT;
+	int done;
+
+	if (!remote_open(&r, name, RUNDIR_CONTROL, err) || (zstd && !compress(&r, err)))
+		return false;
+	str_append(&uri, "file:");
+	if (!absolute(path, &uri, err))
+		return false;
+	str_append(&request, "{\"execute\": \"migrate\", \"arguments\": {\"uri\": ");
+	json_quote(str_cstr(&uri), &request);
+	str_append(&request, "}}");
+	/* It stops and flushes its disks before it answers. */
+	r.timeout_ms = 120000;
+	if (!ask(&r, str_cstr(&request), NULL, err))
+		return false;
+	while (!(done = progress(&r, err)))
+		usleep(POLL_US);
+	return done > 0 && remote_command(&r, "quit", NULL, err);
+}
+
+static int save(int argc, char **argv)
+{
+	struct error err = ERROR_INIT;
+	const char *name = NULL, *path = NULL;
+	bool zstd = false, wrong = false;
+
+	for (int i = 1; i < argc && !wrong; i++) {
+		if (!strcmp(argv[i], "--help")) {
+			printf("usage: lodge save %s\n\nStops the VM, saves it into PATH, and ends "
+			       "its "
+			       "process. `lodge run ... --restore PATH`, with\nthe options that it "
+			       "was "
+			       "started with, goes on with it.\n  --zstd  compress\n",
+				save_command.args);
+			return EXIT_STATUS_OK;
+		}
+		if (!strcmp(argv[i], "--zstd"))
+			zstd = true;
+		else if (argv[i][0] != '-' && !name)
+			name = argv[i];
+		else if (argv[i][0] != '-' && !path)
+			path = argv[i];
+		else
+			wrong = true;
+	}
+	if (wrong || !name || !path || !*path) {
+		fprintf(stderr, "lodge: usage: lodge save %s\n", save_command.args);
+		return EXIT_STATUS_USAGE;
+	}
+	if (save_vm(name, path, zstd, &err))
+		return EXIT_STATUS_OK;
+	error_prefix(&err, "VM '%s' is not saved", name);
+	return cli_fail(&err);
+}
+
+const struct command save_command = {
+	.name = "save",
+	.args = "NAME PATH [--zstd]",
+	.doc = "save a running VM into a file, and end it",
+	.run = save,
+};

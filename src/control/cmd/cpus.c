@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* query-cpus-fast, query-iothreads: the threads. */
+#include <stdio.h>
+#include <unistd.h>
+#include "control/qmp.h"
+#include "core/machine.h"
+#include "core/vcpu.h"
+
+struct props {
+	int64_t node, socket, core, thread;
+};
+
+static const struct field props_fields[] = {
+	FIELD_I64(struct props, socket, "socket-id"),
+	FIELD_I64(struct props, core, "core-id"),
+	FIELD_I64(struct props, thread, "thread-id"),
+};
+static const struct field_table props = FIELD_TABLE(
+	"CpuInstanceProperties", struct props, props_fields);
+
+struct cpu {
+	int64_t index, tid;
+	char *path, *target;
+	struct props props;
+};
+
+static const struct field cpu_fields[] = {
+	FIELD_I64(struct cpu, index, "cpu-index"),
+	FIELD_STR(struct cpu, path, "qom-path", .flags = FF_GIVEN),
+	FIELD_I64(struct cpu, tid, "thread-id",
+		.doc = "its thread; the process's id as long as it has none of its own"),
+	FIELD_STRUCT(struct cpu, props, "props", &props, .doc = "where it is in the topology"),
+	FIELD_STR(struct cpu, target, "target", .flags = FF_GIVEN, .dflt = "x86_64"),
+};
+static const struct field_table cpu = FIELD_TABLE("CpuInfoFast", struct cpu, cpu_fields);
+
+struct cpus {
+	struct {
+		struct cpu *items;
+		size_t len;
+	} cpus;
+};
+
+static const struct field cpus_fields[] = {
+	FIELD_LIST(struct cpus, cpus, "cpus", FT_STRUCT, 4096, .sub = &cpu),
+};
+static const struct field_table cpus = FIELD_TABLE("query-cpus-fast", struct cpus, cpus_fields);
+
+static bool query_cpus(struct qmp_call *c, struct error *err)
+{
+	const struct qmp_info *info = qmp_get_info(c->q);
+	uint32_t threads = info->threads ?: 1, cores = info->cores ?: 1;
+
+	for (uint32_t i = 0; i < c->m->n_vcpus; i++) {
+		struct cpu *r = fields_list_add(&cpus, c->ret, "cpus", err);
+		char path[64];
+
+		snprintf(path, sizeof(path), "/machine/unattached/device[%u]", i);
+		if (!r || !qmp_set_text(&r->path, path, err))
+			return false;
+		r->index = i;
+		/* A vCPU's thread is made when it first runs. */
+		r->tid = c->m->vcpus[i].tid ?: getpid();
+		r->props.thread = i % threads;
+		r->props.core = i / threads % cores;
+		r->props.socket = i / (threads * cores);
+	}
+	return true;
+}
+
+const struct qmp_command query_cpus_fast_cmd = {
+	.name = "query-cpus-fast",
+	.doc = "the CPUs and their threads",
+	.ret = &cpus,
+	.flags = QMP_QUERY | QMP_VALUE,
+	.run = query_cpus,
+};
+
+struct iothread {
+	char *id;
+	int64_t tid, poll_max, poll_grow, poll_shrink, batch;
+};
+
+static const struct field iothread_fields[] = {
+	FIELD_STR(struct iothread, id, "id", .flags = FF_GIVEN),
+	FIELD_I64(struct iothread, tid, "thread-id"),
+	FIELD_I64(struct iothread, poll_max, "poll-max-ns", .doc = "0: a thread does not spin"),
+	FIELD_I64(struct iothread, poll_grow, "poll-grow"),
+	FIELD_I64(struct iothread, poll_shrink, "poll-shrink"),
+	FIELD_I64(struct iothread, batch, "aio-max-batch"),
+};
+static const struct field_table iothread = FIELD_TABLE(
+	"IOThreadInfo", struct iothread, iothread_fields);
+
+struct iothreads {
+	struct {
+		struct iothread *items;
+		size_t len;
+	} threads;
+};
+
+static const struct field iothreads_fields[] = {
+	FIELD_LIST(struct iothreads, threads, "threads", FT_STRUCT, 4096, .sub = &iothread),
+};
+static const struct field_table iothreads = FIELD_TABLE(
+	"query-iothreads", struct iothreads, iothreads_fields);
+
+static void tell_tid(void *opaque)
+{
+	*(int64_t *)opaque = gettid();
+}
+
+static bool query_iothreads(struct qmp_call *c, struct error *err)
+{
+	struct loop **l;
+
+	vec_for_each (l, &c->m->io_loops) {
+		struct iothread *r = fields_list_add(&iothreads, c->ret, "threads", err);
+
+		if (!r || !qmp_set_text(&r->id, loop_name(*l), err))
+			return false;
+		loop_call(*l, tell_tid, &r->tid);
+	}
+	return true;
+}
+
+const struct qmp_command query_iothreads_cmd = {
+	.name = "query-iothreads",
+	.doc = "the threads that work for devices",
+	.ret = &iothreads,
+	.flags = QMP_QUERY | QMP_VALUE,
+	.run = query_iothreads,
+};

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* device_add, device_del: devices come and go while the guest runs. */
+#include <string.h>
+#include "control/qmp.h"
+#include "core/machine.h"
+#include "hw/pci/hotplug.h"
+
+static struct device *find(struct machine *m, const char *id)
+{
+	struct device *d;
+
+	list_for_each (d, &m->devices, node) {
+		if (d->id && !strcmp(d->id, id))
+			return d;
+	}
+	return NULL;
+}
+
+/* One member as the command line would have it, `key=value`, behind what is in @out. */
+static bool put_option(const struct json_doc *doc, const struct json_token *key, struct str *out,
+	struct error *err)
+{
+	const struct json_token *value = key + 1;
+	AUTO(str) text = STR_INIT;
+
+	json_text(doc, key, &text);
+	if (value->type == JSON_ARRAY || value->type == JSON_OBJECT || value->type == JSON_NULL)
+		return error_usage(err, "Parameter '%s' expects a text, a number or a boolean",
+			str_cstr(&text));
+	if (memchr(text.s, '=', text.len) || strlen(str_cstr(&text)) != text.len)
+		return error_usage(err, "Parameter '%s' is unexpected", str_cstr(&text));
+	str_append(&text, "=");
+	json_text(doc, value, &text);
+	if (strlen(str_cstr(&text)) != text.len)
+		return error_usage(err, "a parameter has a NUL byte in it");
+	if (out->len)
+		str_append(out, ",");
+	fields_put_token(str_cstr(&text), out);
+	return !text.failed || error_set(err, "out of memory");
+}
+
+/* @type and, as options, all the rest. */
+static bool take_options(
+	const struct qmp_call *c, struct str *type, struct str *options, struct error *err)
+{
+	const struct json_token *key = c->tok ? c->tok + 1 : NULL;
+	const struct json_token *end = c->tok ? c->doc->tokens + c->tok->next : NULL;
+
+	for (; key < end; key = c->doc->tokens + key[1].next) {
+		if (json_text_is(c->doc, key, "driver") && key[1].type == JSON_STRING)
+			json_text(c->doc, key + 1, type);
+		else if (!put_option(c->doc, key, options, err))
+			return false;
+	}
+	if (!type->len)
+		return error_usage(err, "Parameter 'driver' is missing");
+	return !(type->failed || options->failed) || error_set(err, "out of memory");
+}
+
+static bool device_add(struct qmp_call *c, struct error *err)
+{
+	AUTO(str) type = STR_INIT;
+	AUTO(str) options = STR_INIT;
+	AUTO(str) id = STR_INIT;
+	const struct json_token *t = c->tok ? json_member(c->doc, c->tok, "id") : NULL;
+
+	if (!take_options(c, &type, &options, err))
+		return false;
+	if (t)
+		json_text(c->doc, t, &id);
+	if (id.len && find(c->m, str_cstr(&id)))
+		return error_usage(err, "Duplicate device ID '%s'", str_cstr(&id));
+	return pci_hotplug_add(c->m, str_cstr(&type), str_cstr(&options), err);
+}
+
+const struct qmp_command device_add_cmd = {
+	.name = "device_add",
+	.doc = "plug a device in: driver, id, bus (a root port's id), and its options",
+	.flags = QMP_OPEN,
+	.run = device_add,
+};
+
+struct del_args {
+	char *id;
+};
+
+static const struct field del_fields[] = {
+	FIELD_STR(struct del_args, id, "id", .flags = FF_GIVEN,
+		.doc = "the device, by its id or its path"),
+};
+static const struct field_table del_args = FIELD_TABLE("device_del", struct del_args, del_fields);
+
+static bool device_del(struct qmp_call *c, struct error *err)
+{
+	const struct del_args *a = c->args;
+	const char *id = a->id;
+	struct device *d;
+
+	str_has_prefix(a->id, "/machine/peripheral/", &id);
+	d = find(c->m, id);
+	if (!d)
+		return error_not_found(err, "Device '%s' not found", a->id);
+	return pci_hotplug_del(d, err);
+}
+
+const struct qmp_command device_del_cmd = {
+	.name = "device_del",
+	.doc = "ask the guest to let go of a device; the event DEVICE_DELETED tells when it has",
+	.args = &del_args,
+	.run = device_del,
+};

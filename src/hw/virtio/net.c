@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * virtio-net (virtio 1.2, 5.1): a network card with one or more pairs of queues and a control queue.
+ *
+ * The way of a frame out: the driver kicks a queue; on the home loop its chains are popped, up to a batch, the
+ * virtio header of each is read once and judged, and the rest goes to the back end as iovecs over guest memory,
+ * a batch in one call. What the back end does not take goes back into the ring until it says `writable`. A
+ * frame is gone when net_send() returns, so nothing is ever in flight. The way in is net_rx.c's.
+ *
+ * Features offered depend on the back end: checksums and segments are left to it if it can make them, and
+ * taken from it if it can leave them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include "base/log.h"
+#include "base/trace.h"
+#include "hw/virtio/net_int.h"
+
+/* Device configuration (5.1.4). */
+struct config_space {
+	uint8_t mac[6];
+	le16 status, max_virtqueue_pairs, mtu;
+};
+#define STATUS_OFF offsetof(struct config_space, status)
+
+/* -------- transmission -------- */
+
+/* The frame behind a popped chain's header. False: not a frame that may go; it is dropped. */
+static bool tx_prepare(struct virtio_net *s, struct vq_chain *c, struct net_packet *p)
+{
+	size_t skip = sizeof(p->hdr);
+	uint8_t gso;
+
+	p->len = 0;
+	if (c->out_len < skip + NET_FRAME_MIN || c->out_len > skip + NET_FRAME_MAX)
+		return false;
+	vq_chain_read(c, 0, &p->hdr, sizeof(p->hdr));
+	p->iov = c->iov;
+	p->n = c->n_out;
+	for (; skip >= p->iov->iov_len; p->iov++, p->n--)
+		skip -= p->iov->iov_len;
+	p->iov->iov_base = (uint8_t *)p->iov->iov_base + skip;
+	p->iov->iov_len -= skip;
+	if (p->n > NET_IOV_MAX)
+		return false;
+	p->hdr.num_buffers = le16_of(0);
+	p->len = (uint32_t)(c->out_len - sizeof(p->hdr));
+	gso = p->hdr.gso_type & (uint8_t)~VNET_GSO_ECN;
+	return (!(p->hdr.flags & VNET_F_NEEDS_CSUM) || virtio_has(&s->v, F_CSUM)) &&
+	       (!(p->hdr.gso_type & VNET_GSO_ECN) || virtio_has(&s->v, F_HOST_ECN)) &&
+	       (gso == VNET_GSO_NONE || (gso == VNET_GSO_TCPV4 && virtio_has(&s->v, F_HOST_TSO4)) ||
+		       (gso == VNET_GSO_TCPV6 && virtio_has(&s->v, F_HOST_TSO6)));
+}
+
+/* Pop up to a batch. How many, or -EPROTO. */
+static int tx_pop(struct virtio_net *s, struct virtqueue *q)
+{
+	uint32_t used = 0;
+	int n = 0, r = 1;
+
+	while (n < NET_BATCH && used + 1 + VQ_IOV_MAX <= TX_IOVS) {
+		struct vq_chain *c = &s->tx_chain[n];
+
+		c->iov = s->tx_iov + used + 1; /* one before it for the back end */
+		r = vq_pop(q, c, VQ_IOV_MAX);
+		if (r <= 0)
+			break;
+		used += 1 + (uint32_t)(c->n_out + c->n_in);
+		if (!tx_prepare(s, c, &s->tx_packet[n]))
+			s->tx_packet[n].len = 0;
+		n++;
+	}
+	return r < 0 ? r : n;
+}
+
+static void tx_turn(struct virtio_net *s, unsigned int pair)
+{
+	struct virtqueue *q = &s->v.vq[2 * pair + 1];
+	int n, sent, r = 0;
+
+	do {
+		n = tx_pop(s, q);
+		sent = n > 0 ? net_send(s->net, pair, s->tx_packet, n) : 0;
+		TRACE3(virtio_net, tx, q->index, n, sent);
+		for (int i = 0; i < sent && !r; i++)
+			r = vq_push(q, &s->tx_chain[i], 0);
+		for (int i = n; i > sent && !r; i--)
+			vq_unpop(q, &s->tx_chain[i - 1]);
+	} while (n > 0 && sent == n && !r);
+	if (n < 0 || r < 0)
+		virtio_break(&s->v, "queue %u is damaged", q->index);
+	virtio_notify(&s->v, q);
+}
+
+/* -------- queues -------- */
+
+static void net_handle_queue(struct virtio_device *v, unsigned int q)
+{
+	struct virtio_net *s = net_of(v);
+
+	/* Where the control queue is depends on MQ (5.1.2). */
+	if (s->cfg.ctrl_vq && q == (virtio_has(v, F_MQ) ? 2 * s->max_pairs : 2)) {
+		if (virtio_has(v, F_CTRL_VQ))
+			ctrl_turn(s, &v->vq[q]);
+	} else if (q / 2 < s->max_pairs) {
+		if (q & 1)
+			tx_turn(s, q / 2);
+		else
+			rx_turn(s, q / 2);
+	}
+}
+
+static void on_readable(void *opaque, unsigned int pair)
+{
+	struct virtio_net *s = opaque;
+
+	mutex_lock(&s->v.pci.dev.lock);
+	rx_turn(s, pair);
+	mutex_unlock(&s->v.pci.dev.lock);
+}
+
+static void on_writable(void *opaque, unsigned int pair)
+{
+	struct virtio_net *s = opaque;
+
+	virtio_kick(&s->v, 2 * pair + 1);
+}
+
+static void on_link(void *opaque, bool up)
+{
+	struct virtio_net *s = opaque;
+
+	mutex_lock(&s->v.pci.dev.lock);
+	s->status &= (uint16_t)~S_LINK_UP;
+	s->status |= up ? S_LINK_UP : 0;
+	wr_le16(s->v.config + STATUS_OFF, s->status);
+	virtio_config_changed(&s->v);
+	for (unsigned int i = 0; i < s->max_pairs; i++) {
+		virtio_kick(&s->v, 2 * i);
+		virtio_kick(&s->v, 2 * i + 1);
+	}
+	mutex_unlock(&s->v.pci.dev.lock);
+}
+
+/* -------- features and state -------- */
+
+static uint64_t net_features(struct virtio_device *v)
+{
+	struct virtio_net *s = net_of(v);
+	const struct net_nic_config *c = &s->cfg;
+	unsigned int o = net_offloads(s->net);
+	uint64_t f = BIT_ULL(F_MAC);
+
+	if (o & NET_CSUM && c->csum) {
+		f |= BIT_ULL(F_CSUM);
+		if (c->tso)
+			f |= (o & NET_TSO4 ? BIT_ULL(F_HOST_TSO4) : 0) |
+			     (o & NET_TSO6 ? BIT_ULL(F_HOST_TSO6) : 0) |
+			     (o & NET_ECN ? BIT_ULL(F_HOST_ECN) : 0);
+	}
+	if (o & NET_CSUM && c->guest_csum) {
+		f |= BIT_ULL(F_GUEST_CSUM);
+		if (c->guest_tso)
+			f |= (o & NET_TSO4 ? BIT_ULL(F_GUEST_TSO4) : 0) |
+			     (o & NET_TSO6 ? BIT_ULL(F_GUEST_TSO6) : 0) |
+			     (o & NET_ECN ? BIT_ULL(F_GUEST_ECN) : 0);
+	}
+	f |= c->mrg_rxbuf ? BIT_ULL(F_MRG_RXBUF) : 0;
+	f |= c->status ? BIT_ULL(F_STATUS) : 0;
+	f |= c->mtu ? BIT_ULL(F_MTU) : 0;
+	if (!c->ctrl_vq)
+		return f;
+	f |= BIT_ULL(F_CTRL_VQ) | BIT_ULL(F_CTRL_RX) | BIT_ULL(F_CTRL_VLAN) |
+	     BIT_ULL(F_CTRL_RX_EXTRA) | BIT_ULL(F_CTRL_MAC_ADDR);
+	f |= c->status ? BIT_ULL(F_GUEST_ANNOUNCE) : 0;
+	f |= f & BIT_ULL(F_GUEST_CSUM) ? BIT_ULL(F_CTRL_GUEST_OFFLOADS) : 0;
+	return f | (s->max_pairs > 1 ? BIT_ULL(F_MQ) : 0);
+}
+
+/* What needs what (5.1.3.1). */
+static bool net_features_ok(struct virtio_device *v, uint64_t f)
+{
+	static const uint8_t needs[][2] = {
+		{ F_GUEST_TSO4, F_GUEST_CSUM },
+		{ F_GUEST_TSO6, F_GUEST_CSUM },
+		{ F_HOST_TSO4, F_CSUM },
+		{ F_HOST_TSO6, F_CSUM },
+		{ F_CTRL_RX, F_CTRL_VQ },
+		{ F_CTRL_RX_EXTRA, F_CTRL_VQ },
+		{ F_CTRL_VLAN, F_CTRL_VQ },
+		{ F_CTRL_MAC_ADDR, F_CTRL_VQ },
+		{ F_GUEST_ANNOUNCE, F_CTRL_VQ },
+		{ F_CTRL_GUEST_OFFLOADS, F_CTRL_VQ },
+		{ F_MQ, F_CTRL_VQ },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
+		if (f >> needs[i][0] & 1 && !(f >> needs[i][1] & 1))
+			return false;
+	}
+	return true;
+}
+
+uint32_t net_feature_offloads(const struct virtio_net *s)
+{
+	const struct virtio_device *v = &s->v;
+
+	return (virtio_has(v, F_GUEST_CSUM) ? NET_CSUM : 0) |
+	       (virtio_has(v, F_GUEST_TSO4) ? NET_TSO4 : 0) |
+	       (virtio_has(v, F_GUEST_TSO6) ? NET_TSO6 : 0) |
+	       (virtio_has(v, F_GUEST_ECN) ? NET_ECN : 0);
+}
+
+static void apply(void *opaque)
+{
+	struct virtio_net *s = opaque;
+	uint32_t offloads, pairs;
+
+	mutex_lock(&s->v.pci.dev.lock);
+	offloads = s->offloads;
+	pairs = s->pairs;
+	net_set_guest_offloads(s->net, offloads);
+	net_set_pairs(s->net, pairs);
+	for (unsigned int i = 0; i < s->max_pairs; i++)
+		virtio_kick(&s->v, 2 * i);
+	mutex_unlock(&s->v.pci.dev.lock);
+}
+
+void net_apply_later(struct virtio_net *s)
+{
+	loop_post(s->v.pci.dev.home, &s->apply);
+}
+
+static void net_start(struct virtio_device *v)
+{
+	struct virtio_net *s = net_of(v);
+
+	s->offloads = net_feature_offloads(s);
+	net_apply_later(s);
+}
+
+static void net_class_reset(struct virtio_device *v)
+{
+	struct virtio_net *s = net_of(v);
+
+	ctrl_reset(s);
+	wr_le16(v->config + STATUS_OFF, s->status);
+	for (uint32_t i = 0; s->rx && i < s->max_pairs; i++)
+		s->rx[i].bounced = 0;
+	net_apply_later(s);
+}
+
+static const struct virtio_class net_class = {
+	.device_id = 1,
+	.pci_class = 0x020000, /* Ethernet controller */
+	.config_size = sizeof(struct config_space),
+	.features = net_features,
+	.features_ok = net_features_ok,
+	.start = net_start,
+	.handle_queue = net_handle_queue,
+	.reset = net_class_reset,
+};
+
+/* -------- life -------- */
+
+static void arrays_free(struct virtio_net *s)
+{
+	rx_queues_free(s);
+	free(s->tx_chain);
+	free(s->tx_packet);
+	free(s->tx_iov);
+	free(s->rx_iov);
+}
+
+static bool arrays_make(struct virtio_net *s, struct error *err)
+{
+	s->tx_chain = calloc(NET_BATCH, sizeof(*s->tx_chain));
+	s->tx_packet = calloc(NET_BATCH, sizeof(*s->tx_packet));
+	s->tx_iov = calloc(TX_IOVS, sizeof(*s->tx_iov));
+	s->rx_iov = calloc(RX_IOVS, sizeof(*s->rx_iov));
+	if (!s->tx_chain || !s->tx_packet || !s->tx_iov || !s->rx_iov)
+		return error_set(err, "out of memory");
+	return rx_queues_make(s, err);
+}
+
+/* The guest's address: given, or of our own choice. */
+static bool choose_mac(struct virtio_net *s, struct error *err)
+{
+	static const uint8_t none[6], prefix[3] = { 0x52, 0x54, 0x00 };
+	uint8_t *mac = s->cfg.mac;
+
+	if (mac[0] & 1)
+		return error_usage(err, "mac: %02x:.. is a multicast address", mac[0]);
+	if (memcmp(mac, none, 6))
+		return true;
+	memcpy(mac, prefix, 3);
+	return getrandom(mac + 3, 3, 0) == 3 || error_set_errno(err, errno, "no random address");
+}
+
+static bool net_prepare(struct virtio_net *s, struct error *err)
+{
+	struct device *d = &s->v.pci.dev;
+
+	s->net = machine_backend(d->machine, BACKEND_NET, s->cfg.netdev, err);
+	if (!s->net || !choose_mac(s, err))
+		return false;
+	if (s->cfg.mtu && s->cfg.mtu < 68)
+		return error_usage(err, "mtu=%u: 68 to 65535 are possible", s->cfg.mtu);
+	d->home = machine_io_loop(d->machine, s->cfg.virtio.iothread, err);
+	if (!d->home)
+		return false;
+	s->max_pairs = s->cfg.mq && s->cfg.ctrl_vq ? net_queues(s->net) : 1;
+	loop_defer_init(&s->apply, apply, s);
+	return arrays_make(s, err);
+}
+
+static void config_fill(struct virtio_net *s)
+{
+	struct config_space c = {
+		.max_virtqueue_pairs = le16_of((uint16_t)s->max_pairs),
+		.mtu = le16_of(s->cfg.mtu),
+	};
+
+	memcpy(s->v.config, &c, sizeof(c));
+	s->status = net_link(s->net) ? S_LINK_UP : 0;
+	ctrl_reset(s);
+	wr_le16(s->v.config + STATUS_OFF, s->status);
+}
+
+static void defers_cancel(void *opaque)
+{
+	struct virtio_net *s = opaque;
+
+	loop_defer_cancel(s->v.pci.dev.home, &s->apply);
+}
+
+static bool net_realize(struct device *d, struct error *err)
+{
+	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
+	struct net_front front = { on_readable, on_writable, on_link, s };
+
+	if (!net_prepare(s, err)) {
+		arrays_free(s);
+		return false;
+	}
+	if (!virtio_init(
+		    &s->v, &net_class, &s->cfg.virtio, 2 * s->max_pairs + s->cfg.ctrl_vq, err)) {
+		arrays_free(s);
+		return false;
+	}
+	config_fill(s);
+	if (net_attach(s->net, d->home, &front, err))
+		return true;
+	virtio_fini(&s->v);
+	arrays_free(s);
+	return false;
+}
+
+static void net_unrealize(struct device *d)
+{
+	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
+
+	virtio_quiesce(d);
+	net_detach(s->net);
+	virtio_fini(&s->v);
+	loop_call(d->home, defers_cancel, s);
+	arrays_free(s);
+}
+
+/* The link may have changed while nobody was told, and after a load the neighbours should hear of us. */
+static void net_resume(struct device *d)
+{
+	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
+
+	virtio_resume(d);
+	mutex_lock(&d->lock);
+	if (s->status & S_ANNOUNCE)
+		virtio_config_changed(&s->v);
+	mutex_unlock(&d->lock);
+	net_apply_later(s);
+}
+
+static bool net_post_load(struct device *d, struct error *err)
+{
+	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
+	bool up = net_link(s->net);
+
+	if (!s->pairs || s->pairs > s->max_pairs)
+		return error_set(err, "saved state uses %u pairs of queues, the device has %u",
+			s->pairs, s->max_pairs);
+	if (!virtio_post_load(d, err))
+		return false;
+	if (s->offloads & ~net_feature_offloads(s))
+		return error_set(err, "saved offloads 0x%x were not negotiated", s->offloads);
+	s->status = (uint16_t)((up ? S_LINK_UP : 0) |
+			       (up && virtio_has(&s->v, F_GUEST_ANNOUNCE) ? S_ANNOUNCE : 0));
+	memcpy(s->v.config, s->mac, 6);
+	wr_le16(s->v.config + STATUS_OFF, s->status);
+	for (uint32_t i = 0; i < s->max_pairs; i++)
+		s->rx[i].bounced = 0;
+	return true;
+}
+
+#define C struct net_nic_config
+static const struct field net_nic_fields[] = {
+	FIELD_STR(C, netdev, "netdev", .flags = FF_REQUIRED, .doc = "network by its id"),
+	FIELD_MAC(C, mac, "mac", .doc = "address; default: 52:54:00 and random"),
+	FIELD_U16(C, mtu, "mtu", .dflt = "0",
+		.doc = "longest packet told to the guest; 0: nothing is told"),
+	FIELD_BOOL(C, csum, "csum", .dflt = "on", .doc = "offer to make checksums"),
+	FIELD_BOOL(C, tso, "host_tso", .dflt = "on", .doc = "offer to make segments"),
+	FIELD_BOOL(
+		C, guest_csum, "guest_csum", .dflt = "on", .doc = "offer frames without checksums"),
+	FIELD_BOOL(
+		C, guest_tso, "guest_tso", .dflt = "on", .doc = "offer segments joined together"),
+	FIELD_BOOL(C, mrg_rxbuf, "mrg_rxbuf", .dflt = "on",
+		.doc = "offer to use several buffers a frame"),
+	FIELD_BOOL(C, ctrl_vq, "ctrl_vq", .dflt = "on",
+		.doc = "offer a control queue (filters, queues)"),
+	FIELD_BOOL(C, mq, "mq", .dflt = "on", .doc = "offer all queues of the network"),
+	FIELD_BOOL(C, status, "status", .dflt = "on", .doc = "offer the link's state"),
+	VIRTIO_FIELDS(C, virtio),
+};
+#undef C
+static const struct field_table net_nic_table = FIELD_TABLE(
+	"virtio-net-pci", struct net_nic_config, net_nic_fields);
+
+static const struct field net_state_fields[] = {
+	FIELD_STRUCT(struct virtio_net, v, "virtio", &virtio_device_state, .tag = 1),
+	FIELD_STRUCT(struct virtio_net, filter, "filter", &rx_filter_state, .tag = 2),
+	FIELD_MAC(struct virtio_net, mac, "mac", .tag = 3),
+	FIELD_U16(struct virtio_net, pairs, "pairs", .tag = 4, .max = NET_QUEUES_MAX),
+	FIELD_U32(struct virtio_net, offloads, "offloads", .tag = 5, .max = 15),
+};
+static const struct field_table net_state_table = FIELD_TABLE(
+	"virtio-net-pci", struct virtio_net, net_state_fields);
+
+const struct device_type virtio_net_pci_type = {
+	.name = "virtio-net-pci",
+	.doc = "virtio network card",
+	.bus = BUS_PCI,
+	.flags = DEVICE_USER,
+	.size = sizeof(struct virtio_net),
+	.config = &net_nic_table,
+	.config_off = offsetof(struct virtio_net, cfg),
+	.state = &net_state_table,
+	.realize = net_realize,
+	.unrealize = net_unrealize,
+	.reset = virtio_reset,
+	.quiesce = virtio_quiesce,
+	.resume = net_resume,
+	.pre_save = virtio_pre_save,
+	.post_load = net_post_load,
+	.test_options = "netdev=test",
+};

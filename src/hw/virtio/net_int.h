@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* net_int - what the parts of virtio-net share: net.c (device, transmission), net_rx.c (reception),
+ * net_ctrl.c (control queue, filters). All under dev.lock, on the home loop, unless said otherwise. */
+#ifndef HW_VIRTIO_NET_INT_H
+#define HW_VIRTIO_NET_INT_H
+
+#include "hw/virtio/virtio.h"
+#include "net/net.h"
+
+#define MACS_MAX  64u
+#define VLANS_MAX 4096u
+
+/* Features (virtio 1.2, 5.1.3). */
+#define F_CSUM		      0
+#define F_GUEST_CSUM	      1
+#define F_CTRL_GUEST_OFFLOADS 2
+#define F_MTU		      3
+#define F_MAC		      5
+#define F_GUEST_TSO4	      7
+#define F_GUEST_TSO6	      8
+#define F_GUEST_ECN	      9
+#define F_GUEST_UFO	      10
+#define F_HOST_TSO4	      11
+#define F_HOST_TSO6	      12
+#define F_HOST_ECN	      13
+#define F_MRG_RXBUF	      15
+#define F_STATUS	      16
+#define F_CTRL_VQ	      17
+#define F_CTRL_RX	      18
+#define F_CTRL_VLAN	      19
+#define F_CTRL_RX_EXTRA	      20
+#define F_GUEST_ANNOUNCE      21
+#define F_MQ		      22
+#define F_CTRL_MAC_ADDR	      23
+
+#define S_LINK_UP  1
+#define S_ANNOUNCE 2
+
+/* Room for a packet that the driver has given: chains that are popped for the time of a turn. */
+struct rx_queue {
+	struct vq_chain *chain; /* owned, VQ_SIZE_MAX */
+	struct iovec *iov;	/* owned, RX_IOVS: the chains', one after the other */
+	uint32_t first, n;	/* chains that are out: first .. first + n - 1 */
+	uint32_t iov_first, iov_n;
+	uint64_t bytes;	     /* in all of them */
+	uint8_t *bounce;     /* owned, NET_FRAME_MAX: a frame that has come but has no room yet */
+	uint32_t bounced;    /* its length; 0: none */
+	struct vnet_hdr hdr; /* its header */
+};
+
+struct net_nic_config {
+	struct virtio_config virtio;
+	char *netdev;
+	uint8_t mac[6];
+	uint16_t mtu;
+	bool csum, tso, guest_csum, guest_tso, mrg_rxbuf, ctrl_vq, mq, status;
+};
+
+/* Which frames the guest wants (5.1.6.5.1, 5.1.6.5.2, 5.1.6.5.3). Saved. */
+struct rx_filter {
+	bool promisc, allmulti, alluni, nomulti, nouni, nobcast;
+	bool uni_overflow, multi_overflow; /* more addresses than the table holds: all */
+	uint16_t n_uni, n_multi;
+	uint8_t uni[MACS_MAX * 6], multi[MACS_MAX * 6];
+	uint8_t vlans[VLANS_MAX / 8];
+};
+
+struct virtio_net {
+	struct virtio_device v; /* first */
+	struct net_nic_config cfg;
+	struct net_dev *net; /* borrowed */
+	uint32_t max_pairs;
+	struct rx_queue *rx; /* owned, max_pairs */
+	/* Transmission: one batch. */
+	struct vq_chain *tx_chain; /* owned, NET_BATCH */
+	struct net_packet *tx_packet;
+	struct iovec *tx_iov; /* owned, TX_IOVS */
+	struct iovec *rx_iov; /* owned, RX_IOVS: what one read goes to */
+	struct loop_defer apply;
+	/* Saved. */
+	struct rx_filter filter;
+	uint8_t mac[6];
+	uint16_t pairs;	   /* in use */
+	uint16_t status;   /* S_* */
+	uint32_t offloads; /* NET_*: what the driver takes */
+};
+
+#define RX_IOVS (NET_IOV_MAX + VQ_IOV_MAX + 8)
+#define TX_IOVS (4 * VQ_IOV_MAX)
+
+static inline struct virtio_net *net_of(struct virtio_device *v)
+{
+	return CONTAINER_OF(v, struct virtio_net, v);
+}
+
+bool rx_queues_make(struct virtio_net *s, struct error *err) MUST_USE;
+void rx_queues_free(struct virtio_net *s);
+/* Receive what there is and fits, from the queue's turn or when the back end says so. */
+void rx_turn(struct virtio_net *s, unsigned int pair);
+/* Does the guest want the frame that begins with the @n bytes at @head (18 are enough)? */
+bool rx_wanted(const struct virtio_net *s, const uint8_t *head, size_t n);
+
+void ctrl_turn(struct virtio_net *s, struct virtqueue *q);
+void ctrl_reset(struct virtio_net *s);
+/* Offloads that the negotiated features allow. */
+uint32_t net_feature_offloads(const struct virtio_net *s);
+/* Have the back end told of offloads and queues in use, on the home loop. Any thread, under dev.lock. */
+void net_apply_later(struct virtio_net *s);
+extern const struct field_table rx_filter_state;
+
+#endif

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * virtio-net, reception: frames are read from the back end straight into the driver's buffers.
+ *
+ * 1. How long a frame will be is not known before it is read. So chains are popped until there is room for
+ *    the longest that may come; what a frame did not need stays for the next one, and is given back
+ *    (vq_unpop) at the end of the turn. No chain is out between turns.
+ * 2. When the driver has not given that much, the frame is read into a buffer of ours and copied as soon as
+ *    there is room for it; a driver whose whole ring is too small for it loses it.
+ * 3. A frame over several buffers becomes visible at once (vq_push_all): its driver may be polling.
+ * 4. Kicks are off (q->quiet) while there are buffers. Only a queue that has run out arms them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/trace.h"
+#include "hw/virtio/net_int.h"
+
+#define TURN_FRAMES 256
+#define JUMBO_MAX   9234u /* without segmentation offload: the longest frame of a jumbo network */
+
+enum outcome { RX_GOT, RX_NONE, RX_NO_ROOM, RX_BROKEN };
+
+bool rx_queues_make(struct virtio_net *s, struct error *err)
+{
+	s->rx = calloc(s->max_pairs, sizeof(*s->rx));
+	for (uint32_t i = 0; s->rx && i < s->max_pairs; i++) {
+		struct rx_queue *r = &s->rx[i];
+
+		r->chain = calloc(VQ_SIZE_MAX, sizeof(*r->chain));
+		r->iov = calloc(RX_IOVS, sizeof(*r->iov));
+		r->bounce = malloc(NET_FRAME_MAX);
+		if (!r->chain || !r->iov || !r->bounce)
+			return error_set(err, "out of memory for %u queues", s->max_pairs);
+	}
+	return s->rx || error_set(err, "out of memory");
+}
+
+void rx_queues_free(struct virtio_net *s)
+{
+	for (uint32_t i = 0; s->rx && i < s->max_pairs; i++) {
+		free(s->rx[i].chain);
+		free(s->rx[i].iov);
+		free(s->rx[i].bounce);
+	}
+	free(s->rx);
+	s->rx = NULL;
+}
+
+/* -------- room -------- */
+
+static void compact(struct rx_queue *r)
+{
+	memmove(r->chain, r->chain + r->first, r->n * sizeof(*r->chain));
+	memmove(r->iov, r->iov + r->iov_first, r->iov_n * sizeof(*r->iov));
+	for (uint32_t i = 0; i < r->n; i++)
+		r->chain[i].iov -= r->iov_first;
+	r->first = r->iov_first = 0;
+}
+
+/* Pop one more chain. RX_GOT, RX_NO_ROOM: there is none, RX_BROKEN. */
+static enum outcome room_more(struct virtio_net *s, struct rx_queue *r, struct virtqueue *q)
+{
+	struct vq_chain *c;
+	int rc;
+
+	if (r->first + r->n >= VQ_SIZE_MAX || r->iov_first + r->iov_n + VQ_IOV_MAX > RX_IOVS)
+		compact(r);
+	c = &r->chain[r->first + r->n];
+	c->iov = r->iov + r->iov_first + r->iov_n;
+	rc = vq_pop(q, c, VQ_IOV_MAX);
+	if (!rc)
+		return RX_NO_ROOM;
+	if (rc < 0 || c->n_out || c->in_len < sizeof(struct vnet_hdr)) {
+		virtio_break(&s->v,
+			rc < 0 ? "queue %u is damaged"
+			       : "queue %u: a buffer that a packet cannot use",
+			q->index);
+		return RX_BROKEN;
+	}
+	r->n++;
+	r->iov_n += (uint32_t)c->n_in;
+	r->bytes += c->in_len;
+	return RX_GOT;
+}
+
+/* Have room for @need bytes: in one chain, or with mergeable buffers in as many as it takes. */
+static enum outcome room_make(
+	struct virtio_net *s, struct rx_queue *r, struct virtqueue *q, uint64_t need)
+{
+	bool merge = virtio_has(&s->v, F_MRG_RXBUF);
+
+	while (merge ? r->bytes < need : !r->n) {
+		enum outcome o = r->iov_n < NET_IOV_MAX - 2 ? room_more(s, r, q) : RX_NO_ROOM;
+
+		if (o != RX_GOT)
+			return o;
+	}
+	return RX_GOT;
+}
+
+/* The turn is over: what is left goes back, newest first. */
+static void room_return(struct rx_queue *r, struct virtqueue *q)
+{
+	while (r->n)
+		vq_unpop(q, &r->chain[r->first + --r->n]);
+	r->first = r->iov_first = r->iov_n = 0;
+	r->bytes = 0;
+}
+
+/* -------- a frame into the room -------- */
+
+/* The iovecs of the room without the first @skip bytes, into rx_iov[1..]. Returns how many. */
+static int room_iov(struct virtio_net *s, struct rx_queue *r, size_t skip)
+{
+	uint32_t count = virtio_has(&s->v, F_MRG_RXBUF) ? r->iov_n
+							: (uint32_t)r->chain[r->first].n_in;
+	int n = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct iovec v = r->iov[r->iov_first + i];
+		size_t cut = MIN(skip, v.iov_len);
+
+		skip -= cut;
+		if (v.iov_len > cut)
+			s->rx_iov[1 + n++] = (struct iovec){ (uint8_t *)v.iov_base + cut,
+				v.iov_len - cut };
+	}
+	return n;
+}
+
+/* Bytes for a frame. */
+static uint64_t room_bytes(const struct virtio_net *s, const struct rx_queue *r)
+{
+	uint64_t all = virtio_has(&s->v, F_MRG_RXBUF) ? r->bytes : r->chain[r->first].in_len;
+
+	return all - sizeof(struct vnet_hdr);
+}
+
+/* Give the driver @len bytes that are in the room, with @h before them (point 3). */
+static enum outcome room_push(struct virtio_net *s, struct rx_queue *r, struct virtqueue *q,
+	struct vnet_hdr *h, uint32_t len)
+{
+	struct vq_chain *c = &r->chain[r->first];
+	uint32_t written[NET_IOV_MAX], left = len + (uint32_t)sizeof(*h), n = 0;
+
+	do {
+		written[n] = (uint32_t)MIN(c[n].in_len, left);
+		left -= written[n];
+		r->iov_first += (uint32_t)c[n].n_in;
+		r->iov_n -= (uint32_t)c[n].n_in;
+		r->bytes -= c[n].in_len;
+		n++;
+	} while (left);
+	h->num_buffers = le16_of((uint16_t)n);
+	vq_chain_write(c, 0, h, sizeof(*h));
+	r->first += n;
+	r->n -= n;
+	TRACE3(virtio_net, rx, q->index, len, n);
+	if (vq_push_all(q, c, written, (int)n) == 0)
+		return RX_GOT;
+	virtio_break(&s->v, "queue %u is damaged", q->index);
+	return RX_BROKEN;
+}
+
+/* May the driver be given this frame? */
+static bool header_allowed(const struct virtio_net *s, struct vnet_hdr *h)
+{
+	uint8_t gso = h->gso_type & (uint8_t)~VNET_GSO_ECN;
+
+	if (!(s->offloads & NET_CSUM)) {
+		if (h->flags & VNET_F_NEEDS_CSUM)
+			return false;
+		h->flags = 0;
+	}
+	if (h->gso_type & VNET_GSO_ECN && !(s->offloads & NET_ECN))
+		return false;
+	return gso == VNET_GSO_NONE || (gso == VNET_GSO_TCPV4 && s->offloads & NET_TSO4) ||
+	       (gso == VNET_GSO_TCPV6 && s->offloads & NET_TSO6);
+}
+
+static uint32_t longest(const struct virtio_net *s)
+{
+	return s->offloads & (NET_TSO4 | NET_TSO6) ? NET_FRAME_MAX : JUMBO_MAX;
+}
+
+/* -------- with a copy (point 2) -------- */
+
+static enum outcome bounce_deliver(struct virtio_net *s, struct rx_queue *r, struct virtqueue *q)
+{
+	uint32_t len = r->bounced, done = 0;
+	enum outcome o = room_make(s, r, q, len + sizeof(struct vnet_hdr));
+	int n;
+
+	if (o == RX_NO_ROOM && r->n < q->size && r->iov_n < NET_IOV_MAX - 2)
+		return o;
+	r->bounced = 0;
+	if (o != RX_GOT || len > room_bytes(s, r))
+		return o == RX_BROKEN ? o : RX_GOT; /* will never fit: lost */
+	n = room_iov(s, r, sizeof(struct vnet_hdr));
+	for (int i = 0; i < n && done < len; i++) {
+		size_t take = MIN(s->rx_iov[1 + i].iov_len, len - done);
+
+		memcpy(s->rx_iov[1 + i].iov_base, r->bounce + done, take);
+		done += (uint32_t)take;
+	}
+	return room_push(s, r, q, &r->hdr, len);
+}
+
+static enum outcome bounce_receive(
+	struct virtio_net *s, struct rx_queue *r, struct virtqueue *q, unsigned int pair)
+{
+	ssize_t len;
+
+	s->rx_iov[1] = (struct iovec){ r->bounce, NET_FRAME_MAX };
+	len = net_recv(s->net, pair, &r->hdr, s->rx_iov + 1, 1);
+	if (len < 0)
+		return RX_NONE;
+	if (!rx_wanted(s, r->bounce, (size_t)len) || !header_allowed(s, &r->hdr))
+		return RX_GOT;
+	r->bounced = (uint32_t)len;
+	return bounce_deliver(s, r, q);
+}
+
+/* -------- straight -------- */
+
+/* Nothing of the room was used in the end; its bytes were. */
+static void room_spoiled(struct virtio_net *s, struct rx_queue *r, uint64_t len)
+{
+	len += sizeof(struct vnet_hdr);
+	for (uint32_t i = 0; i < r->n && len; i++) {
+		const struct vq_chain *c = &r->chain[r->first + i];
+
+		vq_mark_written(&s->v.pci.dev.machine->mem, c, len);
+		len -= MIN(len, c->in_len);
+	}
+}
+
+static enum outcome receive(
+	struct virtio_net *s, struct rx_queue *r, struct virtqueue *q, unsigned int pair)
+{
+	int n = room_iov(s, r, sizeof(struct vnet_hdr));
+	uint64_t room = room_bytes(s, r);
+	struct vnet_hdr h;
+	uint8_t head[18];
+	size_t got = 0;
+	ssize_t len;
+
+	/* Behind the room: what is too long shows itself. */
+	s->rx_iov[1 + n] = (struct iovec){ r->bounce, NET_FRAME_MAX };
+	len = net_recv(s->net, pair, &h, s->rx_iov + 1, n + 1);
+	if (len < 0)
+		return RX_NONE;
+	for (int i = 0; i <= n && got < MIN(sizeof(head), (size_t)len); i++) {
+		size_t take = MIN(
+			MIN(s->rx_iov[1 + i].iov_len, sizeof(head) - got), (size_t)len - got);
+
+		memcpy(head + got, s->rx_iov[1 + i].iov_base, take);
+		got += take;
+	}
+	if ((uint64_t)len <= room && rx_wanted(s, head, got) && header_allowed(s, &h))
+		return room_push(s, r, q, &h, (uint32_t)len);
+	room_spoiled(s, r, (uint64_t)len);
+	return RX_GOT;
+}
+
+static enum outcome rx_one(
+	struct virtio_net *s, struct rx_queue *r, struct virtqueue *q, unsigned int pair)
+{
+	enum outcome o;
+
+	if (r->bounced)
+		return bounce_deliver(s, r, q);
+	o = room_make(s, r, q, longest(s) + sizeof(struct vnet_hdr));
+	if (o == RX_GOT && r->iov_n < NET_IOV_MAX - 2)
+		return receive(s, r, q, pair);
+	/* A driver that has given nothing at all: leave the frame where it is. */
+	if (o != RX_BROKEN && r->n)
+		return bounce_receive(s, r, q, pair);
+	return o;
+}
+
+void rx_turn(struct virtio_net *s, unsigned int pair)
+{
+	struct virtqueue *q = &s->v.vq[2 * pair];
+	struct rx_queue *r = &s->rx[pair];
+	enum outcome o = RX_BROKEN;
+	int left = TURN_FRAMES;
+
+	/* Armed while all chains are out, so that it is the next buffer that brings the kick. */
+	while (virtio_queue_live(&s->v, q) && pair < s->pairs && left--) {
+		o = rx_one(s, r, q, pair);
+		if (o == RX_NONE || o == RX_BROKEN || (o == RX_NO_ROOM && !vq_set_notify(q, true)))
+			break;
+	}
+	room_return(r, q);
+	virtio_notify(&s->v, q);
+	q->quiet = true;
+	if (o != RX_NO_ROOM)
+		vq_set_notify(q, false);
+	net_rx_enable(s->net, pair, o == RX_NONE || o == RX_GOT);
+	if (left < 0 && virtio_queue_live(&s->v, q))
+		virtio_kick(&s->v, q->index);
+}

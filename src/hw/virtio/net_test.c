@@ -1,0 +1,567 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * virtio-net as a driver sees it, on a network that gives back what it is given: frames in any layout of
+ * descriptors, over one buffer and over many, with too few buffers; filters, control commands, the link, reset,
+ * save.
+ */
+#include "core/device.h"
+
+extern const struct device_type pci_host_type, virtio_net_pci_type;
+#define TEST_DEVICE_TYPES &pci_host_type, &virtio_net_pci_type,
+#include "hw/testing.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/wire.h"
+#include "hw/virtio/net_int.h"
+#include "hw/virtio/virtio_testing.h"
+
+#define ALL  UINT64_MAX
+#define RX   0
+#define TX   1
+#define BUFS 200
+
+static struct fixture *f;
+static struct vt_driver *t;
+static struct net_dev *net;
+static struct device *dev;
+static uint64_t rx_at[VT_SIZE_MAX], tx, ctrl_at;
+static uint32_t rx_len;
+static uint16_t ctrl_queue;
+
+static int setup(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	f = fixture_new(&test_pci);
+	t = calloc(1, sizeof(*t));
+	net = net_open_test(&err);
+	assert_true(t && net && machine_backend_add(f->m, BACKEND_NET, "n", net, &err));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	device_free(dev);
+	dev = NULL;
+	net_close(net);
+	fixture_free(f);
+	free(t);
+	return 0;
+}
+
+static void make(const char *options)
+{
+	struct error err = ERROR_INIT;
+
+	dev = device_create(f->m, "virtio-net-pci", options, &err);
+	if (!dev)
+		fail_msg("%s", err.msg);
+	dev->type->reset(dev);
+	assert_true(vt_attach(t, (struct virtio_device *)dev));
+}
+
+static void give_buffers(int n, uint32_t len)
+{
+	rx_len = len;
+	for (int i = 0; i < n; i++) {
+		struct vt_buf b = { vt_alloc(t, len, 16), len, true };
+		int id = vt_send(t, RX, &b, 1, false);
+
+		assert_true(b.addr && id >= 0);
+		rx_at[id] = b.addr;
+	}
+	vt_kick(t, RX);
+	vt_run(t);
+}
+
+static void start(uint64_t features, int buffers, uint32_t len)
+{
+	assert_true(vt_init(t, features));
+	ctrl_queue = t->features >> F_MQ & 1 ? 4 : 2;
+	assert_true(vt_queue_init(t, RX, 0) && vt_queue_init(t, TX, 0) &&
+		    vt_queue_init(t, ctrl_queue, 0));
+	vt_start(t);
+	vt_run(t);
+	tx = vt_alloc(t, 70000, 16);
+	ctrl_at = vt_alloc(t, 8192, 16);
+	give_buffers(buffers, len);
+}
+
+static uint8_t *mem(uint64_t addr)
+{
+	return f->ram->host + addr;
+}
+
+/* -------- frames -------- */
+
+static void frame(uint8_t *p, uint32_t len, uint64_t seed)
+{
+	static const uint8_t head[] = { 0x52, 0x54, 0, 1, 2, 3, 0x52, 0x54, 0, 9, 9, 9, 0x88,
+		0xb5 };
+
+	for (uint32_t i = 0; i < len; i++)
+		p[i] = i < sizeof(head) ? head[i] : (uint8_t)(test_random(&seed) >> 7);
+}
+
+/* Send what is at tx + 12 in @pieces descriptors. */
+static void send_raw(uint32_t len, int pieces, uint64_t *rnd)
+{
+	struct vt_buf b[20];
+	uint32_t at = 0, total = len + 12;
+	int n = 0;
+
+	for (; n < pieces - 1 && total - at > 1; n++) {
+		uint32_t take = 1 + (uint32_t)(test_random(rnd) % MIN(total - at - 1, 40));
+
+		b[n] = (struct vt_buf){ tx + at, take, false };
+		at += take;
+	}
+	b[n++] = (struct vt_buf){ tx + at, total - at, false };
+	assert_int_equal(vt_call(t, TX, b, n), 0);
+}
+
+/* A frame as it came, header first, into @out; the buffers go back. 0: none came. */
+static uint32_t receive(uint8_t *out, int *buffers)
+{
+	uint32_t id, len, total = 0;
+	int want = 1;
+
+	vt_run(t);
+	for (*buffers = 0; *buffers < want; ++*buffers) {
+		struct vt_buf b = { 0, rx_len, true };
+
+		if (!vt_take(t, RX, &id, &len)) {
+			assert_int_equal(*buffers, 0);
+			return 0;
+		}
+		memcpy(out + total, mem(rx_at[id]), len);
+		total += len;
+		if (!*buffers && t->features >> F_MRG_RXBUF & 1)
+			want = rd_le16(out + 10);
+		b.addr = rx_at[id];
+		rx_at[vt_send(t, RX, &b, 1, false)] = b.addr;
+	}
+	vt_kick(t, RX);
+	vt_run(t);
+	return total;
+}
+
+static void echo(uint32_t len, int pieces, uint64_t *rnd, int *buffers)
+{
+	static uint8_t got[80000], want[70000];
+
+	memset(mem(tx), 0, 12);
+	frame(want, len, *rnd);
+	memcpy(mem(tx + 12), want, len);
+	send_raw(len, pieces, rnd);
+	assert_int_equal(receive(got, buffers), len + 12);
+	assert_memory_equal(got + 12, want, len);
+}
+
+static void test_echo(void **state)
+{
+	static const uint64_t features[] = { ALL, ALL & ~BIT_ULL(VIRTIO_F_RING_PACKED),
+		ALL & ~BIT_ULL(VIRTIO_F_EVENT_IDX), BIT_ULL(F_MRG_RXBUF) };
+	uint64_t rnd = 99;
+	int buffers;
+
+	make("netdev=n");
+	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+		start(features[i], BUFS, 1526);
+		for (int k = 0; k < 400; k++)
+			echo(14 + (uint32_t)(test_random(&rnd) % 1500),
+				1 + (int)(test_random(&rnd) % 16), &rnd, &buffers);
+		/* Over many buffers; without mergeable ones it would be lost. */
+		for (int k = 0; k < 20; k++) {
+			uint32_t len = 2000 + (uint32_t)(test_random(&rnd) % 7000);
+
+			echo(len, 3, &rnd, &buffers);
+			assert_int_equal(buffers, (len + 12 + 1525) / 1526);
+		}
+		assert_int_equal(vt_status(t), 15);
+	}
+}
+
+static void test_segments(void **state)
+{
+	uint64_t rnd = 5;
+	int buffers;
+
+	make("netdev=n");
+	start(ALL, BUFS, 1526);
+	echo(65000, 4, &rnd, &buffers);
+	assert_int_equal(buffers, (65012 + 1525) / 1526);
+	echo(100, 1, &rnd, &buffers);
+	assert_int_equal(buffers, 1);
+}
+
+/* Fewer buffers than the longest frame may take: what fits comes all the same, what never fits is lost, and what
+ * does not fit yet waits. */
+static void test_few_buffers(void **state)
+{
+	static uint8_t got[80000];
+	uint64_t rnd = 6;
+	int buffers;
+
+	for (int packed = 0; packed < 2; packed++) {
+		make("netdev=n,queue-size=16");
+		start(packed ? ALL : ALL & ~BIT_ULL(VIRTIO_F_RING_PACKED), 16, 600);
+		for (int i = 0; i < 50; i++)
+			echo(14 + (uint32_t)(test_random(&rnd) % 6000), 2, &rnd, &buffers);
+		frame(mem(tx + 12), 20000, 1);
+		send_raw(20000, 1, &rnd);
+		assert_int_equal(receive(got, &buffers), 0);
+		echo(3000, 2, &rnd, &buffers);
+		/* Three buffers, then the rest. */
+		start(packed ? ALL : ALL & ~BIT_ULL(VIRTIO_F_RING_PACKED), 3, 600);
+		frame(mem(tx + 12), 3000, 1);
+		send_raw(3000, 1, &rnd);
+		assert_int_equal(receive(got, &buffers), 0);
+		give_buffers(2, 600);
+		assert_int_equal(receive(got, &buffers), 0);
+		give_buffers(1, 600);
+		assert_int_equal(receive(got, &buffers), 3012);
+		assert_int_equal(buffers, 6);
+		assert_memory_equal(got + 12 + 600, mem(tx + 12 + 600), 2400);
+		/* None at all. */
+		start(ALL, 0, 600);
+		frame(mem(tx + 12), 500, 1);
+		send_raw(500, 1, &rnd);
+		send_raw(500, 1, &rnd);
+		give_buffers(2, 600);
+		assert_int_equal(receive(got, &buffers), 512);
+		assert_int_equal(receive(got, &buffers), 512);
+		device_free(dev);
+		dev = NULL;
+	}
+}
+
+/* Without mergeable buffers each frame has a chain; what is too long for it is lost. */
+static void test_no_merge(void **state)
+{
+	static uint8_t got[80000];
+	uint64_t rnd = 7;
+	int buffers;
+
+	make("netdev=n");
+	start(ALL & ~BIT_ULL(F_MRG_RXBUF), 20, 1526);
+	for (int i = 0; i < 50; i++)
+		echo(14 + (uint32_t)(test_random(&rnd) % 1500), 2, &rnd, &buffers);
+	memset(mem(tx), 0, 12);
+	frame(mem(tx + 12), 1515, 1);
+	send_raw(1515, 1, &rnd);
+	assert_int_equal(receive(got, &buffers), 0);
+	echo(1514, 2, &rnd, &buffers);
+}
+
+/* What the driver did not negotiate it must not leave to us; nonsense is dropped and goes on. */
+static void test_headers(void **state)
+{
+	static uint8_t got[80000];
+	static const uint8_t bad[][2] = { { 1, 0 }, { 0, 1 }, { 0, 4 }, { 0, 3 }, { 0, 0x80 },
+		{ 0, 7 } };
+	uint64_t rnd = 8;
+	struct vt_buf b;
+	int buffers;
+
+	make("netdev=n");
+	start(BIT_ULL(F_MRG_RXBUF), 20, 1526);
+	frame(mem(tx + 12), 100, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		memset(mem(tx), 0, 12);
+		memcpy(mem(tx), bad[i], 2);
+		send_raw(100, 1, &rnd);
+		assert_int_equal(receive(got, &buffers), 0);
+	}
+	for (uint32_t len = 1; len < 26; len++) {
+		memset(mem(tx), 0, 12);
+		b = (struct vt_buf){ tx, len, false };
+		assert_int_equal(vt_call(t, TX, &b, 1), 0);
+	}
+	assert_int_equal(receive(got, &buffers), 0);
+	/* All offloads: the header arrives as it was sent. */
+	start(ALL, BUFS, 1526);
+	memset(mem(tx), 0, 12);
+	mem(tx)[0] = 1;
+	mem(tx)[1] = 1;
+	wr_le16(mem(tx + 4), 1460);
+	frame(mem(tx + 12), 9000, 1);
+	send_raw(9000, 1, &rnd);
+	assert_int_equal(receive(got, &buffers), 9012);
+	assert_memory_equal(got, mem(tx), 10);
+	assert_int_equal(vt_status(t), 15);
+}
+
+/* -------- control -------- */
+
+static int command(uint8_t class, uint8_t cmd, const void *data, uint32_t len)
+{
+	struct vt_buf b[] = { { ctrl_at, 2, false }, { ctrl_at + 2, len, false },
+		{ ctrl_at + 8000, 1, true } };
+
+	mem(ctrl_at)[0] = class;
+	mem(ctrl_at)[1] = cmd;
+	memcpy(mem(ctrl_at + 2), data, len);
+	*mem(ctrl_at + 8000) = 0xee;
+	if (!len)
+		b[1] = b[2];
+	assert_int_equal(vt_call(t, ctrl_queue, b, len ? 3 : 2), 1);
+	return *mem(ctrl_at + 8000);
+}
+
+/* Is a frame to @mac, with a VLAN tag when @vlan >= 0, received? */
+static bool passes(const uint8_t *mac, int vlan)
+{
+	static uint8_t got[2000];
+	uint64_t rnd = 9;
+	int buffers;
+
+	memset(mem(tx), 0, 12);
+	frame(mem(tx + 12), 100, 1);
+	memcpy(mem(tx + 12), mac, 6);
+	if (vlan >= 0) {
+		wr_be16(mem(tx + 24), 0x8100);
+		wr_be16(mem(tx + 26), (uint16_t)vlan);
+	}
+	send_raw(100, 1, &rnd);
+	return receive(got, &buffers);
+}
+
+static const uint8_t own[6] = { 0x52, 0x54, 0, 1, 2, 3 }, other[6] = { 0x52, 0x54, 0, 1, 2, 4 },
+		     all[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff },
+		     group[6] = { 1, 0, 0x5e, 0, 0, 1 }, group2[6] = { 1, 0, 0x5e, 0, 0, 2 };
+
+static void test_filter(void **state)
+{
+	uint8_t on = 1, off = 0, table[8 + 12];
+
+	make("netdev=n,mac=52:54:00:01:02:03");
+	start(ALL, 20, 1526);
+	assert_true(passes(own, -1) && passes(other, -1) && passes(group, -1) && passes(all, -1));
+	assert_int_equal(command(0, 0, &off, 1), 0);
+	assert_true(passes(own, -1) && passes(all, -1));
+	assert_false(passes(other, -1) || passes(group, -1));
+	assert_int_equal(command(0, 1, &on, 1), 0); /* all groups */
+	assert_true(passes(group, -1));
+	assert_int_equal(command(0, 1, &off, 1), 0);
+	wr_le32(table, 1);
+	memcpy(table + 4, other, 6);
+	wr_le32(table + 10, 1);
+	memcpy(table + 14, group, 6);
+	assert_int_equal(command(1, 0, table, 20), 0);
+	assert_true(passes(other, -1) && passes(group, -1));
+	assert_false(passes(group2, -1));
+	assert_int_equal(command(0, 3, &on, 1), 0);
+	assert_int_equal(command(0, 4, &on, 1), 0);
+	assert_int_equal(command(0, 5, &on, 1), 0);
+	assert_false(passes(own, -1) || passes(group, -1) || passes(all, -1));
+	assert_int_equal(command(0, 3, &off, 1), 0);
+	assert_int_equal(command(0, 4, &off, 1), 0);
+	assert_int_equal(command(0, 5, &off, 1), 0);
+	assert_int_equal(command(0, 2, &on, 1), 0);
+	wr_le32(table, 0);
+	wr_le32(table + 4, 0);
+	assert_int_equal(command(1, 0, table, 8), 0);
+	assert_true(passes(other, -1));
+	assert_int_equal(command(0, 2, &off, 1), 0);
+	assert_false(passes(other, -1) || passes(group, -1));
+	/* Another address. */
+	assert_int_equal(command(1, 1, other, 6), 0);
+	assert_true(passes(other, -1));
+	assert_false(passes(own, -1));
+	assert_int_equal(vt_read(t, t->device + 5, 1), 4);
+	/* A reset forgets all that. */
+	start(ALL, 20, 1526);
+	assert_true(passes(group2, -1));
+	assert_int_equal(vt_read(t, t->device + 5, 1), 3);
+}
+
+static void test_vlan(void **state)
+{
+	uint8_t id[2];
+
+	make("netdev=n,mac=52:54:00:01:02:03");
+	start(ALL, 20, 1526);
+	assert_true(passes(own, -1));
+	assert_false(passes(own, 5) || passes(own, 0));
+	wr_le16(id, 5);
+	assert_int_equal(command(2, 0, id, 2), 0);
+	assert_true(passes(own, 5) && passes(own, 0xe005) && passes(own, -1));
+	assert_false(passes(own, 6));
+	assert_int_equal(command(2, 1, id, 2), 0);
+	assert_false(passes(own, 5));
+	wr_le16(id, 4096);
+	assert_int_equal(command(2, 0, id, 2), 1);
+	start(ALL & ~BIT_ULL(F_CTRL_VLAN), 20, 1526);
+	assert_true(passes(own, 5));
+}
+
+static void test_commands(void **state)
+{
+	struct virtio_net *s;
+	uint8_t data[500] = { 1 };
+	struct vt_buf b = { 0, 1, false };
+
+	make("netdev=n");
+	s = (struct virtio_net *)dev;
+	start(ALL, 20, 1526);
+	assert_true(t->features >> F_MQ & 1);
+	assert_int_equal(vt_read(t, t->device + 8, 2), 2);
+	assert_int_equal(command(4, 0, "\2\0", 2), 0);
+	assert_int_equal(s->pairs, 2);
+	assert_int_equal(command(4, 0, "\0\0", 2), 1);
+	assert_int_equal(command(4, 0, "\3\0", 2), 1);
+	assert_int_equal(command(4, 1, "\1\0", 2), 1);
+	assert_int_equal(command(4, 0, "\1", 1), 1);
+	/* Offloads: off and on again, but not more than was negotiated. */
+	assert_int_equal(s->offloads, NET_CSUM | NET_TSO4 | NET_TSO6 | NET_ECN);
+	assert_int_equal(command(5, 0, "\0\0\0\0\0\0\0\0", 8), 0);
+	assert_int_equal(s->offloads, 0);
+	assert_int_equal(command(5, 0, "\202\0\0\0\0\0\0\0", 8), 0);
+	assert_int_equal(s->offloads, NET_CSUM | NET_TSO4);
+	assert_int_equal(command(5, 0, "\202\377\0\0\0\0\0\0", 8), 1);
+	/* Tables that lie about their size, and too many addresses: then all pass. */
+	wr_le32(data, UINT32_MAX);
+	assert_int_equal(command(1, 0, data, 100), 1);
+	wr_le32(data, 2);
+	assert_int_equal(command(1, 0, data, 15), 1);
+	wr_le32(data, 70);
+	wr_le32(data + 4 + 420, 0);
+	assert_int_equal(command(1, 0, data, 428), 0);
+	assert_true(s->filter.uni_overflow);
+	/* Nobody knows these; too short ones. */
+	assert_int_equal(command(9, 0, data, 4), 1);
+	assert_int_equal(command(0, 6, data, 1), 1);
+	assert_int_equal(command(0, 0, data, 0), 1);
+	assert_int_equal(command(1, 2, data, 6), 1);
+	assert_int_equal(command(1, 1, data, 5), 1);
+	assert_int_equal(command(3, 1, data, 0), 1);
+	assert_int_equal(vt_status(t), 15);
+	/* Not negotiated: without MQ the control queue is elsewhere, too. */
+	start(ALL & ~(BIT_ULL(F_MQ) | BIT_ULL(F_CTRL_RX) | BIT_ULL(F_CTRL_GUEST_OFFLOADS)), 20,
+		1526);
+	assert_int_equal(command(4, 0, "\1\0", 2), 1);
+	assert_int_equal(command(0, 0, data, 1), 1);
+	assert_int_equal(command(5, 0, "\0\0\0\0\0\0\0\0", 8), 1);
+	assert_int_equal(command(2, 0, "\1\0", 2), 0);
+	/* No room for the status. */
+	b.addr = ctrl_at;
+	assert_int_equal(vt_call(t, ctrl_queue, &b, 1), -1);
+	assert_true(vt_status(t) & VIRTIO_S_NEEDS_RESET);
+}
+
+static void test_link(void **state)
+{
+	uint64_t rnd = 3;
+	int buffers;
+
+	make("netdev=n,mtu=9000");
+	start(ALL, BUFS, 1526);
+	assert_int_equal(vt_read(t, t->device + 6, 2), 1);
+	assert_int_equal(vt_read(t, t->device + 10, 2), 9000);
+	vt_read(t, t->isr, 1);
+	net_set_link(net, false);
+	vt_run(t);
+	assert_int_equal(vt_read(t, t->device + 6, 2), 0);
+	assert_int_equal(vt_read(t, t->isr, 1) & 2, 2);
+	frame(mem(tx + 12), 100, 1);
+	send_raw(100, 1, &rnd); /* gone, and answered */
+	net_set_link(net, true);
+	vt_run(t);
+	assert_int_equal(vt_read(t, t->device + 6, 2), 1);
+	echo(100, 1, &rnd, &buffers);
+}
+
+static void test_save(void **state)
+{
+	struct error err = ERROR_INIT;
+	AUTO(str) saved = STR_INIT;
+	uint64_t rnd = 4;
+	uint8_t off = 0;
+	int buffers;
+
+	make("netdev=n,mac=52:54:00:01:02:03");
+	start(ALL, BUFS, 1526);
+	assert_int_equal(command(0, 0, &off, 1), 0);
+	echo(1000, 2, &rnd, &buffers);
+	dev->type->quiesce(dev);
+	assert_true(device_save(dev, &saved, &err));
+	if (!device_load(dev, saved.s, saved.len, &err))
+		fail_msg("%s", err.msg);
+	vt_read(t, t->isr, 1);
+	dev->type->resume(dev);
+	vt_run(t);
+	/* The guest is asked to announce itself, does so, and says it. */
+	assert_int_equal(vt_read(t, t->device + 6, 2), 3);
+	assert_int_equal(vt_read(t, t->isr, 1) & 2, 2);
+	assert_int_equal(command(3, 0, "", 0), 0);
+	assert_int_equal(vt_read(t, t->device + 6, 2), 1);
+	assert_false(passes(other, -1));
+	echo(5000, 2, &rnd, &buffers);
+}
+
+static void test_options(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	assert_null(device_create(f->m, "virtio-net-pci", "netdev=x", &err));
+	assert_null(device_create(f->m, "virtio-net-pci", "netdev=n,mac=01:00:00:00:00:00", &err));
+	assert_contains(err.msg, "multicast");
+	assert_null(device_create(f->m, "virtio-net-pci", "netdev=n,mtu=67", &err));
+	make("netdev=n,csum=off,guest_csum=off,mrg_rxbuf=off,ctrl_vq=off,status=off");
+	assert_int_equal(((struct virtio_device *)dev)->host_features & 0xffffff, BIT(F_MAC));
+	/* One card a network. */
+	assert_null(device_create(f->m, "virtio-net-pci", "netdev=n", &err));
+	assert_contains(err.msg, "already used");
+	assert_true(net_has_front(net));
+	/* Features that need others. */
+	device_free(dev);
+	make("netdev=n");
+	assert_false(vt_init(t, BIT_ULL(F_GUEST_TSO4)));
+	assert_false(vt_init(t, BIT_ULL(F_CTRL_RX)));
+	assert_true(vt_init(t, BIT_ULL(F_CTRL_RX) | BIT_ULL(F_CTRL_VQ)));
+}
+
+/* Chains that reception cannot use. */
+static void test_bad_buffers(void **state)
+{
+	struct vt_buf small, readable;
+
+	make("netdev=n");
+	start(ALL, 0, 0);
+	small = (struct vt_buf){ tx, 11, true };
+	vt_send(t, RX, &small, 1, false);
+	vt_kick(t, RX);
+	vt_run(t);
+	assert_true(vt_status(t) & VIRTIO_S_NEEDS_RESET);
+	start(ALL, 0, 0);
+	readable = (struct vt_buf){ tx, 2000, false };
+	vt_send(t, RX, &readable, 1, false);
+	vt_kick(t, RX);
+	vt_run(t);
+	assert_true(vt_status(t) & VIRTIO_S_NEEDS_RESET);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_echo, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_segments, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_few_buffers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_merge, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_headers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_filter, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_vlan, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_commands, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_save, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_options, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bad_buffers, setup, teardown),
+	};
+	struct error err = ERROR_INIT;
+
+	if (!log_set_level("err", &err))
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * desc - what the machine that loads must be like: its memory, CPUs, devices and where they are. The
+ * state itself is checked again by whoever takes it; this is for a reason that a user understands, and
+ * for what no device would notice.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "base/log.h"
+#include "config.h"
+#include "core/machine.h"
+#include "core/vcpu.h"
+#include "migrate/migrate_int.h"
+
+#define TSC_TOLERANCE_PPM 250u
+
+static const char *const irqchip_names[] = { "full", "split", NULL };
+
+static const struct field leaf_fields[] = {
+	FIELD_U32(struct x86_cpuid_leaf, function, "function", .tag = 1),
+	FIELD_U32(struct x86_cpuid_leaf, index, "index", .tag = 2),
+	FIELD_BOOL(struct x86_cpuid_leaf, indexed, "indexed", .tag = 3),
+	FIELD_U32(struct x86_cpuid_leaf, eax, "eax", .tag = 4),
+	FIELD_U32(struct x86_cpuid_leaf, ebx, "ebx", .tag = 5),
+	FIELD_U32(struct x86_cpuid_leaf, ecx, "ecx", .tag = 6),
+	FIELD_U32(struct x86_cpuid_leaf, edx, "edx", .tag = 7),
+};
+static const struct field_table leaf_table = FIELD_TABLE(
+	"leaf", struct x86_cpuid_leaf, leaf_fields);
+
+static const struct field cpu_fields[] = {
+	FIELD_U32(struct desc_cpu, apic_id, "apic-id", .tag = 1),
+	FIELD_LIST(struct desc_cpu, leaves, "leaves", FT_STRUCT, X86_CPUID_MAX, .sub = &leaf_table,
+		.tag = 2),
+};
+static const struct field_table cpu_table = FIELD_TABLE("cpu", struct desc_cpu, cpu_fields);
+
+static const struct field device_fields[] = {
+	FIELD_STR(struct desc_device, type, "type", .max = 63, .tag = 1),
+	FIELD_STR(struct desc_device, id, "id", .max = 255, .tag = 2),
+	FIELD_STR(struct desc_device, place, "place", .max = 63, .tag = 3),
+	FIELD_U32(struct desc_device, instance, "instance", .tag = 4),
+};
+static const struct field_table device_table = FIELD_TABLE(
+	"device", struct desc_device, device_fields);
+
+static const struct field block_fields[] = {
+	FIELD_STR(struct desc_block, name, "name", .max = 255, .tag = 1),
+	FIELD_U64(struct desc_block, size, "size", .tag = 2),
+};
+static const struct field_table block_table = FIELD_TABLE("ram", struct desc_block, block_fields);
+
+static const struct field range_fields[] = {
+	FIELD_U64(struct desc_range, start, "start", .tag = 1),
+	FIELD_U64(struct desc_range, size, "size", .tag = 2),
+	FIELD_U64(struct desc_range, off, "offset", .tag = 3),
+	FIELD_U32(struct desc_range, block, "block", .tag = 4),
+};
+static const struct field_table range_table = FIELD_TABLE("range", struct desc_range, range_fields);
+
+static const struct field desc_fields[] = {
+	FIELD_STR(
+		struct desc, version, "version", .max = 255, .tag = 1, .flags = FF_OPTIONAL_STATE),
+	FIELD_STR(struct desc, name, "name", .max = 255, .tag = 2, .flags = FF_OPTIONAL_STATE),
+	FIELD_STR(struct desc, engine, "engine", .max = 255, .tag = 3, .flags = FF_OPTIONAL_STATE),
+	FIELD_BOOL(struct desc, running, "running", .tag = 4),
+	FIELD_ENUM(struct desc, irqchip, "irqchip", irqchip_names, .tag = 5),
+	FIELD_U32(struct desc, tsc_khz, "tsc-khz", .tag = 6),
+	FIELD_LIST(
+		struct desc, cpus, "cpus", FT_STRUCT, DESC_CPUS_MAX, .sub = &cpu_table, .tag = 7),
+	FIELD_LIST(struct desc, devices, "devices", FT_STRUCT, DESC_DEVICES_MAX,
+		.sub = &device_table, .tag = 8),
+	FIELD_LIST(struct desc, blocks, "memory", FT_STRUCT, DESC_BLOCKS_MAX, .sub = &block_table,
+		.tag = 9),
+	FIELD_LIST(struct desc, ranges, "map", FT_STRUCT, DESC_RANGES_MAX, .sub = &range_table,
+		.tag = 10),
+};
+const struct field_table desc_table = FIELD_TABLE("machine", struct desc, desc_fields);
+
+/* -------- filling -------- */
+
+static bool fill_cpus(struct desc *d, struct machine *m)
+{
+	d->cpus.items = calloc(MAX(m->n_vcpus, 1u), sizeof(*d->cpus.items));
+	if (!d->cpus.items)
+		return false;
+	for (uint32_t i = 0; i < m->n_vcpus; i++) {
+		const struct x86_cpuid *c = m->vcpus[i].cpuid;
+		struct desc_cpu *o = &d->cpus.items[d->cpus.len++];
+
+		o->apic_id = m->vcpus[i].apic_id;
+		if (!c)
+			continue;
+		o->leaves.items = calloc(MAX(c->n, 1u), sizeof(*o->leaves.items));
+		if (!o->leaves.items)
+			return false;
+		memcpy(o->leaves.items, c->leaf, c->n * sizeof(*c->leaf));
+		o->leaves.len = c->n;
+	}
+	return true;
+}
+
+static bool copy_text(char **out, const char *text)
+{
+	*out = text ? strdup(text) : NULL;
+	return *out || !text;
+}
+
+static bool fill_devices(struct desc *d, struct machine *m)
+{
+	struct device *dev;
+	size_t n = 0;
+
+	list_for_each (dev, &m->devices, node)
+		n++;
+	d->devices.items = calloc(n ?: 1, sizeof(*d->devices.items));
+	if (!d->devices.items)
+		return false;
+	list_for_each (dev, &m->devices, node) {
+		struct desc_device *o = &d->devices.items[d->devices.len++];
+
+		o->instance = dev->instance;
+		if (!copy_text(&o->type, dev->type->name) || !copy_text(&o->id, dev->id) ||
+			!copy_text(&o->place, dev->place[0] ? dev->place : NULL))
+			return false;
+	}
+	return true;
+}
+
+static bool fill_memory(struct desc *d, struct machine *m, const struct ram_set *s)
+{
+	const struct as_snapshot *snap;
+	bool ok = true;
+
+	d->blocks.items = calloc(MAX(s->n, 1u), sizeof(*d->blocks.items));
+	d->ranges.items = calloc(DESC_RANGES_MAX, sizeof(*d->ranges.items));
+	if (!d->blocks.items || !d->ranges.items)
+		return false;
+	for (uint32_t i = 0; ok && i < s->n; i++) {
+		ok = copy_text(&d->blocks.items[i].name, s->block[i]->name);
+		d->blocks.items[i].size = s->block[i]->size;
+		d->blocks.len++;
+	}
+	as_read_begin();
+	snap = atomic_load(&m->mem.current);
+	for (uint32_t i = 0; i < snap->n && d->ranges.len < DESC_RANGES_MAX; i++) {
+		const struct as_range *r = &snap->r[i];
+
+		if (r->kind != AS_RAM)
+			continue;
+		for (uint32_t b = 0; b < s->n; b++)
+			if (s->block[b] == r->ram)
+				d->ranges.items[d->ranges.len++] = (struct desc_range){ r->start,
+					r->size, r->ram_off, b };
+	}
+	as_read_end();
+	return ok;
+}
+
+bool desc_fill(struct desc *d, struct machine *m, struct error *err)
+{
+	struct ram_set s;
+	bool ok;
+
+	if (!fields_init(&desc_table, d, err) || !ram_set_init(&s, m, err))
+		return false;
+	d->irqchip = m->vm ? m->vm->irqchip : 0;
+	d->tsc_khz = m->vm ? m->vm->tsc_khz : 0;
+	ok = copy_text(&d->version, LODGE_VERSION) && copy_text(&d->name, m->name) &&
+	     copy_text(&d->engine, m->accel ? m->accel->name : NULL) && fill_cpus(d, m) &&
+	     fill_devices(d, m) && fill_memory(d, m, &s);
+	ram_set_fini(&s);
+	return ok || error_set(err, "out of memory");
+}
+
+/* -------- checking -------- */
+
+static bool check_memory(const struct desc *saved, const struct desc *own, struct error *err)
+{
+	uint64_t have = 0, want = 0;
+
+	for (size_t i = 0; i < own->blocks.len; i++)
+		have += own->blocks.items[i].size;
+	for (size_t i = 0; i < saved->blocks.len; i++)
+		want += saved->blocks.items[i].size;
+	if (have != want)
+		return error_set(err, "memory: the saved machine has %llu MiB, this one %llu MiB",
+			(unsigned long long)(want / MIB), (unsigned long long)(have / MIB));
+	if (saved->blocks.len != own->blocks.len || saved->ranges.len != own->ranges.len)
+		return error_set(err, "memory: the saved machine has it in other pieces");
+	for (size_t i = 0; i < own->blocks.len; i++) {
+		if (saved->blocks.items[i].size != own->blocks.items[i].size)
+			return error_set(err, "memory '%s': saved with %llu MiB, here of %llu MiB",
+				own->blocks.items[i].name,
+				(unsigned long long)(saved->blocks.items[i].size / MIB),
+				(unsigned long long)(own->blocks.items[i].size / MIB));
+	}
+	for (size_t i = 0; i < own->ranges.len; i++) {
+		const struct desc_range *a = &saved->ranges.items[i], *b = &own->ranges.items[i];
+
+		if (a->start != b->start || a->size != b->size || a->off != b->off ||
+			a->block != b->block)
+			return error_set(err,
+				"memory: at %#llx the saved machine has %#llx bytes, "
+				"this one at %#llx %#llx",
+				(unsigned long long)a->start, (unsigned long long)a->size,
+				(unsigned long long)b->start, (unsigned long long)b->size);
+	}
+	return true;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+static const struct desc_device *find_device(const struct desc *d, const struct desc_device *like)
+{
+	for (size_t i = 0; i < d->devices.len; i++) {
+		const struct desc_device *o = &d->devices.items[i];
+
+		if (o->instance == like->instance && same_text(o->type, like->type))
+			return o;
+	}
+	return NULL;
+}
+
+static bool check_devices(const struct desc *saved, const struct desc *own, struct error *err)
+{
+	for (size_t i = 0; i < saved->devices.len; i++) {
+		const struct desc_device *a = &saved->devices.items[i], *b = find_device(own, a);
+		const char *name = a->id ?: a->type ?: "";
+
+		if (!b)
+			return error_set(err,
+				"device '%s': the saved machine has %s number %u, this one has not",
+				name, a->type ?: "a device without type", a->instance);
+		if (!same_text(a->place, b->place))
+			return error_set(err, "device '%s': it was at %s, here it is at %s", name,
+				a->place ?: "its usual place", b->place ?: "its usual place");
+		if (a->id && b->id && strcmp(a->id, b->id))
+			return error_set(err, "device '%s': here %s number %u is '%s'", name,
+				a->type, a->instance, b->id);
+	}
+	for (size_t i = 0; i < own->devices.len; i++) {
+		const struct desc_device *b = &own->devices.items[i];
+
+		if (!find_device(saved, b))
+			return error_set(err,
+				"device '%s': the saved machine has no %s number %u, this one has",
+				b->id ?: b->type, b->type, b->instance);
+	}
+	return true;
+}
+
+static void to_cpuid(const struct desc_cpu *c, struct x86_cpuid *out)
+{
+	out->n = (uint32_t)MIN(c->leaves.len, (size_t)X86_CPUID_MAX);
+	memcpy(out->leaf, c->leaves.items, out->n * sizeof(*out->leaf));
+}
+
+static bool check_features(const struct desc *saved, struct machine *m, struct error *err)
+{
+	AUTO_FREE struct x86_cpuid *supported = calloc(1, sizeof(*supported));
+	AUTO_FREE struct x86_cpuid *want = calloc(1, sizeof(*want));
+	char buf[256];
+
+	if (!supported || !want)
+		return error_set(err, "out of memory");
+	if (!m->accel->cpuid_supported)
+		return true;
+	if (!m->accel->cpuid_supported(m->vm, supported, err))
+		return false;
+	for (uint32_t i = 0; i < m->n_vcpus; i++) {
+		const char *missing;
+
+		to_cpuid(&saved->cpus.items[i], want);
+		if (!want->n != !m->vcpus[i].cpuid)
+			return error_set(
+				err, "CPU %u: saved %s CPUID", i, want->n ? "with" : "without");
+		missing = want->n ? x86_cpuid_missing(
+					    want, supported, m->vcpus[i].cpuid, buf, sizeof(buf))
+				  : NULL;
+		if (missing)
+			return error_set(err,
+				"CPU %u: the guest was given features that the engine %s has not "
+				"here: %s",
+				i, m->accel->name, missing);
+	}
+	return true;
+}
+
+static bool check_cpus(const struct desc *saved, struct machine *m, struct error *err)
+{
+	if (saved->cpus.len != m->n_vcpus)
+		return error_set(err, "the saved machine has %zu CPUs, this one %u",
+			saved->cpus.len, m->n_vcpus);
+	for (uint32_t i = 0; i < m->n_vcpus; i++) {
+		if (saved->cpus.items[i].apic_id != m->vcpus[i].apic_id)
+			return error_set(err,
+				"CPU %u has APIC id %u there and %u here: another topology of "
+				"sockets, cores and threads",
+				i, saved->cpus.items[i].apic_id, m->vcpus[i].apic_id);
+	}
+	return check_features(saved, m, err);
+}
+
+/* kvmclock is told anew; a guest that counts the TSC itself runs at another pace. */
+static void check_tsc(const struct desc *saved, const struct desc *own)
+{
+	uint64_t a = saved->tsc_khz, b = own->tsc_khz, diff = a > b ? a - b : b - a;
+
+	if (a && b && diff * 1000000 > a * TSC_TOLERANCE_PPM)
+		log_warn("migrate",
+			"the guest's TSC ran at %llu kHz and runs at %llu kHz here: its clock is "
+			"right with kvmclock only",
+			(unsigned long long)a, (unsigned long long)b);
+}
+
+bool desc_check(const struct desc *saved, struct machine *m, struct error *err)
+{
+	struct desc own = { 0 };
+	bool ok = desc_fill(&own, m, err);
+
+	if (ok && saved->irqchip != own.irqchip)
+		ok = error_set(err, "interrupt chips: saved with irqchip=%s, this machine has %s",
+			irqchip_names[saved->irqchip], irqchip_names[own.irqchip]);
+	ok = ok && check_memory(saved, &own, err) && check_devices(saved, &own, err) &&
+	     check_cpus(saved, m, err);
+	if (ok)
+		check_tsc(saved, &own);
+	fields_fini(&desc_table, &own);
+	return ok;
+}
+
+/* The engines' tables differ in what is no feature (caches, the frequency): the guest keeps what it
+ * was told. */
+bool desc_adopt(
+	const struct desc *saved, struct machine *m, struct x86_cpuid *cpuids, struct error *err)
+{
+	for (uint32_t i = 0; i < m->n_vcpus; i++) {
+		struct vcpu *v = &m->vcpus[i];
+
+		if (!saved->cpus.items[i].leaves.len || !m->accel->vcpu_set_cpuid)
+			continue;
+		to_cpuid(&saved->cpus.items[i], &cpuids[i]);
+		if (!m->accel->vcpu_set_cpuid(v->accel, &cpuids[i], err))
+			return error_prefix(err, "CPU %u", i);
+		v->cpuid = &cpuids[i];
+	}
+	return true;
+}

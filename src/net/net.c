@@ -1,0 +1,527 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What all back ends share: the watches of their descriptors, rate limits, capture, link state.
+ *
+ * 1. A queue's descriptor is watched for what somebody waits for: a frame (rx_on), room (tx_blocked). A
+ *    queue that waits for tokens isn't watched; its timer goes on.
+ * 2. Limits are token buckets that hold a tenth of a second. A frame goes when there is a token, and takes
+ *    as many as it has bytes: so a bucket may owe, and on average the rate is kept for any frame size.
+ */
+#include "net/net.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/types.h"
+#include "net/net_int.h"
+
+#define BURST_DIVISOR 10
+#define BURST_MIN     65536 /* bytes: a frame with segments to be made */
+#define BURST_MIN_PKT 8
+
+static const struct net_kind *const kinds[] = { &net_none_kind, &net_user_kind, &net_tap_kind,
+	&net_socket_kind };
+
+/* -------- limits -------- */
+
+static void bucket_init(struct net_bucket *b, uint64_t rate, uint64_t min)
+{
+	b->rate = MIN(rate, INT64_MAX / NS_PER_SEC);
+	b->max = (int64_t)MAX(b->rate / BURST_DIVISOR, min);
+	b->tokens = b->max;
+	b->at_ns = clock_mono_ns();
+}
+
+/* 0: there is a token; else nanoseconds until there is. */
+static int64_t bucket_wait(struct net_bucket *b, int64_t now)
+{
+	int64_t gained;
+
+	if (!b->rate)
+		return 0;
+	/* No more time than fills it counts, so nothing overflows. */
+	gained = (int64_t)((double)(now - b->at_ns) * (double)b->rate / (double)NS_PER_SEC);
+	if (gained > 0) {
+		b->tokens = gained >= b->max - b->tokens ? b->max : b->tokens + gained;
+		b->at_ns = now;
+	}
+	if (b->tokens > 0)
+		return 0;
+	return (int64_t)((double)(1 - b->tokens) * (double)NS_PER_SEC / (double)b->rate) + 1;
+}
+
+static int64_t limit_wait(struct net_limit *l)
+{
+	int64_t now = clock_mono_ns();
+
+	return MAX(bucket_wait(&l->bytes, now), bucket_wait(&l->frames, now));
+}
+
+static void limit_take(struct net_limit *l, size_t bytes)
+{
+	l->bytes.tokens -= (int64_t)bytes;
+	l->frames.tokens--;
+}
+
+static void rx_tokens(void *opaque)
+{
+	struct net_queue *q = opaque;
+
+	q->rx_waits = false;
+	net_queue_update(q);
+	if (q->rx_on && q->dev->front.readable)
+		q->dev->front.readable(q->dev->front.opaque, (unsigned int)(q - q->dev->queue));
+}
+
+static void tx_tokens(void *opaque)
+{
+	struct net_queue *q = opaque;
+
+	q->tx_waits = false;
+	if (q->dev->front.writable)
+		q->dev->front.writable(q->dev->front.opaque, (unsigned int)(q - q->dev->queue));
+}
+
+/* -------- watches -------- */
+
+void net_queue_update(struct net_queue *q)
+{
+	unsigned int want = (q->rx_on && !q->rx_waits ? LOOP_IN : 0) |
+			    (q->tx_blocked ? LOOP_OUT : 0);
+	struct net_dev *d = q->dev;
+
+	if (!want || q->fd < 0 || !d->loop || q->watch.fd != q->fd) {
+		loop_fd_del(&q->watch);
+		q->watch.fd = q->fd;
+	}
+	if (!want || q->fd < 0 || !d->loop)
+		return;
+	if (q->watch.loop ? loop_fd_modify(&q->watch, want) < 0
+			  : (q->watch.events = want, loop_fd_add(d->loop, &q->watch) < 0))
+		log_debug("net", "%s: cannot watch", d->id);
+}
+
+static void queue_event(void *opaque, unsigned int events)
+{
+	struct net_queue *q = opaque;
+	struct net_dev *d = q->dev;
+	unsigned int n = (unsigned int)(q - d->queue);
+
+	if (events & LOOP_HUP && d->connected && d->kind->hangup) {
+		d->kind->hangup(d, n);
+		return;
+	}
+	if (events & LOOP_OUT && q->tx_blocked && (!d->kind->flush || d->kind->flush(d, n))) {
+		q->tx_blocked = false;
+		net_queue_update(q);
+		if (d->front.writable)
+			d->front.writable(d->front.opaque, n);
+	}
+	if (events & (LOOP_IN | LOOP_HUP) && q->rx_on && d->front.readable)
+		d->front.readable(d->front.opaque, n);
+}
+
+static void tell_link(void *opaque)
+{
+	struct net_dev *d = opaque;
+
+	if (d->front.link)
+		d->front.link(d->front.opaque, net_link(d));
+}
+
+void net_set_carrier(struct net_dev *d, bool up)
+{
+	bool before = net_link(d);
+
+	d->carrier = up;
+	if (net_link(d) != before && d->loop)
+		loop_post(d->loop, &d->link_defer);
+}
+
+/* -------- frames -------- */
+
+/* How many of @p may go now; those that may not are waited for. */
+static int tx_allowed(struct net_queue *q, const struct net_packet *p, int n)
+{
+	for (int i = 0; i < n; i++) {
+		int64_t wait = limit_wait(&q->tx);
+
+		if (wait) {
+			q->tx_waits = true;
+			loop_timer_arm(&q->tx_timer, clock_mono_ns() + wait);
+			return i;
+		}
+		limit_take(&q->tx, p[i].len);
+	}
+	return n;
+}
+
+static void tx_give_back(struct net_queue *q, const struct net_packet *p, int from, int to)
+{
+	for (int i = from; i < to; i++) {
+		q->tx.bytes.tokens += p[i].len;
+		q->tx.frames.tokens++;
+	}
+}
+
+int net_send(struct net_dev *d, unsigned int queue, struct net_packet *p, int n)
+{
+	struct net_queue *q = &d->queue[queue];
+	int allowed = n, sent;
+
+	if (!net_link(d))
+		return n;
+	if (q->tx_blocked || q->tx_waits)
+		return 0;
+	if (d->limited)
+		allowed = tx_allowed(q, p, n);
+	sent = allowed ? d->kind->send(d, queue, p, allowed) : 0;
+	for (int i = 0; d->capture && i < sent; i++) {
+		if (p[i].len)
+			net_capture_frame(d->capture, p[i].iov, p[i].n, p[i].len);
+	}
+	if (sent < allowed) {
+		if (d->limited)
+			tx_give_back(q, p, sent, allowed);
+		q->tx_blocked = true;
+		net_queue_update(q);
+	}
+	return sent;
+}
+
+ssize_t net_recv(
+	struct net_dev *d, unsigned int queue, struct vnet_hdr *h, struct iovec *iov, int n)
+{
+	struct net_queue *q = &d->queue[queue];
+	int64_t wait;
+	ssize_t r;
+
+	if (q->rx_waits || !net_link(d))
+		return -EAGAIN;
+	wait = d->limited ? limit_wait(&q->rx) : 0;
+	if (wait) {
+		q->rx_waits = true;
+		net_queue_update(q);
+		loop_timer_arm(&q->rx_timer, clock_mono_ns() + wait);
+		return -EAGAIN;
+	}
+	r = d->kind->recv(d, queue, h, iov, n);
+	if (r == -EPIPE && d->connected && d->kind->hangup)
+		d->kind->hangup(d, queue);
+	if (r < 0)
+		return -EAGAIN;
+	if (d->limited)
+		limit_take(&q->rx, (size_t)r);
+	if (d->capture)
+		net_capture_frame(d->capture, iov, n, (size_t)r);
+	return r;
+}
+
+void net_rx_enable(struct net_dev *d, unsigned int queue, bool on)
+{
+	struct net_queue *q = &d->queue[queue];
+
+	if (q->rx_on == on)
+		return;
+	q->rx_on = on;
+	net_queue_update(q);
+}
+
+void net_set_guest_offloads(struct net_dev *d, unsigned int offloads)
+{
+	if (d->kind->set_offloads)
+		d->kind->set_offloads(d, offloads);
+}
+
+void net_set_pairs(struct net_dev *d, uint32_t pairs)
+{
+	if (d->kind->set_pairs)
+		d->kind->set_pairs(d, pairs);
+}
+
+/* -------- a NIC comes and goes -------- */
+
+static void attach_call(void *opaque)
+{
+	struct net_dev *d = opaque;
+
+	for (uint32_t i = 0; i < d->n_queues; i++) {
+		struct net_queue *q = &d->queue[i];
+
+		loop_timer_init(&q->rx_timer, d->loop, rx_tokens, q);
+		loop_timer_init(&q->tx_timer, d->loop, tx_tokens, q);
+	}
+	if (d->kind->attached)
+		d->kind->attached(d);
+}
+
+static void detach_call(void *opaque)
+{
+	struct net_dev *d = opaque;
+
+	if (d->kind->detaching)
+		d->kind->detaching(d);
+	for (uint32_t i = 0; i < d->n_queues; i++) {
+		struct net_queue *q = &d->queue[i];
+
+		loop_fd_del(&q->watch);
+		loop_timer_fini(&q->rx_timer);
+		loop_timer_fini(&q->tx_timer);
+		q->rx_on = q->tx_blocked = q->rx_waits = q->tx_waits = false;
+	}
+	loop_defer_cancel(d->loop, &d->link_defer);
+	memset(&d->front, 0, sizeof(d->front));
+}
+
+bool net_attach(struct net_dev *d, struct loop *l, const struct net_front *f, struct error *err)
+{
+	if (d->front.opaque)
+		return error_usage(err, "network '%s' is already used by another device", d->id);
+	d->front = *f;
+	d->loop = l;
+	loop_call(l, attach_call, d);
+	return true;
+}
+
+void net_detach(struct net_dev *d)
+{
+	if (!d->loop)
+		return;
+	loop_call(d->loop, detach_call, d);
+	d->loop = NULL;
+}
+
+bool net_has_front(const struct net_dev *d)
+{
+	return d->front.opaque;
+}
+
+/* -------- control -------- */
+
+const char *net_id(const struct net_dev *d)
+{
+	return d->id;
+}
+
+uint32_t net_queues(const struct net_dev *d)
+{
+	return d->n_queues;
+}
+
+unsigned int net_offloads(const struct net_dev *d)
+{
+	return d->offloads;
+}
+
+bool net_link(const struct net_dev *d)
+{
+	return d->admin && d->carrier;
+}
+
+struct link_call {
+	struct net_dev *d;
+	bool up;
+};
+
+static void link_call(void *opaque)
+{
+	struct link_call *c = opaque;
+	bool before = net_link(c->d);
+
+	c->d->admin = c->up;
+	if (net_link(c->d) != before)
+		tell_link(c->d);
+}
+
+void net_set_link(struct net_dev *d, bool up)
+{
+	struct link_call c = { d, up };
+
+	if (d->loop)
+		loop_call(d->loop, link_call, &c);
+	else
+		link_call(&c);
+}
+
+static bool forward(struct net_dev *d, const char *spec, bool add, struct error *err)
+{
+	if (!d->kind->forward)
+		return error_usage(err,
+			"network '%s' is '%s', which forwards no ports: only 'user' does", d->id,
+			d->kind->name);
+	return d->kind->forward(d, spec, add, err) || error_prefix(err, "network '%s'", d->id);
+}
+
+bool net_forward_add(struct net_dev *d, const char *spec, struct error *err)
+{
+	return forward(d, spec, true, err);
+}
+
+bool net_forward_remove(struct net_dev *d, const char *spec, struct error *err)
+{
+	return forward(d, spec, false, err);
+}
+
+/* -------- open and close -------- */
+
+static struct net_dev *dev_new(const char *id, uint32_t queues, struct error *err)
+{
+	struct net_dev *d = calloc(1, sizeof(*d));
+
+	if (d)
+		d->id = strdup(id);
+	if (!d || !d->id) {
+		error_set(err, "network '%s': out of memory", id);
+		free(d);
+		return NULL;
+	}
+	d->n_queues = queues;
+	d->admin = d->carrier = true;
+	d->tx_fd = -1;
+	loop_defer_init(&d->link_defer, tell_link, d);
+	for (uint32_t i = 0; i < NET_QUEUES_MAX; i++) {
+		d->queue[i].dev = d;
+		d->queue[i].fd = -1;
+		loop_fd_init(&d->queue[i].watch, -1, LOOP_IN, queue_event, &d->queue[i]);
+	}
+	return d;
+}
+
+static void set_limits(struct net_dev *d, const struct net_config *c)
+{
+	d->limited = c->rx_rate || c->tx_rate || c->rx_pps || c->tx_pps;
+	for (uint32_t i = 0; i < d->n_queues; i++) {
+		struct net_queue *q = &d->queue[i];
+
+		/* A share each: what one queue does not use the others do not get. */
+		bucket_init(&q->rx.bytes, (c->rx_rate + d->n_queues - 1) / d->n_queues, BURST_MIN);
+		bucket_init(&q->tx.bytes, (c->tx_rate + d->n_queues - 1) / d->n_queues, BURST_MIN);
+		bucket_init(
+			&q->rx.frames, (c->rx_pps + d->n_queues - 1) / d->n_queues, BURST_MIN_PKT);
+		bucket_init(
+			&q->tx.frames, (c->tx_pps + d->n_queues - 1) / d->n_queues, BURST_MIN_PKT);
+	}
+}
+
+static bool open_kind(struct net_dev *d, const struct net_config *c, struct error *err)
+{
+	d->kind = kinds[c->type];
+	if (c->queues > 1 && c->type != NET_TAP)
+		return error_usage(err, "queues=%u: only 'tap' has more than one", c->queues);
+	if (!d->kind->open(d, c, err))
+		return false;
+	if (c->capture && !(d->capture = net_capture_open(c->capture, err)))
+		return false;
+	set_limits(d, c);
+	return true;
+}
+
+struct net_dev *net_open(const struct net_config *c, struct loop *main_loop, struct error *err)
+{
+	struct net_dev *d = dev_new(c->id ?: "net", MAX(c->queues, 1u), err);
+
+	if (!d)
+		return NULL;
+	d->main_loop = main_loop;
+	if (open_kind(d, c, err))
+		return d;
+	error_prefix(err, "network '%s'", d->id);
+	net_close(d);
+	return NULL;
+}
+
+void net_close(struct net_dev *d)
+{
+	if (!d)
+		return;
+	assert(!d->loop);
+	if (d->kind && d->kind->close)
+		d->kind->close(d);
+	net_capture_close(d->capture);
+	free(d->id);
+	free(d);
+}
+
+/* -------- none, and the tests' -------- */
+
+static bool none_open(struct net_dev *d, const struct net_config *c, struct error *err)
+{
+	d->carrier = false;
+	return true;
+}
+
+static int none_send(struct net_dev *d, unsigned int q, struct net_packet *p, int n)
+{
+	return n;
+}
+
+static ssize_t none_recv(
+	struct net_dev *d, unsigned int q, struct vnet_hdr *h, struct iovec *iov, int n)
+{
+	return -EAGAIN;
+}
+
+const struct net_kind net_none_kind = {
+	.name = "none",
+	.open = none_open,
+	.send = none_send,
+	.recv = none_recv,
+};
+
+static bool test_open(struct net_dev *d, struct error *err)
+{
+	int fd[2], size = 1 << 20;
+
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) < 0)
+		return error_set_errno(err, errno, "socketpair");
+	setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	d->queue[0].fd = fd[0];
+	d->tx_fd = fd[1];
+	d->vnet = true;
+	d->offloads = NET_CSUM | NET_TSO4 | NET_TSO6 | NET_ECN;
+	return true;
+}
+
+/* What does not go now is dropped: the descriptor that is watched is the other one. */
+static int test_send(struct net_dev *d, unsigned int q, struct net_packet *p, int n)
+{
+	net_message_send(d, 0, p, n);
+	return n;
+}
+
+static ssize_t test_recv(
+	struct net_dev *d, unsigned int q, struct vnet_hdr *h, struct iovec *iov, int n)
+{
+	return net_message_recv(d, 0, h, iov, n);
+}
+
+static void test_close(struct net_dev *d)
+{
+	if (d->queue[0].fd >= 0)
+		close(d->queue[0].fd);
+	if (d->tx_fd >= 0)
+		close(d->tx_fd);
+}
+
+struct net_dev *net_open_test(struct error *err)
+{
+	static const struct net_kind kind = {
+		.name = "test",
+		.close = test_close,
+		.send = test_send,
+		.recv = test_recv,
+	};
+	struct net_dev *d = dev_new("test", 2, err);
+
+	if (!d)
+		return NULL;
+	d->kind = &kind;
+	if (test_open(d, err))
+		return d;
+	net_close(d);
+	return NULL;
+}

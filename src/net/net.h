@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * net - network back ends as the NICs see them: a net_dev takes and gives Ethernet frames as iovecs,
+ * with the header of virtio (virtio 1.2, 5.1.6) that says which checksums and segments are still to
+ * be made. It knows no guests; any NIC goes with any back end.
+ *
+ * A net_dev is opened and closed on main. A NIC attaches it to its home loop, and frames move on that
+ * loop's thread only. Directions are the guest's: `rx` is towards it, `tx` comes from it.
+ *
+ * There is no queue here: rx is pulled (the NIC asks for a frame when its driver has room, so it is
+ * read straight into the guest's memory), and a tx frame that cannot go now is not taken.
+ */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include "base/error.h"
+#include "base/field.h"
+#include "base/wire.h"
+#include "loop/loop.h"
+
+/* The longest frame with segments still to be made: 64 KiB of IP, Ethernet's header, VLAN tags. */
+#define NET_FRAME_MAX  65568u
+#define NET_FRAME_MIN  14u
+#define NET_QUEUES_MAX 16u
+/* Most frames in one net_send(). */
+#define NET_BATCH      64
+
+/* virtio 1.2, 5.1.6. */
+struct vnet_hdr {
+	uint8_t flags, gso_type;
+	le16 hdr_len, gso_size, csum_start, csum_offset;
+	le16 num_buffers; /* the NIC's business */
+};
+_Static_assert(sizeof(struct vnet_hdr) == 12, "virtio 1.2, 5.1.6");
+#define VNET_F_NEEDS_CSUM 1
+#define VNET_F_DATA_VALID 2
+#define VNET_GSO_NONE	  0
+#define VNET_GSO_TCPV4	  1
+#define VNET_GSO_UDP	  3
+#define VNET_GSO_TCPV6	  4
+#define VNET_GSO_ECN	  0x80
+
+/* What a side can take from the other, so that the sender need not do it. */
+enum net_offload {
+	NET_CSUM = 1 << 0, /* frames whose checksum is not made yet */
+	NET_TSO4 = 1 << 1, /* TCP segments to be made; these want NET_CSUM */
+	NET_TSO6 = 1 << 2,
+	NET_ECN = 1 << 3,
+};
+
+/* -------- configuration -------- */
+
+enum net_type { NET_NONE, NET_USER, NET_TAP, NET_SOCKET };
+
+struct net_list {
+	char **items;
+	size_t len;
+};
+
+struct net_user_config {
+	char *net, *dns, *hostname, *domain;
+	char *net6;
+	bool restricted, ipv4, ipv6;
+	struct net_list forward;
+};
+
+struct net_tap_config {
+	char *ifname, *fds; /* "3" or "3:4" */
+	bool vnet;
+};
+
+struct net_socket_config {
+	char *listen, *connect, *mcast, *udp, *local, *dgram, *peer;
+	int64_t fd; /* -1: none */
+	uint32_t reconnect;
+};
+
+/* `--net` keys that concern the back end. */
+struct net_config {
+	int type; /* enum net_type */
+	char *id, *capture;
+	uint32_t queues;
+	uint64_t rx_rate, tx_rate; /* bytes a second, 0: no limit */
+	uint32_t rx_pps, tx_pps;   /* frames a second */
+	union {
+		struct net_user_config user;
+		struct net_tap_config tap;
+		struct net_socket_config socket;
+	} u;
+};
+extern const struct field_table net_config_table;
+extern const struct field_table *const net_config_arms[]; /* by enum net_type; NULL: no keys */
+/* Is @key one of a back end's (of any type)? Others of `--net` are the NIC's. */
+bool net_config_has(const char *key);
+
+/* -------- life -------- */
+
+struct net_dev;
+
+/* Main; @main_loop is where a back end's control lives (connections come there before it is attached). */
+struct net_dev *net_open(
+	const struct net_config *c, struct loop *main_loop, struct error *err) MUST_USE;
+/* Main; no NIC is attached. NULL is fine. */
+void net_close(struct net_dev *d);
+/* What a NIC sends it receives again; for tests. */
+struct net_dev *net_open_test(struct error *err) MUST_USE;
+
+const char *net_id(const struct net_dev *d);
+uint32_t net_queues(const struct net_dev *d);
+/* NET_*: what the NIC may leave to be done in what it sends. */
+unsigned int net_offloads(const struct net_dev *d);
+/* Up: nobody has taken the link down and the other side is there. Home loop, or main when detached. */
+bool net_link(const struct net_dev *d);
+bool net_has_front(const struct net_dev *d);
+
+/* Run-time control, on main: pull the plug or put it back. */
+void net_set_link(struct net_dev *d, bool up);
+/* A port of the host that leads to the guest, `tcp:[ADDR]:PORT:[GUESTADDR:]GUESTPORT` (udp: too);
+ * remove takes `tcp:[ADDR]:PORT`. False: also when the back end has no such thing. */
+bool net_forward_add(struct net_dev *d, const char *spec, struct error *err) MUST_USE;
+bool net_forward_remove(struct net_dev *d, const char *spec, struct error *err) MUST_USE;
+
+/* -------- the NIC's side -------- */
+
+/* Callbacks come on the home loop with no lock held. */
+struct net_front {
+	void (*readable)(void *opaque, unsigned int queue); /* net_recv() is worth a try */
+	void (*writable)(void *opaque, unsigned int queue); /* after a short net_send() */
+	void (*link)(void *opaque, bool up);
+	void *opaque;
+};
+
+/* One NIC at a time. Main; the loop runs or is main's. Reception starts with net_rx_enable(). */
+bool net_attach(
+	struct net_dev *d, struct loop *l, const struct net_front *f, struct error *err) MUST_USE;
+void net_detach(struct net_dev *d);
+
+/* A frame to be sent. */
+struct net_packet {
+	struct vnet_hdr hdr;
+	struct iovec *iov; /* the frame; iov[-1] is free for the back end's header */
+	int n;		   /* at most NET_IOV_MAX */
+	uint32_t len;	   /* sum of iov; 0: skip it */
+};
+#define NET_IOV_MAX 1022 /* and a header are as many as the kernel takes */
+
+/* Home loop. How many of @p were taken (sent, or dropped as a wire drops); fewer than @n: writable()
+ * comes when there is room again. */
+int net_send(struct net_dev *d, unsigned int queue, struct net_packet *p, int n);
+/* Home loop. The next frame into @iov (iov[-1] is free too), what does not fit is cut off. Its length in
+ * bytes, or -EAGAIN: none now, readable() tells when (if enabled). @h is filled. */
+ssize_t net_recv(
+	struct net_dev *d, unsigned int queue, struct vnet_hdr *h, struct iovec *iov, int n);
+/* Home loop. Off: no readable() any more, frames wait in the back end. */
+void net_rx_enable(struct net_dev *d, unsigned int queue, bool on);
+/* Home loop or, when it is not running a callback of this device, main. What the NIC takes (NET_*). */
+void net_set_guest_offloads(struct net_dev *d, unsigned int offloads);
+/* The same: how many of the queues are in use; the other side spreads frames over these. At first 1. */
+void net_set_pairs(struct net_dev *d, uint32_t pairs);
+
+#endif

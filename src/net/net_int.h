@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * net_int - what the kinds of back ends (user.c, tap.c, socket.c, stream.c) share with net.c: a
+ * descriptor a queue with its watch, link state. net.c does limits, capture and callbacks.
+ */
+#ifndef NET_NET_INT_H
+#define NET_NET_INT_H
+
+#include <sys/socket.h>
+#include "net/net.h"
+
+struct net_kind {
+	const char *name;
+	/* Main. Opens; sets queue fds. On failure close() follows. */
+	bool (*open)(struct net_dev *d, const struct net_config *c, struct error *err);
+	void (*close)(struct net_dev *d);
+	/* Home loop; may be NULL. */
+	void (*attached)(struct net_dev *d);
+	void (*detaching)(struct net_dev *d);
+	/* As net_send() and net_recv(). */
+	int (*send)(struct net_dev *d, unsigned int q, struct net_packet *p, int n);
+	ssize_t (*recv)(
+		struct net_dev *d, unsigned int q, struct vnet_hdr *h, struct iovec *iov, int n);
+	/* Home loop: the descriptor has hung up or can be written. May be NULL. */
+	void (*hangup)(struct net_dev *d, unsigned int q);
+	/* Home loop: the descriptor can be written, before writable() is called. May be NULL. False: not yet. */
+	bool (*flush)(struct net_dev *d, unsigned int q);
+	void (*set_offloads)(struct net_dev *d, unsigned int offloads);
+	void (*set_pairs)(struct net_dev *d, uint32_t pairs);
+	bool (*forward)(struct net_dev *d, const char *spec, bool add, struct error *err);
+};
+
+/* Tokens may go below zero: a frame whose size was not known is paid afterwards. */
+struct net_bucket {
+	uint64_t rate; /* a second; 0: no limit */
+	int64_t tokens, max;
+	int64_t at_ns;
+};
+
+struct net_limit {
+	struct net_bucket bytes, frames;
+};
+
+struct net_queue {
+	struct net_dev *dev;
+	int fd;			 /* owned by the kind; -1: none */
+	bool rx_on;		 /* the NIC wants readable() */
+	bool tx_blocked;	 /* the NIC waits for writable() */
+	bool rx_waits, tx_waits; /* for tokens */
+	struct loop_fd watch;
+	struct loop_timer rx_timer, tx_timer;
+	struct net_limit rx, tx; /* a share of the device's each */
+};
+
+struct net_capture;
+
+struct net_dev {
+	char *id; /* owned */
+	const struct net_kind *kind;
+	void *data;		       /* the kind's own */
+	struct loop *main_loop, *loop; /* borrowed; loop NULL: not attached */
+	uint32_t n_queues;
+	struct net_queue queue[NET_QUEUES_MAX];
+	unsigned int offloads;
+	bool vnet;	     /* frames on the descriptors begin with a struct vnet_hdr */
+	bool admin, carrier; /* link is both; home loop, or main when detached */
+	bool limited;
+	struct net_front front;
+	struct loop_defer link_defer;
+	struct net_capture *capture; /* owned; NULL: none */
+	/* packet.c's message sockets. */
+	bool connected; /* an end of file or an error ends it */
+	int tx_fd;	/* -1: the queue's own */
+	bool own_known;
+	struct sockaddr_storage own; /* messages from here are our own */
+	struct sockaddr_storage peer;
+	socklen_t own_len, peer_len; /* peer_len 0: connected */
+};
+
+/* Watch what is wanted now. Home loop. */
+void net_queue_update(struct net_queue *q);
+/* The other side came or went. Home loop, or main when detached; the NIC is told from the loop. */
+void net_set_carrier(struct net_dev *d, bool up);
+
+/* -------- packet.c: a frame a message -------- */
+int net_message_send(struct net_dev *d, unsigned int q, struct net_packet *p, int n);
+ssize_t net_message_recv(
+	struct net_dev *d, unsigned int q, struct vnet_hdr *h, struct iovec *iov, int n);
+
+/* -------- addr.c -------- */
+/* `unix:PATH`, `ADDR:PORT`, `[ADDR6]:PORT`, `:PORT` (127.0.0.1); numeric. False: err says what is wanted. */
+bool net_addr_parse(
+	const char *text, struct sockaddr_storage *out, socklen_t *len, struct error *err) MUST_USE;
+
+/* -------- capture.c -------- */
+struct net_capture *net_capture_open(const char *path, struct error *err) MUST_USE;
+void net_capture_close(struct net_capture *c);
+/* @len bytes of @iov. Home loop. */
+void net_capture_frame(struct net_capture *c, const struct iovec *iov, int n, size_t len);
+
+/* -------- stream.c -------- */
+struct net_stream;
+bool net_stream_open(struct net_dev *d, int listener, int conn, const struct sockaddr_storage *addr,
+	socklen_t len, uint32_t reconnect_s, struct error *err) MUST_USE;
+extern const struct net_kind net_stream_kind;
+/* Frames in a byte stream: big-endian length, frame. For tests and the fuzzer: the parser alone. */
+struct net_frames {
+	uint8_t *buf; /* owned, NET_FRAMES_SIZE */
+	size_t head, len;
+	bool bad; /* a length that cannot be: the stream is of no use any more */
+};
+#define NET_FRAMES_SIZE (2 * (4 + NET_FRAME_MAX))
+/* Room for bytes to come: compacts. */
+size_t net_frames_room(struct net_frames *f, uint8_t **at);
+/* The next whole frame; NULL: not yet, or ->bad. It is valid until the next call. */
+const uint8_t *net_frames_next(struct net_frames *f, size_t *len);
+
+extern const struct net_kind net_none_kind, net_user_kind, net_tap_kind, net_socket_kind;
+
+#endif

@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Back ends against each other: streams, datagrams, limits, capture, link; hostile peers. */
+#include "base/testing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/types.h"
+#include "net/net_int.h"
+
+struct end {
+	struct net_dev *d;
+	struct loop *loop;
+	int links, readable, writable;
+	bool up;
+};
+
+static char dir[] = "/tmp/lodge-net-test.XXXXXX";
+
+static void on_readable(void *opaque, unsigned int q)
+{
+	((struct end *)opaque)->readable++;
+}
+
+static void on_writable(void *opaque, unsigned int q)
+{
+	((struct end *)opaque)->writable++;
+}
+
+static void on_link(void *opaque, bool up)
+{
+	struct end *e = opaque;
+
+	e->links++;
+	e->up = up;
+}
+
+static struct net_dev *open_dev(struct loop *l, const char *options, struct error *err)
+{
+	struct net_config c;
+	struct net_dev *d = NULL;
+
+	if (fields_init(&net_config_table, &c, err) &&
+		fields_parse(&net_config_table, &c, options, err))
+		d = net_open(&c, l, err);
+	fields_fini(&net_config_table, &c);
+	return d;
+}
+
+static void end_open(struct end *e, struct loop *l, const char *options)
+{
+	const struct net_front f = { on_readable, on_writable, on_link, e };
+	struct error err = ERROR_INIT;
+
+	memset(e, 0, sizeof(*e));
+	e->loop = l;
+	e->d = open_dev(l, options, &err);
+	if (!e->d)
+		fail_msg("%s", err.msg);
+	assert_true(net_attach(e->d, l, &f, &err));
+	net_rx_enable(e->d, 0, true);
+}
+
+static void end_close(struct end *e)
+{
+	net_detach(e->d);
+	net_close(e->d);
+}
+
+#define UNTIL(l, cond)                                            \
+	do {                                                      \
+		int64_t end_ = clock_mono_ns() + 10 * NS_PER_SEC; \
+		while (!(cond)) {                                 \
+			loop_run_once((l), 1);                    \
+			if (clock_mono_ns() > end_)               \
+				fail_msg("timed out: %s", #cond); \
+		}                                                 \
+	} while (0)
+
+static int send_frame(struct end *e, const uint8_t *p, uint32_t len)
+{
+	struct iovec iov[4] = { { NULL, 0 }, { (void *)(uintptr_t)p, len / 3 },
+		{ (void *)(uintptr_t)(p + len / 3), len - len / 3 } };
+	struct net_packet packet = { .iov = iov + 1, .n = 2, .len = len };
+
+	return net_send(e->d, 0, &packet, 1);
+}
+
+/* The next frame; -1: none yet. */
+static ssize_t take_frame(struct end *e, uint8_t *p, size_t room)
+{
+	struct iovec iov[3] = { { NULL, 0 }, { p, 20 }, { p + 20, room - 20 } };
+	struct vnet_hdr h;
+	ssize_t r = net_recv(e->d, 0, &h, iov + 1, 2);
+
+	return r == -EAGAIN ? -1 : r;
+}
+
+static void fill(uint8_t *p, uint32_t len, uint64_t seed)
+{
+	for (uint32_t i = 0; i < len; i++)
+		p[i] = (uint8_t)(test_random(&seed) >> 9);
+}
+
+/* Frames of all sizes both ways, more than any buffer holds. */
+static void exchange(struct end *a, struct end *b, bool lossless, uint32_t longest)
+{
+	static uint8_t out[NET_FRAME_MAX], in[NET_FRAME_MAX];
+	uint64_t rnd = 77, check = 77;
+	int sent = 0, got = 0;
+
+	while (got < 300) {
+		uint64_t before = rnd;
+		uint32_t len = 14 +
+			       (uint32_t)(test_random(&rnd) % (sent % 3 ? 1500 : longest - 14));
+		ssize_t n;
+
+		fill(out, len, sent + 1);
+		if (sent < 300 && (lossless || sent == got) && send_frame(a, out, len) == 1)
+			sent++;
+		else
+			rnd = before;
+		while ((n = take_frame(b, in, sizeof(in))) >= 0) {
+			len = 14 +
+			      (uint32_t)(test_random(&check) % (got % 3 ? 1500 : longest - 14));
+			assert_int_equal(n, len);
+			fill(out, len, ++got);
+			assert_memory_equal(in, out, len);
+		}
+		loop_run_once(a->loop, 0);
+	}
+}
+
+/* Options in which @ is the test's folder. */
+static void end_open_at(struct end *e, struct loop *l, const char *options)
+{
+	char text[300];
+	size_t n = 0;
+
+	for (; *options && n < sizeof(text) - sizeof(dir); options++) {
+		if (*options == '@')
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s", dir);
+		else
+			text[n++] = *options;
+	}
+	text[n] = 0;
+	end_open(e, l, text);
+}
+
+static void pair(
+	struct end *a, struct end *b, struct loop *l, const char *first, const char *second)
+{
+	end_open_at(a, l, first);
+	end_open_at(b, l, second);
+	UNTIL(l, net_link(a->d) && net_link(b->d));
+}
+
+static void test_stream(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	struct end a, b;
+
+	pair(&a, &b, l, "socket,listen=unix:@/s", "socket,connect=unix:@/s");
+	exchange(&a, &b, true, NET_FRAME_MAX);
+	exchange(&b, &a, true, NET_FRAME_MAX);
+	/* The peer goes: the link goes. Another one comes. */
+	end_close(&b);
+	UNTIL(l, a.links && !a.up);
+	assert_int_equal(send_frame(&a, (const uint8_t *)"0123456789abcdef", 16), 1); /* lost */
+	end_close(&a);
+	loop_free(l);
+}
+
+static void test_reconnect(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	char text[256];
+	struct end a, b;
+
+	snprintf(text, sizeof(text), "socket,connect=unix:%s/r,reconnect=1", dir);
+	end_open(&b, l, text);
+	assert_false(net_link(b.d));
+	for (int i = 0; i < 2; i++) {
+		snprintf(text, sizeof(text), "socket,listen=unix:%s/r", dir);
+		end_open(&a, l, text);
+		UNTIL(l, net_link(a.d) && net_link(b.d));
+		exchange(&a, &b, true, 2000);
+		end_close(&a);
+		UNTIL(l, !net_link(b.d));
+	}
+	end_close(&b);
+	loop_free(l);
+}
+
+/* A peer whose lengths cannot be is dropped; the next one is served. */
+static void test_hostile_stream(void **state)
+{
+	static const uint8_t bad[][8] = { { 0, 0, 0, 0, 1, 2, 3, 4 }, { 0xff, 0xff, 0xff, 0xff },
+		{ 0, 1, 0, 0x21, 0 }, { 'G', 'E', 'T', ' ', '/' } };
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	struct sockaddr_storage addr;
+	char text[256];
+	uint8_t in[100];
+	socklen_t len;
+	struct end a;
+
+	snprintf(text, sizeof(text), "socket,listen=unix:%s/h", dir);
+	end_open(&a, l, text);
+	snprintf(text, sizeof(text), "unix:%s/h", dir);
+	assert_true(net_addr_parse(text, &addr, &len, &err));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		static const uint8_t good[] = { 0, 0, 0, 14, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+			13, 14 };
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+		assert_int_equal(connect(fd, (struct sockaddr *)&addr, len), 0);
+		UNTIL(l, net_link(a.d));
+		for (size_t k = 0; k < sizeof(good); k++) /* in the smallest pieces */
+			assert_int_equal(write(fd, good + k, 1), 1);
+		UNTIL(l, take_frame(&a, in, sizeof(in)) == 14);
+		assert_memory_equal(in, good + 4, 14);
+		assert_int_equal(write(fd, bad[i], sizeof(bad[i])), sizeof(bad[i]));
+		UNTIL(l, (take_frame(&a, in, sizeof(in)), !net_link(a.d)));
+		close(fd);
+	}
+	end_close(&a);
+	loop_free(l);
+}
+
+static void test_datagrams(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	char first[300], second[300];
+	struct end a, b;
+
+	snprintf(first, sizeof(first), "socket,dgram=unix:%s/a,peer=unix:%s/b", dir, dir);
+	snprintf(second, sizeof(second), "socket,dgram=unix:%s/b,peer=unix:%s/a", dir, dir);
+	end_open(&a, l, first);
+	/* Nobody there yet: lost. */
+	assert_int_equal(send_frame(&a, (const uint8_t *)"0123456789abcdef", 16), 1);
+	end_open(&b, l, second);
+	exchange(&a, &b, false, NET_FRAME_MAX);
+	exchange(&b, &a, false, NET_FRAME_MAX);
+	/* What is too short to be a frame is nothing. */
+	assert_int_equal(send_frame(&a, (const uint8_t *)"short", 5), 1);
+	exchange(&a, &b, false, 2000);
+	end_close(&a);
+	end_close(&b);
+	/* No socket file is left. */
+	snprintf(first, sizeof(first), "%s/a", dir);
+	assert_int_equal(access(first, F_OK), -1);
+	loop_free(l);
+}
+
+static void test_multicast(void **state)
+{
+	const char *options = "socket,mcast=230.0.0.1:31234,localaddr=127.0.0.1";
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	struct end a, b;
+	uint8_t in[100];
+
+	end_open(&a, l, options);
+	end_open(&b, l, options);
+	exchange(&a, &b, false, 2000);
+	/* It does not hear itself. */
+	assert_int_equal(take_frame(&a, in, sizeof(in)), -1);
+	exchange(&b, &a, false, 2000);
+	assert_int_equal(take_frame(&b, in, sizeof(in)), -1);
+	end_close(&a);
+	end_close(&b);
+	loop_free(l);
+}
+
+static void test_link(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	uint8_t frame[64] = { 1 }, in[100];
+	struct end a, b;
+
+	pair(&a, &b, l, "socket,listen=unix:@/l", "socket,connect=unix:@/l");
+	UNTIL(l, a.up);
+	net_set_link(b.d, false);
+	assert_true(b.links && !b.up && !net_link(b.d));
+	assert_int_equal(send_frame(&a, frame, sizeof(frame)), 1);
+	loop_run_once(l, 20);
+	assert_int_equal(take_frame(&b, in, sizeof(in)), -1);
+	net_set_link(b.d, true);
+	assert_true(b.up);
+	UNTIL(l, take_frame(&b, in, sizeof(in)) == 64);
+	end_close(&a);
+	end_close(&b);
+	loop_free(l);
+}
+
+static void test_limits(void **state)
+{
+	static uint8_t frame[1000];
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	int64_t start = clock_mono_ns();
+	struct end a, b;
+	int got = 0, sent = 0;
+
+	/* A burst of 100 frames is free, the other 100 take half a second. */
+	pair(&a, &b, l, "socket,tx-pps=200,listen=unix:@/m", "socket,connect=unix:@/m");
+	while (got < 120) {
+		int before = sent;
+
+		while (sent < 120 && send_frame(&a, frame, sizeof(frame)) == 1)
+			sent++;
+		while (take_frame(&b, frame, sizeof(frame)) > 0)
+			got++;
+		if (sent == before)
+			loop_run_once(l, 5);
+	}
+	assert_true(clock_mono_ns() - start > 450 * NS_PER_MS);
+	assert_true(a.writable > 0);
+	end_close(&a);
+	end_close(&b);
+	/* Bytes, towards the guest: 64 KiB free, then 100 KiB/s. */
+	pair(&a, &b, l, "socket,listen=unix:@/m", "socket,rx-rate=100K,connect=unix:@/m");
+	start = clock_mono_ns();
+	for (sent = got = 0; got < 110;) {
+		if (sent < 110 && send_frame(&a, frame, sizeof(frame)) == 1)
+			sent++;
+		if (take_frame(&b, frame, sizeof(frame)) > 0)
+			got++;
+		else
+			loop_run_once(l, 1);
+	}
+	assert_true(clock_mono_ns() - start > 380 * NS_PER_MS);
+	assert_true(b.readable > 0);
+	end_close(&a);
+	end_close(&b);
+	loop_free(l);
+}
+
+static void test_capture(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	uint8_t frame[100], in[200], file[4096];
+	char path[256];
+	struct end a, b;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/pcap", dir);
+	pair(&a, &b, l, "socket,listen=unix:@/c,capture=@/pcap", "socket,connect=unix:@/c");
+	fill(frame, sizeof(frame), 5);
+	assert_int_equal(send_frame(&a, frame, 100), 1);
+	assert_int_equal(send_frame(&b, frame, 60), 1);
+	UNTIL(l, take_frame(&a, in, sizeof(in)) == 60);
+	end_close(&a);
+	end_close(&b);
+	fd = open(path, O_RDONLY);
+	n = read(fd, file, sizeof(file));
+	close(fd);
+	assert_int_equal(n, 24 + 16 + 100 + 16 + 60);
+	assert_int_equal(rd_le32(file), 0xa1b23c4d);
+	assert_int_equal(rd_le32(file + 20), 1);
+	assert_int_equal(rd_le32(file + 24 + 8), 100);
+	assert_memory_equal(file + 24 + 16, frame, 100);
+	assert_int_equal(rd_le32(file + 24 + 116 + 12), 60);
+	assert_memory_equal(file + 24 + 116 + 16, frame, 60);
+	loop_free(l);
+}
+
+static void test_refused(void **state)
+{
+	static const char *const bad[] = { "socket", "socket,listen=:1,connect=:1",
+		"socket,peer=unix:/x", "socket,udp=127.0.0.1:9", "socket,dgram=unix:/x",
+		"socket,listen=example.org:1", "socket,listen=unix:", "socket,listen=1.2.3.4",
+		"socket,listen=[::1]", "socket,listen=:0", "socket,listen=:65536",
+		"socket,mcast=10.0.0.1:9", "socket,reconnect=1,listen=:1",
+		"socket,mcast=230.0.0.1:9,localaddr=x", "tap,fd=1,ifname=x", "tap,fd=1,queues=2",
+		"user,ipv4=off,ipv6=off", "socket,listen=:1,queues=2",
+		"socket,udp=[::1]:9,localaddr=:9" };
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct error e = ERROR_INIT;
+
+		if (open_dev(l, bad[i], &e))
+			fail_msg("'%s' was opened", bad[i]);
+		if (e.kind != ERROR_USAGE)
+			fail_msg("'%s': %s", bad[i], e.msg);
+	}
+	loop_free(l);
+}
+
+static void test_forward_without_user(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct net_dev *d = net_open_test(&err);
+
+	assert_false(net_forward_add(d, "tcp::1:2", &err));
+	assert_contains(err.msg, "forwards no ports");
+	assert_false(net_has_front(d));
+	net_close(d);
+}
+
+static void test_tables(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	if (!fields_table_valid(&net_config_table, &err))
+		fail_msg("%s", err.msg);
+	assert_true(net_config_has("forward") && net_config_has("id") && net_config_has("listen"));
+	assert_false(net_config_has("mac") || net_config_has(""));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_reconnect),
+		cmocka_unit_test(test_hostile_stream),
+		cmocka_unit_test(test_datagrams),
+		cmocka_unit_test(test_multicast),
+		cmocka_unit_test(test_link),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_capture),
+		cmocka_unit_test(test_forward_without_user),
+	};
+	struct error err = ERROR_INIT;
+	char command[100];
+	int failed;
+
+	if (!log_set_level("err", &err) || !mkdtemp(dir))
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command) || failed;
+}

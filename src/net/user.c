@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * user - a network behind the host's own sockets (NAT by libslirp), which needs no privileges. TCP/IP code
+ * that reads a guest's frames is not for this process: it runs in lodge-net-user, a helper that has put
+ * everything but sockets away from itself (helper/confine.c). Two sockets join us: frames, one a message with
+ * its virtio header; and control, where we ask in words and get `ok` or the reason.
+ *
+ * The helper ends when its control socket does. When it ends before us, the guest sees the link go down.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/log.h"
+#include "base/str.h"
+#include "base/types.h"
+#include "config.h"
+#include "net/helper/protocol.h"
+#include "net/net_int.h"
+
+#define HELPER	       "lodge-net-user"
+#define ANSWER_WAIT_MS 5000
+#define DATA_BUFFER    (4 << 20)
+
+struct user {
+	int ctl; /* owned; main, and set_offloads on the home loop: a message is one send(2) */
+	pid_t pid;
+};
+
+/* -------- asking -------- */
+
+/* Wait for an answer: true for `ok`. */
+static bool answer(struct user *u, struct error *err)
+{
+	struct pollfd p = { .fd = u->ctl, .events = POLLIN };
+	char text[NET_USER_TEXT_MAX + 1];
+	ssize_t n;
+
+	if (poll(&p, 1, ANSWER_WAIT_MS) != 1)
+		return error_set(err, "%s does not answer", HELPER);
+	n = recv(u->ctl, text, sizeof(text) - 1, MSG_DONTWAIT);
+	if (n <= 0)
+		return error_set(err, "%s has ended", HELPER);
+	text[n] = 0;
+	if (!strcmp(text, "ok"))
+		return true;
+	error_set(err, "%s", strlen(text) > 2 ? text + 2 : "it says nothing");
+	if (text[0] == '0' + ERROR_USAGE)
+		err->kind = ERROR_USAGE;
+	else if (text[0] == '0' + ERROR_NOT_FOUND)
+		err->kind = ERROR_NOT_FOUND;
+	return false;
+}
+
+static bool user_forward(struct net_dev *d, const char *spec, bool add, struct error *err)
+{
+	struct user *u = d->data;
+	AUTO_FREE char *text = str_printf("%s %s", add ? "forward" : "unforward", spec);
+
+	if (!text || strlen(text) > NET_USER_TEXT_MAX)
+		return error_usage(err, "bad forward '%.40s...': too long", spec);
+	if (send(u->ctl, text, strlen(text), MSG_NOSIGNAL) < 0)
+		return error_set_errno(err, errno, "%s does not listen", HELPER);
+	return answer(u, err);
+}
+
+static void user_set_offloads(struct net_dev *d, unsigned int offloads)
+{
+	struct user *u = d->data;
+	char text[32];
+
+	snprintf(text, sizeof(text), "offloads %u", offloads);
+	if (send(u->ctl, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		log_debug("net", "%s: offloads: %s", d->id, strerror(errno));
+}
+
+/* -------- starting -------- */
+
+/* Beside our own program, or where it was installed to. NULL: nowhere. */
+static char *find_helper(void)
+{
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash, *path;
+
+	self[MAX(n, 0)] = 0;
+	slash = strrchr(self, '/');
+	if (slash) {
+		path = str_printf("%.*s/%s", (int)(slash - self), self, HELPER);
+		if (path && !access(path, X_OK))
+			return path;
+		free(path);
+	}
+	path = str_printf("%s/%s", LODGE_LIBEXECDIR, HELPER);
+	if (path && !access(path, X_OK))
+		return path;
+	free(path);
+	return NULL;
+}
+
+static bool spawn(
+	struct user *u, const char *path, char **argv, int data, int ctl, struct error *err)
+{
+	posix_spawn_file_actions_t fa;
+	posix_spawnattr_t attr;
+	sigset_t none;
+	int r;
+
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&fa);
+	posix_spawnattr_init(&attr);
+	/* Not the terminal's any more: Ctrl-C is a question to the guest, not the network's end. */
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setsigmask(&attr, &none);
+	r = posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0)
+		    ?: posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0)
+		    ?: posix_spawn_file_actions_adddup2(&fa, data, NET_USER_DATA_FD)
+		    ?: posix_spawn_file_actions_adddup2(&fa, ctl, NET_USER_CTL_FD);
+	if (!r)
+		r = posix_spawn(&u->pid, path, &fa, &attr, argv, environ);
+	posix_spawn_file_actions_destroy(&fa);
+	posix_spawnattr_destroy(&attr);
+	if (!r)
+		return true;
+	u->pid = 0;
+	return error_set_errno(err, r, "cannot start '%s'", path);
+}
+
+/* A pair of which the second end is the helper's, above the numbers that it will have there. */
+static bool make_pair(int fd[2], struct error *err)
+{
+	int size = DATA_BUFFER, high;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd) < 0)
+		return error_set_errno(err, errno, "socketpair");
+	high = fcntl(fd[1], F_DUPFD_CLOEXEC, 16);
+	if (high < 0)
+		return error_set_errno(err, errno, "descriptors");
+	close(fd[1]);
+	fd[1] = high;
+	for (int i = 0; i < 2; i++) {
+		if (setsockopt(fd[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+			setsockopt(fd[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	}
+	return true;
+}
+
+static bool start(
+	struct net_dev *d, const struct net_user_config *c, const char *path, struct error *err)
+{
+	AUTO_FREE char *net = str_printf("net=%s", c->net);
+	AUTO_FREE char *net6 = str_printf("net6=%s", c->net6);
+	AUTO_FREE char *dns = str_printf("dns=%s", c->dns ?: "");
+	AUTO_FREE char *host = str_printf("hostname=%s", c->hostname ?: "");
+	AUTO_FREE char *domain = str_printf("domain=%s", c->domain ?: "");
+	char *argv[] = { (char *)(uintptr_t)HELPER, net, net6, dns, host, domain,
+		(char *)(uintptr_t)(c->restricted ? "restrict=on" : "restrict=off"),
+		(char *)(uintptr_t)(c->ipv4 ? "ipv4=on" : "ipv4=off"),
+		(char *)(uintptr_t)(c->ipv6 ? "ipv6=on" : "ipv6=off"), NULL };
+	int data[2] = { -1, -1 }, ctl[2] = { -1, -1 };
+	struct user *u = d->data;
+	bool ok = net && net6 && dns && host && domain;
+
+	if (!ok)
+		error_set(err, "out of memory");
+	ok = ok && make_pair(data, err) && make_pair(ctl, err) &&
+	     spawn(u, path, argv, data[1], ctl[1], err);
+	d->queue[0].fd = data[0];
+	u->ctl = ctl[0];
+	if (data[1] >= 0)
+		close(data[1]);
+	if (ctl[1] >= 0)
+		close(ctl[1]);
+	return ok;
+}
+
+static bool user_open(struct net_dev *d, const struct net_config *config, struct error *err)
+{
+	const struct net_user_config *c = &config->u.user;
+	AUTO_FREE char *path = find_helper();
+	struct user *u = calloc(1, sizeof(*u));
+
+	d->data = u;
+	if (!u)
+		return error_set(err, "out of memory");
+	u->ctl = -1;
+	if (!c->ipv4 && !c->ipv6)
+		return error_usage(err, "ipv4=off and ipv6=off leave nothing");
+	if (!path)
+		return error_set(err,
+			"'user' needs the program %s beside lodge or in %s: build with libslirp "
+			"(Debian: libslirp-dev, libseccomp-dev; meson setup -Dslirp=enabled)",
+			HELPER, LODGE_LIBEXECDIR);
+	if (!start(d, c, path, err) || !answer(u, err))
+		return false;
+	for (size_t i = 0; i < c->forward.len; i++) {
+		if (!user_forward(d, c->forward.items[i], true, err))
+			return false;
+	}
+	d->vnet = d->connected = true;
+	d->offloads = NET_CSUM | NET_TSO4 | NET_TSO6;
+	return true;
+}
+
+static void user_close(struct net_dev *d)
+{
+	struct user *u = d->data;
+
+	if (d->queue[0].fd >= 0)
+		close(d->queue[0].fd);
+	if (!u)
+		return;
+	if (u->ctl >= 0)
+		close(u->ctl);
+	if (u->pid) { /* it would end by itself, but perhaps not at once */
+		kill(u->pid, SIGKILL);
+		waitpid(u->pid, NULL, 0);
+	}
+	free(u);
+}
+
+static void user_hangup(struct net_dev *d, unsigned int q)
+{
+	struct user *u = d->data;
+
+	if (d->queue[0].fd < 0)
+		return;
+	log_write(LOG_ERR, "net",
+		"network '%s': %s (process %d) has ended; the guest sees the link down", d->id,
+		HELPER, (int)u->pid);
+	close(d->queue[0].fd);
+	d->queue[0].fd = -1;
+	net_queue_update(&d->queue[0]);
+	net_set_carrier(d, false);
+}
+
+const struct net_kind net_user_kind = {
+	.name = "user",
+	.open = user_open,
+	.close = user_close,
+	.send = net_message_send,
+	.recv = net_message_recv,
+	.hangup = user_hangup,
+	.set_offloads = user_set_offloads,
+	.forward = user_forward,
+};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * filter - the seccomp filters as make-filters wrote them at build time; private to sandbox/ and the
+ * build.
+ */
+#ifndef SANDBOX_FILTER_H
+#define SANDBOX_FILTER_H
+
+#include <linux/filter.h>
+
+/* In the order of enum thread_role from ROLE_MAIN on, which sandbox.c asserts. */
+#define SANDBOX_ROLES	     4
+#define SANDBOX_ROLE_LETTERS "mciw"
+/* Stands in the filters where our process id belongs. */
+#define SANDBOX_PID	     0x5a0d0c1du
+
+struct sandbox_filter {
+	const struct sock_filter *code;
+	unsigned int len;
+};
+
+extern const struct sandbox_filter sandbox_filters[SANDBOX_ROLES];
+extern const char *const sandbox_call_names[];
+extern const unsigned int sandbox_call_names_count;
+
+#endif

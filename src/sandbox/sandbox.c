@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "sandbox/sandbox.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/log.h"
+#include "base/thread.h"
+#include "base/types.h"
+#include "sandbox/filter.h"
+#include "sandbox/landlock.h"
+
+#define FILTER_MAX 1024
+
+/* sandbox_filters[] is in this order. */
+_Static_assert(ROLE_MAIN == 1 && ROLE_VCPU == 2 && ROLE_IO == 3 && ROLE_WORKER == 4, "roles");
+
+struct sandbox {
+	int ruleset; /* Landlock's; -1: the kernel has none */
+};
+
+/* Of the process, read by its threads: written before thread_set_confinement(). */
+static struct {
+	int ruleset;
+	void (*on_violation)(void);
+} confined;
+
+static const char *const role_names[] = { "thread of no role", "main thread", "CPU thread",
+	"io thread", "worker thread" };
+
+/* -------- a call that is not allowed -------- */
+
+/* The signal comes at a system call's instruction, never inside the formatting or a lock of it. The
+ * thread's filter holds for what is called here, too. */
+static void on_sigsys(int sig, siginfo_t *info, void *context)
+{
+	unsigned int nr = (unsigned int)info->si_syscall;
+	const char *name = nr < sandbox_call_names_count ? sandbox_call_names[nr] : NULL;
+
+	log_err("sandbox", "the %s called %s (number %u), which it may not: the VM ends",
+		role_names[thread_role()], name ?: "a system call without a name", nr);
+	if (confined.on_violation)
+		confined.on_violation();
+	_exit(128 + SIGSYS);
+}
+
+/* -------- a thread's confinement -------- */
+
+static int drop_capabilities(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2];
+
+	memset(none, 0, sizeof(none));
+	(void)!prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	return syscall(SYS_capset, &head, none) < 0 ? -errno : 0;
+}
+
+static int load_filter(enum thread_role role)
+{
+	const struct sandbox_filter *f = &sandbox_filters[role - ROLE_MAIN];
+	struct sock_filter code[FILTER_MAX];
+	struct sock_fprog prog = { .len = (unsigned short)f->len, .filter = code };
+
+	assert(f->len <= ARRAY_SIZE(code));
+	memcpy(code, f->code, f->len * sizeof(*code));
+	for (unsigned int i = 0; i < f->len; i++) {
+		if (BPF_CLASS(code[i].code) == BPF_JMP && code[i].k == SANDBOX_PID)
+			code[i].k = (uint32_t)getpid();
+	}
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0 ? -errno : 0;
+}
+
+/* The name of what failed, or NULL: all is done. */
+static const char *confine(enum thread_role role, int *error)
+{
+	/* A thread made by a confined one has all but its filter already; then the first three change
+	 * nothing, and its maker's filter does not let it ask. */
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+			*error = errno;
+			return "no_new_privs";
+		}
+		*error = confined.ruleset < 0 ? 0 : -landlock_restrict(confined.ruleset);
+		if (*error)
+			return "Landlock";
+		*error = -drop_capabilities();
+		if (*error)
+			return "dropping capabilities";
+	}
+	*error = -load_filter(role);
+	return *error ? "seccomp" : NULL;
+}
+
+static void confine_thread(enum thread_role role)
+{
+	int error;
+	const char *what = confine(role == ROLE_NONE ? ROLE_WORKER : role, &error);
+
+	if (!what)
+		return;
+	/* It worked for main: a thread must not go on with more rights than it should have. */
+	log_err("sandbox", "cannot confine a %s: %s: %s", role_names[role], what, strerror(error));
+	_exit(1);
+}
+
+/* -------- the process -------- */
+
+struct sandbox *sandbox_new(struct error *err)
+{
+	struct sandbox *s = malloc(sizeof(*s));
+
+	if (!s) {
+		error_set(err, "out of memory");
+		return NULL;
+	}
+	s->ruleset = landlock_new();
+	if (s->ruleset < 0 && s->ruleset != -ENOSYS && s->ruleset != -EOPNOTSUPP) {
+		error_set_errno(err, -s->ruleset, "sandbox: Landlock");
+		free(s);
+		return NULL;
+	}
+	if (s->ruleset < 0)
+		log_warn("sandbox", "paths are not confined: this kernel has no Landlock");
+	return s;
+}
+
+void sandbox_free(struct sandbox *s)
+{
+	if (!s)
+		return;
+	if (s->ruleset >= 0)
+		close(s->ruleset);
+	free(s);
+}
+
+bool sandbox_allow(
+	struct sandbox *s, const char *path, enum sandbox_access access, struct error *err)
+{
+	int rc;
+
+	if (s->ruleset < 0)
+		return true;
+	rc = landlock_allow(s->ruleset, path, access);
+	return rc == 0 || error_set_errno(err, -rc, "sandbox: '%s'", path);
+}
+
+bool sandbox_enter(struct sandbox *s, void (*on_violation)(void), struct error *err)
+{
+	struct sigaction sa = { .sa_sigaction = on_sigsys, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	const char *what;
+	int error;
+
+	confined.ruleset = s->ruleset;
+	confined.on_violation = on_violation;
+	s->ruleset = -1; /* later threads need it: it stays open as long as the process */
+	sigfillset(&sa.sa_mask);
+	sigaction(SIGSYS, &sa, NULL);
+	what = confine(ROLE_MAIN, &error);
+	if (what)
+		return error_set_errno(
+			err, error, "sandbox: %s failed; --sandbox off goes without", what);
+	thread_set_confinement(confine_thread);
+	return true;
+}
+
+bool sandbox_describe(struct str *out)
+{
+	uint32_t action = SECCOMP_RET_TRAP;
+	bool seccomp = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+	int abi = landlock_abi();
+
+	str_append(out, seccomp ? "seccomp" : "no seccomp (CONFIG_SECCOMP_FILTER)");
+	if (abi > 0)
+		str_appendf(out, ", Landlock ABI %d", abi);
+	else
+		str_append(out, ", no Landlock (Linux 5.13, lsm=landlock)");
+	return seccomp;
+}

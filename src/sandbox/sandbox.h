@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * sandbox - what is left to the process of a VM when its guest starts: no new privileges, no
+ * capabilities, no paths but those it was given (Landlock), and for each kind of thread the system
+ * calls of src/sandbox/calls (seccomp). docs/sandbox.md.
+ *
+ * Everything is a thread's own in Linux: sandbox_enter() confines main; threads made afterwards
+ * confine themselves in thread_enter(), older ones when they call thread_confine().
+ *
+ * A call that a thread may not make ends the VM, with a line that names thread and call.
+ */
+#ifndef SANDBOX_SANDBOX_H
+#define SANDBOX_SANDBOX_H
+
+#include <stdbool.h>
+#include "base/error.h"
+#include "base/str.h"
+
+/* What may still be done with a path. */
+enum sandbox_access {
+	SANDBOX_READ,	/* the file, or all that is beneath the folder */
+	SANDBOX_WRITE,	/* the same, and write, create, remove */
+	SANDBOX_REMOVE, /* remove it: it may not be there yet; goes for all files of its folder */
+};
+
+/* The rules of a process: made by sandbox_new(), used up by sandbox_enter(). Main. */
+struct sandbox;
+
+/* NULL and ERROR_FAILED when this program or this kernel cannot confine a VM: the message says what is
+ * missing, and `--sandbox off`. */
+struct sandbox *sandbox_new(struct error *err) MUST_USE;
+void sandbox_free(struct sandbox *s);
+/* Error: the path is not there. Without Landlock (Linux 5.13), where all paths stay open, nothing. */
+bool sandbox_allow(struct sandbox *s, const char *path, enum sandbox_access access,
+	struct error *err) MUST_USE;
+/* Confine main and, later, all others. @on_violation, which must be async-signal-safe, runs before the
+ * process ends for a call that was not allowed; NULL: nothing. Frees nothing. */
+bool sandbox_enter(struct sandbox *s, void (*on_violation)(void), struct error *err) MUST_USE;
+
+/* For `lodge info`: what this host and build have, in words. True: a VM can be confined. */
+bool sandbox_describe(struct str *out);
+
+#endif

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Each role, taken over: what a thread of it tries must not work. Every try runs in a process of its own
+ * that confines itself as `lodge run` does, makes a thread of the role, and lets that try.
+ */
+#include "sandbox/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/io_uring.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/testing.h"
+#include "base/thread.h"
+#include "base/types.h"
+#include "sandbox/filter.h"
+
+enum { DENIED = 40, WORKED, BROKEN }; /* exit statuses of a try */
+
+static pid_t victim;
+static char folder[] = "/tmp/lodge-sandbox-XXXXXX", kept[64], other[64];
+
+/* -------- what is tried: true if it worked -------- */
+
+static bool open_file(void)
+{
+	return open("/etc/passwd", O_RDONLY) >= 0;
+}
+
+static bool open_other(void)
+{
+	return open(other, O_RDWR) >= 0;
+}
+
+static bool open_kept(void)
+{
+	return open(kept, O_RDWR) >= 0;
+}
+
+static bool make_file(void)
+{
+	return open("/tmp/lodge-sandbox-made", O_CREAT | O_WRONLY, 0600) >= 0;
+}
+
+static bool exec_program(void)
+{
+	char name[] = "true", *const argv[] = { name, NULL };
+
+	execv("/bin/true", argv);
+	return false;
+}
+
+static bool fork_process(void)
+{
+	pid_t p = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+	if (!p)
+		_exit(0);
+	return p > 0;
+}
+
+static bool connect_unix(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "/tmp/x" };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	return fd >= 0 && (!connect(fd, (struct sockaddr *)&a, sizeof(a)) || errno != EACCES);
+}
+
+static bool inet_socket(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 0) >= 0;
+}
+
+static bool trace_other(void)
+{
+	return ptrace(PTRACE_ATTACH, victim, 0, 0) == 0;
+}
+
+static bool read_other(void)
+{
+	char c;
+	struct iovec to = { &c, 1 }, from = { &victim, 1 };
+
+	return process_vm_readv(victim, &to, 1, &from, 1, 0) == 1;
+}
+
+static bool kill_other(void)
+{
+	return kill(victim, SIGTERM) == 0;
+}
+
+static bool tgkill_other(void)
+{
+	return syscall(SYS_tgkill, victim, victim, SIGTERM) == 0;
+}
+
+static bool new_ring(void)
+{
+	struct io_uring_params p = { 0 };
+
+	return syscall(SYS_io_uring_setup, 4, &p) >= 0;
+}
+
+static bool type_for_user(void)
+{
+	char c = 'x';
+
+	return ioctl(0, TIOCSTI, &c) == 0 || errno == ENOTTY || errno == EIO;
+}
+
+static bool take_sigsys(void)
+{
+	return signal(SIGSYS, SIG_IGN) != SIG_ERR;
+}
+
+static bool new_namespace(void)
+{
+	return unshare(CLONE_NEWUSER) == 0;
+}
+
+static bool mount_something(void)
+{
+	return syscall(SYS_mount, "none", "/mnt", "tmpfs", 0, NULL) == 0;
+}
+
+static const struct
+try {
+	const char *name;
+	bool (*fn)(void);
+}
+tries[] = { { "open a file", open_file }, { "open a file of another VM", open_other },
+	{ "make a file", make_file }, { "exec", exec_program }, { "fork", fork_process },
+	{ "connect", connect_unix }, { "make a socket", inet_socket },
+	{ "trace another process", trace_other }, { "read its memory", read_other },
+	{ "kill it", kill_other }, { "signal it", tgkill_other }, { "make an io_uring", new_ring },
+	{ "type into the terminal", type_for_user }, { "catch SIGSYS", take_sigsys },
+	{ "make a namespace", new_namespace }, { "mount", mount_something } };
+
+/* -------- a process that tries -------- */
+
+struct job {
+	enum thread_role role;
+	const struct try *try;
+	int status;
+};
+
+static void *role_thread(void *opaque)
+{
+	struct job *j = opaque;
+
+	thread_enter(j->role, "role");
+	j->status = j->try->fn() ? WORKED : DENIED;
+	return NULL;
+}
+
+static int confined(struct job *j)
+{
+	struct error err = ERROR_INIT;
+	struct sandbox *s = sandbox_new(&err);
+	pthread_t t;
+
+	thread_enter(ROLE_MAIN, "main");
+	if (!s || !sandbox_allow(s, kept, SANDBOX_WRITE, &err) || !sandbox_enter(s, NULL, &err)) {
+		fprintf(stderr, "%s\n", err.msg);
+		return BROKEN;
+	}
+	if (j->role == ROLE_MAIN)
+		return j->try->fn() ? WORKED : DENIED;
+	if (thread_create(&t, false, -1, role_thread, j))
+		return BROKEN;
+	pthread_join(t, NULL);
+	return j->status;
+}
+
+/* The wait status of a process of its own that tries; its stderr in @said. */
+static int outcome(enum thread_role role, const struct try *try, char *said, size_t size)
+{
+	struct job j = { role, try, BROKEN };
+	int p[2], status;
+	ssize_t n, all = 0;
+	pid_t pid;
+
+	assert_int_equal(pipe(p), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		dup2(p[1], STDERR_FILENO);
+		close(p[0]);
+		close(p[1]);
+		_exit(confined(&j));
+	}
+	close(p[1]);
+	while ((n = read(p[0], said + all, size - 1 - (size_t)all)) > 0)
+		all += n;
+	said[all] = 0;
+	close(p[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void nothing_works(void **state)
+{
+	static const char *const names[] = { "", "main", "CPU", "io", "worker" };
+
+	for (enum thread_role role = ROLE_MAIN; role <= ROLE_WORKER; role++) {
+		for (size_t i = 0; i < ARRAY_SIZE(tries); i++) {
+			char said[512];
+			int status = outcome(role, &tries[i], said, sizeof(said));
+			bool denied = WIFEXITED(status) && WEXITSTATUS(status) == DENIED;
+			bool ended = WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGSYS;
+
+			if (!denied && !ended)
+				fail_msg("a %s thread could %s: wait status %#x, %s", names[role],
+					tries[i].name, status, said);
+			if (ended && (!strstr(said, names[role]) || !strstr(said, "may not")))
+				fail_msg("no word of who did what: '%s'", said);
+		}
+	}
+	assert_int_equal(kill(victim, 0), 0);
+}
+
+/* And what was left open is. */
+static void kept_is_open(void **state)
+{
+	const struct try t = { "open", open_kept };
+	char said[512];
+	int status = outcome(ROLE_MAIN, &t, said, sizeof(said));
+
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), WORKED);
+}
+
+/* -------- the filters as they are -------- */
+
+/* A seccomp filter's answer to a call: classic BPF, as far as the filters use it. */
+static uint32_t run_filter(const struct sandbox_filter *f, const struct seccomp_data *d)
+{
+	uint32_t a = 0;
+
+	for (unsigned int pc = 0; pc < f->len; pc++) {
+		const struct sock_filter *i = &f->code[pc];
+		bool yes = false;
+
+		switch (i->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			memcpy(&a, (const char *)d + i->k, 4);
+			continue;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= i->k;
+			continue;
+		case BPF_RET | BPF_K:
+			return i->k;
+		case BPF_JMP | BPF_JA:
+			pc += i->k;
+			continue;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			yes = a == i->k;
+			break;
+		case BPF_JMP | BPF_JGT | BPF_K:
+			yes = a > i->k;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			yes = a >= i->k;
+			break;
+		default:
+			fail_msg("an instruction that libseccomp did not use so far: %#x", i->code);
+		}
+		pc += yes ? i->jt : i->jf;
+	}
+	fail_msg("a filter without an end");
+	return 0;
+}
+
+/* A thread inherits its maker's filter: main's lets through what any other does, with any argument. */
+static void main_holds_all(void **state)
+{
+	static const uint64_t args[] = { 0, 1, 2, 3, 4, 15, 0x5401, 0x5402, 0x5412, 0xae80, 0xaf00,
+		0x1001, 0x3d0f00, 0x1277, SANDBOX_PID, SIGSYS };
+
+	for (int nr = 0; nr < 512; nr++) {
+		for (size_t i = 0; i < ARRAY_SIZE(args) * ARRAY_SIZE(args); i++) {
+			struct seccomp_data d = { .nr = nr,
+				.arch = AUDIT_ARCH_X86_64,
+				.args = {
+					args[i % ARRAY_SIZE(args)], args[i / ARRAY_SIZE(args)] } };
+
+			if (run_filter(&sandbox_filters[0], &d) == SECCOMP_RET_ALLOW)
+				continue;
+			for (int role = 1; role < SANDBOX_ROLES; role++)
+				if (run_filter(&sandbox_filters[role], &d) == SECCOMP_RET_ALLOW)
+					fail_msg("%s(%#llx, %#llx) is allowed to role %c, not to m",
+						sandbox_call_names[nr],
+						(unsigned long long)d.args[0],
+						(unsigned long long)d.args[1],
+						SANDBOX_ROLE_LETTERS[role]);
+		}
+	}
+}
+
+static void other_architectures_end(void **state)
+{
+	struct seccomp_data d = { .nr = 1, .arch = AUDIT_ARCH_I386 };
+	struct seccomp_data x32 = { .nr = 0x40000001, .arch = AUDIT_ARCH_X86_64 };
+
+	for (int role = 0; role < SANDBOX_ROLES; role++) {
+		assert_int_equal(run_filter(&sandbox_filters[role], &d), SECCOMP_RET_KILL_PROCESS);
+		assert_int_not_equal(run_filter(&sandbox_filters[role], &x32), SECCOMP_RET_ALLOW);
+	}
+}
+
+static int setup(void **state)
+{
+	int fd;
+
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(kept, sizeof(kept), "%s/kept", folder);
+	snprintf(other, sizeof(other), "%s/other", folder);
+	for (int i = 0; i < 2; i++) {
+		fd = open(i ? kept : other, O_CREAT | O_WRONLY, 0600);
+		if (fd < 0)
+			return -1;
+		close(fd);
+	}
+	victim = fork();
+	if (!victim) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	return victim < 0;
+}
+
+static int teardown(void **state)
+{
+	kill(victim, SIGKILL);
+	waitpid(victim, NULL, 0);
+	unlink(kept);
+	unlink(other);
+	return rmdir(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_works),
+		cmocka_unit_test(kept_is_open),
+		cmocka_unit_test(main_holds_all),
+		cmocka_unit_test(other_architectures_end),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
