@@ -75,7 +75,8 @@ static bool help_device(const char *text, int *status)
 	printf("%s: %s\n", t->name, t->doc);
 	printf("  id=TEXT                     its name\n");
 	if (t->bus == BUS_PCI)
-		printf("  bus=TEXT                    a pcie-root-port's id; default: the root bus\n");
+		printf("  bus=TEXT                    a pcie-root-port's id; default: the root "
+		       "bus\n");
 	if (t->config)
 		print_table(t->config, 2);
 	return true;

@@ -89,9 +89,9 @@ struct machine {
 	struct map backends[BACKEND_KINDS]; /* id -> back end; borrowed from the cli, but: */
 	/* Kinds with this are the machine's own: closed when it is freed, after its devices. */
 	void (*backend_close[BACKEND_KINDS])(void *backend);
-	struct list owned; /* struct machine_owned */
-	VEC(struct loop *) io_loops;	    /* owned threads */
-	struct vcpu *vcpus;		    /* owned array */
+	struct list owned;	     /* struct machine_owned */
+	VEC(struct loop *) io_loops; /* owned threads */
+	struct vcpu *vcpus;	     /* owned array */
 	uint32_t n_vcpus;
 	struct mutex vcpu_lock;	  /* parking; docs/locking.md */
 	pthread_cond_t vcpu_cond; /* vCPUs wait here to go on; main waits in vcpu_parked */

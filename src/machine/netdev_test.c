@@ -13,7 +13,8 @@ static struct net_dev *add(struct machine *m, const char *options, struct error 
 	struct net_config c;
 	struct net_dev *d = NULL;
 
-	if (fields_init(&net_config_table, &c, err) && fields_parse(&net_config_table, &c, options, err))
+	if (fields_init(&net_config_table, &c, err) &&
+		fields_parse(&net_config_table, &c, options, err))
 		d = machine_net_add(m, &c, err);
 	fields_fini(&net_config_table, &c);
 	return d;
