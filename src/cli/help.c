@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/str.h"
 #include "block/block.h"
+#include "core/accel.h"
 #include "cli/cli.h"
 #include "core/device.h"
 #include "net/net.h"
@@ -45,7 +46,16 @@ void help_run(void)
 	}
 	printf("\nSIZE takes K M G T. In KEY=VALUE lists `,,` is a comma. On a terminal Ctrl-] "
 	       "asks the\n"
-	       "guest to power off, a second time it ends the VM.\n");
+	       "guest to power off, a second time it ends the VM; as do SIGTERM, SIGINT and "
+	       "SIGHUP.\n"
+	       "SIGUSR1: what the engine has counted, to the log.\n"
+	       "\nOptions of --accel, for each engine:\n");
+	for (const struct accel *const *a = accel_table; *a; a++) {
+		if (!(*a)->config)
+			continue;
+		printf("  %s\n", (*a)->name);
+		print_table((*a)->config, 6);
+	}
 }
 
 static void help_devices(void)

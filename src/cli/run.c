@@ -24,6 +24,7 @@
 #include "cli/vm_config.h"
 #include "cli/help.h"
 #include "control/gdb.h"
+#include "control/metrics.h"
 #include "control/qmp.h"
 #include "control/rundir.h"
 #include "core/machine.h"
@@ -49,6 +50,7 @@ struct run {
 	struct machine *m;
 	struct gdb *gdb;
 	struct rundir *rundir;
+	struct metrics *metrics;
 	struct qmp *qmp;
 	struct qmp_info qmp_info;
 	VEC(struct chardev *) chardevs;
@@ -318,7 +320,8 @@ static bool open_disks(struct run *r, struct error *err)
 }
 
 /* `--net` too. The first word is the type, which decides what other keys there are. */
-static bool split_net(const char *text, struct net_config *n, struct str *device, struct error *err)
+static bool split_net(
+	const char *text, struct net_config *n, struct str *device, bool *card, struct error *err)
 {
 	AUTO(str) token = STR_INIT;
 
@@ -334,8 +337,12 @@ static bool split_net(const char *text, struct net_config *n, struct str *device
 			if (!fields_set(&net_config_table, n, "type", key, err))
 				return false;
 		} else if (!strcmp(key, "model")) {
-			if (!eq || (strcmp(eq + 1, "virtio") && strcmp(eq + 1, "virtio-net-pci")))
-				return error_usage(err, "bad value '%s' for 'model'; valid: virtio",
+			*card = !eq || strcmp(eq + 1, "none");
+			if (*card && (!eq || strcmp(eq + 1, "virtio")))
+				return error_usage(err,
+					"bad value '%s' for 'model'; valid: virtio, none (a "
+					"--device "
+					"uses the network)",
 					eq ? eq + 1 : "");
 		} else if (net_config_has(key)) {
 			if (!fields_set(&net_config_table, n, key, eq ? eq + 1 : "on", err))
@@ -355,13 +362,13 @@ static bool open_net(struct run *r, size_t i, struct error *err)
 	struct net_config n = { 0 };
 	AUTO(str) options = STR_INIT;
 	AUTO(str) device = STR_INIT;
+	bool ok, card = true;
 	char id[32];
-	bool ok;
 
 	snprintf(id, sizeof(id), "net%zu", i);
 	ok = fields_init(&net_config_table, &n, err) &&
-	     split_net(r->c.net.items[i], &n, &options, err);
-	if (ok && n.type == NET_NONE && !options.len) { /* no card at all */
+	     split_net(r->c.net.items[i], &n, &options, &card, err);
+	if (ok && n.type == NET_NONE && !options.len && !n.id) { /* no card at all */
 		fields_fini(&net_config_table, &n);
 		return true;
 	}
@@ -369,7 +376,9 @@ static bool open_net(struct run *r, size_t i, struct error *err)
 		ok = fields_set(&net_config_table, &n, "id", id, err);
 	if (ok)
 		ok = fields_check(&net_config_table, &n, err) && machine_net_add(r->m, &n, err);
-	if (ok) {
+	if (ok && !card && options.len)
+		ok = error_usage(err, "unknown key '%s' with model=none", str_cstr(&options) + 1);
+	if (ok && card) {
 		str_append(&device, "virtio-net-pci,netdev=");
 		fields_put_token(n.id, &device);
 		str_append(&device, str_cstr(&options));
@@ -458,6 +467,21 @@ static void ask_poweroff(struct run *r, int signal)
 	machine_quit(r->m, REASON_HOST_SIGNAL, 128 + signal);
 }
 
+/* What the engine has counted, to the log, whatever its level. */
+static void report(struct run *r, bool asked)
+{
+	const struct accel *a = r->m ? r->m->accel : NULL;
+	AUTO(str) text = STR_INIT;
+	char *save = NULL;
+
+	if (asked && a && !a->report)
+		log_write(LOG_INFO, a->name, "this engine counts nothing");
+	if (!a || !a->report || !r->m->vm || !a->report(r->m->vm, asked, &text) || text.failed)
+		return;
+	for (char *line = strtok_r(text.s, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		log_write(LOG_INFO, a->name, "%s", line);
+}
+
 static void signal_ready(void *opaque, unsigned int events)
 {
 	struct run *r = opaque;
@@ -467,6 +491,8 @@ static void signal_ready(void *opaque, unsigned int events)
 		if (si.ssi_signo == SIGCONT) {
 			chardev_stdio_resume(); /* the shell had the terminal */
 			machine_stalled(r->m);
+		} else if (si.ssi_signo == SIGUSR1) {
+			report(r, true);
 		} else {
 			ask_poweroff(r, (int)si.ssi_signo);
 		}
@@ -488,6 +514,7 @@ static bool watch_signals(struct run *r, struct error *err)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCONT);
+	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error like a full disk */
@@ -760,10 +787,15 @@ static bool start_qmp(struct run *r, struct error *err)
 	return r->qmp;
 }
 
-/* When the guest runs already: nobody waits for these sockets so soon. */
 static bool start_own_sockets(struct run *r, struct error *err)
 {
-	return serve_own(r, RUNDIR_CONTROL, false, err) && serve_own(r, RUNDIR_MONITOR, true, err);
+	AUTO_FREE char *metrics = rundir_file(r->rundir, RUNDIR_METRICS);
+
+	if (!metrics)
+		return error_set(err, "out of memory");
+	r->metrics = metrics_new(r->m, r->board.memory, metrics, err);
+	return r->metrics && serve_own(r, RUNDIR_CONTROL, false, err) &&
+	       serve_own(r, RUNDIR_MONITOR, true, err);
 }
 
 static bool start(struct run *r, struct error *err)
@@ -796,9 +828,8 @@ static bool start(struct run *r, struct error *err)
 		return false;
 	if (r->c.gdb && !(r->gdb = gdb_new(r->m, r->c.gdb, err)))
 		return false;
-	if (!start_machine(r, err))
-		return false;
-	if (!start_own_sockets(r, err))
+	/* Before the sandbox, which makes no sockets. */
+	if (!start_own_sockets(r, err) || !start_machine(r, err))
 		return false;
 	/* A daemon is told to be ready when the guest runs. */
 	if (r->c.restore && !wait_loaded(r))
@@ -831,6 +862,7 @@ static void finish(struct run *r)
 	if (g)
 		migrate_set_hook(g, NULL, NULL);
 	qmp_free(r->qmp);
+	metrics_free(r->metrics);
 	take_chardevs(r);
 	machine_free(r->m);
 	migrate_free(g);
@@ -898,6 +930,7 @@ static int run(int argc, char **argv)
 	else {
 		if (!r.load_failed)
 			loop_run(r.loop);
+		report(&r, false);
 		status = r.load_failed ? EXIT_STATUS_FAILED : exit_status(r.m);
 	}
 	finish(&r);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/removal.h"
 #include "base/types.h"
 
 #define LOCK	 "lock"
@@ -17,6 +18,7 @@
 struct rundir {
 	char *path; /* owned */
 	int lock;   /* owned, locked */
+	bool used;  /* the directory was there: something may be left in it */
 };
 
 bool rundir_name_possible(const char *name)
@@ -47,9 +49,10 @@ static bool is_private(const char *path, struct error *err)
 
 static bool make_private(const char *path, struct error *err)
 {
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return error_set_errno(err, errno, "cannot make '%s'", path);
-	return is_private(path, err);
+	if (!mkdir(path, 0700))
+		return true;
+	return errno == EEXIST ? is_private(path, err)
+			       : error_set_errno(err, errno, "cannot make '%s'", path);
 }
 
 bool rundir_base(struct str *out, struct error *err)
@@ -123,10 +126,21 @@ static void remove_files(const char *dir)
 	}
 }
 
+/* The sandbox leaves open what rundir_release() does. */
+static void expect_removal(const struct rundir *r)
+{
+	AUTO_FREE char *lock = str_printf("%s/" LOCK, r->path);
+
+	if (lock)
+		removal_expect(lock);
+	removal_expect(r->path);
+}
+
 /* 1: taken, 0: try again, -1 and @err. */
 static int try_claim(struct rundir *r, const char *name, struct error *err)
 {
-	if (!make_private(r->path, err))
+	r->used = mkdir(r->path, 0700) < 0;
+	if (r->used && !make_private(r->path, err))
 		return access(r->path, F_OK) < 0 ? 0 : -1;
 	r->lock = open_lock(r->path, O_CREAT);
 	if (r->lock == -ENOENT)
@@ -155,7 +169,11 @@ struct rundir *rundir_claim(const char *name, struct error *err)
 	AUTO(str) base = STR_INIT;
 	int got = 0;
 
-	if (!r || !rundir_base(&base, err)) {
+	if (!r) {
+		error_set(err, "out of memory");
+		return NULL;
+	}
+	if (!rundir_base(&base, err)) {
 		free(r);
 		return NULL;
 	}
@@ -164,9 +182,13 @@ struct rundir *rundir_claim(const char *name, struct error *err)
 	for (int i = 0; r->path && !got && i < TRIES; i++)
 		got = try_claim(r, name, err);
 	if (got > 0) {
-		remove_files(r->path);
-		if (!ftruncate(r->lock, 0) && dprintf(r->lock, "%d\n", (int)getpid()) > 0)
+		if (r->used)
+			remove_files(r->path);
+		if ((!r->used || !ftruncate(r->lock, 0)) &&
+			dprintf(r->lock, "%d\n", (int)getpid()) > 0) {
+			expect_removal(r);
 			return r;
+		}
 		error_set_errno(err, errno, "cannot write '%s/" LOCK "'", r->path);
 	} else if (!got) {
 		error_set(err, "cannot take the name '%s'", name);
@@ -187,7 +209,7 @@ void rundir_release(struct rundir *r)
 	remove_files(r->path);
 	if (lock)
 		unlink(lock);
-	rmdir(r->path);
+	(void)!unlinkat(AT_FDCWD, r->path, AT_REMOVEDIR); /* what the sandbox knows */
 	close(r->lock); /* last: until here nobody else takes the name */
 	free(r->path);
 	free(r);

@@ -172,6 +172,11 @@ struct accel {
 	int (*clock_get)(struct accel_vm *vm, uint64_t *ns);
 	int (*clock_set)(struct accel_vm *vm, uint64_t ns);
 
+	/* Optional: what the engine has counted, as lines for the log. @asked: somebody wants to know now;
+	 * else the VM is about to end, and the engine's options say whether that is told (false: not).
+	 * While vCPUs run. */
+	bool (*report)(struct accel_vm *vm, bool asked, struct str *out);
+
 	/* vCPUs. vcpu_new runs on main; the thread of the first vcpu_run is the vCPU's own. */
 	struct accel_vcpu *(*vcpu_new)(struct accel_vm *vm, struct vcpu *v, struct error *err);
 	void (*vcpu_free)(struct accel_vcpu *v);

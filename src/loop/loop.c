@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include "base/trace.h"
 #include "loop/loop_int.h"
 
 #define NO_SLOT	  UINT32_MAX
@@ -342,7 +343,9 @@ static void round_once(struct loop *l, int timeout_ms)
 		if (posts_pending(l) || atomic_load_explicit(&l->stop, memory_order_seq_cst))
 			timeout_ms = 0;
 	}
+	TRACE1(loop, sleep, l->name);
 	l->ops->wait(l, timeout_ms);
+	TRACE1(loop, wake, l->name);
 	atomic_store_explicit(&l->sleeping, false, memory_order_relaxed);
 	l->ops->dispatch(l);
 	loop_timers_run(l);

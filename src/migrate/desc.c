@@ -256,7 +256,8 @@ static bool check_devices(const struct desc *saved, const struct desc *own, stru
 static void to_cpuid(const struct desc_cpu *c, struct x86_cpuid *out)
 {
 	out->n = (uint32_t)MIN(c->leaves.len, (size_t)X86_CPUID_MAX);
-	memcpy(out->leaf, c->leaves.items, out->n * sizeof(*out->leaf));
+	if (out->n)
+		memcpy(out->leaf, c->leaves.items, out->n * sizeof(*out->leaf));
 }
 
 static bool check_features(const struct desc *saved, struct machine *m, struct error *err)

@@ -162,6 +162,7 @@ static void test_stream(void **state)
 {
 	struct error err = ERROR_INIT;
 	struct loop *l = loop_new("main", 0, &err);
+	char path[100];
 	struct end a, b;
 
 	pair(&a, &b, l, "socket,listen=unix:@/s", "socket,connect=unix:@/s");
@@ -172,6 +173,8 @@ static void test_stream(void **state)
 	UNTIL(l, a.links && !a.up);
 	assert_int_equal(send_frame(&a, (const uint8_t *)"0123456789abcdef", 16), 1); /* lost */
 	end_close(&a);
+	snprintf(path, sizeof(path), "%s/s", dir);
+	assert_int_equal(access(path, F_OK), -1);
 	loop_free(l);
 }
 

@@ -82,7 +82,7 @@ static bool open_listen(struct net_dev *d, const char *text, struct error *err)
 		return false;
 	if (listen(fd, 1) < 0)
 		return error_set_errno(err, errno, "cannot listen at '%s'", text);
-	return net_stream_open(d, TAKE_FD(fd), -1, NULL, 0, 0, err);
+	return net_stream_open(d, TAKE_FD(fd), -1, &a, len, 0, err);
 }
 
 static bool open_connect(struct net_dev *d, const struct net_socket_config *c, struct error *err)

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/log.h"
@@ -31,6 +32,7 @@
 struct user {
 	int ctl; /* owned; main, and set_offloads on the home loop: a message is one send(2) */
 	pid_t pid;
+	int pidfd; /* owned; kill(2) might reach others and is closed to a confined process; -1 */
 };
 
 /* -------- asking -------- */
@@ -126,8 +128,10 @@ static bool spawn(
 		r = posix_spawn(&u->pid, path, &fa, &attr, argv, environ);
 	posix_spawn_file_actions_destroy(&fa);
 	posix_spawnattr_destroy(&attr);
-	if (!r)
+	if (!r) {
+		u->pidfd = (int)syscall(SYS_pidfd_open, u->pid, 0);
 		return true;
+	}
 	u->pid = 0;
 	return error_set_errno(err, r, "cannot start '%s'", path);
 }
@@ -219,8 +223,10 @@ static void user_close(struct net_dev *d)
 	if (u->ctl >= 0)
 		close(u->ctl);
 	if (u->pid) { /* it would end by itself, but perhaps not at once */
-		kill(u->pid, SIGKILL);
+		(void)!syscall(SYS_pidfd_send_signal, u->pidfd, SIGKILL, NULL, 0);
 		waitpid(u->pid, NULL, 0);
+		if (u->pidfd >= 0)
+			close(u->pidfd);
 	}
 	free(u);
 }

@@ -80,9 +80,16 @@ static int add_rule(int ruleset, const char *path, uint64_t rights)
 static int allow_remove(int ruleset, const char *path)
 {
 	const char *slash = strrchr(path, '/');
+	struct stat st;
 	AUTO_FREE char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	bool folder = !lstat(path, &st) && S_ISDIR(st.st_mode);
 
-	return dir ? add_rule(ruleset, dir, LANDLOCK_ACCESS_FS_REMOVE_FILE) : -ENOMEM;
+	/* A rule goes for all beneath: who may remove a folder, when it is empty, may not for that remove
+	 * the files of its neighbours. */
+	return dir ? add_rule(ruleset, dir,
+			     folder ? LANDLOCK_ACCESS_FS_REMOVE_DIR
+				    : LANDLOCK_ACCESS_FS_REMOVE_FILE)
+		   : -ENOMEM;
 }
 
 int landlock_allow(int ruleset, const char *path, enum sandbox_access access)

@@ -18,9 +18,11 @@
 
 /* What may still be done with a path. */
 enum sandbox_access {
-	SANDBOX_READ,	/* the file, or all that is beneath the folder */
-	SANDBOX_WRITE,	/* the same, and write, create, remove */
-	SANDBOX_REMOVE, /* remove it: it may not be there yet; goes for all files of its folder */
+	SANDBOX_READ,  /* the file, or all that is beneath the folder */
+	SANDBOX_WRITE, /* the same, and write, create, remove */
+	/* remove it: it may not be there yet; goes for all files of its folder. A folder that is there: for
+	 * all empty folders in its folder */
+	SANDBOX_REMOVE,
 };
 
 /* The rules of a process: made by sandbox_new(), used up by sandbox_enter(). Main. */

@@ -195,6 +195,25 @@ static void show(const uint8_t *bytes, size_t n, const char *what, const struct 
 	printf("\n    here: %s\n", text);
 }
 
+/* The CPU knows how long some are that are none (XOP's, C7 /7), and that they would be too long comes
+ * first. Then they are invalid with a prefix less. */
+static bool is_too_long(const uint8_t *bytes)
+{
+	const uint8_t *end = opcode_of(bytes);
+	uint8_t copy[X86_INSN_MAX];
+
+	for (const uint8_t *p = bytes; p < end; p++) {
+		size_t n = (size_t)(p - bytes);
+
+		memcpy(copy, bytes, n);
+		memcpy(copy + n, p + 1, X86_INSN_MAX - n);
+		execute(copy, X86_INSN_MAX);
+		if (trap == TRAP_UD)
+			return true;
+	}
+	return false;
+}
+
 static void compare_invalid(const uint8_t *bytes, enum x86_decode_result result)
 {
 	if (is_other(bytes)) {
@@ -204,6 +223,8 @@ static void compare_invalid(const uint8_t *bytes, enum x86_decode_result result)
 	execute(bytes, X86_INSN_MAX);
 	if (trap == (result == X86_DECODE_INVALID ? TRAP_UD : TRAP_GP))
 		n_invalid++;
+	else if (trap == TRAP_GP && is_too_long(bytes))
+		n_other++;
 	else
 		show(bytes, X86_INSN_MAX, "valid on the CPU", NULL);
 }

@@ -140,7 +140,8 @@ static void try_modrm(enum x86_code mode, uint8_t *p, uint32_t at, const bool *f
 		if (x86_decode(p, X86_INSN_MAX, mode, &i) != X86_DECODE_OK)
 			continue;
 		out = gen_op_left_out(&i);
-		if (!out && !feature[i.feature])
+		if (!out &&
+			(!feature[i.feature] || (i.cls == X86_CLASS_AVX && !feature[X86_FEAT_AVX])))
 			out = "the guest's CPU does not have it";
 		if (out)
 			gen_rows[i.row].left_out = out; /* told when no form of it is tested */

@@ -30,8 +30,14 @@
 #define KVM_CLOCKSOURCE	 BIT(0) /* features of leaf 0x40000001 */
 #define KVM_NOP_IO_DELAY BIT(1)
 #define KVM_CLOCKSOURCE2 BIT(3)
+#define KVM_ASYNC_PF	 (BIT(4) | BIT(10) | BIT(14))
+#define KVM_STEAL_TIME	 BIT(5)
+#define KVM_PV_EOI	 BIT(6)
 #define KVM_PV_UNHALT	 BIT(7)
+#define KVM_PV_TLB_FLUSH BIT(9)
 #define KVM_PV_SEND_IPI	 BIT(11)
+#define KVM_POLL_CONTROL BIT(12)
+#define KVM_SCHED_YIELD	 BIT(13)
 #define KVM_CLOCK_STABLE BIT(24)
 
 enum reg { EAX, EBX, ECX, EDX };
@@ -184,14 +190,52 @@ static uint32_t host_max(uint32_t leaf)
 	return __get_cpuid_max(leaf & 0x80000000, NULL);
 }
 
+/* For tests: as if the host had less than it has. LODGE_TEST_HOST_WITHOUT=avx:bmi2 */
+static const struct less {
+	const char *name;
+	uint32_t leaf;
+	uint8_t reg;
+	uint32_t bits;
+} lesses[] = {
+	{ "avx", 1, ECX, BIT(12) | BIT(28) | BIT(29) }, /* fma avx f16c */
+	{ "avx", 7, EBX, BIT(5) },			/* avx2 */
+	{ "avx", 7, ECX, BIT(8) | BIT(9) | BIT(10) },	/* gfni vaes vpclmulqdq */
+	{ "avx2", 7, EBX, BIT(5) }, { "bmi1", 7, EBX, BIT(3) }, { "bmi2", 7, EBX, BIT(8) },
+	{ "sse4", 1, ECX, BIT(9) | BIT(19) | BIT(20) | BIT(22) | BIT(23) }, /* ssse3 ... popcnt */
+};
+
+static bool word_in(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (; *list; list += strcspn(list, ":"), list += *list == ':')
+		if (!strncmp(list, word, n) && (!list[n] || list[n] == ':'))
+			return true;
+	return false;
+}
+
 /* The host's leaf; zeros when it has none. */
 static struct x86_cpuid_leaf host_leaf(uint32_t leaf, uint32_t index, bool indexed)
 {
 	struct x86_cpuid_leaf l = { .function = leaf, .index = index, .indexed = indexed };
+	const char *without = secure_getenv("LODGE_TEST_HOST_WITHOUT");
 
 	if (leaf <= host_max(leaf))
 		__cpuid_count(leaf, index, l.eax, l.ebx, l.ecx, l.edx);
+	for (size_t i = 0; without && i < ARRAY_SIZE(lesses); i++)
+		if (lesses[i].leaf == leaf && !index && word_in(without, lesses[i].name))
+			*reg_of(&l, lesses[i].reg) &= ~lesses[i].bits;
 	return l;
+}
+
+bool soft_host_has_avx(void)
+{
+	return __builtin_cpu_supports("avx") && host_leaf(1, 0, false).ecx & BIT(28);
+}
+
+bool soft_host_has_bmi2(void)
+{
+	return __builtin_cpu_supports("bmi2") && host_leaf(7, 0, true).ebx & BIT(8);
 }
 
 static struct x86_cpuid_leaf *add(struct x86_cpuid *c, struct x86_cpuid_leaf l)
@@ -274,8 +318,10 @@ static void add_hypervisor(struct x86_cpuid *c)
 		       .ecx = 0x564b4d56,
 		       .edx = 0x4d });
 	add(c, (struct x86_cpuid_leaf){ .function = 0x40000001,
-		       .eax = KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 |
-			      KVM_PV_UNHALT | KVM_PV_SEND_IPI | KVM_CLOCK_STABLE });
+		       .eax = KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 | KVM_ASYNC_PF |
+			      KVM_STEAL_TIME | KVM_PV_EOI | KVM_PV_UNHALT | KVM_PV_TLB_FLUSH |
+			      KVM_PV_SEND_IPI | KVM_POLL_CONTROL | KVM_SCHED_YIELD |
+			      KVM_CLOCK_STABLE });
 }
 
 static void add_extended(struct x86_cpuid *c, bool amd)
@@ -328,7 +374,7 @@ static pthread_once_t offer_once = PTHREAD_ONCE_INIT;
 static void make_offer(void)
 {
 	bool amd = is_amd(host_leaf(0, 0, false).ebx);
-	bool avx = host_leaf(1, 0, false).ecx & BIT(28);
+	bool avx = soft_host_has_avx();
 
 	add_basic(&offer, amd);
 	add_xsave(&offer, avx);
@@ -434,6 +480,11 @@ bool soft_vcpu_set_cpuid(struct accel_vcpu *av, const struct x86_cpuid *c, struc
 static const struct x86_cpuid *table(const struct soft_vcpu *v)
 {
 	return v->cpuid ? v->cpuid : get_offer();
+}
+
+bool soft_kvm_feature(const struct soft_vcpu *v, unsigned int bit)
+{
+	return reg_in(table(v), 0x40000001, 0, EAX) >> bit & 1;
 }
 
 /* Bytes of an XSAVE area with components @mask; in the compacted format if @compact. */

@@ -102,7 +102,7 @@ static void hypervisor(void **state)
 	assert_memory_equal(&l->ebx, "KVMKVMKVM\0\0", 12);
 	l = x86_cpuid_find(&model, 0x40000001, 0);
 	assert_non_null(l);
-	assert_int_equal(l->eax, 0x0100088b);
+	assert_int_equal(l->eax, 0x01007efb);
 	l = x86_cpuid_find(&model, 0x40000010, 0);
 	assert_non_null(l);
 	assert_int_equal(l->eax, 2500000);

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* mremap */
+#endif
 #include "accel/soft/exec_mem.h"
 
 #include <errno.h>
@@ -40,6 +43,26 @@ bool exec_mem_init(struct exec_mem *m, size_t size, struct error *err)
 		munmap(rw, size);
 		return error_set_errno(err, e,
 			"cannot make memory for code: the host forbids executable mappings");
+	}
+	*m = (struct exec_mem){ .rw = rw, .rx = rx, .size = size };
+	return true;
+}
+
+/* mremap(2) of shared memory with an old size of 0 makes a second mapping of it. */
+bool exec_mem_init_anonymous(struct exec_mem *m, size_t size, struct error *err)
+{
+	void *rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *rx = rw == MAP_FAILED ? MAP_FAILED : mremap(rw, 0, size, MREMAP_MAYMOVE);
+	int e = errno;
+
+	*m = (struct exec_mem){ 0 };
+	if (rx == MAP_FAILED || mprotect(rx, size, PROT_READ | PROT_EXEC)) {
+		e = rx == MAP_FAILED ? e : errno;
+		if (rw != MAP_FAILED)
+			munmap(rw, size);
+		if (rx != MAP_FAILED)
+			munmap(rx, size);
+		return error_set_errno(err, e, "cannot make memory for code without a name");
 	}
 	*m = (struct exec_mem){ .rw = rw, .rx = rx, .size = size };
 	return true;

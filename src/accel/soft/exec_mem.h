@@ -21,6 +21,8 @@ struct exec_mem {
 };
 
 bool exec_mem_init(struct exec_mem *m, size_t size, struct error *err) MUST_USE;
+/* The same without a name: to perf(1) it is anonymous memory, of which it asks /tmp/perf-PID.map. */
+bool exec_mem_init_anonymous(struct exec_mem *m, size_t size, struct error *err) MUST_USE;
 void exec_mem_fini(struct exec_mem *m);
 /* A copy of @code to execute, EXEC_MEM_ALIGN-aligned, or NULL: no room. Calls must not overlap. */
 const uint8_t *exec_mem_add(struct exec_mem *m, const uint8_t *code, size_t n);

@@ -50,6 +50,7 @@ void soft_mmio(struct soft_vcpu *v, uint64_t gpa, void *data, unsigned int size,
 	struct soft_vm *vm = v->vm;
 	uint64_t page;
 
+	v->count.mem_io++;
 	if (soft_lapic_page(v, &page) && gpa - page < X86_LAPIC_PAGE)
 		lapic_access(v, gpa - page, data, size, write);
 	else if (gpa - X86_IOAPIC_BASE < X86_IOAPIC_SIZE)
@@ -64,6 +65,7 @@ void soft_port(struct soft_vcpu *v, uint16_t port, void *data, unsigned int size
 	struct soft_vm *vm = v->vm;
 	uint8_t *p = data;
 
+	v->count.port_io++;
 	if (!x86_pic_has_port(port)) {
 		vm->io->port(v, port, data, size, write);
 		return;

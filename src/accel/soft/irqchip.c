@@ -202,6 +202,16 @@ int soft_msi_send(struct accel_vm *avm, uint64_t addr, uint32_t data)
 	return 0;
 }
 
+void soft_irq_self(struct soft_vcpu *v, uint8_t vector)
+{
+	struct x86_lapic_msg m = { .vector = vector, .mode = X86_DM_FIXED };
+
+	mutex_lock(&v->vm->chips_lock);
+	deliver_to(v->vm, v, &m);
+	mutex_unlock(&v->vm->chips_lock);
+	look_up(v);
+}
+
 int64_t soft_pv_ipi(struct soft_vcpu *from, const uint64_t bits[2], unsigned int width,
 	uint64_t first, uint64_t icr)
 {

@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include "accel/soft/native_int.h"
 #include "accel/soft/lockstep.h"
+#include "accel/soft/perf.h"
 #include "base/log.h"
 
 #define IDS_MAX 0x7fff
@@ -115,13 +116,31 @@ static void no_entry(struct soft_vcpu *v, uint32_t at)
 		soft_goto_at(v, at)->host = v->jit->stub.stray;
 }
 
+/* What code has of contexts: their numbers begin anew. */
+static void forget_ids_in_code(struct soft_jit *j)
+{
+	const uint32_t none = JIT_FAR_NONE;
+	const uint64_t never = 0;
+
+	for (uint32_t n = 0; n < j->n_fars; n++)
+		exec_mem_patch(&j->code, j->code.rx + j->far[n], (const uint8_t *)&none, 4);
+	j->n_fars = 0;
+	for (uint32_t b = 0; b < j->n_blocks; b++)
+		if (j->block[b].span)
+			exec_mem_patch(&j->code, j->code.rx + j->block[b].span,
+				(const uint8_t *)&never, sizeof(never));
+}
+
 static void forget_ids(struct soft_vcpu *v)
 {
+	struct soft_jit *j = v->jit;
+
+	forget_ids_in_code(j);
 	memset(v->go, 0, sizeof(v->go));
 	no_entry(v, 0); /* for SOFT_ID_POLL */
 	memset(v->g.side, 0, sizeof(v->g.side));
-	memset(v->jit->id, 0, sizeof(v->jit->id));
-	v->jit->ids = 0;
+	memset(j->id, 0, sizeof(j->id));
+	j->ids = 0;
 }
 
 static uint32_t id_of(struct soft_vcpu *v, uint64_t key)
@@ -176,7 +195,7 @@ void soft_jit_reset(struct soft_vcpu *v)
 	j->stale = false;
 	j->generation++;
 	j->count.resets++;
-	j->n_blocks = j->n_pages = j->n_faults = 0;
+	j->n_blocks = j->n_pages = j->n_faults = j->n_fars = 0;
 	j->code.used = j->stubs_end;
 	memset(j->hash, 0xff, sizeof(j->hash));
 	memset(j->page_hash, 0xff, sizeof(j->page_hash));
@@ -232,6 +251,20 @@ static void *map(size_t n)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* Memory for code, with the stubs. */
+static bool new_code(struct soft_vcpu *v, struct error *err)
+{
+	struct soft_perf *perf = v->vm->perf;
+	struct soft_jit *j = v->jit;
+
+	if (!(perf ? exec_mem_init_anonymous : exec_mem_init)(&j->code, JIT_CODE_SIZE, err))
+		return false;
+	jit_make_stubs(j);
+	if (perf)
+		soft_perf_code(perf, "lodge:stubs", j->code.rx, j->stubs_end);
+	return true;
+}
+
 bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 {
 	struct soft_jit *j = map(sizeof(*j));
@@ -241,7 +274,7 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 		return false;
 	}
 	j->owner = v;
-	j->bmi2 = __builtin_cpu_supports("bmi2");
+	j->bmi2 = soft_host_has_bmi2();
 	soft_fault_hook = jit_fault_at;
 	v->jit = j;
 	if (v->vm->lockstep) {
@@ -253,13 +286,13 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 	}
 	j->block = map(JIT_BLOCKS * sizeof(*j->block));
 	j->page = map(JIT_BLOCKS * sizeof(*j->page));
-	if (!j->block || !j->page) {
+	j->far = map(JIT_FARS * sizeof(*j->far));
+	if (!j->block || !j->page || !j->far) {
 		error_set_errno(err, ENOMEM, "soft: memory for the translator");
 		goto fail;
 	}
-	if (!exec_mem_init(&j->code, JIT_CODE_SIZE, err))
+	if (!new_code(v, err))
 		goto fail;
-	jit_make_stubs(j);
 	jit_res_init(v);
 	soft_jit_reset(v);
 	jit_l1_init(v);
@@ -283,6 +316,8 @@ void soft_jit_free(struct soft_vcpu *v)
 		munmap(j->block, JIT_BLOCKS * sizeof(*j->block));
 	if (j->page)
 		munmap(j->page, JIT_BLOCKS * sizeof(*j->page));
+	if (j->far)
+		munmap(j->far, JIT_FARS * sizeof(*j->far));
 	free(j->fault);
 	munmap(j, sizeof(*j));
 	v->jit = NULL;
@@ -431,6 +466,9 @@ static uint32_t block_new(struct soft_vcpu *v, uint32_t page, uint32_t off)
 		j->page[j->block[b].page2].first2 = b;
 	}
 	j->count.blocks++;
+	if (v->vm->perf)
+		soft_perf_block(v->vm->perf, v, v->g.page + off, j->code.rx + j->block[b].ind,
+			j->code.used - j->block[b].ind);
 	return b;
 }
 
@@ -492,6 +530,7 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 	_Atomic uint32_t *word;
 	const uint8_t *p;
 
+	j->count.finds++;
 	if (v->mmu_slow)
 		return JIT_NONE;
 	if (j->stale)

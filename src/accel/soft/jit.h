@@ -19,6 +19,7 @@
 
 #define JIT_CODE_SIZE (64u << 20)
 #define JIT_BLOCKS    (1u << 18) /* at most */
+#define JIT_FARS      (1u << 20)
 #define JIT_HASH_BITS 17
 #define JIT_PAGE_BITS 14
 #define JIT_INSNS     48	  /* of a block */
@@ -33,11 +34,12 @@
 #define JIT_L1_BITS 10
 #define JIT_L1_SIZE (1u << JIT_L1_BITS)
 #define JIT_L1_SETS 8 /* address spaces that keep theirs */
-/* An entry that holds nothing has a tag whose index is another one's. */
+/* For SOFT_READ and SOFT_WRITE each. What may not be has a tag that is no address and whose index is
+ * another one's, and j->no_page behind it: generated code compares with entries that it came to by another
+ * address, too. */
 struct jit_l1 {
-	uint64_t tag[2]; /* SOFT_READ, SOFT_WRITE: the linear page */
-	uint8_t *host;	 /* the page's first byte */
-	uint64_t pad;
+	uint64_t tag[2];  /* the linear page */
+	uint8_t *host[2]; /* the page's first byte */
 };
 #define JIT_L1_SHIFT 5 /* log2 of its size */
 
@@ -76,6 +78,7 @@ struct jit_block {
 	uint32_t next_hash, next_page; /* JIT_NONE: the last */
 	/* Its only instruction ends in another page, which is this one: JIT_NONE if there is none. */
 	uint32_t page2, next_page2;
+	uint32_t span; /* then: offset in the code of what jit_span_word() is compared with; or 0 */
 	bool dead;
 };
 
@@ -170,16 +173,16 @@ struct soft_jit {
 	struct soft_vcpu *owner;
 	uint32_t n_inbox; /* > JIT_INBOX: too many to tell */
 	_Atomic uint32_t *inbox[JIT_INBOX];
+	/* Straight branches to other pages: where the code has the page that they are good for. */
+	uint32_t n_fars;
+	uint32_t *far; /* owned mapping: JIT_FARS */
 	/* Instructions that the host's CPU may fault at: sorted by address. */
 	uint32_t n_faults, faults_max;
 	struct jit_fault {
 		uint32_t at, site; /* offsets in the code */
 	} * fault;
 	uint64_t interp_op[X86_OP_COUNT]; /* instructions that the interpreter carried out */
-	struct jit_counters {
-		uint64_t blocks, guest_bytes, host_bytes, links, misses, fills, interps, dropped,
-			resets;
-	} count;
+	struct jit_counters count;
 };
 
 /* -------- jit.c -------- */
@@ -205,6 +208,14 @@ uint32_t jit_mode(const struct soft_vcpu *v);
 /* The page behind that of v->g.page, where an instruction ends: its index, or JIT_NONE. May raise. */
 uint32_t jit_next_page(struct soft_vcpu *v);
 
+/* What code asks before it goes on into the next page: for which page and in which context that was found to
+ * be the right one. The upper bits of a linear address are all the same; never 0 of one that is 0. */
+#define JIT_SPAN_SHIFT 7
+static inline uint64_t jit_span_word(const struct soft_vcpu *v)
+{
+	return (v->g.page << JIT_SPAN_SHIFT) + v->g.id;
+}
+
 /* -------- jit_run.c -------- */
 /* Run generated code from v->rip on. False: there is none for that address, interpret it. May raise. */
 bool soft_jit_run(struct soft_vcpu *v);
@@ -228,7 +239,8 @@ void jit_res_init(struct soft_vcpu *v);
 /* A branch to another page: is this the page at @page, in context @id? Then the page is the one at @to, and
  * its code that at @target. Returns how many bytes are at @code; *@jne: where those that are taken if
  * not have their 32 bits. */
-#define JIT_FAR_MAX 64
+#define JIT_FAR_MAX  64
+#define JIT_FAR_NONE 1 /* as @page: no page begins there */
 unsigned int jit_put_far(uint8_t *code, const uint8_t *rx, bool wide, uint64_t page, uint64_t id,
 	uint64_t to, const uint8_t *target, uint8_t *jne[2]);
 

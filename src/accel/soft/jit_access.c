@@ -193,9 +193,10 @@ static uint8_t *probe(struct jit_tr *t, unsigned int size, enum soft_access acce
 	return compare(t, size, access);
 }
 
-static void add_host(struct jit_tr *t)
+static void add_host(struct jit_tr *t, unsigned int access)
 {
-	j_rm(&t->b, true, 0x03, R_9, R_10, offsetof(struct jit_l1, host)); /* add */
+	j_rm(&t->b, true, 0x03, R_9, R_10, /* add */
+		(int32_t)offsetof(struct jit_l1, host) + 8 * (int32_t)(access == SOFT_WRITE));
 }
 
 static struct jit_slow *slow_at(
@@ -345,7 +346,7 @@ void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_a
 			j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_ENTRY + 8 * (int32_t)n);
 		}
 	}
-	add_host(t);
+	add_host(t, access);
 	s->retry = t->b.p;
 }
 
@@ -356,7 +357,7 @@ uint8_t *jit_access_or(struct jit_tr *t, unsigned int k, unsigned int size, enum
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
 	ja = probe(t, size, access);
-	add_host(t);
+	add_host(t, access);
 	return ja;
 }
 
@@ -380,7 +381,7 @@ static uint8_t *emit_probe_after_all(struct jit_tr *t, const struct jit_slow *w)
 	ja = probe(t, w->size, w->access);
 	if (w->how == JIT_AGAIN)
 		j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_ENTRY + 8 * w->entry);
-	add_host(t);
+	add_host(t, w->access);
 	j_to(&t->b, 0xe9, w->retry + t->b.to_rx);
 	return ja;
 }

@@ -68,6 +68,8 @@ static void emit_span(struct jit_tr *t)
 	if (t->live[0])
 		jit_save_flags(t);
 	j_rm(b, true, OP_LOAD, R_10, R_SP, F_PAGE);
+	JCODE(b, "\x49\xc1\xe2"); /* shl r10, */
+	jb(b, JIT_SPAN_SHIFT);
 	j_rm(b, true, 0x03, R_10, R_SP, F_ID);
 	JCODE(b, "\x4c\x3b\x15"); /* cmp r10, [rip + ..] */
 	t->span_word = b->p;
@@ -86,6 +88,7 @@ static void emit_span_miss(struct jit_tr *t)
 	s.retry = (int32_t)(t->span_back - t->b.p);
 	jit_put_site(t, &s);
 	j_here(&t->b, t->span_word);
+	t->j->block[t->block].span = (uint32_t)(t->b.p - t->j->code.rw);
 	j64(&t->b, 0);
 }
 

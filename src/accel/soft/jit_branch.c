@@ -197,8 +197,8 @@ void jit_emit_far(struct jit_tr *t, unsigned int k, int64_t target)
 	if (!t->flags_saved)
 		jit_save_flags(t);
 	start = t->b.p;
-	/* No page begins at 1. */
-	t->b.p += jit_put_far(start, start + t->b.to_rx, t->wide, 1, 0, 1, t->j->code.rx, jne);
+	t->b.p += jit_put_far(
+		start, start + t->b.to_rx, t->wide, JIT_FAR_NONE, 0, 1, t->j->code.rx, jne);
 	for (unsigned int n = 0; n < 2; n++)
 		t->miss[t->n_miss++] = (struct jit_miss){ .jcc = jne[n],
 			.insn = (uint8_t)k,

@@ -133,7 +133,7 @@ static void make_x87_stub(struct jit_buf *b, struct jit_stubs *s)
 
 void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s)
 {
-	bool avx = __builtin_cpu_supports("avx");
+	bool avx = soft_host_has_avx();
 
 	s->ensured = b->p + b->to_rx;
 	jb(b, 0xc3);

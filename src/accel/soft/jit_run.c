@@ -87,6 +87,33 @@ static const void *jump_known(struct soft_vcpu *v, uint64_t lin)
 	return soft_goto_at(v, lin)->host;
 }
 
+/* Why generated code is left, or not entered. */
+static uint64_t *cause(struct soft_vcpu *v)
+{
+	uint32_t poll = atomic_load_explicit(&v->poll, memory_order_relaxed);
+	struct jit_counters *c = &v->jit->count;
+
+	if (poll)
+		return poll & SOFT_POLL_CODE	? &c->left_code
+		       : poll & SOFT_POLL_IRQ	? &c->left_irq
+		       : poll & SOFT_POLL_TIMER ? &c->left_timer
+		       : poll & SOFT_POLL_FLUSH ? &c->left_flush
+						: &c->left_other;
+	if (v->halted)
+		return &c->left_halt;
+	if (v->irq_wanted && v->rflags & X86_FLAG_IF)
+		return &c->left_window;
+	if (v->shadow || v->rflags & X86_FLAG_TF || v->dr[7] & 0xff || v->debugged)
+		return &c->left_step;
+	return quiet(v) ? &c->left_none : &c->left_rest;
+}
+
+static const uint8_t *leave(struct soft_vcpu *v)
+{
+	++*cause(v);
+	return NULL;
+}
+
 /* The block at v->rip. */
 static const uint8_t *go_on(struct soft_vcpu *v)
 {
@@ -96,17 +123,17 @@ static const uint8_t *go_on(struct soft_vcpu *v)
 
 	v->stop = false;
 	if (!quiet(v) || v->mmu_slow)
-		return NULL;
+		return leave(v);
 	jit_sync(v);
 	host = v->jit->lockstep ? NULL : jump_known(v, lin);
 	if (!host) {
 		b = jit_find(v, lin);
 		if (b == JIT_NONE)
-			return NULL;
+			return leave(v);
 		host = code_at(v->jit, v->jit->block[b].ind);
 	}
 	if (!attentive(v))
-		return NULL;
+		return leave(v);
 	return enter_block(v, host);
 }
 
@@ -239,6 +266,7 @@ static const uint8_t *on_slow(struct soft_vcpu *v, const struct jit_site *s, uin
 	uint8_t *host;
 
 	at_site(v, s);
+	v->jit->count.slows++;
 	v->gpr[X86_REG_RIP] = v->rip + s->len;
 	host = something_first(v, s, lin) ? NULL : jit_l1_fill(v, lin, s->size, s->access);
 	if (!host)
@@ -304,7 +332,7 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 		return soft_lockstep_stop(v, false);
 	b = find_here(v);
 	if (b == JIT_NONE)
-		return NULL;
+		return leave(v);
 	if (j->generation == generation && !j->block[from].dead &&
 		j->block[from].page == j->block[b].page) {
 		const struct jit_block *to = &j->block[b];
@@ -314,6 +342,22 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 		j->count.links++;
 	}
 	return enter_block(v, code_at(j, j->block[b].ind));
+}
+
+/* The constant at offset @at of the code, before the first comparison's jump, gets a page. */
+static bool note_far(struct soft_jit *j, uint32_t at)
+{
+	uint32_t page;
+
+	memcpy(&page, j->code.rw + at, 4);
+	if (page != JIT_FAR_NONE) /* it had another one, and is noted */
+		return true;
+	if (j->n_fars == JIT_FARS) {
+		j->stale = true; /* begin again */
+		return false;
+	}
+	j->far[j->n_fars++] = at;
+	return true;
 }
 
 /* Straight to another page henceforth, from this one, in this context. */
@@ -326,6 +370,8 @@ static void link_far(struct soft_vcpu *v, const struct jit_site *s, uint64_t pag
 	unsigned int n = jit_put_far(
 		code, at, wide, page, v->g.id, v->g.page, code_at(j, j->block[b].page_entry), jne);
 
+	if (!note_far(j, (uint32_t)(at - j->code.rx + (jne[0] - code) - 2 - 4)))
+		return;
 	/* Where the two jumps lead stays. */
 	for (int i = 0; i < 2; i++)
 		memcpy(jne[i], j->code.rw + (at - j->code.rx) + (jne[i] - code), 4);
@@ -357,9 +403,10 @@ static const uint8_t *on_far_link(struct soft_vcpu *v, const struct jit_site *s,
 static const uint8_t *on_span(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	struct soft_jit *j = v->jit;
-	uint64_t here = v->g.page + v->g.id;
+	uint64_t here = jit_span_word(v);
 
 	at_site(v, s);
+	j->count.spans++;
 	if (jit_next_page(v) != j->block[s->block].page2 || j->block[s->block].dead ||
 		!jit_synced(v))
 		return interpret_anew(v);
@@ -374,6 +421,7 @@ static const uint8_t *on_stray(struct soft_vcpu *v, const void *nothing, uint64_
 	static const struct jit_site saved = { .flags_saved = 1 };
 
 	flags_take(v, &saved);
+	v->jit->count.strays++;
 	v->rip = lin - v->g.id;
 	if (v->jit->lockstep)
 		return soft_lockstep_stop(v, false);
@@ -389,13 +437,14 @@ static const uint8_t *go_to_heir(struct soft_vcpu *v, const uint8_t *after_call,
 	struct jit_site s = { .flags_saved = flags_saved };
 
 	memcpy(&old, after_call, 4);
+	j->count.stales++;
 	s.off = (uint16_t)j->block[old].off;
 	at_site(v, &s);
 	if (j->lockstep)
 		return soft_lockstep_stop(v, false);
 	b = find_here(v);
 	if (b == JIT_NONE)
-		return NULL;
+		return leave(v);
 	if (j->generation == generation && j->block[b].page == j->block[old].page &&
 		j->block[b].off == j->block[old].off && j->block[b].mode == j->block[old].mode)
 		jump_from(j, after_call - 5,
@@ -578,6 +627,7 @@ const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site)
 	if (lo == j->n_faults || j->fault[lo].at != at)
 		return NULL;
 	*site = j->code.rx + j->fault[lo].site;
+	current->jit->count.host_faults++;
 	return j->stub.miss;
 }
 
@@ -612,6 +662,7 @@ bool soft_jit_run(struct soft_vcpu *v)
 	where = jit_begin(v);
 	if (!where)
 		return false;
+	v->jit->count.entries++;
 	jit_enter(v, where);
 	v->stop = true;
 	return true;

@@ -101,6 +101,33 @@ static void over_a_page_end(void **state)
 	assert_true(run_from(start) == 0x88772211);
 }
 
+/* The number that stands for a context comes again when all have been given out. */
+static void over_a_page_end_ids(void **state)
+{
+	static const uint8_t head[] = { 0xb8, 0x11, 0x22 };
+	static const uint8_t a[] = { 0x33, 0x44, 0xf4 }, b[] = { 0x55, 0x66, 0xf4 };
+	uint64_t start = LIN + 0xffd;
+	uint32_t ids;
+
+	put(CODE + 0xffd, head, sizeof(head));
+	put(CODE + 0x1000, a, sizeof(a));
+	put(CODE + 0x5000, b, sizeof(b));
+	assert_int_equal(run_from(start), 0x44332211);
+	ids = v->jit->ids;
+	map(e, LIN + 0x1000, CODE + 0x5000, W);
+	v->jit->ids = 0x7fff;
+	fine(v, soft_tlb_flush(v, true));
+	assert_int_equal(run_from(start), 0x66552211);
+	assert_int_equal(v->jit->ids, ids);
+	/* The page before and a number that is as much larger. */
+	map(e, LIN - 0x1000, CODE, W);
+	map(e, LIN, CODE + 0x1000, W);
+	v->jit->ids = 0x1000;
+	fine(v, soft_tlb_flush(v, true));
+	assert_int_equal(run_from(start - 0x1000), 0x44332211);
+	assert_int_equal(v->jit->ids, 0x1000 + ids);
+}
+
 /* A long chain of blocks: add eax, 1; jmp to the next, every second one in another page. */
 static void put_chain(unsigned int n)
 {
@@ -161,6 +188,36 @@ static void data_moves(void **state)
 	}
 }
 
+/* Two accesses by one register, the second to where the first one's entry says that nothing may be written:
+ * that must not be taken for an address. */
+static void read_here_write_there(void **state)
+{
+	/* mov eax, [rbx]; mov [rbx + ...], eax; hlt */
+	uint8_t code[] = { 0x8b, 0x03, 0x89, 0x83, 0, 0, 0, 0, 0xf4 };
+	uint64_t data = LIN + 0x30000;
+	uint32_t *page = (uint32_t *)(void *)(e->ram->host + CODE + 0x30000);
+
+	map(e, data, CODE + 0x30000, 0);
+	fine(v, soft_tlb_flush_page(v, data));
+	page[0] = 0x1234;
+	for (uint64_t there = 0; there < 0x400000; there += 0x1000) {
+		int32_t d = (int32_t)(there + 8 - data);
+
+		memcpy(code + 4, &d, 4);
+		put(CODE, code, sizeof(code));
+		for (int i = 0; i < 3; i++) {
+			struct soft_event event = { 0 };
+
+			v->rip = LIN;
+			v->gpr[X86_RBX] = data;
+			soft_vcpu_turns(v, 100000, &event);
+			assert_int_equal(event.vector, X86_EXC_PF);
+			assert_int_equal(event.cr2, there + 8);
+			assert_int_equal(page[2], 0);
+		}
+	}
+}
+
 /* 64-bit code, or 32-bit code with flat segments. */
 static void code_size(bool wide)
 {
@@ -216,6 +273,26 @@ static void straight_to_other_pages(void **state)
 		v->gpr[X86_RCX] = 100;
 		assert_int_equal(run_from(LIN), 100 * (k + 1));
 	}
+}
+
+static void straight_to_other_pages_ids(void **state)
+{
+	static const uint8_t a[] = { 0xe9, 0xfb, 0x0f, 0, 0 }; /* jmp to the next page */
+	static const uint8_t b[] = { 0x83, 0xc0, 1, 0xf4 }, c[] = { 0x83, 0xc0, 2, 0xf4 };
+	uint32_t ids;
+
+	put(CODE, a, sizeof(a));
+	put(CODE + 0x1000, b, sizeof(b));
+	put(CODE + 0x2000, c, sizeof(c));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(run_from(LIN), 1);
+	ids = v->jit->ids;
+	map(e, LIN + 0x1000, CODE + 0x2000, W);
+	v->jit->ids = 0x7fff;
+	fine(v, soft_tlb_flush(v, true));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(run_from(LIN), 2);
+	assert_int_equal(v->jit->ids, ids);
 }
 
 /* A loop through two pages is left when somebody wants something. */
@@ -337,10 +414,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(device_writes_code, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(over_a_page_end, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(over_a_page_end_ids, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(no_room, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(no_more_contexts, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(data_moves, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(read_here_write_there, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(straight_to_other_pages, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(straight_to_other_pages_ids, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(loop_is_polled, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(data_beside_code, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(code_elsewhere_changes, setup_jit, teardown),

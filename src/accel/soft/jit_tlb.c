@@ -15,9 +15,19 @@
 
 #define MANY ((void *)1)
 
-static uint64_t no_tag(uint32_t entry)
+/* Entry @e, which is number @at of its set, allows no @access. */
+static void entry_deny(
+	const struct soft_jit *j, struct jit_l1 *e, uint32_t at, enum soft_access access)
 {
-	return (uint64_t)(entry ^ 1) << 12;
+	e->tag[access] = (j->no_stack.tag & ~((JIT_L1_SIZE - 1ull) << 12)) | (uint64_t)(at ^ 1)
+										     << 12;
+	e->host[access] = j->no_stack.host;
+}
+
+static void entry_drop(const struct soft_jit *j, struct jit_l1 *e, uint32_t at)
+{
+	entry_deny(j, e, at, SOFT_READ);
+	entry_deny(j, e, at, SOFT_WRITE);
 }
 
 /* Whether anything was entered into the set. */
@@ -34,7 +44,7 @@ static void set_clear(struct soft_jit *j, uint32_t set, uint32_t index)
 		return;
 	j->l1_used[set][index] = false;
 	for (uint32_t i = 0; i < JIT_L1_SIZE; i++)
-		e[i].tag[SOFT_READ] = e[i].tag[SOFT_WRITE] = no_tag(i);
+		entry_drop(j, &e[i], i);
 }
 
 static void no_stacks(struct soft_vcpu *v)
@@ -114,7 +124,7 @@ void jit_stack_fill(struct soft_vcpu *v, uint64_t lin)
 			kernel->tag[SOFT_WRITE] != (page | v->ctx)))
 		return;
 	if (e->tag[SOFT_READ] == page && e->tag[SOFT_WRITE] == page)
-		*v->g.stack_at = v->g.stack = (struct soft_stack_page){ page, e->host };
+		*v->g.stack_at = v->g.stack = (struct soft_stack_page){ page, e->host[SOFT_WRITE] };
 }
 
 void jit_l1_init(struct soft_vcpu *v)
@@ -127,7 +137,7 @@ void jit_l1_init(struct soft_vcpu *v)
 	j->no_stack.tag &= ~PAGE_OFF;
 	j->no_stack.host = j->no_page;
 	j->no_entry = (struct jit_l1){ .tag = { j->no_stack.tag, j->no_stack.tag },
-		.host = j->no_page };
+		.host = { j->no_page, j->no_page } };
 	v->g.no_entry = &j->no_entry;
 	v->g.stack_at = &j->stack[0][0];
 	no_stacks(v);
@@ -145,8 +155,7 @@ void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin)
 	no_stacks(v);
 	for (uint32_t s = 0; s < JIT_L1_SETS; s++)
 		for (uint32_t i = 0; i < SOFT_MMU_INDEXES; i++)
-			j->l1[s][i][at].tag[SOFT_READ] = j->l1[s][i][at].tag[SOFT_WRITE] = no_tag(
-				at);
+			entry_drop(j, &j->l1[s][i][at], at);
 }
 
 static struct jit_written *written_slot(struct soft_jit *j, const uint8_t *host)
@@ -156,11 +165,12 @@ static struct jit_written *written_slot(struct soft_jit *j, const uint8_t *host)
 
 static void note_written(struct soft_jit *j, struct jit_l1 *e)
 {
-	struct jit_written *w = written_slot(j, e->host);
+	const uint8_t *host = e->host[SOFT_WRITE];
+	struct jit_written *w = written_slot(j, host);
 
 	if (!w->host)
-		*w = (struct jit_written){ e->host, e };
-	if (w->host != e->host)
+		*w = (struct jit_written){ host, e };
+	if (w->host != host)
 		w->host = MANY;
 	if (w->entry != e)
 		w->entry = MANY;
@@ -180,7 +190,7 @@ static bool drop_written(struct soft_vcpu *v, const uint8_t *host)
 	if (e == MANY)
 		return false;
 	no_stacks(v);
-	e->tag[SOFT_WRITE] = no_tag((uint32_t)((e - j->l1[0][0]) % JIT_L1_SIZE));
+	entry_deny(j, e, (uint32_t)((e - j->l1[0][0]) % JIT_L1_SIZE), SOFT_WRITE);
 	return true;
 }
 
@@ -199,7 +209,7 @@ void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host)
 			if (!j->l1_used[s][i])
 				continue;
 			for (uint32_t k = 0; k < JIT_L1_SIZE; k++)
-				e[k].tag[SOFT_WRITE] = no_tag(k);
+				entry_deny(j, &e[k], k, SOFT_WRITE);
 		}
 }
 
@@ -212,12 +222,19 @@ static bool beside_code(
 	       !ram_code_hit(code, ram_code_lines(off, size));
 }
 
+static void entry_allow(struct jit_l1 *e, enum soft_access access, uint64_t page, uint8_t *host)
+{
+	e->tag[access] = page;
+	e->host[access] = host;
+}
+
 uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access)
 {
 	uint64_t page = lin & ~PAGE_OFF, tag = page | v->ctx;
 	struct jit_l1 *set = v->l1, *e;
 	const struct soft_tlb_entry *t;
 	uint32_t at = lin >> 12 & (JIT_L1_SIZE - 1);
+	uint8_t *host;
 
 	if (lin - page + size > PAGE_SIZE || v->mmu_slow)
 		return NULL;
@@ -231,15 +248,15 @@ uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum 
 		return soft_lockstep_access(v, (uint8_t *)(t->addend + lin), lin, size, access);
 	e = &set[at];
 	*used_of(v->jit, set) = true;
-	e->host = (uint8_t *)(t->addend + page);
-	e->tag[SOFT_READ] = t->tag[SOFT_READ] == tag ? page : no_tag(at);
-	e->tag[SOFT_WRITE] = t->tag[SOFT_WRITE] == tag &&
-					     !(atomic_load_explicit(t->code, memory_order_relaxed) &
-						     1)
-				     ? page
-				     : no_tag(at);
-	if (e->tag[SOFT_WRITE] == page)
+	entry_drop(v->jit, e, at);
+	host = (uint8_t *)(t->addend + page);
+	if (t->tag[SOFT_READ] == tag)
+		entry_allow(e, SOFT_READ, page, host);
+	if (t->tag[SOFT_WRITE] == tag &&
+		!(atomic_load_explicit(t->code, memory_order_relaxed) & 1)) {
+		entry_allow(e, SOFT_WRITE, page, host);
 		note_written(v->jit, e);
+	}
 	v->jit->count.fills++;
-	return e->host + (lin - page);
+	return host + (lin - page);
 }

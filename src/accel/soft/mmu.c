@@ -235,6 +235,7 @@ static struct ref fill(struct soft_vcpu *v, uint64_t lin, enum soft_access acces
 	struct x86_walk w;
 	bool data;
 
+	v->count.walks++;
 	if (!x86_walk(&m->paging, &table_mem, v, lin, (1u << access) | modifier[index], &w))
 		page_fault(v, lin, w.error);
 	gpa = w.gpa & ~PAGE_OFF;
@@ -342,6 +343,7 @@ static __attribute__((noinline)) void watch_hit(
 
 void soft_code_written(struct soft_vcpu *v, _Atomic uint32_t *code)
 {
+	v->count.code_writes++;
 	if (ram_code_bump(code))
 		soft_jit_code_written(code);
 	v->stop = true; /* the block at hand may be of that page */
@@ -361,6 +363,7 @@ static void mark_code(struct soft_vcpu *v, _Atomic uint32_t *code, const uint8_t
 {
 	if (atomic_load_explicit(code, memory_order_acquire) & 1)
 		return;
+	v->count.code_pages++;
 	atomic_fetch_or(code, 1);
 	jit_l1_drop_writes(v, host);
 	if (atomic_load(&v->vm->n_vcpus) < 2)

@@ -8,6 +8,7 @@
  * virtual machines: a register that is not there is a #GP, which some systems do not survive.
  */
 #include <string.h>
+#include "accel/soft/pv.h"
 #include "accel/soft/sys_int.h"
 #include "base/log.h"
 
@@ -37,6 +38,7 @@ enum msr_kind {
 	M_COMMAND, /* a read is #GP, a write of bits of @arg does nothing */
 	M_OWN,	   /* see own_read(), own_write() */
 	M_CLOCK,   /* kvmclock's */
+	M_PV,	   /* KVM's other ones: pv.c */
 	M_APIC,
 	M_DROP,	  /* #GP; but in a state that another engine saved it may be set, to no effect */
 	M_ABSENT, /* #GP: systems look for it on any CPU */
@@ -126,8 +128,10 @@ static const struct msr_row rows[] = {
 	{ 0xd90, 0xd90, M_DROP }, /* BNDCFGS */
 	{ 0xda0, 0xda0, M_OWN, 0, F_STATE },
 	{ 0x4b564d00, 0x4b564d01, M_CLOCK, 0, F_STATE },
-	{ 0x4b564d05, 0x4b564d05, M_DROP }, /* POLL_CONTROL */
-	{ 0xc0000080, 0xc0000080, M_OWN },  /* EFER */
+	{ MSR_KVM_ASYNC_PF, MSR_KVM_POLL_CONTROL, M_PV, 0, F_STATE },
+	{ MSR_KVM_ASYNC_PF_INT, MSR_KVM_ASYNC_PF_INT, M_PV, 0, F_STATE },
+	{ MSR_KVM_ASYNC_PF_ACK, MSR_KVM_ASYNC_PF_ACK, M_PV },
+	{ 0xc0000080, 0xc0000080, M_OWN }, /* EFER */
 	{ 0xc0000081, 0xc0000081, M_FIELD, V_MASK, F_STATE, FIELD(star), ALL },
 	{ 0xc0000082, 0xc0000082, M_FIELD, V_CANON, F_STATE, FIELD(lstar) },
 	{ 0xc0000083, 0xc0000083, M_FIELD, V_CANON, F_STATE, FIELD(cstar) },
@@ -220,7 +224,7 @@ static bool offered(const struct soft_vcpu *v, uint32_t index)
 	case X86_MSR_XSS:
 		return soft_has(v, X86_FEAT_XSAVES);
 	}
-	return true;
+	return soft_pv_offered(v, index);
 }
 
 /* -------- those with a mind of their own -------- */
@@ -411,6 +415,8 @@ bool soft_msr_read(struct soft_vcpu *v, uint32_t index, uint64_t *value)
 		return own_read(v, index, value);
 	case M_CLOCK:
 		return soft_kvmclock_msr(v, index, value, false);
+	case M_PV:
+		return soft_pv_read(v, index, value);
 	case M_APIC:
 		return soft_apic_msr(v, index, value, false);
 	case M_COMMAND:
@@ -441,6 +447,8 @@ static bool write_msr(
 		return own_write(v, index, value, restore);
 	case M_CLOCK:
 		return soft_kvmclock_msr(v, index, &value, true);
+	case M_PV:
+		return soft_pv_write(v, index, value, restore);
 	case M_APIC:
 		return soft_apic_msr(v, index, &value, true);
 	case M_DROP:

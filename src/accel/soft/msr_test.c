@@ -24,6 +24,7 @@ static void state_round_trip(void **state)
 			     : index[n] == X86_MSR_XSS		      ? 0
 			     : index[n] == 0x2ff		      ? 0xc06
 			     : index[n] < 0x200			      ? n & 3
+			     : index[n] - 0x4b564d02 < 5	      ? n & 1
 			     : index[n] < 0x210 && (index[n] & 1)     ? 0x800 | n << 12
 			     : index[n] < 0x210			      ? 6 | n << 12
 			     : index[n] >= 0x250 && index[n] <= 0x26f ? 0x0606060600000000 | (n & 1)

@@ -196,7 +196,7 @@ static bool start(struct error *err) REQUIRES(lock)
 	/* vzeroupper; ret - without AVX there is nothing to zero */
 	const uint8_t avx[] = { 0xc5, 0xf8, 0x77, 0xc3 };
 	const uint8_t none[NATIVE_STUB_MAX] = { 0xcc };
-	bool has_avx = __builtin_cpu_supports("avx");
+	bool has_avx = soft_host_has_avx();
 
 	if (!exec_mem_init(&code, CODE_SIZE, err))
 		return false;

@@ -20,6 +20,7 @@
 #include <sched.h>
 #include "accel/soft/jit.h"
 #include "accel/soft/mmu.h"
+#include "accel/soft/pv.h"
 #include "accel/soft/soft_int.h"
 #include "base/clock.h"
 
@@ -184,10 +185,12 @@ void soft_step_op(struct soft_vcpu *v, const struct soft_op *o)
 static void run_blocks(struct soft_vcpu *v)
 {
 	if (v->translating) {
-		if (soft_jit_run(v))
+		if (soft_jit_run(v)) {
 			v->budget -= JIT_TURN;
-		else
+		} else {
+			v->count.loop++;
 			run_block(v, 1);
+		}
 		return;
 	}
 	do {
@@ -283,6 +286,10 @@ static void deliver(struct soft_vcpu *v, const struct soft_event *event)
 {
 	struct soft_event e = *event;
 
+	if (e.kind == SOFT_EVENT_EXTERNAL)
+		++*(e.vector == X86_EXC_NMI ? &v->count.nmis : &v->count.interrupts);
+	else
+		++*(e.vector == X86_EXC_PF ? &v->count.page_faults : &v->count.exceptions);
 	v->has_event = false;
 	v->halted = false;
 	v->mp_state = X86_MP_RUNNABLE;
@@ -423,6 +430,7 @@ static bool may_go_on(const struct soft_vcpu *v)
 static void slice(struct soft_vcpu *v)
 {
 	v->translating = v->jit;
+	v->count.slices++;
 	slice_begin(v);
 	v->budget = SLICE;
 	if (_setjmp(v->raise)) {
@@ -464,6 +472,7 @@ static void sleep_until(struct soft_vcpu *v, int64_t deadline_ns)
 {
 	struct timespec ts = { .tv_sec = deadline_ns / NS_PER_SEC,
 		.tv_nsec = deadline_ns % NS_PER_SEC };
+	int64_t began = v->pv.steal ? clock_mono_ns() : 0;
 	int r = 0;
 
 	mutex_lock(&v->wait_lock);
@@ -476,6 +485,8 @@ static void sleep_until(struct soft_vcpu *v, int64_t deadline_ns)
 	}
 	atomic_store(&v->waiting, false);
 	mutex_unlock(&v->wait_lock);
+	if (began)
+		v->pv.slept += clock_mono_ns() - began;
 }
 
 static bool runnable(struct soft_vcpu *v)
@@ -535,6 +546,7 @@ int soft_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 	struct soft_vcpu *v = to_soft_vcpu(av);
 
 	soft_native_thread();
+	soft_pv_enter(v);
 	v->leaving = v->shutdown;
 	v->exit.kind = v->shutdown ? VCPU_EXIT_SHUTDOWN : VCPU_EXIT_NONE;
 	for (;;) {
@@ -543,9 +555,11 @@ int soft_vcpu_run(struct accel_vcpu *av, struct vcpu_exit *exit)
 		if (v->leaving)
 			break;
 		soft_timer_run(v);
+		soft_pv_account(v);
 		if (runnable(v)) {
 			slice(v);
 		} else {
+			v->count.halts += v->halted;
 			soft_fpu_sync(v);
 			soft_jit_idle(v);
 			sleep_until(v, soft_timer_next(v));

@@ -9,19 +9,30 @@
 #include <sys/mman.h>
 #include "accel/soft/jit.h"
 #include "accel/soft/mmu.h"
+#include "accel/soft/perf.h"
 #include "core/vcpu.h"
 
 #define SOFT_VCPUS_MAX 255
 
 struct soft_config {
-	bool jit, lockstep;
+	bool jit, lockstep, stats;
+	int perf; /* enum soft_perf_kind */
+	char *perf_symbols;
 };
+
+static const char *const perf_names[] = { "off", "map", "jitdump", NULL };
 
 static const struct field soft_config_fields[] = {
 	FIELD_BOOL(struct soft_config, jit, "jit", .dflt = "on",
 		.doc = "translate guest code to host code; off: interpret it"),
 	FIELD_BOOL(struct soft_config, lockstep, "lockstep", .dflt = "off",
 		.doc = "do everything twice, translated and interpreted, and stop at a difference"),
+	FIELD_BOOL(struct soft_config, stats, "stats", .dflt = "off",
+		.doc = "at the end tell what was counted; SIGUSR1 tells at any time"),
+	FIELD_ENUM(struct soft_config, perf, "perf", perf_names, .dflt = "off",
+		.doc = "name guest code for perf(1): /tmp/perf-PID.map, or ./jit-PID.dump"),
+	FIELD_STR(struct soft_config, perf_symbols, "perf-symbols",
+		.doc = "the guest's kallsyms, System.map or ELF file for that"),
 };
 
 static const struct field_table soft_config_table = FIELD_TABLE(
@@ -48,12 +59,25 @@ static void soft_vm_free(struct accel_vm *avm)
 	vm = to_soft_vm(avm);
 	soft_ticker_stop(vm);
 	soft_memory_fini(vm);
+	soft_perf_free(vm->perf);
 	free(vm->vcpus);
 	mutex_fini(&vm->vcpus_lock);
 	mutex_fini(&vm->chips_lock);
 	mutex_fini(&vm->slots_lock);
 	mutex_fini(&vm->exclusive_lock);
 	free(vm);
+}
+
+static bool options_fit(const struct soft_config *c, uint32_t max_vcpus, struct error *err)
+{
+	if (c->lockstep && (!c->jit || max_vcpus > 1))
+		return error_usage(err, "soft: lockstep=on goes with %s",
+			c->jit ? "one vCPU: --cpus 1" : "jit=on");
+	if (c->perf && !c->jit)
+		return error_usage(err, "soft: perf=%s goes with jit=on", perf_names[c->perf]);
+	if (c->perf_symbols && !c->perf)
+		return error_usage(err, "soft: perf-symbols goes with perf=map or perf=jitdump");
+	return true;
 }
 
 static struct accel_vm *soft_vm_new(
@@ -67,11 +91,8 @@ static struct accel_vm *soft_vm_new(
 			SOFT_VCPUS_MAX);
 		return NULL;
 	}
-	if (config && config->lockstep && (!config->jit || c->max_vcpus > 1)) {
-		error_usage(err, "soft: lockstep=on goes with %s",
-			config->jit ? "one vCPU: --cpus 1" : "jit=on");
+	if (config && !options_fit(config, c->max_vcpus, err))
 		return NULL;
-	}
 	if (!soft_native_init(err)) {
 		error_prefix(err, "soft");
 		return NULL;
@@ -98,7 +119,10 @@ static struct accel_vm *soft_vm_new(
 	soft_chips_init(vm);
 	vm->jit = m && (!config || config->jit);
 	vm->lockstep = config && config->lockstep;
-	if (vm->jit && !soft_ticker_start(vm, err)) {
+	vm->stats = config && config->stats;
+	if (config && config->perf)
+		vm->perf = soft_perf_new(config->perf, config->perf_symbols, NULL, err);
+	if ((config && config->perf && !vm->perf) || (vm->jit && !soft_ticker_start(vm, err))) {
 		soft_vm_free(&vm->base);
 		return NULL;
 	}
@@ -197,6 +221,16 @@ static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, struct vcpu *vcpu, 
 	return v ? &v->base : NULL;
 }
 
+static bool soft_report(struct accel_vm *avm, bool asked, struct str *out)
+{
+	struct soft_vm *vm = to_soft_vm(avm);
+
+	if (!asked && !vm->stats)
+		return false;
+	soft_stats(vm, out);
+	return true;
+}
+
 const struct accel soft_accel = {
 	.name = "soft",
 	.doc = "a CPU in software, for hosts without virtualization hardware",
@@ -216,6 +250,7 @@ const struct accel soft_accel = {
 	.chips_set = soft_chips_set,
 	.clock_get = soft_clock_get,
 	.clock_set = soft_clock_set,
+	.report = soft_report,
 	.vcpu_new = soft_vcpu_new,
 	.vcpu_free = soft_vcpu_free,
 	.vcpu_set_cpuid = soft_vcpu_set_cpuid,

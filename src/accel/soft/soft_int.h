@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "accel/soft/fpu.h"
+#include "accel/soft/stats.h"
 #include "base/thread.h"
 #include "base/types.h"
 #include "base/vec.h"
@@ -39,6 +40,7 @@ struct soft_op;
 struct soft_blocks;
 struct soft_jump;
 struct soft_jit;
+struct soft_perf;
 struct jit_l1;
 
 /* Carries one instruction out. */
@@ -186,6 +188,14 @@ struct soft_vcpu {
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
 		sysenter_eip, pat;
 	uint64_t kvmclock_msr; /* MSR_KVM_SYSTEM_TIME_NEW */
+	struct {	       /* KVM's other MSRs: pv.c */
+		uint64_t apf, steal, eoi;
+		uint8_t apf_vector;
+		bool no_poll;
+		bool apf_wake; /* tasks of the guest may wait for pages that will not be reported */
+		int64_t since, cpu,
+			slept; /* steal time: from when on; CPU time then; asleep since */
+	} pv;
 
 	struct x86_lapic lapic; /* under vm->chips_lock */
 	/* What soft_irq_ack() would give, or 0; written under chips_lock: irqchip.c. */
@@ -244,6 +254,7 @@ struct soft_vcpu {
 	int64_t budget;	       /* instructions left of the slice */
 	int64_t spun_at;       /* ->budget at the last PAUSE */
 	uint64_t instructions; /* interpreted so far; the thread's own */
+	struct soft_counters count;
 	/* Where branches to linear addresses go; the index are the low bits: jit.c. Pages that are never
 	 * used cost nothing. */
 	struct soft_goto {
@@ -303,6 +314,8 @@ struct soft_vm {
 	_Atomic bool dirty_on;
 	bool jit;			     /* translate */
 	bool lockstep;			     /* and hold it against the interpreter */
+	struct soft_perf *perf;		     /* owned: perf.c; NULL: off */
+	bool stats;			     /* tell what was counted at the end */
 	struct soft_ticker *ticker;	     /* owned: ticker.c; NULL: none */
 	struct mutex exclusive_lock;	     /* split locks and the like: soft_exclusive_begin() */
 	struct soft_vcpu *_Atomic exclusive; /* who holds it and wants the others to stand still */
@@ -438,6 +451,10 @@ soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o); /* native.c, fp
  * but soft.code_lock and soft.wait_lock. */
 void soft_jit_code_written(_Atomic uint32_t *word);
 
+/* ---- stats.c ---- */
+/* What the vCPUs have counted, as lines of a table. Any thread. */
+void soft_stats(struct soft_vm *vm, struct str *out);
+
 /* ---- ticker.c: generated code does not look at clocks: somebody has to ---- */
 bool soft_ticker_start(struct soft_vm *vm, struct error *err) MUST_USE;
 void soft_ticker_stop(struct soft_vm *vm);
@@ -472,6 +489,11 @@ bool soft_msr_restore(struct soft_vcpu *v, uint32_t index, uint64_t value);
 bool soft_cpuid_supported(struct accel_vm *vm, struct x86_cpuid *out, struct error *err);
 bool soft_vcpu_set_cpuid(struct accel_vcpu *v, const struct x86_cpuid *c, struct error *err);
 void soft_cpuid(struct soft_vcpu *v, uint32_t leaf, uint32_t index, uint32_t out[4]);
+/* What generated code and stubs may use. Not fast. */
+bool soft_host_has_avx(void);
+bool soft_host_has_bmi2(void);
+/* Bit of leaf 0x40000001. */
+bool soft_kvm_feature(const struct soft_vcpu *v, unsigned int bit);
 /* Offset of an XSAVE component (2: AVX, 9: PKRU) in the standard format: as the host's CPU and so KVM
  * has it. */
 uint32_t soft_xsave_offset(unsigned int component);
@@ -497,6 +519,8 @@ void soft_lapic_init_signal(struct soft_vcpu *v);
 void soft_lapic_get(struct soft_vcpu *v, uint8_t page[X86_LAPIC_SIZE]);
 void soft_lapic_set(struct soft_vcpu *v, const uint8_t page[X86_LAPIC_SIZE]);
 void soft_apic_base_restore(struct soft_vcpu *v, uint64_t value);
+/* An edge at the vCPU's own APIC. */
+void soft_irq_self(struct soft_vcpu *v, uint8_t vector);
 /* After v->cpuid was set: what the APIC has. */
 void soft_lapic_features(struct soft_vcpu *v);
 /* Where the APIC's page answers; false: nowhere (x2APIC mode, disabled). */

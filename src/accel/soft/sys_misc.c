@@ -19,6 +19,7 @@
 #define KVM_HC_VAPIC_POLL_IRQ 1
 #define KVM_HC_KICK_CPU	      5
 #define KVM_HC_SEND_IPI	      10
+#define KVM_HC_SCHED_YIELD    11
 
 /* -------- GDTR, IDTR -------- */
 
@@ -171,6 +172,13 @@ static int64_t kick_cpu(struct soft_vcpu *v, uint32_t apic_id)
 	return 0;
 }
 
+/* To another CPU, which may want this one's processor. */
+static int64_t yield_to(struct soft_vcpu *v)
+{
+	v->yield = v->stop = true;
+	return 0;
+}
+
 /* KVM's, which is what the hypervisor's CPUID leaves say we are. Those that would do something are not
  * announced there. */
 void soft_hypercall(struct soft_vcpu *v, const struct soft_op *o)
@@ -185,6 +193,8 @@ void soft_hypercall(struct soft_vcpu *v, const struct soft_op *o)
 		r = 0;
 	else if (nr == KVM_HC_KICK_CPU)
 		r = kick_cpu(v, v->gpr[X86_RCX]);
+	else if (nr == KVM_HC_SCHED_YIELD)
+		r = yield_to(v);
 	else if (nr == KVM_HC_SEND_IPI)
 		r = send_ipi(v, wide);
 	soft_put_gpr(v, X86_RAX, wide ? 8 : 4, (uint64_t)r);

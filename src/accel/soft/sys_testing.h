@@ -245,6 +245,15 @@ void soft_apic_base_restore(struct soft_vcpu *v, uint64_t value)
 	t.apic_base = value;
 }
 
+bool soft_slot_find(struct soft_vm *vm, uint64_t gpa, struct soft_slot *out)
+{
+	return false;
+}
+
+void soft_irq_self(struct soft_vcpu *v, uint8_t vector)
+{
+}
+
 int64_t soft_pv_ipi(struct soft_vcpu *from, const uint64_t bits[2], unsigned int width,
 	uint64_t first, uint64_t icr)
 {

@@ -161,6 +161,7 @@ void soft_tlb_flush(struct soft_vcpu *v, bool global)
 {
 	struct soft_mmu *m = v->mmu;
 
+	v->count.flushes++;
 	mmu_paging_changed(v);
 	if (m->pcids_used)
 		memset(m->pcid_ctx, 0, sizeof(m->pcid_ctx));
@@ -178,6 +179,7 @@ void soft_tlb_flush_pcid(struct soft_vcpu *v, uint16_t pcid, bool global)
 {
 	struct soft_mmu *m = v->mmu;
 
+	v->count.flushes++;
 	pcid &= PCIDS - 1;
 	m->pcid_ctx[pcid] = 0;
 	if (global)
@@ -189,6 +191,7 @@ void soft_mmu_cr3(struct soft_vcpu *v, bool keep)
 {
 	struct soft_mmu *m = v->mmu;
 
+	v->count.flushes += !keep;
 	m->paging.cr3 = v->cr3;
 	memcpy(m->paging.pdpte, v->pdpte, sizeof(v->pdpte));
 	enter_context(v, !keep);
@@ -243,6 +246,7 @@ void soft_tlb_flush_page(struct soft_vcpu *v, uint64_t lin)
 	struct soft_mmu *m = v->mmu;
 	bool code;
 
+	v->count.flush_pages++;
 	if (!soft_long_mode(v))
 		lin = (uint32_t)lin;
 	code = fetched(m, lin);

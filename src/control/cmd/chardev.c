@@ -168,16 +168,6 @@ static bool spec_of(const struct backend *b, struct str *out, struct error *err)
 	return !out->failed || error_set(err, "out of memory");
 }
 
-/* An id is a word: letters, digits and -._, beginning with a letter. */
-static bool id_is_possible(const char *id)
-{
-	const char *letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-
-	return *id && strchr(letters, *id) &&
-	       strspn(id, "abcdefghijklmnopqrstuvwxyz"
-			  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == strlen(id);
-}
-
 static bool chardev_add(struct qmp_call *c, struct error *err)
 {
 	const struct add_args *a = c->args;
@@ -186,11 +176,8 @@ static bool chardev_add(struct qmp_call *c, struct error *err)
 	struct chardev *dev;
 	const char *pty;
 
-	if (!id_is_possible(a->id))
-		return error_set(err,
-			"'id': '%s' is no identifier (a letter, then letters, digits, "
-			"'-', '.', '_')",
-			a->id);
+	if (!*a->id)
+		return error_set(err, "'id': a name is wanted");
 	if (map_has(&c->m->backends[BACKEND_CHARDEV], a->id))
 		return error_set(err, "there is a character device '%s' already", a->id);
 	if (!spec_of(&a->backend, &spec, err))

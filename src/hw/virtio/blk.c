@@ -21,6 +21,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/trace.h"
@@ -247,6 +248,18 @@ static void blk_notify(void *opaque)
 	mutex_unlock(lock);
 }
 
+/* The host has failed a request. What the guest had no right to ask for is refused before that. */
+static void tell_error(struct virtio_blk *s, const struct block_req *io, int res)
+{
+	struct notice n = { .kind = NOTICE_BLOCK_IO_ERROR,
+		.flag = io->op != BLOCK_READ,
+		.value = -res,
+		.device = &s->v.pci.dev };
+
+	snprintf(n.id, sizeof(n.id), "%s", block_id(s->disk));
+	machine_notice(s->v.pci.dev.machine, &n);
+}
+
 static void block_done(struct block_req *io, int res) NO_THREAD_SAFETY
 {
 	struct request *r = CONTAINER_OF(io, struct request, io);
@@ -256,6 +269,8 @@ static void block_done(struct block_req *io, int res) NO_THREAD_SAFETY
 		request_end(r, status_of(res));
 		return;
 	}
+	if (res < 0)
+		tell_error(s, io, res);
 	mutex_lock(&s->v.pci.dev.lock);
 	request_end(r, status_of(res));
 	mutex_unlock(&s->v.pci.dev.lock);

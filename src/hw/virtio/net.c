@@ -223,8 +223,10 @@ static void apply(void *opaque)
 	pairs = s->pairs;
 	net_set_guest_offloads(s->net, offloads);
 	net_set_pairs(s->net, pairs);
-	for (unsigned int i = 0; i < s->max_pairs; i++)
+	for (unsigned int i = 0; i < s->max_pairs; i++) {
+		net_rx_enable(s->net, i, i < pairs && !s->v.quiesced);
 		virtio_kick(&s->v, 2 * i);
+	}
 	mutex_unlock(&s->v.pci.dev.lock);
 }
 
@@ -351,8 +353,10 @@ static bool net_realize(struct device *d, struct error *err)
 		return false;
 	}
 	config_fill(s);
-	if (net_attach(s->net, d->home, &front, err))
+	if (net_attach(s->net, d->home, &front, err)) {
+		net_apply_later(s);
 		return true;
+	}
 	virtio_fini(&s->v);
 	arrays_free(s);
 	return false;

@@ -280,6 +280,20 @@ static enum outcome rx_one(
 	return o;
 }
 
+/* A card without a driver hears nothing: frames that waited for one would be old, and a peer must not be held
+ * back by a guest that is just booting. */
+static void rx_drop(struct virtio_net *s, unsigned int pair)
+{
+	struct rx_queue *r = &s->rx[pair];
+	struct vnet_hdr h;
+
+	for (int i = 0; i < TURN_FRAMES; i++) {
+		s->rx_iov[1] = (struct iovec){ r->bounce, NET_FRAME_MAX };
+		if (net_recv(s->net, pair, &h, s->rx_iov + 1, 1) < 0)
+			break;
+	}
+}
+
 void rx_turn(struct virtio_net *s, unsigned int pair)
 {
 	struct virtqueue *q = &s->v.vq[2 * pair];
@@ -287,6 +301,10 @@ void rx_turn(struct virtio_net *s, unsigned int pair)
 	enum outcome o = RX_BROKEN;
 	int left = TURN_FRAMES;
 
+	if (!s->v.started && !s->v.quiesced) {
+		rx_drop(s, pair);
+		return;
+	}
 	/* Armed while all chains are out, so that it is the next buffer that brings the kick. */
 	while (virtio_queue_live(&s->v, q) && pair < s->pairs && left--) {
 		o = rx_one(s, r, q, pair);

@@ -523,6 +523,29 @@ static void test_options(void **state)
 	assert_true(vt_init(t, BIT_ULL(F_CTRL_RX) | BIT_ULL(F_CTRL_VQ)));
 }
 
+/* What comes before there is a driver is gone, and holds nobody up. */
+static void test_no_driver(void **state)
+{
+	uint64_t rnd = 2;
+	uint8_t bytes[100] = { 0 };
+	struct iovec iov[2] = { { NULL, 0 }, { bytes, sizeof(bytes) } };
+	int buffers;
+
+	make("netdev=n");
+	for (int i = 0; i < 1000; i++) {
+		struct net_packet p = { .iov = iov + 1, .n = 1, .len = sizeof(bytes) };
+
+		assert_int_equal(net_send(net, 0, &p, 1), 1);
+		vt_run(t);
+	}
+	start(ALL, BUFS, 1526);
+	echo(200, 1, &rnd, &buffers);
+	/* Nor are frames kept from one driver to the next. */
+	assert_true(vt_reset(t));
+	start(ALL, BUFS, 1526);
+	echo(200, 1, &rnd, &buffers);
+}
+
 /* Chains that reception cannot use. */
 static void test_bad_buffers(void **state)
 {
@@ -557,6 +580,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_save, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_options, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_buffers, setup, teardown),
 	};
 	struct error err = ERROR_INIT;

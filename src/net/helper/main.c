@@ -498,6 +498,7 @@ int main(int argc, char **argv)
 	/* The control socket's end is what counts; this is for when somebody else holds it too. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a warning of glib's to a file is not worth a death */
 	if (!start(&h, argv + 1, &err)) {
 		answer_error(&err);
 		return 1;
