@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* `lodge save`: a running VM into a file; then its process ends. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include "base/json.h"
 #include "cli/cli.h"
@@ -14,75 +11,6 @@
 #include "migrate/migrate.h"
 
 #define POLL_US 20000
-
-/* The VM is confined: it is given the file, which gets its name here when it is whole and durable. */
-struct target {
-	const char *path;
-	char *tmp; /* owned; NULL: nothing to be removed */
-	int fd;	   /* owned; -1 */
-};
-
-static void target_fini(struct target *t)
-{
-	if (t->tmp)
-		unlink(t->tmp);
-	if (t->fd >= 0)
-		close(t->fd);
-	free(t->tmp);
-}
-DEFINE_AUTO(target, struct target, target_fini)
-
-static bool target_open(struct target *t, struct error *err)
-{
-	t->tmp = str_printf("%s.XXXXXX", t->path);
-	if (!t->tmp)
-		return error_set(err, "out of memory");
-	t->fd = mkostemp(t->tmp, O_CLOEXEC);
-	if (t->fd >= 0)
-		return true;
-	error_set_errno(err, errno, "cannot make a file beside '%s'", t->path);
-	free(t->tmp);
-	t->tmp = NULL;
-	return false;
-}
-
-static bool target_commit(struct target *t, struct error *err)
-{
-	if (fsync(t->fd) < 0 || rename(t->tmp, t->path) < 0)
-		return error_set_errno(err, errno, "'%s'", t->path);
-	free(t->tmp);
-	t->tmp = NULL;
-	return true;
-}
-
-/* Hand @fd over, under the name `save`. */
-static bool give_fd(struct remote *r, int fd, struct error *err)
-{
-	static char text[] = "{\"execute\": \"getfd\", \"arguments\": {\"fdname\": \"save\"}}\n";
-	_Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { text, sizeof(text) - 1 };
-	struct msghdr m = { .msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = room,
-		.msg_controllen = sizeof(room) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	AUTO(str) line = STR_INIT;
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	if (sendmsg(r->fd, &m, MSG_NOSIGNAL) != (ssize_t)iov.iov_len)
-		return error_set_errno(err, errno, "the VM takes no file");
-	for (;;) {
-		while (!remote_line(r, &line)) {
-			if (!remote_receive(r, err))
-				return false;
-		}
-		if (!remote_is_event(str_cstr(&line)))
-			return remote_result(&line, NULL, err);
-	}
-}
 
 static bool ask(struct remote *r, const char *request, struct str *result, struct error *err)
 {
@@ -140,23 +68,40 @@ static int progress(struct remote *r, struct error *err)
 	return -1;
 }
 
+static bool save_into(struct remote *r, int fd, struct error *err)
+{
+	int done;
+
+	r->send_fd = fd;
+	if (!ask(r, "{\"execute\": \"getfd\", \"arguments\": {\"fdname\": \"lodge-save\"}}", NULL,
+		    err))
+		return false;
+	/* It stops and flushes its disks before it answers. */
+	r->timeout_ms = 120000;
+	if (!ask(r, "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"fd:lodge-save\"}}", NULL,
+		    err))
+		return false;
+	while (!(done = progress(r, err)))
+		usleep(POLL_US);
+	return done > 0;
+}
+
 static bool save_vm(const char *name, const char *path, bool zstd, struct error *err)
 {
 	AUTO(remote) r = REMOTE_INIT;
-	AUTO(target) t = { .path = path, .fd = -1 };
-	int done;
+	struct migrate_file *f;
+	bool ok;
 
-	if (!remote_open(&r, name, RUNDIR_CONTROL, err) || (zstd && !compress(&r, err)) ||
-		!target_open(&t, err) || !give_fd(&r, t.fd, err))
+	if (!remote_open(&r, name, RUNDIR_CONTROL, err) || (zstd && !compress(&r, err)))
 		return false;
-	/* It stops and flushes its disks before it answers. */
-	r.timeout_ms = 120000;
-	if (!ask(&r, "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"fd:save\"}}", NULL,
-		    err))
+	/* The VM's process is confined and has no paths: the file is made here. */
+	f = migrate_file_new(path, err);
+	if (!f)
 		return false;
-	while (!(done = progress(&r, err)))
-		usleep(POLL_US);
-	return done > 0 && target_commit(&t, err) && remote_command(&r, "quit", NULL, err);
+	ok = save_into(&r, migrate_file_fd(f), err) && migrate_file_commit(f, err) &&
+	     remote_command(&r, "quit", NULL, err);
+	migrate_file_free(f);
+	return ok;
 }
 
 static int save(int argc, char **argv)

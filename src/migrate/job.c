@@ -108,7 +108,7 @@ static void *helper_thread(void *arg)
 {
 	struct helper *h = arg;
 
-	/* It has its maker's name and confinement: a worker's. */
+	thread_enter(ROLE_WORKER, h->j->incoming ? "load" : "save");
 	h->fn(h->j);
 	return NULL;
 }
