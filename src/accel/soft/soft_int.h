@@ -489,7 +489,10 @@ bool soft_msr_restore(struct soft_vcpu *v, uint32_t index, uint64_t value);
 bool soft_cpuid_supported(struct accel_vm *vm, struct x86_cpuid *out, struct error *err);
 bool soft_vcpu_set_cpuid(struct accel_vcpu *v, const struct x86_cpuid *c, struct error *err);
 void soft_cpuid(struct soft_vcpu *v, uint32_t leaf, uint32_t index, uint32_t out[4]);
-/* What generated code and stubs may use. Not fast. */
+/* ---- host.c: the host's CPU. Not fast ---- */
+/* A leaf; zeros when it has none. */
+void soft_host_cpuid(uint32_t leaf, uint32_t index, uint32_t out[4]);
+/* What generated code and stubs may use. */
 bool soft_host_has_avx(void);
 bool soft_host_has_bmi2(void);
 /* Bit of leaf 0x40000001. */
