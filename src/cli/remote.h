@@ -17,8 +17,8 @@ struct remote {
 	int send_fd;	/* borrowed: goes with the next request; -1: none */
 };
 
-#define REMOTE_INIT                           \
-	{                                     \
+#define REMOTE_INIT                                          \
+	{                                                    \
 		.fd = -1, .timeout_ms = 10000, .send_fd = -1 \
 	}
 
