@@ -57,6 +57,11 @@ void thread_set_confinement(void (*fn)(enum thread_role role))
 	atomic_store_explicit(&confinement, fn, memory_order_release);
 }
 
+bool thread_is_confined(void)
+{
+	return is_confined;
+}
+
 void thread_confine(void)
 {
 	void (*fn)(enum thread_role role) = atomic_load_explicit(

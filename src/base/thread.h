@@ -121,6 +121,7 @@ void thread_set_confinement(void (*fn)(enum thread_role role));
 /* The calling thread gives up its rights, unless it has or nothing is set: for threads that may have
  * begun before it was. */
 void thread_confine(void);
+bool thread_is_confined(void);
 enum thread_role thread_role(void);
 /* True when the thread is @role or has declared none (tests, tools). For assert(). */
 bool thread_is(enum thread_role role);

@@ -5,6 +5,8 @@
  */
 #include "control/qmp_int.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "config.h"
@@ -211,6 +213,17 @@ static void free_object(const struct field_table *t, void *obj)
 	free(obj);
 }
 
+/* Paths and new sockets are closed to a confined process: say so, and what helps. */
+static void explain_refusal(struct error *err)
+{
+	size_t n = strlen(err->msg);
+
+	if (thread_is_confined() && strstr(err->msg, strerror(EACCES)))
+		snprintf(err->msg + n, sizeof(err->msg) - n,
+			" (the machine is confined: pass a descriptor, or start it with "
+			"--sandbox on,allow=PATH or --sandbox off)");
+}
+
 static const char *error_class(const struct qmp_call *k, const struct error *err)
 {
 	if (k->error_class)
@@ -231,10 +244,12 @@ static void carry_out(struct qmp_client *c, const struct request *r, const struc
 		.tok = r->arguments };
 
 	if (alloc_object(cmd->args, &k.args, &err) && alloc_object(cmd->ret, &k.ret, &err) &&
-		take_arguments(&k, &err) && cmd->run(&k, &err))
+		take_arguments(&k, &err) && cmd->run(&k, &err)) {
 		reply(&k, r);
-	else
+	} else {
+		explain_refusal(&err);
 		reply_error(c, r, error_class(&k, &err), err.msg);
+	}
 	free_object(cmd->args, k.args);
 	free_object(cmd->ret, k.ret);
 	if (c->q->quit) {

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "base/removal.h"
 #include "base/str.h"
 #include "base/types.h"
 #include "net/net_int.h"

@@ -39,7 +39,7 @@ void soft_host_cpuid(uint32_t leaf, uint32_t index, uint32_t out[4])
 	const char *without = secure_getenv("LODGE_TEST_HOST_WITHOUT");
 
 	memset(out, 0, 4 * sizeof(out[0]));
-	if (leaf <= __get_cpuid_max(leaf & 0x80000000, NULL))
+	if (leaf <= (uint32_t)__get_cpuid_max(leaf & 0x80000000, NULL))
 		__cpuid_count(leaf, index, out[EAX], out[EBX], out[ECX], out[EDX]);
 	for (size_t i = 0; without && i < ARRAY_SIZE(lesses); i++)
 		if (lesses[i].leaf == leaf && !index && word_in(without, lesses[i].name))

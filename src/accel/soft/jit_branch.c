@@ -179,12 +179,13 @@ unsigned int jit_put_far(uint8_t *code, const uint8_t *rx, bool wide, uint64_t p
 	return (unsigned int)(b->p - code);
 }
 
-/* Are the addresses constants of 32 bits? Where the block lies now it will mostly be found. */
+/* Is it a kernel's, and are the addresses constants of 32 bits? Where the block lies now it will mostly be found. */
 bool jit_far_ok(const struct jit_tr *t, int64_t target)
 {
 	uint64_t page = t->v->g.page;
 
-	if (!jit_fits32(target))
+	/* Contexts of programs change often: each time all would be put in again. */
+	if (!jit_fits32(target) || t->v->mmu_index == SOFT_MMU_USER)
 		return false;
 	return !t->wide ||
 	       (jit_fits32((int64_t)page) && jit_fits32((int64_t)(page + (uint64_t)target)));
