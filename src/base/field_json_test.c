@@ -239,9 +239,71 @@ static void test_out_of_memory(void **state)
 	}
 }
 
+/* What QMP asks of its arguments and results beyond the rest. */
+struct strict {
+	uint32_t zero;
+	bool flag;
+	char *any;
+	struct {
+		uint32_t *items;
+		size_t len;
+	} list;
+};
+static const struct field strict_fields[] = {
+	FIELD_U32(struct strict, zero, "zero", .flags = FF_OMIT_ZERO),
+	FIELD_BOOL(struct strict, flag, "flag", .flags = FF_GIVEN),
+	FIELD_STR(struct strict, any, "any", .flags = FF_ANY),
+	FIELD_LIST(struct strict, list, "list", FT_U32, 2, .flags = FF_OMIT_ZERO),
+};
+static const struct field_table strict_table = FIELD_TABLE("strict", struct strict, strict_fields);
+
+static bool read_strict(struct strict *s, const char *text, struct error *err)
+{
+	struct json_doc doc = JSON_DOC_INIT;
+	bool ok;
+
+	doc.typed = true;
+	fields_fini(&strict_table, s);
+	ok = json_parse(&doc, text, strlen(text), err) &&
+	     fields_from_json(&strict_table, s, &doc, doc.tokens, err);
+	json_doc_fini(&doc);
+	return ok;
+}
+
+static void typed_documents_are_strict(void **state)
+{
+	AUTO(str) out = STR_INIT;
+	struct error err = ERROR_INIT;
+	struct strict s = { 0 };
+	uint32_t *item;
+
+	assert_true(fields_table_valid(&strict_table, &err));
+	assert_true(read_strict(&s, "{\"flag\": false, \"any\": [1, \"x\"]}", &err));
+	item = fields_list_add(&strict_table, &s, "list", &err);
+	assert_non_null(item);
+	*item = 7;
+	fields_to_json(&strict_table, &s, &out);
+	assert_string_equal(
+		str_cstr(&out), "{\"flag\": false, \"any\": [1, \"x\"], \"list\": [7]}");
+	assert_non_null(fields_list_add(&strict_table, &s, "list", &err));
+	assert_null(fields_list_add(&strict_table, &s, "list", &err));
+	str_clear(&out);
+	assert_true(fields_get_json(&strict_table, &s, "list", &out));
+	assert_string_equal(str_cstr(&out), "[7, 0]");
+	assert_false(fields_get_json(&strict_table, &s, "none", &out));
+	assert_false(read_strict(&s, "{}", &err));
+	assert_non_null(strstr(err.msg, "'strict.flag' is missing"));
+	assert_false(read_strict(&s, "{\"flag\": \"on\"}", &err));
+	assert_false(read_strict(&s, "{\"flag\": true, \"zero\": \"1\"}", &err));
+	assert_true(read_strict(&s, "{\"flag\": true, \"zero\": 1, \"any\": \"q\"}", &err));
+	assert_string_equal(s.any, "\"q\"");
+	fields_fini(&strict_table, &s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(typed_documents_are_strict),
 		cmocka_unit_test(test_write),
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_read_over),

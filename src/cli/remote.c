@@ -79,6 +79,30 @@ bool remote_is_event(const char *line)
 	       json_member(&doc, doc.tokens, "event");
 }
 
+/* Send what there is to be sent, with the descriptor that goes with it. */
+static ssize_t send_some(struct remote *r, const char *p, size_t n)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { (void *)(uintptr_t)p, n };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+	ssize_t sent;
+
+	if (r->send_fd >= 0) {
+		m.msg_control = control;
+		m.msg_controllen = sizeof(control);
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &r->send_fd, sizeof(int));
+	}
+	sent = sendmsg(r->fd, &m, MSG_NOSIGNAL);
+	if (sent > 0)
+		r->send_fd = -1;
+	return sent;
+}
+
 bool remote_ask(struct remote *r, const char *request, struct str *reply,
 	void (*event)(const char *line), struct error *err)
 {
@@ -88,7 +112,7 @@ bool remote_ask(struct remote *r, const char *request, struct str *reply,
 	str_append(&line, request);
 	str_append(&line, "\n");
 	while (sent < line.len) {
-		ssize_t n = send(r->fd, line.s + sent, line.len - sent, MSG_NOSIGNAL);
+		ssize_t n = send_some(r, line.s + sent, line.len - sent);
 
 		if (n < 0 && errno != EINTR)
 			return error_set(err, "the virtual machine has gone");

@@ -14,11 +14,12 @@ struct remote {
 	char *dir; /* owned */
 	struct str in;
 	int timeout_ms; /* for each reply */
+	int send_fd;	/* borrowed: goes with the next request; -1: none */
 };
 
 #define REMOTE_INIT                           \
 	{                                     \
-		.fd = -1, .timeout_ms = 10000 \
+		.fd = -1, .timeout_ms = 10000, .send_fd = -1 \
 	}
 
 /* Connect to VM @name's socket @file (RUNDIR_CONTROL, RUNDIR_MONITOR) and negotiate. ERROR_NOT_FOUND:

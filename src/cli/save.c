@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* `lodge save`: a running VM into a file; then its process ends. */
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,21 +11,6 @@
 #include "migrate/migrate.h"
 
 #define POLL_US 20000
-
-/* The VM's process has a working directory of its own. */
-static bool absolute(const char *path, struct str *out, struct error *err)
-{
-	char here[PATH_MAX];
-
-	if (path[0] != '/') {
-		if (!getcwd(here, sizeof(here)))
-			return error_set(err, "cannot find out the working directory");
-		str_append(out, here);
-		str_append(out, "/");
-	}
-	str_append(out, path);
-	return !out->failed || error_set(err, "out of memory");
-}
 
 static bool ask(struct remote *r, const char *request, struct str *result, struct error *err)
 {
@@ -84,28 +68,40 @@ static int progress(struct remote *r, struct error *err)
 	return -1;
 }
 
+static bool save_into(struct remote *r, int fd, struct error *err)
+{
+	int done;
+
+	r->send_fd = fd;
+	if (!ask(r, "{\"execute\": \"getfd\", \"arguments\": {\"fdname\": \"lodge-save\"}}", NULL,
+		    err))
+		return false;
+	/* It stops and flushes its disks before it answers. */
+	r->timeout_ms = 120000;
+	if (!ask(r, "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"fd:lodge-save\"}}", NULL,
+		    err))
+		return false;
+	while (!(done = progress(r, err)))
+		usleep(POLL_US);
+	return done > 0;
+}
+
 static bool save_vm(const char *name, const char *path, bool zstd, struct error *err)
 {
 	AUTO(remote) r = REMOTE_INIT;
-	AUTO(str) uri = STR_INIT;
-	AUTO(str) request = STR_INIT;
-	int done;
+	struct migrate_file *f;
+	bool ok;
 
 	if (!remote_open(&r, name, RUNDIR_CONTROL, err) || (zstd && !compress(&r, err)))
 		return false;
-	str_append(&uri, "file:");
-	if (!absolute(path, &uri, err))
+	/* The VM's process is confined and has no paths: the file is made here. */
+	f = migrate_file_new(path, err);
+	if (!f)
 		return false;
-	str_append(&request, "{\"execute\": \"migrate\", \"arguments\": {\"uri\": ");
-	json_quote(str_cstr(&uri), &request);
-	str_append(&request, "}}");
-	/* It stops and flushes its disks before it answers. */
-	r.timeout_ms = 120000;
-	if (!ask(&r, str_cstr(&request), NULL, err))
-		return false;
-	while (!(done = progress(&r, err)))
-		usleep(POLL_US);
-	return done > 0 && remote_command(&r, "quit", NULL, err);
+	ok = save_into(&r, migrate_file_fd(f), err) && migrate_file_commit(f, err) &&
+	     remote_command(&r, "quit", NULL, err);
+	migrate_file_free(f);
+	return ok;
 }
 
 static int save(int argc, char **argv)

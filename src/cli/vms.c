@@ -72,6 +72,8 @@ static bool vm_fill(struct vm *v, const char *base, const char *name)
 	int64_t since = 0, now = time(NULL);
 	pid_t pid = rundir_pid(base, name, &since);
 
+	if (!pid)
+		rundir_clean(base, name);
 	*v = (struct vm){ .name = pid ? strdup(name) : NULL };
 	if (!v->name)
 		return false;

@@ -179,8 +179,16 @@ struct rundir *rundir_claim(const char *name, struct error *err)
 	}
 	r->lock = -1;
 	r->path = str_printf("%s/%s", str_cstr(&base), name);
-	for (int i = 0; r->path && !got && i < TRIES; i++)
+	for (int i = 0; r->path && got <= 0 && i < TRIES; i++) {
 		got = try_claim(r, name, err);
+		if (got > 0 || (got < 0 && i >= 2))
+			break;
+		/* Perhaps only rundir_clean() has it, for an instant. */
+		if (r->lock >= 0)
+			close(r->lock);
+		r->lock = -1;
+		usleep(got ? 1000 : 0);
+	}
 	if (got > 0) {
 		if (r->used)
 			remove_files(r->path);
@@ -200,16 +208,21 @@ struct rundir *rundir_claim(const char *name, struct error *err)
 	return NULL;
 }
 
-void rundir_release(struct rundir *r)
+static void remove_all(const struct rundir *r)
 {
-	AUTO_FREE char *lock = r ? str_printf("%s/" LOCK, r->path) : NULL;
+	AUTO_FREE char *lock = str_printf("%s/" LOCK, r->path);
 
-	if (!r)
-		return;
 	remove_files(r->path);
 	if (lock)
 		unlink(lock);
-	(void)!unlinkat(AT_FDCWD, r->path, AT_REMOVEDIR); /* what the sandbox knows */
+	rmdir(r->path);
+}
+
+void rundir_release(struct rundir *r)
+{
+	if (!r)
+		return;
+	remove_all(r);
 	close(r->lock); /* last: until here nobody else takes the name */
 	free(r->path);
 	free(r);
@@ -218,6 +231,19 @@ void rundir_release(struct rundir *r)
 char *rundir_file(const struct rundir *r, const char *file)
 {
 	return str_printf("%s/%s", r->path, file);
+}
+
+void rundir_clean(const char *base, const char *name)
+{
+	struct rundir r = { .path = str_printf("%s/%s", base, name), .lock = -1 };
+
+	if (r.path)
+		r.lock = open_lock(r.path, 0);
+	if (r.lock >= 0 && !try_lock(r.lock, true) && is_current(r.path, r.lock))
+		remove_all(&r);
+	if (r.lock >= 0)
+		close(r.lock);
+	free(r.path);
 }
 
 pid_t rundir_pid(const char *base, const char *name, int64_t *since)

@@ -37,4 +37,7 @@ bool rundir_base(struct str *out, struct error *err) MUST_USE;
 /* The process of VM @name, and when it started (CLOCK_REALTIME seconds; may be NULL); 0: there is none. */
 pid_t rundir_pid(const char *base, const char *name, int64_t *since);
 
+/* Remove what a VM that was killed has left; nothing happens while one of that name lives. */
+void rundir_clean(const char *base, const char *name);
+
 #endif

@@ -83,6 +83,8 @@ static void a_name_is_one_vms(void **state)
 static void what_the_killed_left_is_used_again(void **state)
 {
 	struct error err = ERROR_INIT;
+	AUTO_FREE char *dir = NULL;
+	AUTO(str) base = STR_INIT;
 	struct rundir *r;
 	int p[2], status;
 	pid_t child;
@@ -100,13 +102,21 @@ static void what_the_killed_left_is_used_again(void **state)
 	}
 	assert_int_equal(read(p[0], &byte, 1), 1);
 	assert_int_equal(pid_of("dead"), child);
+	assert_true(rundir_base(&base, &err));
+	dir = str_printf("%s/dead", str_cstr(&base));
+	rundir_clean(str_cstr(&base), "dead");
+	assert_int_equal(access(dir, F_OK), 0);
 	assert_null(rundir_claim("dead", &err));
 	kill(child, SIGKILL);
 	waitpid(child, &status, 0);
 	assert_int_equal(pid_of("dead"), 0);
+	rundir_clean(str_cstr(&base), "dead");
+	assert_int_equal(access(dir, F_OK), -1);
 	r = rundir_claim("dead", &err);
 	assert_non_null(r);
 	assert_int_equal(pid_of("dead"), getpid());
+	rundir_clean(str_cstr(&base), "dead");
+	assert_int_equal(access(dir, F_OK), 0);
 	rundir_release(r);
 	close(p[0]);
 	close(p[1]);

@@ -186,6 +186,9 @@ void machine_quit(struct machine *m, enum notice_reason why, int code);
 const char *machine_event_name(enum machine_event e);
 /* Saved state of all devices and vCPUs (RAM is migrate/'s business). Paused. Loading asks for all of
  * them, each once; on failure the machine is of no more use. */
+#define MACHINE_PIT "i8254"
+/* Is the interval timer among the engine's chips, and so no device? */
+bool machine_pit_is_engines(const struct machine *m);
 bool machine_save_devices(struct machine *m, struct str *out, struct error *err) MUST_USE;
 bool machine_load_devices(struct machine *m, const void *p, size_t len, struct error *err) MUST_USE;
 /* One device: quiesced; used by the conformance suite too. */

@@ -4,6 +4,8 @@
  *   STATE_DEVICE { NAME, INSTANCE, VERSION, FIELDS }   one a device that has a state table
  *   STATE_VCPU   { INSTANCE, FIELDS }                  one a vCPU
  *   STATE_CHIPS  { FIELDS }                            the engine's interrupt chips and clock
+ * The interval timer is always a device in the stream (named MACHINE_PIT), also where the engine has it
+ * among its chips: so a state goes from an engine with one into an engine without, and back.
  * The reader has made the same machine; every record must find its device and every device its
  * record. Nothing of a stream is believed: fields are range-checked by their tables, relations by
  * each device's post_load.
@@ -15,6 +17,7 @@
 #include "core/cpu_fields.h"
 #include "core/machine.h"
 #include "core/vcpu.h"
+#include "x86/pit.h"
 
 enum state_tag { STATE_DEVICE = 1, STATE_VCPU, STATE_CHIPS };
 enum part_tag { PART_NAME = 1, PART_INSTANCE, PART_VERSION, PART_FIELDS };
@@ -196,6 +199,42 @@ static bool save_vcpu(struct vcpu *v, struct x86_cpu_state *s, struct str *out, 
 	return true;
 }
 
+/* -------- the interval timer of an engine's -------- */
+
+static bool engine_has_pit(const struct machine *m)
+{
+	const struct device *d;
+
+	if (!m->vm || !m->accel->chips_get || m->vm->irqchip != ACCEL_IRQCHIP_FULL)
+		return false;
+	list_for_each (d, &m->devices, node) {
+		if (!strcmp(d->type->name, MACHINE_PIT))
+			return false;
+	}
+	return true;
+}
+
+bool machine_pit_is_engines(const struct machine *m)
+{
+	return engine_has_pit(m);
+}
+
+/* As the device saves itself: times are distances from now, which the VM's clock shows. */
+static void save_pit(const struct x86_chips_state *chips, struct str *out)
+{
+	struct x86_pit_state pit = chips->pit;
+	size_t pos;
+
+	if (!x86_pit_is_reset(&pit))
+		x86_pit_shift(&pit, -(int64_t)chips->clock_ns);
+	pos = stream_begin(out, STATE_DEVICE, STREAM_F_MANDATORY);
+	stream_put(out, PART_NAME, STREAM_F_MANDATORY, MACHINE_PIT, strlen(MACHINE_PIT));
+	put_u32(out, PART_INSTANCE, 0);
+	put_u32(out, PART_VERSION, pit_state_fields.version);
+	put_fields(out, &pit_state_fields, &pit);
+	stream_end(out, pos);
+}
+
 static bool save_cpus(struct machine *m, struct str *out, struct error *err)
 {
 	struct x86_cpu_state *s = calloc(1, sizeof(*s));
@@ -211,6 +250,8 @@ static bool save_cpus(struct machine *m, struct str *out, struct error *err)
 
 		if (rc)
 			return error_set_errno(err, rc, "cannot read the interrupt chips");
+		if (engine_has_pit(m))
+			save_pit(&chips, out);
 		pos = stream_begin(out, STATE_CHIPS, STREAM_F_MANDATORY);
 		put_fields(out, &chips_state_fields, &chips);
 		stream_end(out, pos);
@@ -235,6 +276,8 @@ bool machine_save_devices(struct machine *m, struct str *out, struct error *err)
 struct loaded {
 	bool *cpus; /* owned, n_vcpus */
 	bool chips;
+	bool have_pit; /* the engine's; it goes in with the other chips */
+	struct x86_pit_state pit;
 };
 
 static bool load_vcpu(
@@ -276,11 +319,28 @@ static bool load_chips(
 		return error_set(err, "the engine has no interrupt chips to load");
 	if (!load_fields(&chips_state_fields, &chips, p, err))
 		return false;
+	if (done->have_pit) {
+		chips.pit = done->pit;
+		x86_pit_sanitize(&chips.pit, 0);
+		if (!x86_pit_is_reset(&chips.pit))
+			x86_pit_shift(&chips.pit, (int64_t)MIN(chips.clock_ns, INT64_MAX));
+	}
 	rc = m->accel->chips_set(m->vm, &chips);
 	return !rc || error_set_errno(err, rc, "the interrupt chips do not take the saved state");
 }
 
-static bool load_named(struct machine *m, const struct parts *p, struct error *err)
+static bool load_pit(const struct parts *p, struct loaded *done, struct error *err)
+{
+	if (done->have_pit || done->chips)
+		return error_set(err, "saved state has the interval timer twice, or too late");
+	if (p->version > pit_state_fields.version)
+		return error_set(err, MACHINE_PIT ": saved by a newer version (%u)", p->version);
+	done->have_pit = true;
+	return load_fields(&pit_state_fields, &done->pit, p, err);
+}
+
+static bool load_named(
+	struct machine *m, const struct parts *p, struct loaded *done, struct error *err)
 {
 	struct device *d;
 
@@ -292,6 +352,8 @@ static bool load_named(struct machine *m, const struct parts *p, struct error *e
 		d->loaded = true;
 		return load_device(d, p, err) || error_prefix(err, "%s", device_name(d));
 	}
+	if (!p->instance && !strcmp(p->name, MACHINE_PIT) && engine_has_pit(m))
+		return load_pit(p, done, err);
 	return error_set(err, "saved state has a %s (number %u) that this machine has not", p->name,
 		p->instance);
 }
@@ -305,7 +367,7 @@ static bool load_record(
 		return false;
 	switch (rec->tag) {
 	case STATE_DEVICE:
-		return load_named(m, &p, err);
+		return load_named(m, &p, done, err);
 	case STATE_VCPU:
 		return load_vcpu(m, &p, done, err);
 	case STATE_CHIPS:

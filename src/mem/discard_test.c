@@ -171,12 +171,12 @@ static void test_told(void **state)
 	code = ram_code_words(e.b);
 	assert_non_null(code);
 	for (unsigned int i = 0; i < PAGES; i++)
-		code[i] |= 1;
+		code[RAM_CODE_WORDS * i] |= 1;
 	gmem_discard(&e.as, GPA(10 * PAGE), 2 * PAGE, &p);
 	ram_dirty_take(e.b, 0, dirty, 1);
 	assert_int_equal(dirty[0], 3ull << 10);
 	for (unsigned int i = 0; i < PAGES; i++)
-		assert_int_equal(code[i], i == 10 || i == 11 ? 2 : 1);
+		assert_int_equal(code[RAM_CODE_WORDS * i], i == 10 || i == 11 ? 2 : 1);
 	close_env(&e);
 }
 

@@ -273,14 +273,14 @@ static void test_code(void **state)
 	_Atomic uint32_t *a = ram_code_words(e->a), *b = ram_code_words(e->b);
 
 	assert_true(a && b);
-	a[0] = a[2] = b[0] = 1;
+	a[0] = a[2 * RAM_CODE_WORDS] = b[0] = 1;
 	assert_int_equal(gmem_write(&e->as, GPA(0x2fff), "xy", 2), 0);
-	assert_true(a[0] == 1 && a[2] == 2 && b[0] == 2);
+	assert_true(a[0] == 1 && a[2 * RAM_CODE_WORDS] == 2 && b[0] == 2);
 	assert_int_equal(gmem_fill(&e->as, GPA(0), 0, 1), 0);
 	assert_int_equal(a[0], 2);
-	a[0] = a[2] = 3;
+	a[0] = a[2 * RAM_CODE_WORDS] = 3;
 	gmem_mark_dirty(&e->as, GPA(0x2000), 1);
-	assert_true(a[0] == 3 && a[2] == 4);
+	assert_true(a[0] == 3 && a[2 * RAM_CODE_WORDS] == 4);
 }
 
 int main(void)

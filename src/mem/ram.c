@@ -312,7 +312,7 @@ static void log_free(_Atomic uint64_t *log)
 
 static uint64_t code_bytes(const struct ram_block *b)
 {
-	return b->size / PAGE * sizeof(uint32_t);
+	return b->size / PAGE * RAM_CODE_WORDS * sizeof(uint32_t);
 }
 
 static void code_free(struct ram_block *b, _Atomic uint32_t *code)
@@ -388,15 +388,16 @@ static void bump_words(_Atomic uint32_t *code, uint64_t first, uint64_t last)
 {
 	/* A full barrier between the bytes that were written and the look at the bits (ram.h): x86's
 	 * locked instructions are one. (A fence is what ThreadSanitizer does not know.) */
-	atomic_fetch_or(&code[first], 0);
+	atomic_fetch_or(&code[RAM_CODE_WORDS * first], 0);
 	for (uint64_t i = first; i <= last; i++) {
+		_Atomic uint32_t *word = &code[RAM_CODE_WORDS * i];
 		void (*hook)(_Atomic uint32_t *);
 
-		if (!ram_code_bump(&code[i]))
+		if (!ram_code_bump(word))
 			continue;
 		hook = atomic_load(&ram_code_hook);
 		if (hook)
-			hook(&code[i]);
+			hook(word);
 	}
 }
 

@@ -83,8 +83,8 @@ void ram_dirty_merge(
  * read-only; or what the kernel says. Any thread. */
 int ram_discard(struct ram_block *b, uint64_t off, uint64_t len) MUST_USE;
 
-/* Words of decoded code, one a 4 KiB page. Bit 0: somebody has decoded code of the page and wants to
- * hear of writes; the rest is a generation. Who has written to the page and finds bit 0 set calls
+/* Words of decoded code, two for each 4 KiB page (RAM_CODE_WORDS). The first one's bit 0: somebody has
+ * decoded code of the page and wants to hear of writes; the rest is a generation. Who has written to the page and finds bit 0 set calls
  * ram_code_bump(): a new generation, bit 0 clear, in one step; whoever kept the old word sees that it
  * is void.
  *
@@ -93,18 +93,46 @@ int ram_discard(struct ram_block *b, uint64_t off, uint64_t len) MUST_USE;
  * instruction); ram_dirty_mark() has one. Stores of the engine itself do without where the decoder
  * makes up for them: accel/soft/mmu.c.
  *
+ * The second one is for who would rather not lose a page's code to data beside it: bit n says that nobody
+ * has decoded any of the 128 bytes from 128 n on since the last ram_code_bump(), which sets all. Who
+ * decodes clears the bits of what it is going to read (ram_code_take()); a writer that finds the bits of what
+ * it wrote set (ram_code_hit()) need not bump. Until the first bump none is set.
+ *
  * Makes them, all zero, or finds them made; lives as long as the block. NULL: no memory. */
 _Atomic uint32_t *ram_code_words(struct ram_block *b) MUST_USE;
+#define RAM_CODE_WORDS	   2
+#define RAM_CODE_LINE_BITS 7
 /* True: it was this one who did it. */
 static inline bool ram_code_bump(_Atomic uint32_t *word)
 {
 	uint32_t w = atomic_load_explicit(word, memory_order_relaxed);
 
-	/* An odd word plus one is even and of the next generation. Who loses the race finds it done. */
-	while (w & 1)
+	/* An odd word plus one is even and of the next generation. Who loses the race finds it done. Bits of
+	 * lines that somebody clears meanwhile are of what the bump voids: it comes after. */
+	while (w & 1) {
+		atomic_store_explicit(word + 1, UINT32_MAX, memory_order_relaxed);
 		if (atomic_compare_exchange_weak(word, &w, w + 1))
 			return true;
+	}
 	return false;
+}
+/* Lines that @n bytes (not 0) from @off of the page on lie in. */
+static inline uint32_t ram_code_lines(uint32_t off, uint32_t n)
+{
+	uint32_t first = off >> RAM_CODE_LINE_BITS, last = (off + n - 1) >> RAM_CODE_LINE_BITS;
+
+	return (uint32_t)((2ull << last) - (1ull << first));
+}
+/* The bytes will be read and decoded. A full barrier if that is new. */
+static inline void ram_code_take(_Atomic uint32_t *word, uint32_t lines)
+{
+	if (atomic_load_explicit(word + 1, memory_order_relaxed) & lines)
+		atomic_fetch_and(word + 1, ~lines);
+}
+/* After a store: are any of its bytes decoded? A full barrier. */
+static inline bool ram_code_hit(_Atomic uint32_t *word, uint32_t lines)
+{
+	return ~atomic_fetch_or(word + 1, 0) & lines;
 }
 /* Called with every word that ram_dirty_mark() has bumped, on its thread; NULL: nobody's. */
 extern void (*_Atomic ram_code_hook)(_Atomic uint32_t *word);

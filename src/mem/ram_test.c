@@ -303,6 +303,30 @@ static void test_dirty_merge_and_restart(void **state)
 
 /* -------- words of decoded code -------- */
 
+/* A bump frees all lines; who decodes takes some, and a store tells whether it hit them. */
+static void test_code_lines(void **state)
+{
+	_Atomic uint32_t word[RAM_CODE_WORDS] = { 1, 0 };
+
+	assert_int_equal(ram_code_lines(0, 1), 1);
+	assert_int_equal(ram_code_lines(127, 2), 3);
+	assert_int_equal(ram_code_lines(0xfff, 1), 1u << 31);
+	assert_int_equal(ram_code_lines(0, 4096), UINT32_MAX);
+	/* Nothing is known before the first change. */
+	assert_true(ram_code_hit(word, ram_code_lines(0x800, 1)));
+	assert_true(ram_code_bump(word));
+	assert_false(ram_code_bump(word));
+	assert_int_equal(word[0], 2);
+	assert_false(ram_code_hit(word, UINT32_MAX));
+	word[0] |= 1;
+	ram_code_take(word, ram_code_lines(0x7f, 2));
+	assert_true(ram_code_hit(word, ram_code_lines(0x7c, 4)));
+	assert_true(ram_code_hit(word, ram_code_lines(0xff, 8)));
+	assert_false(ram_code_hit(word, ram_code_lines(0x100, 0xf00)));
+	assert_true(ram_code_bump(word));
+	assert_false(ram_code_hit(word, UINT32_MAX));
+}
+
 static void test_code_words(void **state)
 {
 	struct ram_config c = { .name = "ram0", .size = PAGES * 4096, .host_node = -1 };
@@ -317,28 +341,28 @@ static void test_code_words(void **state)
 	assert_true(ram_dirty_wanted(b));
 	assert_ptr_equal(ram_code_words(b), code);
 	for (uint32_t i = 0; i < PAGES; i++)
-		assert_int_equal(code[i], 0);
+		assert_int_equal(code[RAM_CODE_WORDS * i], 0);
 	/* Only words with bit 0 change, and only those of the range. */
-	code[3] = 7;
-	code[4] = 9;
-	code[5] = 9;
-	code[6] = 9;
+	code[RAM_CODE_WORDS * 3] = 7;
+	code[RAM_CODE_WORDS * 4] = 9;
+	code[RAM_CODE_WORDS * 5] = 9;
+	code[RAM_CODE_WORDS * 6] = 9;
 	ram_dirty_mark(b, 3 * 4096, 0);
 	ram_dirty_mark(b, 4 * 4096 - 1, 1);
 	ram_dirty_mark(b, 5 * 4096 - 1, 2);
-	assert_int_equal(code[2], 0);
-	assert_int_equal(code[3], 8);
-	assert_int_equal(code[4], 10);
-	assert_int_equal(code[5], 10);
-	assert_int_equal(code[6], 9);
+	assert_int_equal(code[RAM_CODE_WORDS * 2], 0);
+	assert_int_equal(code[RAM_CODE_WORDS * 3], 8);
+	assert_int_equal(code[RAM_CODE_WORDS * 4], 10);
+	assert_int_equal(code[RAM_CODE_WORDS * 5], 10);
+	assert_int_equal(code[RAM_CODE_WORDS * 6], 9);
 	ram_dirty_mark(b, 0, b->size);
-	assert_int_equal(code[3], 8); /* nobody had looked */
-	assert_int_equal(code[6], 10);
+	assert_int_equal(code[RAM_CODE_WORDS * 3], 8); /* nobody had looked */
+	assert_int_equal(code[RAM_CODE_WORDS * 6], 10);
 	/* It wraps, and the dirty log goes on beside it. */
-	code[PAGES - 1] = UINT32_MAX;
+	code[RAM_CODE_WORDS * (PAGES - 1)] = UINT32_MAX;
 	assert_true(ram_dirty_start(b, &err));
 	ram_dirty_mark(b, (PAGES - 1) * 4096, 4096);
-	assert_int_equal(code[PAGES - 1], 0);
+	assert_int_equal(code[RAM_CODE_WORDS * (PAGES - 1)], 0);
 	ram_dirty_take(b, 0, out, WORDS);
 	assert_true(bit(out, PAGES - 1));
 	ram_block_unref(b);
@@ -361,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_dirty_against_byte_map),
 		cmocka_unit_test(test_dirty_merge_and_restart),
 		cmocka_unit_test(test_code_words),
+		cmocka_unit_test(test_code_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,6 +147,42 @@ bool channel_commit(struct channel *c, struct error *err)
 	       error_set_errno(err, rc, "the directory of '%s' cannot be made durable", c->path);
 }
 
+struct migrate_file {
+	struct channel ch;
+};
+
+struct migrate_file *migrate_file_new(const char *path, struct error *err)
+{
+	struct migrate_file *f = malloc(sizeof(*f));
+
+	if (!f) {
+		error_set(err, "out of memory");
+		return NULL;
+	}
+	channel_init(&f->ch);
+	if (file_create(&f->ch, path, err))
+		return f;
+	migrate_file_free(f);
+	return NULL;
+}
+
+int migrate_file_fd(const struct migrate_file *f)
+{
+	return f->ch.fd;
+}
+
+bool migrate_file_commit(struct migrate_file *f, struct error *err)
+{
+	return channel_commit(&f->ch, err);
+}
+
+void migrate_file_free(struct migrate_file *f)
+{
+	if (f)
+		channel_close(&f->ch);
+	free(f);
+}
+
 /* -------- sockets and descriptors -------- */
 
 static bool unix_address(struct sockaddr_un *a, const char *path, struct error *err)

@@ -64,6 +64,7 @@ static const struct field desc_fields[] = {
 	FIELD_STR(struct desc, name, "name", .max = 255, .tag = 2, .flags = FF_OPTIONAL_STATE),
 	FIELD_STR(struct desc, engine, "engine", .max = 255, .tag = 3, .flags = FF_OPTIONAL_STATE),
 	FIELD_BOOL(struct desc, running, "running", .tag = 4),
+	/* For people: the state is the same. */
 	FIELD_ENUM(struct desc, irqchip, "irqchip", irqchip_names, .tag = 5),
 	FIELD_U32(struct desc, tsc_khz, "tsc-khz", .tag = 6),
 	FIELD_LIST(
@@ -113,7 +114,7 @@ static bool fill_devices(struct desc *d, struct machine *m)
 
 	list_for_each (dev, &m->devices, node)
 		n++;
-	d->devices.items = calloc(n ?: 1, sizeof(*d->devices.items));
+	d->devices.items = calloc(n + 1, sizeof(*d->devices.items));
 	if (!d->devices.items)
 		return false;
 	list_for_each (dev, &m->devices, node) {
@@ -124,7 +125,9 @@ static bool fill_devices(struct desc *d, struct machine *m)
 			!copy_text(&o->place, dev->place[0] ? dev->place : NULL))
 			return false;
 	}
-	return true;
+	/* Whose it is makes no difference to the guest. */
+	return !machine_pit_is_engines(m) ||
+	       copy_text(&d->devices.items[d->devices.len++].type, MACHINE_PIT);
 }
 
 static bool fill_memory(struct desc *d, struct machine *m, const struct ram_set *s)
@@ -323,9 +326,6 @@ bool desc_check(const struct desc *saved, struct machine *m, struct error *err)
 	struct desc own = { 0 };
 	bool ok = desc_fill(&own, m, err);
 
-	if (ok && saved->irqchip != own.irqchip)
-		ok = error_set(err, "interrupt chips: saved with irqchip=%s, this machine has %s",
-			irqchip_names[saved->irqchip], irqchip_names[own.irqchip]);
 	ok = ok && check_memory(saved, &own, err) && check_devices(saved, &own, err) &&
 	     check_cpus(saved, m, err);
 	if (ok)

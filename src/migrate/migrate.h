@@ -66,6 +66,13 @@ struct migrate_params *migrate_params(struct migrate *g);
 /* Stop the machine and save it. True: the job runs, and its end comes through the hook. When it has
  * ended well the machine is RUN_POSTMIGRATE and its disks are free; otherwise it runs on if it ran. */
 bool migrate_save(struct machine *m, const char *uri, struct error *err) MUST_USE;
+/* The file of a saved VM at @path: what is there stays until all is written and durable. For those who have
+ * paths when the VM's process has none (`lodge save`): it gets the descriptor. */
+struct migrate_file;
+struct migrate_file *migrate_file_new(const char *path, struct error *err) MUST_USE;
+int migrate_file_fd(const struct migrate_file *f); /* borrowed */
+bool migrate_file_commit(struct migrate_file *f, struct error *err) MUST_USE;
+void migrate_file_free(struct migrate_file *f);
 /* Load into a machine that waits (machine_wait_incoming). When it has ended well the machine is
  * RUN_PAUSED with disks of its own; migrate_was_running() tells whether the saved one ran. After a
  * failure the machine is of no more use. */

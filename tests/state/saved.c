@@ -332,6 +332,38 @@ static void test_round_trip(void **state)
 	}
 }
 
+/* From an engine that has the interval timer into one that has not, and back. */
+static void test_whose_timer(void **state)
+{
+	AUTO(str) before = STR_INIT;
+	AUTO(str) after = STR_INIT;
+	struct error err = ERROR_INIT;
+	struct shape with = usual, without;
+	uint64_t rnd = seed;
+	struct vm vm;
+
+	/* The same but for the timer, which comes last. */
+	memmove(&with.devices[3], &with.devices[4], 4 * sizeof(with.devices[0]));
+	with.devices[7] = NULL;
+	without = with;
+	with.devices[7] = "i8254";
+	for (int i = 0; i < 2; i++) {
+		const struct shape *from = i ? &without : &with, *to = i ? &with : &without;
+
+		vm_make(&vm, from);
+		vm_use(&vm, &rnd);
+		if (!vm_save(&vm, path_of("timer"), &err))
+			fail_msg("%s", err.msg);
+		vm_free(&vm);
+		vm_wait_incoming(&vm, to);
+		if (!vm_load(&vm, path_of("timer"), &err))
+			fail_msg("%s", err.msg);
+		save_state(&vm, i ? &after : &before);
+		vm_free(&vm);
+	}
+	assert_true(before.len && after.len);
+}
+
 /* A saved machine may be told to go on after all: its disks are taken back first. */
 static void test_goes_on(void **state)
 {
@@ -385,8 +417,8 @@ static void test_other_machines(void **state)
 	s.devices[4] = "isa-serial chardev=serial,index=1";
 	refused_by(&s, &stream, "0x2f8");
 	s = usual;
-	s.devices[3] = "pvpanic";
-	refused_by(&s, &stream, "i8254");
+	s.devices[3] = "pvpanic"; /* the timer is the engine's then, which is all the same */
+	refused_by(&s, &stream, "pvpanic");
 }
 
 /* Cut anywhere it is refused, and nothing has happened to the machine that waits. */
@@ -760,6 +792,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_crc),
 		cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_whose_timer),
 		cmocka_unit_test(test_goes_on),
 		cmocka_unit_test(test_other_machines),
 		cmocka_unit_test(test_truncated),

@@ -127,13 +127,19 @@ bool soft_decode_op(struct soft_vcpu *v, const uint8_t *p, size_t n, struct soft
 	}
 }
 
-static void decode_block(struct soft_vcpu *v, struct soft_block *b, const uint8_t *p, size_t n)
+/* From @p, which is at offset @off of the page whose word is @word, to the page's end. */
+static void decode_block(struct soft_vcpu *v, struct soft_block *b, const uint8_t *p, uint32_t off,
+	_Atomic uint32_t *word)
 {
+	size_t n = PAGE - off;
+
 	b->n = 0;
 	b->bytes = 0;
 	while (b->n < SOFT_BLOCK_MAX && b->bytes < n) {
 		struct soft_op *o = &b->op[b->n];
+		uint32_t most = (uint32_t)MIN(n - b->bytes, (size_t)X86_INSN_MAX);
 
+		ram_code_take(word, ram_code_lines(off + b->bytes, most));
 		if (!soft_decode_op(v, p + b->bytes, n - b->bytes, o))
 			break;
 		b->n++;
@@ -192,7 +198,7 @@ static const struct soft_block *find_block(struct soft_vcpu *v, uint64_t lin)
 	uint32_t h, value;
 	uint64_t gpa;
 	/* Marks the page as holding code before its bytes are read. */
-	const uint8_t *p = soft_fetch(v, lin, &gpa, &word);
+	const uint8_t *p = soft_fetch_some(v, lin, &gpa, &word);
 
 	if (!p)
 		return decode_lone(v, lin);
@@ -203,7 +209,7 @@ static const struct soft_block *find_block(struct soft_vcpu *v, uint64_t lin)
 	if (b && b->gpa == gpa && b->code == v->code && b->code_word == word && b->word == value)
 		return b;
 	b = new_block(c);
-	decode_block(v, b, p, PAGE - (lin & 0xfff));
+	decode_block(v, b, p, lin & 0xfff, word);
 	if (!b->n)
 		return decode_lone(v, lin);
 	b->gpa = gpa;

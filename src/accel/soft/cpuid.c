@@ -190,52 +190,18 @@ static uint32_t host_max(uint32_t leaf)
 	return __get_cpuid_max(leaf & 0x80000000, NULL);
 }
 
-/* For tests: as if the host had less than it has. LODGE_TEST_HOST_WITHOUT=avx:bmi2 */
-static const struct less {
-	const char *name;
-	uint32_t leaf;
-	uint8_t reg;
-	uint32_t bits;
-} lesses[] = {
-	{ "avx", 1, ECX, BIT(12) | BIT(28) | BIT(29) }, /* fma avx f16c */
-	{ "avx", 7, EBX, BIT(5) },			/* avx2 */
-	{ "avx", 7, ECX, BIT(8) | BIT(9) | BIT(10) },	/* gfni vaes vpclmulqdq */
-	{ "avx2", 7, EBX, BIT(5) }, { "bmi1", 7, EBX, BIT(3) }, { "bmi2", 7, EBX, BIT(8) },
-	{ "sse4", 1, ECX, BIT(9) | BIT(19) | BIT(20) | BIT(22) | BIT(23) }, /* ssse3 ... popcnt */
-};
-
-static bool word_in(const char *list, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (; *list; list += strcspn(list, ":"), list += *list == ':')
-		if (!strncmp(list, word, n) && (!list[n] || list[n] == ':'))
-			return true;
-	return false;
-}
-
 /* The host's leaf; zeros when it has none. */
 static struct x86_cpuid_leaf host_leaf(uint32_t leaf, uint32_t index, bool indexed)
 {
 	struct x86_cpuid_leaf l = { .function = leaf, .index = index, .indexed = indexed };
-	const char *without = secure_getenv("LODGE_TEST_HOST_WITHOUT");
+	uint32_t r[4];
 
-	if (leaf <= host_max(leaf))
-		__cpuid_count(leaf, index, l.eax, l.ebx, l.ecx, l.edx);
-	for (size_t i = 0; without && i < ARRAY_SIZE(lesses); i++)
-		if (lesses[i].leaf == leaf && !index && word_in(without, lesses[i].name))
-			*reg_of(&l, lesses[i].reg) &= ~lesses[i].bits;
+	soft_host_cpuid(leaf, index, r);
+	l.eax = r[EAX];
+	l.ebx = r[EBX];
+	l.ecx = r[ECX];
+	l.edx = r[EDX];
 	return l;
-}
-
-bool soft_host_has_avx(void)
-{
-	return __builtin_cpu_supports("avx") && host_leaf(1, 0, false).ecx & BIT(28);
-}
-
-bool soft_host_has_bmi2(void)
-{
-	return __builtin_cpu_supports("bmi2") && host_leaf(7, 0, true).ebx & BIT(8);
 }
 
 static struct x86_cpuid_leaf *add(struct x86_cpuid *c, struct x86_cpuid_leaf l)

@@ -173,7 +173,7 @@ INT_INLINE uint64_t int_rmw(struct soft_vcpu *v, enum x86_seg seg, uint64_t ea, 
 	value = fn(size, old, b, &fl);
 	if (__builtin_expect(p != NULL, 1)) {
 		soft_host_store(p, size, value);
-		soft_stored(v, lin, v->mmu_index);
+		soft_stored(v, lin, size, v->mmu_index);
 	} else {
 		soft_store(v, seg, ea, size, value);
 	}

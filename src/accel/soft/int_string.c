@@ -46,9 +46,13 @@ static uint64_t span(struct soft_vcpu *v, const struct string *s, enum x86_seg s
 	return n;
 }
 
-static void stored(struct soft_vcpu *v, const struct string *s)
+/* @n units, all in one page. */
+static void stored(struct soft_vcpu *v, const struct string *s, uint64_t n)
 {
-	soft_stored(v, soft_linear(v, X86_ES, s->di, s->size, SOFT_WRITE), v->mmu_index);
+	uint64_t first = s->down ? s->di - (n - 1) * s->size : s->di;
+
+	soft_stored(v, soft_linear(v, X86_ES, first, s->size, SOFT_WRITE),
+		(unsigned int)(n * s->size), v->mmu_index);
 }
 
 /* -------- MOVS -------- */
@@ -83,7 +87,7 @@ static uint64_t movs_step(struct soft_vcpu *v, struct string *s)
 		(k = span(v, s, X86_ES, s->di, SOFT_WRITE, &dst)) > 1) {
 		n = MIN(MIN(n, k), s->left);
 		copy(dst, src, n, s->size, s->down);
-		stored(v, s);
+		stored(v, s, n);
 		s->chunk = true;
 		return n;
 	}
@@ -111,7 +115,7 @@ static uint64_t stos_step(struct soft_vcpu *v, struct string *s)
 		n = MIN(n, s->left);
 		fill((uint8_t *)dst - (s->down ? (n - 1) * s->size : 0), n, s->size,
 			v->gpr[X86_RAX]);
-		stored(v, s);
+		stored(v, s, n);
 		s->chunk = true;
 		return n;
 	}

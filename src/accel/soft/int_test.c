@@ -25,7 +25,7 @@ void soft_spin(struct soft_vcpu *v)
 static uint8_t *arena, *code;
 static struct soft_vcpu *v;
 static struct soft_vm vm;
-static _Atomic uint32_t code_word;
+static _Atomic uint32_t code_word[2];
 static unsigned int code_writes;
 /* -------- in place of run.c, mmu.c, sys.c -------- */
 _Noreturn void soft_raise_error(struct soft_vcpu *cpu, uint8_t vector, uint32_t error)
@@ -174,7 +174,7 @@ static void fill_tlb(unsigned int percent)
 		struct soft_tlb_entry *e = soft_tlb_at(v, 0, lin);
 
 		e->addend = 0;
-		e->code = &code_word;
+		e->code = code_word;
 		if (rnd() % 100 < percent)
 			for (int a = 0; a < 3; a++)
 				e->tag[a] = lin;
@@ -690,11 +690,11 @@ static void repetition(void **state)
 	assert_int_equal(v->gpr[X86_RCX], 2000 - 511);
 	atomic_store(&v->poll, 0);
 	/* A store into a page of code is told of. */
-	atomic_store(&code_word, 1);
+	atomic_store(&code_word[0], 1);
 	code_writes = 0;
 	assert_int_equal(step(&stos), -1);
 	assert_true(code_writes > 0);
-	atomic_store(&code_word, 0);
+	atomic_store(&code_word[0], 0);
 	/* Nothing to do is nothing at all: the address may be bad. */
 	v->gpr[X86_RCX] = v->gpr[X86_RDI] = 0;
 	assert_int_equal(step(&stos), -1);

@@ -501,7 +501,7 @@ static bool as_it_was(struct soft_jit *j, uint32_t page)
 static const uint8_t *fetch(struct soft_vcpu *v, uint64_t lin, _Atomic uint32_t **word)
 {
 	uint64_t gpa;
-	const uint8_t *p = soft_fetch(v, lin, &gpa, word);
+	const uint8_t *p = soft_fetch_some(v, lin, &gpa, word);
 
 	/* Written to meanwhile: nobody would tell of the next write. */
 	if (!p || !(atomic_load(*word) & 1))

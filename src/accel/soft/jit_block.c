@@ -6,15 +6,19 @@
 #include "accel/soft/jit_tr.h"
 
 /* -------- a block -------- */
-/* Decode the instruction at offset @off of the page, which has @n bytes at most there. Others may write
- * to them meanwhile, so the decoder gets a copy. */
+/* Decode the instruction at offset @off of the page, which has @n bytes at most there: from here on the
+ * translation depends on them. Others may write to them meanwhile, so the decoder gets a copy. */
 static enum x86_decode_result decode_at(
 	const struct jit_tr *t, uint32_t off, uint32_t n, struct x86_insn *i)
 {
+	const struct jit_block *bl = &t->j->block[t->block];
 	uint8_t copy[X86_INSN_MAX];
 	uint32_t here = MIN(JIT_PAGE - off, X86_INSN_MAX);
 
 	n = MIN(n, X86_INSN_MAX);
+	ram_code_take(t->j->page[bl->page].word, ram_code_lines(off, MIN(n, here)));
+	if (n > here)
+		ram_code_take(t->j->page[bl->page2].word, ram_code_lines(0, n - here));
 	memcpy(copy, t->host + off, MIN(n, here));
 	if (n > here)
 		memcpy(copy + here, t->host2, n - here);

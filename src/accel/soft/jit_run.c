@@ -145,8 +145,10 @@ static bool decode_at(struct soft_vcpu *v, const struct jit_page *p, const struc
 	uint8_t both[2 * X86_INSN_MAX];
 	uint32_t n = 0x1000 - off;
 
+	ram_code_take(p->word, ram_code_lines(off, MIN(n, X86_INSN_MAX)));
 	if (n >= X86_INSN_MAX || !p2)
 		return soft_decode_op(v, p->host + off, n, op);
+	ram_code_take(p2->word, ram_code_lines(0, X86_INSN_MAX));
 	memcpy(both, p->host + off, n);
 	memcpy(both + n, p2->host, X86_INSN_MAX);
 	return soft_decode_op(v, both, n + X86_INSN_MAX, op);

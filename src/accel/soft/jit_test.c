@@ -311,6 +311,104 @@ static void loop_is_polled(void **state)
 	}
 }
 
+/* The vCPU's own store. */
+static void store(uint64_t off, unsigned int size, uint64_t value)
+{
+	fine(v, soft_store(v, X86_DS, LIN + off, size, value));
+}
+
+/* Stores beside code leave it alone, from the page's second change on. */
+static void data_beside_code(void **state)
+{
+	/* mov eax, [rbx]; inc eax; mov [rbx], eax; dec ecx; jnz back; hlt */
+	static const uint8_t code[] = { 0x8b, 0x03, 0xff, 0xc0, 0x89, 0x03, 0xff, 0xc9, 0x75, 0xf6,
+		0xf4 };
+	uint64_t dropped;
+
+	put(CODE, code, sizeof(code));
+	for (unsigned int i = 0; i < 50; i++) {
+		uint64_t at = 0x80 * (i % 31 + 1) + 4 * i % 0x7c;
+
+		store(at, 4, 0);
+		dropped = v->jit->count.dropped;
+		v->gpr[X86_RBX] = LIN + at;
+		v->gpr[X86_RCX] = 1000;
+		assert_int_equal(run_from(LIN), 1000);
+		assert_in_range(v->jit->count.dropped - dropped, 0, 6);
+	}
+}
+
+/* What a block has looked at beyond itself counts as its bytes: where it branches to, flags were dead. */
+static void code_elsewhere_changes(void **state)
+{
+	/* stc; mov edx, [rbx]; jmp 0x800 */
+	static const uint8_t a[] = { 0xf9, 0x8b, 0x13, 0xe9, 0xf8, 0x07, 0, 0 };
+	/* cmp ecx, ecx; adc eax, 0; hlt */
+	static const uint8_t b[] = { 0x39, 0xc9, 0x83, 0xd0, 0, 0xf4 };
+
+	put(CODE, a, sizeof(a));
+	put(CODE + 0x800, b, sizeof(b));
+	v->gpr[X86_RBX] = LIN + 0x30000;
+	for (int i = 0; i < 20; i++) {
+		store(0x800, 2, 0xc939);
+		assert_int_equal(run_from(LIN), 0);
+		store(0x800, 2, 0x9090);
+		assert_int_equal(run_from(LIN), 1);
+	}
+}
+
+/* A guest that translates: functions are added to the page, and made anew, between calls. */
+static void code_is_added(void **state)
+{
+	static const uint8_t call[] = { 0xff, 0xd3, 0xf4 }; /* call rbx; hlt */
+	uint64_t blocks, anew = 0;
+
+	put(CODE, call, sizeof(call));
+	v->gpr[X86_RSP] = LIN + 0x20000;
+	for (unsigned int i = 0; i < 2000; i++) {
+		uint64_t at = 16 + 16 * (i * 7 % 250);
+
+		store(at, 1, 0xb8); /* mov eax, i; ret */
+		store(at + 1, 4, i);
+		store(at + 5, 1, 0xc3);
+		v->gpr[X86_RBX] = LIN + at;
+		assert_int_equal(run_from(LIN), i);
+		assert_int_equal(run_from(LIN), i);
+	}
+	/* Over the page's end, in the next one. */
+	put(CODE + 0xffe, "\xb8\x01", 2);
+	put(CODE + 0x1000, "\0\0\0\xf4", 4);
+	for (unsigned int i = 0; i < 50; i++) {
+		store(0x1002, 1, i);
+		assert_int_equal(run_from(LIN + 0xffe), 1 + (i << 24));
+		run_from(LIN + 0xffe); /* the first time a poll waits, and it is interpreted */
+		blocks = v->jit->count.blocks;
+		store(0x1100 + 4 * i, 4, i);
+		assert_int_equal(run_from(LIN + 0xffe), 1 + (i << 24));
+		anew += v->jit->count.blocks != blocks;
+	}
+	assert_in_range(anew, 0, 2); /* the first, and one in SOFT_CODE_MISSES */
+}
+
+/* What the interpreter has decoded for generated code is decoded, too. */
+static void interpreted_in_between(void **state)
+{
+	/* enter 16, 0; leave; mov eax, 1; hlt: the first has no translation */
+	static const uint8_t code[] = { 0xc8, 16, 0, 0, 0xc9, 0xb8, 1, 0, 0, 0, 0xf4 };
+
+	v->gpr[X86_RSP] = LIN + 0x20000;
+	put(CODE + 0x100, code, sizeof(code));
+	for (unsigned int i = 0; i < 50; i++) {
+		uint64_t sp = v->gpr[X86_RSP];
+
+		store(0x101, 1, 8 + 8 * i);
+		assert_int_equal(run_from(LIN + 0x100), 1);
+		assert_int_equal(v->gpr[X86_RSP], sp);
+		assert_int_equal(run_from(LIN + 0x100), 1);
+		assert_true(v->jit->interp_op[X86_OP_ENTER] > i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +422,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(straight_to_other_pages, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(straight_to_other_pages_ids, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(loop_is_polled, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(data_beside_code, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(code_elsewhere_changes, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(code_is_added, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(interpreted_in_between, setup_jit, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

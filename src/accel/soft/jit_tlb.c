@@ -213,6 +213,15 @@ void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host)
 		}
 }
 
+/* May generated code store to a page of code this once? No other vCPU must decode there meanwhile. */
+static bool beside_code(
+	struct soft_vcpu *v, _Atomic uint32_t *code, uint32_t off, unsigned int size)
+{
+	return atomic_load_explicit(&v->vm->n_vcpus, memory_order_relaxed) < 2 &&
+	       !v->jit->lockstep && ++v->code_misses % SOFT_CODE_MISSES &&
+	       !ram_code_hit(code, ram_code_lines(off, size));
+}
+
 static void entry_allow(struct jit_l1 *e, enum soft_access access, uint64_t page, uint8_t *host)
 {
 	e->tag[access] = page;
@@ -233,7 +242,8 @@ uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum 
 	if (!t || t->tag[access] != tag)
 		return NULL;
 	if (access == SOFT_WRITE && atomic_load_explicit(t->code, memory_order_relaxed) & 1)
-		return NULL;
+		return beside_code(v, t->code, lin & PAGE_OFF, size) ? (uint8_t *)(t->addend + lin)
+								     : NULL;
 	if (v->jit->lockstep)
 		return soft_lockstep_access(v, (uint8_t *)(t->addend + lin), lin, size, access);
 	e = &set[at];

@@ -44,7 +44,7 @@ static bool piece_set(struct piece *p, uint64_t start, uint64_t size, uint8_t *h
 		.host = host + (first - start),
 		.ram = ram,
 		.ram_page = ram_off / PAGE_SIZE,
-		.code = code + ram_off / PAGE_SIZE,
+		.code = code + RAM_CODE_WORDS * (ram_off / PAGE_SIZE),
 		.readonly = readonly,
 	};
 	return true;
@@ -77,7 +77,7 @@ static inline const struct piece *find_piece(struct soft_vcpu *v, uint64_t gpa, 
 
 static inline _Atomic uint32_t *piece_code(const struct piece *p, uint64_t gpa)
 {
-	return p->code + (gpa - p->start) / PAGE_SIZE;
+	return p->code + RAM_CODE_WORDS * ((gpa - p->start) / PAGE_SIZE);
 }
 
 /* May writes to the page go unnoticed from now on? @written: there will be one. */
@@ -122,7 +122,7 @@ static bool table_cas(void *opaque, uint64_t gpa, unsigned int size, uint64_t ol
 	if (!swap(p->host + (gpa - p->start), size, old, now))
 		return false;
 	if (atomic_load_explicit(piece_code(p, gpa), memory_order_relaxed) & 1)
-		soft_code_written(v, piece_code(p, gpa));
+		soft_code_stored(v, piece_code(p, gpa), gpa & PAGE_OFF, size);
 	return true;
 }
 
@@ -387,11 +387,12 @@ static void mark_code(struct soft_vcpu *v, _Atomic uint32_t *code, const uint8_t
 	}
 }
 
-static inline void ref_written(struct soft_vcpu *v, const struct ref *r)
+static inline void ref_written(
+	struct soft_vcpu *v, const struct ref *r, unsigned int off, unsigned int n)
 {
 	atomic_signal_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(r->code, memory_order_relaxed) & 1)
-		soft_code_written(v, r->code);
+		soft_code_stored(v, r->code, off, n);
 }
 
 /* -------- segments -------- */
@@ -510,7 +511,7 @@ static void ref_write(
 
 	if (r->host) {
 		memcpy(r->host + off, buf, n);
-		ref_written(v, r);
+		ref_written(v, r, off, n);
 		return;
 	}
 	for (unsigned int k; n; n -= k, off += k, buf = (const uint8_t *)buf + k) {
@@ -574,7 +575,7 @@ void soft_store_slow(struct soft_vcpu *v, enum x86_seg seg, uint64_t lin, unsign
 		return;
 	}
 	soft_host_store(p.r[0].host + p.off, size, value);
-	ref_written(v, &p.r[0]);
+	ref_written(v, &p.r[0], p.off, size);
 	if (v->mmu->n_watches)
 		watch_hit(v, p.lin, size, SOFT_WRITE);
 }
@@ -602,7 +603,7 @@ void soft_store_bytes(
 
 	if (host) {
 		memcpy(host, buf, n);
-		soft_stored(v, lin, v->mmu_index);
+		soft_stored(v, lin, n, v->mmu_index);
 		return;
 	}
 	place_find(v, seg, lin, n, SOFT_WRITE, v->mmu_index, &p);
@@ -697,7 +698,8 @@ static int fetch_index(const struct soft_vcpu *v)
 	return v->mmu_index == SOFT_MMU_USER ? SOFT_MMU_USER : SOFT_MMU_KERNEL;
 }
 
-const uint8_t *soft_fetch(struct soft_vcpu *v, uint64_t lin, uint64_t *gpa, _Atomic uint32_t **code)
+const uint8_t *soft_fetch_some(
+	struct soft_vcpu *v, uint64_t lin, uint64_t *gpa, _Atomic uint32_t **code)
 {
 	struct ref r;
 
@@ -710,6 +712,15 @@ const uint8_t *soft_fetch(struct soft_vcpu *v, uint64_t lin, uint64_t *gpa, _Ato
 	*gpa = r.gpa + (lin & PAGE_OFF);
 	*code = r.code;
 	return r.host + (lin & PAGE_OFF);
+}
+
+const uint8_t *soft_fetch(struct soft_vcpu *v, uint64_t lin, uint64_t *gpa, _Atomic uint32_t **code)
+{
+	const uint8_t *p = soft_fetch_some(v, lin, gpa, code);
+
+	if (p)
+		ram_code_take(*code, UINT32_MAX);
+	return p;
 }
 
 uint8_t soft_fetch_byte(struct soft_vcpu *v, uint64_t lin)

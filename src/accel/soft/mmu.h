@@ -14,6 +14,7 @@
 
 #include <string.h>
 #include "accel/soft/soft_int.h"
+#include "mem/ram.h"
 
 /* -------- slow paths, mmu.c -------- */
 /* Raise what an address beyond the segment's limit, or not readable or writable, gives. Returns the
@@ -103,8 +104,18 @@ static inline void soft_host_store(void *p, unsigned int size, uint64_t value)
 	}
 }
 
-/* After a store through a host pointer: the page may hold decoded code. */
-static inline void soft_stored(struct soft_vcpu *v, uint64_t lin, int index)
+/* @n bytes (0: many) from @off on were written to a page whose word's bit 0 is set. */
+static inline void soft_code_stored(
+	struct soft_vcpu *v, _Atomic uint32_t *code, unsigned int off, unsigned int n)
+{
+	if (!n || ++v->code_misses % SOFT_CODE_MISSES == 0 ||
+		ram_code_hit(code, ram_code_lines(off, n)))
+		soft_code_written(v, code);
+}
+
+/* After a store through a host pointer of @n bytes, which lie in one page (0: many of them): the page may
+ * hold decoded code. */
+static inline void soft_stored(struct soft_vcpu *v, uint64_t lin, unsigned int n, int index)
 {
 	_Atomic uint32_t *code = soft_tlb_at(v, index, lin)->code;
 
@@ -112,7 +123,7 @@ static inline void soft_stored(struct soft_vcpu *v, uint64_t lin, int index)
 	atomic_signal_fence(memory_order_seq_cst);
 
 	if (__builtin_expect(atomic_load_explicit(code, memory_order_relaxed) & 1, 0))
-		soft_code_written(v, code);
+		soft_code_stored(v, code, lin & 0xfff, n);
 }
 
 static inline uint64_t soft_load_lin(
@@ -133,7 +144,7 @@ static inline void soft_store_lin(struct soft_vcpu *v, enum x86_seg seg, uint64_
 		return;
 	}
 	soft_host_store(p, size, value);
-	soft_stored(v, lin, index);
+	soft_stored(v, lin, size, index);
 }
 
 /* -------- what instructions use -------- */
@@ -181,7 +192,7 @@ void *soft_rmw_begin(struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsign
 static inline void soft_rmw_end(
 	struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsigned int size)
 {
-	soft_stored(v, soft_linear(v, seg, off, size, SOFT_WRITE), v->mmu_index);
+	soft_stored(v, soft_linear(v, seg, off, size, SOFT_WRITE), size, v->mmu_index);
 }
 uint64_t soft_rmw_load(struct soft_vcpu *v, enum x86_seg seg, uint64_t off, unsigned int size);
 void soft_exclusive_begin(struct soft_vcpu *v);
@@ -223,6 +234,9 @@ bool soft_mmu_slice(struct soft_vcpu *v);
  * end), its page's guest-physical address and code word (bit 0 gets set: stores will be noticed from
  * here on). Raises #PF. NULL: not RAM or ROM: fetch with soft_fetch_byte. */
 const uint8_t *soft_fetch(
+	struct soft_vcpu *v, uint64_t lin, uint64_t *gpa, _Atomic uint32_t **code);
+/* Likewise for who calls ram_code_take() for what it reads. (soft_fetch() does, for all of the page.) */
+const uint8_t *soft_fetch_some(
 	struct soft_vcpu *v, uint64_t lin, uint64_t *gpa, _Atomic uint32_t **code);
 /* After soft_fetch(): is the page global? */
 bool soft_fetch_global(struct soft_vcpu *v, uint64_t lin);

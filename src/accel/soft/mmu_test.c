@@ -501,7 +501,7 @@ static void code_words(void **state)
 {
 	struct env *e = *state;
 	struct soft_vcpu *v = e->v;
-	_Atomic uint32_t *code, *word = ram_code_words(e->ram) + DATA / 0x1000;
+	_Atomic uint32_t *code, *word = ram_code_words(e->ram) + RAM_CODE_WORDS * (DATA / 0x1000);
 	const uint8_t *p;
 	uint64_t gpa;
 	void *host;
@@ -517,7 +517,8 @@ static void code_words(void **state)
 	fine(v, soft_store(v, DS, LIN + 0x1000, 8, 0));
 	assert_true(!v->stop && *word == 1);
 	for (int i = 0; i < 6; i++) {
-		*word = 1;
+		word[0] = 1;
+		word[1] = 0;
 		v->stop = false;
 		if (i == 0)
 			fine(v, soft_store(v, DS, LIN, 8, 0));
@@ -534,7 +535,7 @@ static void code_words(void **state)
 			fine(v, assert_int_equal(
 					soft_span(v, DS, LIN + 4, 4, false, SOFT_WRITE, &host),
 					0xffc));
-			fine(v, soft_stored(v, LIN + 4, v->mmu_index));
+			fine(v, soft_stored(v, LIN + 4, 0, v->mmu_index));
 		}
 		if (i == 5)
 			ram_dirty_mark(e->ram, DATA + 5, 1);
@@ -560,12 +561,14 @@ static void code_in_page_table(void **state)
 	struct soft_vcpu *v = e->v;
 	uint64_t *pte = map(e, LIN, DATA, W);
 	_Atomic uint32_t *word = ram_code_words(e->ram) +
-				 (size_t)((uint8_t *)pte - e->ram->host) / 0x1000;
+				 RAM_CODE_WORDS *
+					 ((size_t)((uint8_t *)pte - e->ram->host) / 0x1000);
 
 	*word = 1;
 	fine(v, load(v, LIN, 1));
 	assert_int_equal(*word, 2);
-	*word = 5;
+	word[0] = 5;
+	word[1] = 0;
 	fine(v, load(v, LIN, 1));
 	assert_int_equal(*word, 5);
 	fine(v, soft_store(v, DS, LIN, 1, 1));

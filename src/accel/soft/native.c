@@ -409,7 +409,7 @@ INLINE void run(
 			if (e != X87 || !native_fpu_suppressed())
 				store_operand(v, o, ea, lin);
 		} else {
-			soft_stored(v, lin, v->mmu_index);
+			soft_stored(v, lin, o->mem_size, v->mmu_index);
 		}
 	}
 	if ((e == X87 || e == X87_NOWAIT) && !(o->i.flags & X86_I_X87_CTRL)) {

@@ -68,7 +68,7 @@ static void get(const struct area *a, unsigned int at, void *p, unsigned int n)
 static void put_done(const struct area *a)
 {
 	if (a->host)
-		soft_stored(a->v, a->lin, a->v->mmu_index);
+		soft_stored(a->v, a->lin, 0, a->v->mmu_index);
 }
 
 /* Vector registers that the code can name. */

@@ -69,7 +69,7 @@ static void masked_store(struct soft_vcpu *v, const struct x86_insn *i, const ui
 			soft_store_bytes(v, i->seg, wrap(i, ea + size * k), from + size * k, size);
 	}
 	if (host && mask)
-		soft_stored(v, lin, v->mmu_index);
+		soft_stored(v, lin, n * size, v->mmu_index);
 }
 
 static unsigned int vmask_size(const struct x86_insn *i)

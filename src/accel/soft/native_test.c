@@ -25,7 +25,7 @@
 static struct soft_vcpu *cpu;
 static uint8_t *ram;
 static bool writable = true, use_tlb;
-static _Atomic uint32_t code_word;
+static _Atomic uint32_t code_word[2];
 
 void soft_raise_error(struct soft_vcpu *v, uint8_t vector, uint32_t error)
 {
@@ -110,7 +110,7 @@ static void set_tlb(bool on)
 	for (uint64_t a = (uintptr_t)ram; on && a < (uintptr_t)ram + RAM_SIZE; a += 0x1000) {
 		struct soft_tlb_entry *e = soft_tlb_at(cpu, SOFT_MMU_KERNEL, a);
 
-		*e = (struct soft_tlb_entry){ .tag = { a, a, a }, .code = &code_word };
+		*e = (struct soft_tlb_entry){ .tag = { a, a, a }, .code = code_word };
 	}
 }
 
@@ -783,7 +783,7 @@ static void host_fault(void **state)
 	log_level = LOG_ERR;
 	memset(cpu->fpu.ymm[0], 0x5a, 32);
 	e = soft_tlb_at(cpu, SOFT_MMU_KERNEL, gone);
-	*e = (struct soft_tlb_entry){ .tag = { gone, gone, gone }, .code = &code_word };
+	*e = (struct soft_tlb_entry){ .tag = { gone, gone, gone }, .code = code_word };
 	cpu->gpr[X86_RSI] = gone;
 	assert_int_equal(STEP("\x0f\x10\x06"), X86_EXC_UD);
 	assert_int_equal(cpu->fpu.ymm[0][0], 0x5a);

@@ -75,7 +75,7 @@ uint8_t soft_desc_update(struct soft_vcpu *v, uint64_t desc_lin, uint8_t clear, 
 		old = __atomic_fetch_and(p, (uint8_t)~clear, __ATOMIC_SEQ_CST);
 	else
 		old = __atomic_fetch_or(p, set, __ATOMIC_SEQ_CST);
-	soft_stored(v, lin, SOFT_MMU_KERNEL);
+	soft_stored(v, lin, 1, SOFT_MMU_KERNEL);
 	return old;
 }
 

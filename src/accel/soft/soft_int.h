@@ -88,6 +88,9 @@ enum soft_poll {
 
 enum soft_mmu_index { SOFT_MMU_KERNEL, SOFT_MMU_KERNEL_AC, SOFT_MMU_USER, SOFT_MMU_INDEXES };
 
+/* Each so many stores beside code the page is told of all the same: if it is data by now they are slow. */
+#define SOFT_CODE_MISSES 512
+
 #define SOFT_TLB_BITS 10
 #define SOFT_TLB_SIZE (1u << SOFT_TLB_BITS)
 #define SOFT_TLB_NONE UINT64_MAX
@@ -209,6 +212,7 @@ struct soft_vcpu {
 	struct soft_tlb_entry (*tlb)[SOFT_TLB_SIZE]; /* in *mmu; [SOFT_MMU_INDEXES] */
 	struct soft_jump *jump;			     /* of *blocks */
 	struct soft_blocks *blocks;		     /* owned: block.c */
+	uint32_t code_misses;			     /* stores beside code: soft_code_stored() */
 	uint64_t map_version; /* of the address map that the TLB was filled from */
 
 	struct soft_jit *jit; /* owned: jit.c; NULL: there is no translator */
@@ -485,7 +489,10 @@ bool soft_msr_restore(struct soft_vcpu *v, uint32_t index, uint64_t value);
 bool soft_cpuid_supported(struct accel_vm *vm, struct x86_cpuid *out, struct error *err);
 bool soft_vcpu_set_cpuid(struct accel_vcpu *v, const struct x86_cpuid *c, struct error *err);
 void soft_cpuid(struct soft_vcpu *v, uint32_t leaf, uint32_t index, uint32_t out[4]);
-/* What generated code and stubs may use. Not fast. */
+/* ---- host.c: the host's CPU. Not fast ---- */
+/* A leaf; zeros when it has none. */
+void soft_host_cpuid(uint32_t leaf, uint32_t index, uint32_t out[4]);
+/* What generated code and stubs may use. */
 bool soft_host_has_avx(void);
 bool soft_host_has_bmi2(void);
 /* Bit of leaf 0x40000001. */

@@ -10,7 +10,7 @@
 #define PAGES_2M (0x200000u / PAGE_SIZE)
 
 /* So that soft_stored() can always look, whatever it was called for. */
-static _Atomic uint32_t no_code;
+static _Atomic uint32_t no_code[RAM_CODE_WORDS];
 
 static void entry_drop(struct soft_tlb_entry *e)
 {
@@ -35,7 +35,7 @@ bool soft_mmu_new(struct soft_vcpu *v)
 	for (e = tlb_first(m); e < tlb_first(m) + SOFT_MMU_INDEXES * SOFT_TLB_SIZE; e++) {
 		entry_drop(e);
 		e->page = SOFT_TLB_NONE;
-		e->code = &no_code;
+		e->code = no_code;
 	}
 	m->next_ctx = CTX_FIRST;
 	m->global = 1;

@@ -7,9 +7,10 @@
  * pci_device_init(), adds BARs and capabilities, and is then on the bus. Configuration accesses run
  * on vCPU threads under the device's lock.
  *
- * A guest's scan costs a VM exit an access, so the functions are conventional ones: no PCI Express
- * capability (its dozens of reads gain a paravirtual device nothing), no expansion ROM, no
- * multifunction bit unless a second function is there, slots without holes.
+ * A guest's scan costs a VM exit an access, so all functions but root ports (port.c) are
+ * conventional ones: no PCI Express capability (its dozens of reads gain a paravirtual device
+ * nothing), no expansion ROM, no multifunction bit unless a second function is there, slots without
+ * holes.
  */
 #ifndef HW_PCI_PCI_H
 #define HW_PCI_PCI_H

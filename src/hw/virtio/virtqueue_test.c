@@ -651,12 +651,15 @@ static void test_code_words(void **state)
 	d->req[0].busy = true;
 	split_send(d, &d->req[0], &s, 1, false);
 	assert_int_equal(vq_pop(&e->q, &c, VQ_IOV_MAX), 1);
-	code[7] = code[8] = code[9] = code[USED >> 12] = 1;
+	code[RAM_CODE_WORDS * 7] = code[RAM_CODE_WORDS * 8] = code[RAM_CODE_WORDS * 9] =
+		code[RAM_CODE_WORDS * (USED >> 12)] = 1;
 	assert_int_equal(vq_push(&e->q, &c, 0x1000), 0);
-	assert_true(code[7] == 1 && code[8] == 2 && code[9] == 1 && code[USED >> 12] == 2);
+	assert_true(code[RAM_CODE_WORDS * 7] == 1 && code[RAM_CODE_WORDS * 8] == 2 &&
+		    code[RAM_CODE_WORDS * 9] == 1 && code[RAM_CODE_WORDS * (USED >> 12)] == 2);
 	vq_reset(&e->q);
 	assert_int_equal(vq_push(&e->q, &c, 0x2000), -EPROTO);
-	assert_true(code[7] == 1 && code[8] == 2 && code[9] == 2);
+	assert_true(code[RAM_CODE_WORDS * 7] == 1 && code[RAM_CODE_WORDS * 8] == 2 &&
+		    code[RAM_CODE_WORDS * 9] == 2);
 	free(d);
 }
 
