@@ -7,6 +7,7 @@
  * known by their source. A guest that hears its own IPv6 duplicate address probe gives its address up.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +225,7 @@ static bool open_fd(struct net_dev *d, int fd, struct error *err)
 		getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 ||
 		getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
 		return error_set_errno(err, errno, "fd=%d", fd);
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	if (type == SOCK_STREAM)
 		return net_stream_open(
 			d, listening ? fd : -1, listening ? -1 : fd, NULL, 0, 0, err);

@@ -2,7 +2,9 @@
 #include "sandbox/sandbox.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
@@ -114,6 +116,25 @@ static void confine_thread(enum thread_role role)
 
 /* -------- the process -------- */
 
+/* What whoever started us has left open by mistake. All that we open is close-on-exec, and what an option
+ * names (fd=N) is made so when it is taken. */
+static void close_inherited(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		int fd = atoi(e->d_name), flags = fcntl(fd, F_GETFD);
+
+		if (fd <= STDERR_FILENO || flags < 0 || flags & FD_CLOEXEC)
+			continue;
+		log_info("sandbox", "descriptor %d, which was open at the start, is closed", fd);
+		close(fd);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 struct sandbox *sandbox_new(struct error *err)
 {
 	struct sandbox *s = malloc(sizeof(*s));
@@ -159,6 +180,7 @@ bool sandbox_enter(struct sandbox *s, void (*on_violation)(void), struct error *
 	const char *what;
 	int error;
 
+	close_inherited();
 	confined.ruleset = s->ruleset;
 	confined.on_violation = on_violation;
 	s->ruleset = -1; /* later threads need it: it stays open as long as the process */
