@@ -133,6 +133,13 @@ class Qmp:
                 return message
             self.events.append(message)
 
+    def getfd(self, name, fd):
+        line = json.dumps({'execute': 'getfd', 'arguments': {'fdname': name}}) + '\n'
+        socket.send_fds(self.socket, [line.encode()], [fd])
+        reply = self.message()
+        if 'return' not in reply:
+            raise Failed('getfd: %s' % reply)
+
     def call(self, command, **arguments):
         reply = self.ask(command, **arguments)
         if 'return' not in reply:
