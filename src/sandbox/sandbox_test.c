@@ -200,7 +200,8 @@ static int outcome(enum thread_role role, const struct try *try, char *said, siz
 		dup2(p[1], STDERR_FILENO);
 		close(p[0]);
 		close(p[1]);
-		syscall(SYS_exit_group, confined(&j)); /* not a sanitizer's _exit(), which opens files */
+		syscall(SYS_exit_group,
+			confined(&j)); /* not a sanitizer's _exit(), which opens files */
 	}
 	close(p[1]);
 	while ((n = read(p[0], said + all, size - 1 - (size_t)all)) > 0)
