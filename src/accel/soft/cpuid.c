@@ -76,9 +76,9 @@ static const struct word {
 	{ 0x80000001, 0, ECX, ANY, BIT(0) | BIT(8), BIT(5) | BIT(6) },
 	{ 0x80000001, 0, ECX, AMD, BIT(4) | BIT(22), 0 }, /* cr8_legacy topoext */
 	{ 0x80000007, 0, EDX, ANY, BIT(8), 0 },		  /* nonstop_tsc */
-	/* wbnoinvd ibpb ibrs stibp ssbd ssb_no btc_no */
+	/* wbnoinvd ibpb ibrs stibp ssbd virt_ssbd ssb_no btc_no; KVM has virt_ssbd on all of AMD's CPUs */
 	{ 0x80000008, 0, EBX, AMD,
-		BIT(9) | BIT(12) | BIT(14) | BIT(15) | BIT(24) | BIT(26) | BIT(29), 0 },
+		BIT(9) | BIT(12) | BIT(14) | BIT(15) | BIT(24) | BIT(25) | BIT(26) | BIT(29), 0 },
 	/* no_nested_data_bp lfence_rdtsc null_sel_clr_base autoibrs sbpb srso_no
 	 * srso_user_kernel_no */
 	{ 0x80000021, 0, EAX, AMD, BIT(0) | BIT(2) | BIT(6) | BIT(8) | BIT(27) | BIT(29) | BIT(30),

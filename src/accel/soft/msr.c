@@ -21,6 +21,7 @@ enum {
 	SLOT_MTRR_DEF = SLOT_MTRR_FIX + 11,
 	SLOT_FEAT_CTL,
 	SLOT_SPEC_CTRL,
+	SLOT_VIRT_SPEC_CTRL,
 	SLOT_MCG_STATUS,
 	SLOT_MISC_ENABLE,
 	SLOT_DEBUGCTL,
@@ -154,9 +155,10 @@ static const struct msr_row rows[] = {
 	{ 0xc0010111, 0xc0010113, M_IGNORE, 0, F_AMD },		     /* SMM base, TSEG */
 	{ 0xc0010114, 0xc0010114, M_CONST, 0, F_AMD, .arg = BIT(4) }, /* VM_CR: SVM is off */
 	{ 0xc0010117, 0xc0010117, M_DROP },			      /* VM_HSAVE_PA */
-	{ 0xc001011f, 0xc001011f, M_DROP },			      /* VIRT_SPEC_CTRL */
-	{ 0xc0010140, 0xc0010141, M_CONST, 0, F_AMD },		      /* OSVW */
-	{ 0xc0010200, 0xc001020b, M_IGNORE, 0, F_AMD },		      /* performance counters */
+	{ 0xc001011f, 0xc001011f, M_STORE, V_MASK, F_STATE | F_AMD,   /* VIRT_SPEC_CTRL: SSBD */
+		SLOT_VIRT_SPEC_CTRL, BIT(2) },
+	{ 0xc0010140, 0xc0010141, M_CONST, 0, F_AMD },	/* OSVW */
+	{ 0xc0010200, 0xc001020b, M_IGNORE, 0, F_AMD }, /* performance counters */
 	{ 0xc0010290, 0xc00102ff, M_ABSENT, 0, F_AMD },
 	{ 0xc0011004, 0xc0011005, M_ABSENT, 0, F_AMD },
 	{ 0xc0011020, 0xc0011020, M_ABSENT, 0, F_AMD }, /* LS_CFG */
@@ -209,6 +211,8 @@ static bool offered(const struct soft_vcpu *v, uint32_t index)
 		return cpuid_bit(v, 7, EDX, 26) || cpuid_bit(v, 7, EDX, 27) ||
 		       cpuid_bit(v, 7, EDX, 31) || cpuid_bit(v, 0x80000008, EBX, 14) ||
 		       cpuid_bit(v, 0x80000008, EBX, 15) || cpuid_bit(v, 0x80000008, EBX, 24);
+	case 0xc001011f: /* VIRT_SPEC_CTRL */
+		return cpuid_bit(v, 0x80000008, EBX, 25);
 	case 0x49: /* PRED_CMD */
 		return cpuid_bit(v, 7, EDX, 26) || cpuid_bit(v, 0x80000008, EBX, 12);
 	case 0x10a: /* ARCH_CAPABILITIES */

@@ -23,6 +23,7 @@ static void state_round_trip(void **state)
 		uint64_t x = index[n] == X86_MSR_PAT		      ? 0x0007040600070406
 			     : index[n] == X86_MSR_XSS		      ? 0
 			     : index[n] == 0x2ff		      ? 0xc06
+			     : index[n] == 0xc001011f		      ? 4
 			     : index[n] < 0x200			      ? n & 3
 			     : index[n] - 0x4b564d02 < 5	      ? n & 1
 			     : index[n] < 0x210 && (index[n] & 1)     ? 0x800 | n << 12
@@ -71,6 +72,7 @@ static void values_are_checked(void **state)
 	assert_false(soft_msr_write(v, 0x200, 1ull << 40 | 6));
 	assert_false(soft_msr_write(v, 0x201, 0x400));
 	set(v, 0x201, 0xfffff00800);
+	assert_false(soft_msr_write(v, 0xc001011f, 1));
 	assert_false(soft_msr_write(v, 0x250, 0x0606060606060607));
 	assert_false(soft_msr_write(v, 0x2ff, 0x1000));
 	assert_false(soft_msr_write(v, 0xfe, 0x508));

@@ -101,9 +101,9 @@ static void steal_add(struct soft_vcpu *v, uint64_t ns)
 	version = __atomic_load_n(&s->version, __ATOMIC_RELAXED);
 	version += 1 + (version & 1);
 	__atomic_store_n(&s->version, version, __ATOMIC_RELAXED);
-	atomic_thread_fence(memory_order_release);
+	/* After the odd version, and before the even one. */
 	__atomic_store_n(
-		&s->steal, __atomic_load_n(&s->steal, __ATOMIC_RELAXED) + ns, __ATOMIC_RELAXED);
+		&s->steal, __atomic_load_n(&s->steal, __ATOMIC_RELAXED) + ns, __ATOMIC_RELEASE);
 	__atomic_store_n(&s->version, version + 1, __ATOMIC_RELEASE);
 	unmap64(&m);
 }
