@@ -38,8 +38,8 @@ struct soft_lockstep {
 	uint32_t code_value;
 	uint64_t code_lin;
 	unsigned int n_insns, n_writes; /* the interpreter's */
-	struct x86_insn insn[JIT_INSNS + 1];
-	uint64_t at[JIT_INSNS + 1];
+	struct x86_insn insn[JIT_INSNS + 2]; /* one too many, and one that faults */
+	uint64_t at[JIT_INSNS + 2];
 	const struct soft_op *op,
 		*op_end; /* the interpreter's next, if it goes on at op_rip; or NULL */
 	uint64_t op_rip;
