@@ -92,8 +92,8 @@ class Heartbeat:
     When QEMU runs or leaves a guest of L1 it changes the CPU's word of pending interrupts without a lock
     (VMRUN and #VMEXIT, the bit VIRQ). What another thread of QEMU sets there at that moment is lost: a
     timer's interrupt waits in the local APIC, and L1 stands still, as its next timer is programmed by the
-    handler of this one. The next interrupt from anywhere brings both. Under --icount the timers run on the
-    CPU's own thread, and nothing is lost.
+    handler of this one. The next interrupt of that CPU, from anywhere, brings both: l1-init sends ours to each
+    CPU in turn. Under --icount the timers run on the CPU's own thread, and nothing is lost.
     """
     SECONDS = 0.5
 
