@@ -37,7 +37,7 @@ struct soft_lockstep {
 	_Atomic uint32_t *code_word;
 	uint32_t code_value;
 	uint64_t code_lin;
-	unsigned int n_insns, n_writes; /* the interpreter's */
+	unsigned int n_insns, n_writes;	     /* the interpreter's */
 	struct x86_insn insn[JIT_INSNS + 2]; /* one too many, and one that faults */
 	uint64_t at[JIT_INSNS + 2];
 	const struct soft_op *op,
