@@ -23,6 +23,9 @@
 		LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |     \
 		LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK)
 
+/* What the ruleset forbids: what of it this kernel knows. Set by landlock_new(); main only. */
+static uint64_t handled_fs;
+
 struct ruleset_attr {
 	uint64_t fs, net, scoped;
 };
@@ -49,7 +52,7 @@ int landlock_new(void)
 
 	if (abi < 0)
 		return abi;
-	a.fs = fs_rights(abi);
+	a.fs = handled_fs = fs_rights(abi);
 	if (abi >= 4)
 		a.net = NET_BOTH;
 	if (abi >= 6)
@@ -71,7 +74,7 @@ static int add_rule(int ruleset, const char *path, uint64_t rights)
 	/* A file has none of the rights that only a folder can have. */
 	if (!S_ISDIR(st.st_mode))
 		rights &= FS_FILE;
-	a.allowed_access = rights & fs_rights(landlock_abi());
+	a.allowed_access = rights & handled_fs;
 	return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &a, 0) < 0
 		       ? -errno
 		       : 0;
