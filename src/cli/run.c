@@ -244,9 +244,10 @@ static bool open_consoles(struct run *r, struct error *err)
 	return want_device(r, str_take(&options), "--console", r->c.console.items[0], err);
 }
 
-/* `--disk` holds the keys of the back end and of the device: sort them. */
-static bool split_disk(
-	const char *text, struct block_config *b, struct str *device, struct error *err)
+/* `--disk` holds the keys of the back end and of the device: sort them. @device_too: bus=none says that a
+ * --device uses the disk, as one that was plugged in later did. */
+static bool split_disk(const char *text, struct block_config *b, struct str *device,
+	bool *device_too, struct error *err)
 {
 	AUTO(str) token = STR_INIT;
 
@@ -262,8 +263,11 @@ static bool split_disk(
 			if (!fields_set(&block_config_table, b, "file", key, err))
 				return false;
 		} else if (!strcmp(key, "bus")) {
-			if (!eq || strcmp(eq + 1, "virtio"))
-				return error_usage(err, "bad value '%s' for 'bus'; valid: virtio",
+			*device_too = !eq || strcmp(eq + 1, "none");
+			if (*device_too && (!eq || strcmp(eq + 1, "virtio")))
+				return error_usage(err,
+					"bad value '%s' for 'bus'; valid: virtio, none (a --device "
+					"uses the disk)",
 					eq ? eq + 1 : "");
 		} else if (fields_find(&block_config_table, key)) {
 			if (!fields_set(&block_config_table, b, key, eq ? eq + 1 : "on", err))
@@ -278,33 +282,50 @@ static bool split_disk(
 	return true;
 }
 
+static void close_disk(void *disk)
+{
+	block_close(disk);
+}
+
+/* A disk without a device is the machine's, as one of blockdev-add: blockdev-del may close it. */
+static bool keep_disk(
+	struct run *r, struct block_dev *dev, const char *id, bool device_too, struct error *err)
+{
+	bool ok = device_too ? vec_push(&r->disks, dev)
+			     : machine_backend_own(
+				       r->m, BACKEND_BLOCK, id, dev, close_disk, NULL, err);
+
+	if (!ok)
+		block_close(dev);
+	if (!ok && device_too)
+		error_set(err, "out of memory");
+	return ok && (!device_too || machine_backend_add(r->m, BACKEND_BLOCK, id, dev, err));
+}
+
 static bool open_disk(struct run *r, size_t i, struct error *err)
 {
 	struct block_config b = { 0 };
 	AUTO(str) options = STR_INIT; /* the device's own, each with its comma */
 	AUTO(str) device = STR_INIT;
 	struct block_dev *dev = NULL;
+	bool ok, device_too = true;
 	char id[32];
-	bool ok;
 
 	snprintf(id, sizeof(id), "disk%zu", i);
 	ok = fields_init(&block_config_table, &b, err);
 	b.unlocked = r->c.restore || r->c.incoming;
-	ok = ok && split_disk(r->c.disk.items[i], &b, &options, err);
+	ok = ok && split_disk(r->c.disk.items[i], &b, &options, &device_too, err);
 	if (ok && !b.id)
 		ok = fields_set(&block_config_table, &b, "id", id, err);
-	if (ok)
-		ok = fields_check(&block_config_table, &b, err) && (dev = block_open(&b, err));
-	if (dev && !vec_push(&r->disks, dev)) {
-		block_close(dev);
-		ok = error_set(err, "out of memory");
-	}
-	if (ok) {
+	if (ok && !device_too && options.len)
+		ok = error_usage(err, "unknown key '%s' with bus=none", str_cstr(&options) + 1);
+	ok = ok && fields_check(&block_config_table, &b, err) && (dev = block_open(&b, err)) &&
+	     keep_disk(r, dev, b.id, device_too, err);
+	if (ok && device_too) {
 		str_append(&device, "virtio-blk-pci,drive=");
 		fields_put_token(b.id, &device);
 		str_append(&device, str_cstr(&options));
-		ok = machine_backend_add(r->m, BACKEND_BLOCK, b.id, dev, err) &&
-		     want_device(r, str_take(&device), "--disk", r->c.disk.items[i], err);
+		ok = want_device(r, str_take(&device), "--disk", r->c.disk.items[i], err);
 	}
 	fields_fini(&block_config_table, &b);
 	return ok;
