@@ -368,11 +368,36 @@ static void to_cpuid(const struct desc_cpu *c, struct x86_cpuid *out)
 		memcpy(out->leaf, c->leaves.items, out->n * sizeof(*out->leaf));
 }
 
+/* What the guest uses must be there: in the engine, and in the model that the user has chosen for this
+ * machine, or a restart would take it away. */
+static bool check_cpu_features(uint32_t i, const struct x86_cpuid *want,
+	const struct x86_cpuid *supported, struct machine *m, struct error *err)
+{
+	const struct x86_cpuid *own = m->vcpus[i].cpuid;
+	const char *missing;
+	char buf[256];
+
+	if (!want->n != !own)
+		return error_set(err, "CPU %u: saved %s CPUID", i, want->n ? "with" : "without");
+	if (!own)
+		return true;
+	missing = x86_cpuid_missing(want, supported, own, buf, sizeof(buf));
+	if (missing)
+		return error_set(err,
+			"CPU %u: the guest was given features that the engine %s has not here: %s",
+			i, m->accel->name, missing);
+	missing = x86_cpuid_lacks(own, want, buf, sizeof(buf));
+	return !missing ||
+	       error_set(err,
+		       "CPU %u: the guest was given features that this machine's --cpu-model has "
+		       "not: %s",
+		       i, missing);
+}
+
 static bool check_features(const struct desc *saved, struct machine *m, struct error *err)
 {
 	AUTO_FREE struct x86_cpuid *supported = calloc(1, sizeof(*supported));
 	AUTO_FREE struct x86_cpuid *want = calloc(1, sizeof(*want));
-	char buf[256];
 
 	if (!supported || !want)
 		return error_set(err, "out of memory");
@@ -381,20 +406,9 @@ static bool check_features(const struct desc *saved, struct machine *m, struct e
 	if (!m->accel->cpuid_supported(m->vm, supported, err))
 		return false;
 	for (uint32_t i = 0; i < m->n_vcpus; i++) {
-		const char *missing;
-
 		to_cpuid(&saved->cpus.items[i], want);
-		if (!want->n != !m->vcpus[i].cpuid)
-			return error_set(
-				err, "CPU %u: saved %s CPUID", i, want->n ? "with" : "without");
-		missing = want->n ? x86_cpuid_missing(
-					    want, supported, m->vcpus[i].cpuid, buf, sizeof(buf))
-				  : NULL;
-		if (missing)
-			return error_set(err,
-				"CPU %u: the guest was given features that the engine %s has not "
-				"here: %s",
-				i, m->accel->name, missing);
+		if (!check_cpu_features(i, want, supported, m, err))
+			return false;
 	}
 	return true;
 }
