@@ -364,6 +364,11 @@ static bool load_record(
 {
 	struct parts p;
 
+	if (rec->tag < STATE_DEVICE || rec->tag > STATE_CHIPS)
+		return !(rec->flags & STREAM_F_MANDATORY) ||
+		       error_set(err,
+			       "saved state holds a record (%u) that this version does not know",
+			       rec->tag);
 	if (!read_parts(rec->p, rec->len, &p, err))
 		return false;
 	switch (rec->tag) {
@@ -371,12 +376,8 @@ static bool load_record(
 		return load_named(m, &p, done, err);
 	case STATE_VCPU:
 		return load_vcpu(m, &p, done, err);
-	case STATE_CHIPS:
-		return load_chips(m, &p, done, err);
 	}
-	return !(rec->flags & STREAM_F_MANDATORY) ||
-	       error_set(err, "saved state holds a record (%u) that this version does not know",
-		       rec->tag);
+	return load_chips(m, &p, done, err);
 }
 
 static bool check_complete(struct machine *m, const struct loaded *done, struct error *err)

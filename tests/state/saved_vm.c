@@ -6,12 +6,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "accel/null/null.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "block/block.h"
 #include "chardev/chardev.h"
 #include "core/io.h"
 #include "core/vcpu.h"
 #include "hw/pci/pci.h"
 #include "mem/ram.h"
+#include "net/net.h"
 
 uint64_t seed;
 char dir[64] = "/tmp/lodge-saved-XXXXXX";
@@ -21,6 +24,11 @@ const struct shape usual = { 2 * MIB, 2,
 	{ "acpi-pm", "i8042", "mc146818-rtc", "i8254", "isa-serial chardev=serial",
 		"virtio-blk-pci drive=disk", "virtio-rng-pci",
 		"virtio-console-pci console=console" } };
+const struct shape every = { 1 * MIB, 1,
+	{ "acpi-pm", "i8042", "mc146818-rtc", "i8254", "isa-serial chardev=serial",
+		"virtio-blk-pci drive=disk", "virtio-rng-pci", "virtio-console-pci console=console",
+		"virtio-net-pci netdev=net", "virtio-balloon-pci", "pcie-root-port id=rp1",
+		"pcie-root-port id=rp2", "acpi-pci-hotplug", "virtio-rng-pci bus=rp2" } };
 
 /* -------- machines -------- */
 
@@ -53,7 +61,8 @@ static void make_machine(struct vm *vm, const struct shape *s)
 {
 	static const struct pci_host_config pci = {
 		.ecam_base = 0xe0000000,
-		.ecam_buses = 1,
+		.ecam_buses = 3,
+		.n_ports = 2,
 		.mmio32_base = 0xc0000000,
 		.mmio32_size = 0x20000000,
 		.mmio64_base = 0x100000000,
@@ -78,6 +87,7 @@ static void make_machine(struct vm *vm, const struct shape *s)
 	assert_true(machine_backend_add(vm->m, BACKEND_CHARDEV, "serial", vm->serial, &err));
 	assert_true(machine_backend_add(vm->m, BACKEND_CHARDEV, "console", vm->console, &err));
 	assert_true(machine_backend_add(vm->m, BACKEND_BLOCK, "disk", vm->disk, &err));
+	assert_true(machine_backend_add(vm->m, BACKEND_NET, "net", vm->net, &err));
 	assert_true(machine_add_vcpus(vm->m, s->cpus, &err));
 	make_devices(vm, s);
 	assert_true(machine_init_vcpus(vm->m, &err));
@@ -90,11 +100,12 @@ void vm_make(struct vm *vm, const struct shape *s)
 	struct error err = ERROR_INIT;
 
 	memset(vm, 0, sizeof(*vm));
+	vm->net = net_open_test(&err);
 	vm->ram = ram_block_new(&rc, &err);
 	vm->serial = chardev_open("null", "serial", loop, &err);
 	vm->console = chardev_open("null", "console", loop, &err);
 	vm->disk = block_open_test(1 * MIB, &err);
-	assert_true(vm->ram && vm->serial && vm->console && vm->disk);
+	assert_true(vm->net && vm->ram && vm->serial && vm->console && vm->disk);
 	make_machine(vm, s);
 }
 
@@ -104,6 +115,7 @@ void vm_free(struct vm *vm)
 
 	machine_free(vm->m);
 	migrate_free(g);
+	net_close(vm->net);
 	block_close(vm->disk);
 	chardev_close(vm->serial);
 	chardev_close(vm->console);
@@ -197,11 +209,16 @@ bool load_bytes(struct vm *vm, const void *p, size_t len, struct error *err)
 /* A used machine's stream; the machine is gone. */
 void make_stream(struct str *out, int compress)
 {
+	make_stream_of(&usual, out, compress);
+}
+
+void make_stream_of(const struct shape *s, struct str *out, int compress)
+{
 	struct error err = ERROR_INIT;
 	uint64_t rnd = seed;
 	struct vm vm;
 
-	vm_make(&vm, &usual);
+	vm_make(&vm, s);
 	vm_use(&vm, &rnd);
 	migrate_params(migrate_of(vm.m))->compress = compress;
 	migrate_params(migrate_of(vm.m))->tuned = true;
@@ -219,4 +236,50 @@ void expect_refused(struct vm *vm, const void *p, size_t len, const char *why)
 		fail_msg("was loaded: %s", why);
 	assert_true(err.kind != ERROR_NONE && err.msg[0]);
 	assert_int_equal(vm->m->state, RUN_INCOMING);
+}
+
+/* -------- changing streams -------- */
+
+void put_section(struct str *out, uint16_t type, uint16_t flags, const void *p, size_t len)
+{
+	struct section s = { .type = type, .flags = flags, .len = len, .crc = crc32c(0, p, len) };
+	uint8_t head[SECTION_HEAD];
+
+	section_put_head(&s, head);
+	str_append_mem(out, head, sizeof(head));
+	str_append_mem(out, p, len);
+}
+
+/* @stream with more sections behind the first one. */
+void insert_sections(const struct str *stream, const struct str *more, struct str *out)
+{
+	size_t n = STREAM_HEAD +
+		   stream_section((const uint8_t *)stream->s, stream->len, STREAM_HEAD);
+
+	str_append_mem(out, stream->s, n);
+	str_append_mem(out, more->s, more->len);
+	str_append_mem(out, stream->s + n, stream->len - n);
+	stream_reseal((uint8_t *)out->s, out->len);
+}
+
+/* -------- the program -------- */
+
+void saved_begin(const char *seed_text)
+{
+	struct error err = ERROR_INIT;
+
+	seed = seed_text ? strtoull(seed_text, NULL, 0) : (uint64_t)clock_wall_ns() | 1;
+	printf("seed %llu\n", (unsigned long long)seed);
+	log_level = LOG_ERR;
+	loop = loop_new("main", 0, &err);
+	if (!loop || !mkdtemp(dir))
+		exit(1);
+}
+
+int saved_end(int failed)
+{
+	AUTO_FREE char *clean = str_printf("rm -rf %s", dir);
+
+	loop_free(loop);
+	return failed || (clean && system(clean));
 }

@@ -17,9 +17,10 @@ extern struct loop *loop;
 struct shape {
 	uint64_t ram;
 	uint32_t cpus;
-	const char *devices[8];
+	const char *devices[16];
 };
 extern const struct shape usual;
+extern const struct shape every; /* one of each kind of device */
 
 struct vm {
 	struct machine *m;
@@ -27,6 +28,7 @@ struct vm {
 	struct as_region region;
 	struct chardev *serial, *console;
 	struct block_dev *disk;
+	struct net_dev *net;
 };
 
 void vm_make(struct vm *vm, const struct shape *s);
@@ -44,7 +46,16 @@ void read_file(const char *path, struct str *out);
 bool load_bytes(struct vm *vm, const void *p, size_t len, struct error *err);
 /* A used machine's stream; the machine is gone. */
 void make_stream(struct str *out, int compress);
+void make_stream_of(const struct shape *s, struct str *out, int compress);
 /* It is not loaded, with a reason, and the machine waits on. */
 void expect_refused(struct vm *vm, const void *p, size_t len, const char *why);
+/* A section at the end of @out. */
+void put_section(struct str *out, uint16_t type, uint16_t flags, const void *p, size_t len);
+/* @stream with more sections behind the first one. */
+void insert_sections(const struct str *stream, const struct str *more, struct str *out);
+
+/* Around the tests: what they all need. @seed_text: NULL: a new one. */
+void saved_begin(const char *seed_text);
+int saved_end(int failed);
 
 #endif
