@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/patience.h"
 #include "base/removal.h"
 #include "base/types.h"
 
@@ -179,15 +180,14 @@ struct rundir *rundir_claim(const char *name, struct error *err)
 	}
 	r->lock = -1;
 	r->path = str_printf("%s/%s", str_cstr(&base), name);
-	for (int i = 0; r->path && got <= 0 && i < TRIES; i++) {
+	for (unsigned int i = 0, waited = 0; r->path && got <= 0 && i < TRIES; i += got == 0) {
 		got = try_claim(r, name, err);
-		if (got > 0 || (got < 0 && i >= 2))
+		/* One that is there may be about to go: killed, or rundir_clean()'s for an instant. */
+		if (got > 0 || (got < 0 && !patience_wait(&waited)))
 			break;
-		/* Perhaps only rundir_clean() has it, for an instant. */
 		if (r->lock >= 0)
 			close(r->lock);
 		r->lock = -1;
-		usleep(got ? 1000 : 0);
 	}
 	if (got > 0) {
 		if (r->used)
