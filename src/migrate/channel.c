@@ -84,7 +84,9 @@ static bool file_create(struct channel *c, const char *path, struct error *err)
 
 	/* A device or a FIFO has no old contents to keep, and cannot be renamed over. */
 	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
-		c->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+		c->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+		if (c->fd < 0 && errno == ENXIO)
+			return error_set(err, "nobody reads from '%s'", path);
 		return c->fd >= 0 || error_set_errno(err, errno, "cannot open '%s'", path);
 	}
 	c->path = realpath(path, NULL) ?: strdup(path); /* through a link, to the file itself */
