@@ -17,13 +17,18 @@
 #define PATIENCE_STEP_MS 10u
 
 /* Sleep a little. False, at once: it has been long enough. */
-static inline bool patience_wait(unsigned int *waited_ms)
+static inline bool patience_wait_for(unsigned int *waited_ms, unsigned int limit_ms)
 {
-	if (*waited_ms >= PATIENCE_MS)
+	if (*waited_ms >= limit_ms)
 		return false;
 	usleep(PATIENCE_STEP_MS * 1000);
 	*waited_ms += PATIENCE_STEP_MS;
 	return true;
+}
+
+static inline bool patience_wait(unsigned int *waited_ms)
+{
+	return patience_wait_for(waited_ms, PATIENCE_MS);
 }
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +165,16 @@ static int try_claim(struct rundir *r, const char *name, struct error *err)
 	return 0;
 }
 
+/* How long to wait for a name that is taken: if its process is gone, until the kernel knows that, too; if not,
+ * for rundir_clean(), which takes one for an instant. */
+static unsigned int patience_with(int lock)
+{
+	pid_t pid = lock < 0 ? 0 : read_pid(lock);
+
+	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH ? 10 * PATIENCE_MS
+							     : 2 * PATIENCE_STEP_MS;
+}
+
 struct rundir *rundir_claim(const char *name, struct error *err)
 {
 	struct rundir *r = calloc(1, sizeof(*r));
@@ -182,8 +193,7 @@ struct rundir *rundir_claim(const char *name, struct error *err)
 	r->path = str_printf("%s/%s", str_cstr(&base), name);
 	for (unsigned int i = 0, waited = 0; r->path && got <= 0 && i < TRIES; i += got == 0) {
 		got = try_claim(r, name, err);
-		/* One that is there may be about to go: killed, or rundir_clean()'s for an instant. */
-		if (got > 0 || (got < 0 && !patience_wait(&waited)))
+		if (got > 0 || (got < 0 && !patience_wait_for(&waited, patience_with(r->lock))))
 			break;
 		if (r->lock >= 0)
 			close(r->lock);

@@ -96,6 +96,15 @@ class Vm:
     def descriptors(self):
         return len(os.listdir('/proc/%d/fd' % self.process.pid))
 
+    def heap(self):
+        """Bytes of the process's heap that are in use by its main thread's allocations, more or less."""
+        with open('/proc/%d/smaps' % self.process.pid) as f:
+            found = re.search(r'\[heap\]\n(?:\S+:.*\n)*?Private_Dirty:\s+(\d+)', f.read())
+        return int(found.group(1)) << 10 if found else 0
+
+    def threads(self):
+        return len(os.listdir('/proc/%d/task' % self.process.pid))
+
     def until(self, what, condition, timeout=60):
         end = time.monotonic() + timeout
         while not condition():

@@ -277,7 +277,7 @@ static int add_forward_patiently(struct helper *h, const struct forward *f)
 {
 	int r;
 
-	for (int i = 0; (r = add_forward(h, f)) < 0 && errno == EADDRINUSE && !h->used && i < 100;
+	for (int i = 0; (r = add_forward(h, f)) < 0 && errno == EADDRINUSE && !h->used && i < 300;
 		i++) {
 		poll(NULL, 0, 10);
 		errno = EADDRINUSE;
