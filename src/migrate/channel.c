@@ -227,7 +227,21 @@ static bool is_path(const char *uri, const char **path)
 
 static bool bad_uri(const char *uri, struct error *err)
 {
-	return error_usage(err, "'%s': valid: file:PATH, unix:PATH, fd:N", uri);
+	const char *rest;
+
+	if (str_has_prefix(uri, "exec:", &rest))
+		return error_usage(err,
+			"'%.60s': no program is started: start it yourself, and pass the end of a "
+			"pipe "
+			"(getfd, then fd:NAME)",
+			uri);
+	if (str_has_prefix(uri, "tcp:", &rest) || str_has_prefix(uri, "rdma:", &rest))
+		return error_usage(err,
+			"'%.60s': no network is used: connect a unix:PATH through ssh or socat, or "
+			"pass "
+			"a connection (getfd, then fd:NAME)",
+			uri);
+	return error_usage(err, "'%.60s': valid: file:PATH, unix:PATH, fd:N", uri);
 }
 
 bool channel_open_save(struct channel *c, const char *uri, struct error *err)

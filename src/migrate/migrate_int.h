@@ -245,6 +245,8 @@ struct job {
 	bool (*ask_fn)(struct job *j, struct error *err);
 	struct error *ask_err;
 };
+/* For job_on_main(): what was waited for has come. */
+bool job_active(struct job *j, struct error *err);
 void job_init(struct job *j, struct migrate *g, bool incoming);
 
 /* Does this job have to end early? */

@@ -120,7 +120,7 @@ class Qmp:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(60)
         self.socket.connect(os.path.join(vm.work, 'qmp'))
-        self.lines = self.socket.makefile('rw')
+        self.lines = self.socket.makefile('r')      # 'rw' forgets what it has read ahead at each write
         self.events = []
         json.loads(self.lines.readline())
         self.call('qmp_capabilities')
@@ -134,8 +134,7 @@ class Qmp:
     def ask(self, command, **arguments):
         """The reply: an object with `return` or `error`; `_` in arguments' names is `-`."""
         arguments = {k.replace('_', '-'): v for k, v in arguments.items()}
-        self.lines.write(json.dumps({'execute': command, 'arguments': arguments}) + '\n')
-        self.lines.flush()
+        self.socket.sendall((json.dumps({'execute': command, 'arguments': arguments}) + '\n').encode())
         while True:
             message = self.message()
             if 'event' not in message:
