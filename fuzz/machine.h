@@ -9,27 +9,10 @@
 #include "base/log.h"
 #include "base/wire.h"
 #include "core/io.h"
+#include "fuzz/input.h"
 #include "testing/machine.h"
 
 #define FUZZ_RAM (1 * MIB)
-
-struct fuzz_input {
-	const uint8_t *p;
-	size_t len;
-};
-
-/* The next bytes as a little-endian number; 0 where the input has ended. */
-static inline uint64_t fuzz_take(struct fuzz_input *in, unsigned int size)
-{
-	uint8_t b[8] = { 0 };
-	size_t n = MIN(size, in->len);
-
-	if (n)
-		memcpy(b, in->p, n);
-	in->p += n;
-	in->len -= n;
-	return rd_le64(b);
-}
 
 static struct machine *fuzz_machine(void)
 {
