@@ -340,6 +340,35 @@ static void test_unix_server(void **state)
 	assert_true(stat(path, &st) < 0); /* removed */
 }
 
+/* A client is put out, and the next one comes in. */
+static void test_unix_break(void **state)
+{
+	char path[64], spec[80], buf[64];
+	struct front *f;
+	int a, b;
+
+	sock_path(path);
+	snprintf(spec, sizeof(spec), "unix:%s,server", path);
+	f = front_new(spec);
+	assert_true(chardev_is_socket(f->c));
+	chardev_break(f->c); /* there is none */
+	a = dial(path);
+	b = dial(path);
+	run_until(f, chardev_is_open(f->c));
+	chardev_break(f->c);
+	run_until(f, f->opens == 2);
+	assert_int_equal(read(a, buf, sizeof(buf)), 0);
+	assert_int_equal(put(f, "hello"), 5);
+	read_all(b, buf, 5);
+	close(a);
+	close(b);
+	front_free(f);
+	f = front_new("null");
+	assert_false(chardev_is_socket(f->c));
+	chardev_break(f->c);
+	front_free(f);
+}
+
 /* Half-closed (`printf x | nc -U`): output still goes. With a hang-up and no room: no busy loop, and
  * what was sent is still received. */
 static void test_unix_ends(void **state)
@@ -850,6 +879,7 @@ int main(void)
 		cmocka_unit_test(test_pty),
 		cmocka_unit_test(test_hangup_full),
 		cmocka_unit_test(test_unix_server),
+		cmocka_unit_test(test_unix_break),
 		cmocka_unit_test(test_unix_ends),
 		cmocka_unit_test(test_unix_stale),
 		cmocka_unit_test(test_unix_client),

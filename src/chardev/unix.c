@@ -82,6 +82,14 @@ static void unix_lingers(struct chardev *c)
 	listen_update(c->data);
 }
 
+static void unix_cut(struct chardev *c)
+{
+	struct unix_sock *s = c->data;
+
+	if (s->client >= 0)
+		shutdown(s->client, SHUT_RDWR);
+}
+
 static void unix_gone(void *opaque, unsigned int events)
 {
 	struct unix_sock *s = opaque;
@@ -198,4 +206,5 @@ const struct chardev_kind chardev_unix = {
 	.input_end = unix_input_end,
 	.hangup = unix_hangup,
 	.lingers = unix_lingers,
+	.cut = unix_cut,
 };
