@@ -88,12 +88,12 @@ static int load_filter(enum thread_role role)
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0 ? -errno : 0;
 }
 
-/* The name of what failed, or NULL: all is done. */
-static const char *confine(enum thread_role role, int *error)
+/* The name of what failed, or NULL: all is done. @inherited: the first three are there already, and the
+ * maker's filter does not let the thread ask. (That no_new_privs is set says nothing: who started us
+ * may have set it.) */
+static const char *confine(enum thread_role role, bool inherited, int *error)
 {
-	/* A thread made by a confined one has all but its filter already; then the first three change
-	 * nothing, and its maker's filter does not let it ask. */
-	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) {
+	if (!inherited) {
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
 			*error = errno;
 			return "no_new_privs";
@@ -109,10 +109,10 @@ static const char *confine(enum thread_role role, int *error)
 	return *error ? "seccomp" : NULL;
 }
 
-static void confine_thread(enum thread_role role)
+static void confine_thread(enum thread_role role, bool inherited)
 {
 	int error;
-	const char *what = confine(role == ROLE_NONE ? ROLE_WORKER : role, &error);
+	const char *what = confine(role == ROLE_NONE ? ROLE_WORKER : role, inherited, &error);
 
 	if (!what)
 		return;
@@ -193,7 +193,7 @@ bool sandbox_enter(struct sandbox *s, void (*on_violation)(void), struct error *
 	s->ruleset = -1; /* later threads need it: it stays open as long as the process */
 	sigfillset(&sa.sa_mask);
 	sigaction(SIGSYS, &sa, NULL);
-	what = confine(ROLE_MAIN, &error);
+	what = confine(ROLE_MAIN, false, &error);
 	if (what)
 		return error_set_errno(
 			err, error, "sandbox: %s failed; --sandbox off goes without", what);

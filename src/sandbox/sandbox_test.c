@@ -30,6 +30,7 @@
 enum { DENIED = 40, WORKED, BROKEN }; /* exit statuses of a try */
 
 static pid_t victim;
+static bool already; /* who started us has set no_new_privs, as systemd and containers do */
 static char folder[] = "/tmp/lodge-sandbox-XXXXXX", kept[64], other[64];
 
 /* -------- what is tried: true if it worked -------- */
@@ -172,6 +173,8 @@ static int confined(struct job *j)
 	struct sandbox *s = sandbox_new(&err);
 	pthread_t t;
 
+	if (already)
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	thread_enter(ROLE_MAIN, "main");
 	if (!s || !sandbox_allow(s, kept, SANDBOX_WRITE, &err) || !sandbox_enter(s, NULL, &err)) {
 		fprintf(stderr, "%s\n", err.msg);
@@ -212,7 +215,7 @@ static int outcome(enum thread_role role, const struct try *try, char *said, siz
 	return status;
 }
 
-static void nothing_works(void **state)
+static void try_all(void)
 {
 	static const char *const names[] = { "", "main", "CPU", "io", "worker" };
 
@@ -231,6 +234,18 @@ static void nothing_works(void **state)
 		}
 	}
 	assert_int_equal(kill(victim, 0), 0);
+}
+
+static void nothing_works(void **state)
+{
+	try_all();
+}
+
+static void nothing_works_without_new_privs(void **state)
+{
+	already = true;
+	try_all();
+	already = false;
 }
 
 /* And what was left open is. */
@@ -358,6 +373,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_works),
+		cmocka_unit_test(nothing_works_without_new_privs),
 		cmocka_unit_test(kept_is_open),
 		cmocka_unit_test(main_holds_all),
 		cmocka_unit_test(other_architectures_end),
