@@ -22,10 +22,9 @@ struct unix_sock {
 	struct chardev *c;
 	struct sockaddr_un addr;
 	bool server;
-	int fd;	    /* owned: listening, or -1 */
-	int client; /* owned: the connection, or -1 */
-	dev_t dev;  /* of the socket file that we made */
-	ino_t ino;
+	int fd;		      /* owned: listening, or -1 */
+	int client;	      /* owned: the connection, or -1 */
+	struct removal *file; /* of the socket that we made */
 	struct loop_fd watch; /* of fd */
 	int end_fd;	      /* owned: tells when a half-closed client is gone; -1: none */
 	struct loop_fd end_watch;
@@ -109,15 +108,6 @@ static void unix_input_end(struct chardev *c)
 		unix_hangup(c);
 }
 
-/* Remove the socket file only if it is still the one that we made. */
-static void unlink_own(struct unix_sock *s)
-{
-	struct stat st;
-
-	if (s->ino && !lstat(s->addr.sun_path, &st) && st.st_dev == s->dev && st.st_ino == s->ino)
-		unlink(s->addr.sun_path);
-}
-
 static void unix_close(struct chardev *c)
 {
 	struct unix_sock *s = c->data;
@@ -129,7 +119,7 @@ static void unix_close(struct chardev *c)
 		close(s->client);
 	if (s->fd >= 0)
 		close(s->fd);
-	unlink_own(s);
+	removal_do(s->file);
 	free(s);
 }
 
@@ -167,7 +157,6 @@ static bool replace_stale(struct unix_sock *s, struct error *err)
 static bool server_start(struct unix_sock *s, struct error *err)
 {
 	const struct sockaddr *addr = (const struct sockaddr *)&s->addr;
-	struct stat st;
 	int r;
 
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -184,11 +173,7 @@ static bool server_start(struct unix_sock *s, struct error *err)
 	if (r < 0)
 		return error_set_errno(err, errno, "chardev '%s': cannot listen on '%s'", s->c->id,
 			s->addr.sun_path);
-	if (!lstat(s->addr.sun_path, &st)) {
-		s->dev = st.st_dev;
-		s->ino = st.st_ino;
-		removal_expect(s->addr.sun_path);
-	}
+	s->file = removal_expect(s->addr.sun_path);
 	if (listen(s->fd, 1) < 0)
 		return error_set_errno(err, errno, "chardev '%s': cannot listen on '%s'", s->c->id,
 			s->addr.sun_path);

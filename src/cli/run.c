@@ -24,6 +24,7 @@
 #include "cli/vm_config.h"
 #include "cli/help.h"
 #include "control/gdb.h"
+#include "control/listen.h"
 #include "control/metrics.h"
 #include "control/qmp.h"
 #include "control/rundir.h"
@@ -63,6 +64,8 @@ struct run {
 	int ready_fd;	  /* --daemonize: the parent waits for a byte; -1 */
 	int null_fd;	  /* --daemonize: /dev/null; -1 */
 	int pidfile_fd;	  /* locked while we run; -1 */
+	struct removal *pidfile;
+	struct sandbox *sandbox; /* NULL: off */
 };
 
 /* -------- CPUs, memory, NUMA -------- */
@@ -602,7 +605,7 @@ static bool write_pidfile(struct run *r, struct error *err)
 		return error_set_errno(err, errno, "pid file '%s'", path);
 	r->pidfile_fd = fd;
 	fd = -1;
-	removal_expect(path);
+	r->pidfile = removal_expect(path);
 	return true;
 }
 
@@ -673,35 +676,20 @@ static void confine_loop(void *opaque)
 	thread_confine();
 }
 
-/* What is unlinked at the end. */
-static bool allow_removal(struct sandbox *s, struct error *err)
-{
-	const char *path;
-
-	for (size_t i = 0; (path = removal_path(i)); i++) {
-		if (!sandbox_allow(s, path, SANDBOX_REMOVE, err))
-			return false;
-	}
-	return true;
-}
-
 /* The last thing before the guest runs: all is open that was asked for. */
 static bool confine(struct run *r, struct error *err)
 {
-	struct sandbox *s;
+	struct sandbox *s = r->sandbox;
 	struct loop **l;
-	bool ok;
+	bool ok = true;
 
-	if (!r->c.sandbox.on)
-		return true;
-	s = sandbox_new(err);
 	if (!s)
-		return false;
-	ok = allow_removal(s, err);
+		return true;
 	for (size_t i = 0; ok && i < r->c.sandbox.allow.len; i++)
 		ok = sandbox_allow(s, r->c.sandbox.allow.items[i], SANDBOX_WRITE, err);
 	ok = ok && sandbox_enter(s, chardev_stdio_restore, err);
 	sandbox_free(s);
+	r->sandbox = NULL;
 	vec_for_each (l, &r->m->io_loops) {
 		if (ok)
 			loop_call(*l, confine_loop, NULL);
@@ -809,6 +797,12 @@ static bool start(struct run *r, struct error *err)
 	mallopt(M_ARENA_MAX, 1);
 	if (!set_log(r->c.log, err) || (r->c.daemonize && !daemonize(r, err)))
 		return false;
+	if (r->c.sandbox.on) {
+		r->sandbox = sandbox_new(r->c.sandbox.namespaces, err);
+		if (!r->sandbox)
+			return false;
+		listen_set_unknown_uid(sandbox_unknown_uid(r->sandbox));
+	}
 	if (!make_name(r, err) || !(r->rundir = rundir_claim(r->c.name, err)))
 		return false;
 	if (!make_board_config(r, err) || !select_engine(r, err))
@@ -888,11 +882,11 @@ static void finish(struct run *r)
 		free(r->names[i]);
 	if (r->board.accel)
 		accel_options_free(r->board.accel, r->accel_options);
-	if (r->pidfile_fd >= 0) { /* else it is another VM's */
-		unlink(r->c.pidfile);
+	removal_do(r->pidfile);
+	if (r->pidfile_fd >= 0)
 		close(r->pidfile_fd);
-	}
 	rundir_release(r->rundir);
+	sandbox_free(r->sandbox);
 	free(r->pins);
 	fields_fini(&vm_config_table, &r->c);
 }

@@ -761,8 +761,7 @@ static bool listen_unix(struct gdb *g, const char *path, struct error *err)
 	if (g->listen_fd < 0 || fchmod(g->listen_fd, 0600) < 0 ||
 		bind(g->listen_fd, (const struct sockaddr *)&a, sizeof(a)) < 0)
 		return error_set_errno(err, errno, "--gdb unix:%s: cannot listen there", path);
-	g->path = a;
-	removal_expect(path);
+	g->file = removal_expect(path);
 	return true;
 }
 
@@ -861,8 +860,7 @@ void gdb_free(struct gdb *g)
 		loop_fd_del(&g->listen_watch);
 	if (g->listen_fd >= 0)
 		close(g->listen_fd);
-	if (g->path.sun_path[0])
-		unlink(g->path.sun_path);
+	removal_do(g->file);
 	str_fini(&g->out);
 	mutex_fini(&g->lock);
 	free(g);

@@ -13,22 +13,31 @@
 #include "base/removal.h"
 
 struct listen_sock {
-	int fd;			 /* owned */
-	struct sockaddr_un addr; /* sun_path empty: not ours to remove */
-	dev_t dev;		 /* of the socket file that we made */
-	ino_t ino;
+	int fd; /* owned */
+	struct sockaddr_un addr;
+	struct removal *file; /* of the socket, if we made it */
 	struct loop_fd watch;
 	void (*accepted)(void *opaque, int fd);
 	void *opaque;
 };
 
-bool listen_peer_allowed(int fd)
+/* Main only. */
+static uid_t unknown_uid = (uid_t)-1;
+
+void listen_set_unknown_uid(uid_t uid)
+{
+	unknown_uid = uid;
+}
+
+static bool peer_allowed(const struct listen_sock *s, int fd)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return false;
+	if (peer.uid == unknown_uid)
+		return removal_is_private(s->file);
 	return peer.uid == geteuid() || peer.uid == 0;
 }
 
@@ -45,7 +54,7 @@ static void ready(void *opaque, unsigned int events)
 		}
 		return;
 	}
-	if (listen_peer_allowed(fd)) {
+	if (peer_allowed(s, fd)) {
 		s->accepted(s->opaque, fd);
 		return;
 	}
@@ -104,7 +113,6 @@ static bool start(struct listen_sock *s, struct error *err)
 {
 	const struct sockaddr *a = (const struct sockaddr *)&s->addr;
 	const char *path = s->addr.sun_path;
-	struct stat st;
 	int r;
 
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -119,11 +127,7 @@ static bool start(struct listen_sock *s, struct error *err)
 	}
 	if (r < 0)
 		return error_set_errno(err, errno, "cannot listen on '%s'", path);
-	if (!lstat(path, &st)) {
-		s->dev = st.st_dev;
-		s->ino = st.st_ino;
-		removal_expect(path);
-	}
+	s->file = removal_expect(path);
 	return !listen(s->fd, 16) || error_set_errno(err, errno, "cannot listen on '%s'", path);
 }
 
@@ -187,15 +191,12 @@ struct listen_sock *listen_fd(struct loop *l, int fd, void (*accepted)(void *opa
 
 void listen_free(struct listen_sock *s)
 {
-	struct stat st;
-
 	if (!s)
 		return;
 	if (s->watch.loop)
 		loop_fd_del(&s->watch);
 	if (s->fd >= 0)
 		close(s->fd);
-	if (s->ino && !lstat(s->addr.sun_path, &st) && st.st_dev == s->dev && st.st_ino == s->ino)
-		unlink(s->addr.sun_path);
+	removal_do(s->file);
 	free(s);
 }

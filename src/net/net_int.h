@@ -68,6 +68,7 @@ struct net_dev {
 	struct net_front front;
 	struct loop_defer link_defer;
 	struct net_capture *capture; /* owned; NULL: none */
+	struct removal *file;	     /* of our unix socket; goes when it is closed */
 	/* packet.c's message sockets. */
 	bool connected; /* an end of file or an error ends it */
 	int tx_fd;	/* -1: the queue's own */

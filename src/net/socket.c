@@ -18,11 +18,6 @@
 #include "base/str.h"
 #include "base/types.h"
 #include "net/net_int.h"
-#include "base/removal.h"
-
-struct messages {
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of our unix socket; "": none */
-};
 
 static int new_socket(int family, int type)
 {
@@ -30,7 +25,8 @@ static int new_socket(int family, int type)
 }
 
 /* A unix socket of ours: only the owner may connect; a file that nobody listens to any more is replaced. */
-static bool bind_unix(int fd, const struct sockaddr_storage *a, socklen_t len, struct error *err)
+static bool bind_unix(struct net_dev *d, int fd, const struct sockaddr_storage *a, socklen_t len,
+	struct error *err)
 {
 	const char *path = ((const struct sockaddr_un *)a)->sun_path;
 	struct stat st;
@@ -51,17 +47,17 @@ static bool bind_unix(int fd, const struct sockaddr_storage *a, socklen_t len, s
 	}
 	if (r < 0)
 		return error_set_errno(err, errno, "cannot make the socket '%s'", path);
-	removal_expect(path);
+	d->file = removal_expect(path);
 	return true;
 }
 
-static bool bind_any(int fd, const struct sockaddr_storage *a, socklen_t len, const char *text,
-	struct error *err)
+static bool bind_any(struct net_dev *d, int fd, const struct sockaddr_storage *a, socklen_t len,
+	const char *text, struct error *err)
 {
 	int on = 1;
 
 	if (a->ss_family == AF_UNIX)
-		return bind_unix(fd, a, len, err);
+		return bind_unix(d, fd, a, len, err);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	return bind(fd, (const struct sockaddr *)a, len) == 0 ||
 	       error_set_errno(err, errno, "cannot use the address '%s'", text);
@@ -80,11 +76,11 @@ static bool open_listen(struct net_dev *d, const char *text, struct error *err)
 	fd = new_socket(a.ss_family, SOCK_STREAM);
 	if (fd < 0)
 		return error_set_errno(err, errno, "socket");
-	if (!bind_any(fd, &a, len, text, err))
+	if (!bind_any(d, fd, &a, len, text, err))
 		return false;
 	if (listen(fd, 1) < 0)
 		return error_set_errno(err, errno, "cannot listen at '%s'", text);
-	return net_stream_open(d, TAKE_FD(fd), -1, &a, len, 0, err);
+	return net_stream_open(d, TAKE_FD(fd), -1, NULL, 0, 0, err);
 }
 
 static bool open_connect(struct net_dev *d, const struct net_socket_config *c, struct error *err)
@@ -155,7 +151,7 @@ static bool open_mcast(struct net_dev *d, const struct net_socket_config *c, str
 	d->tx_fd = new_socket(AF_INET, SOCK_DGRAM);
 	if (d->queue[0].fd < 0 || d->tx_fd < 0)
 		return error_set_errno(err, errno, "socket");
-	return bind_any(d->queue[0].fd, &d->peer, d->peer_len, c->mcast, err) &&
+	return bind_any(d, d->queue[0].fd, &d->peer, d->peer_len, c->mcast, err) &&
 	       join_group(d->queue[0].fd, d->tx_fd, group, via, err);
 }
 
@@ -188,12 +184,11 @@ static bool open_udp(struct net_dev *d, const struct net_socket_config *c, struc
 	d->queue[0].fd = new_socket(local.ss_family, SOCK_DGRAM);
 	if (d->queue[0].fd < 0)
 		return error_set_errno(err, errno, "socket");
-	return bind_any(d->queue[0].fd, &local, len, c->local, err);
+	return bind_any(d, d->queue[0].fd, &local, len, c->local, err);
 }
 
 static bool open_dgram(struct net_dev *d, const struct net_socket_config *c, struct error *err)
 {
-	struct messages *m = d->data;
 	struct sockaddr_storage local;
 	socklen_t len;
 
@@ -208,9 +203,8 @@ static bool open_dgram(struct net_dev *d, const struct net_socket_config *c, str
 	d->tx_fd = new_socket(AF_UNIX, SOCK_DGRAM);
 	if (d->queue[0].fd < 0 || d->tx_fd < 0)
 		return error_set_errno(err, errno, "socket");
-	if (!bind_any(d->queue[0].fd, &local, len, c->dgram, err))
+	if (!bind_any(d, d->queue[0].fd, &local, len, c->dgram, err))
 		return false;
-	strcpy(m->path, ((struct sockaddr_un *)&local)->sun_path);
 	return true;
 }
 
@@ -252,9 +246,6 @@ static bool exactly_one(const struct net_socket_config *c, struct error *err)
 
 static bool open_messages(struct net_dev *d, const struct net_socket_config *c, struct error *err)
 {
-	d->data = calloc(1, sizeof(struct messages));
-	if (!d->data)
-		return error_set(err, "out of memory");
 	if (c->mcast)
 		return open_mcast(d, c, err) && learn_own(d, err);
 	if (c->udp)
@@ -284,15 +275,10 @@ static bool socket_open(struct net_dev *d, const struct net_config *config, stru
 
 static void socket_close(struct net_dev *d)
 {
-	struct messages *m = d->data;
-
 	if (d->queue[0].fd >= 0)
 		close(d->queue[0].fd);
 	if (d->tx_fd >= 0)
 		close(d->tx_fd);
-	if (m && m->path[0])
-		unlink(m->path);
-	free(m);
 }
 
 /* Room in a peer's queue cannot be waited for on the socket that is watched: what does not go is lost,

@@ -12,7 +12,6 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
@@ -24,7 +23,7 @@ struct net_stream {
 	int listener; /* owned, or -1 */
 	int conn;     /* owned, or -1: what the queue's fd is */
 	bool connecting;
-	struct sockaddr_storage addr; /* client: of the server; server: whose socket file is ours */
+	struct sockaddr_storage addr; /* client: of the server */
 	socklen_t addr_len;
 	uint32_t reconnect_s;
 	struct loop_fd watch; /* of the listener, or of a connection that is being made */
@@ -204,8 +203,6 @@ static void stream_close(struct net_dev *d)
 		close(s->conn);
 	if (s->listener >= 0)
 		close(s->listener);
-	if (s->listener >= 0 && s->addr_len && s->addr.ss_family == AF_UNIX)
-		unlink(((struct sockaddr_un *)&s->addr)->sun_path);
 	free(s->in.buf);
 	free(s->out);
 	free(s);
