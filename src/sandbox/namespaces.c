@@ -25,7 +25,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/removal.h"
-#include "base/types.h"
+#include "base/thread.h"
 
 /* Kept with what else is: a new file gets its name by way of it when it is complete (linkat). What it leads
  * to is open already, and Landlock keeps it from being opened in another way. */
@@ -284,23 +284,56 @@ static bool empty_mounts(const struct kept_path *keep, size_t n, struct error *e
 	return ok;
 }
 
-/* -------- all of them -------- */
+/* -------- the network namespace -------- */
 
-static const struct {
-	int flag;
-	const char *name;
-} kinds[] = { { CLONE_NEWNS, "mount" }, { CLONE_NEWNET, "network" }, { CLONE_NEWIPC, "IPC" } };
+/* The kernel takes longer for it than for all else together. So a thread makes it early, while main starts the
+ * VM, and main joins. */
+static struct {
+	pthread_t thread;
+	bool started;
+	int fd;
+} network = { .fd = -1 };
+
+static void *network_thread(void *opaque)
+{
+	if (!unshare(CLONE_NEWNET))
+		network.fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	return NULL;
+}
+
+void namespaces_begin(void)
+{
+	network.started = !thread_create(&network.thread, false, -1, network_thread, NULL);
+}
+
+void namespaces_forget(void)
+{
+	if (network.started)
+		pthread_join(network.thread, NULL);
+	network.started = false;
+	if (network.fd >= 0)
+		close(network.fd);
+	network.fd = -1;
+}
+
+static bool join_network(void)
+{
+	bool ok;
+
+	if (network.started)
+		pthread_join(network.thread, NULL);
+	network.started = false;
+	ok = network.fd >= 0 && !setns(network.fd, CLONE_NEWNET);
+	namespaces_forget();
+	return ok || !unshare(CLONE_NEWNET);
+}
+
+/* -------- all of them -------- */
 
 bool namespaces_make(const struct kept_path *keep, size_t n, struct error *err)
 {
-	int all = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC;
-
-	if (!unshare(all)) {
-		made = all;
-	} else if (errno != EPERM) { /* a limit, or a kernel without one kind */
-		for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-			made |= unshare(kinds[i].flag) ? 0 : kinds[i].flag;
-	}
+	made |= join_network() ? CLONE_NEWNET : 0;
+	made |= unshare(CLONE_NEWNS) ? 0 : CLONE_NEWNS;
 	return !(made & CLONE_NEWNS) || empty_mounts(keep, n, err);
 }
 
@@ -316,17 +349,9 @@ int namespaces_join(void)
 
 const char *namespaces_made(void)
 {
-	static char text[64];
-	size_t len = 0;
-
 	if (!made)
 		return NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (made & kinds[i].flag)
-			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s",
-				len ? ", " : "", kinds[i].name);
-	}
-	return text;
+	return made == CLONE_NEWNS ? "mount" : made == CLONE_NEWNET ? "network" : "mount, network";
 }
 
 bool namespaces_possible(void)
@@ -335,7 +360,7 @@ bool namespaces_possible(void)
 	pid_t pid = fork();
 
 	if (!pid)
-		_exit(namespaces_user() || unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC));
+		_exit(namespaces_user() || unshare(CLONE_NEWNS | CLONE_NEWNET));
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	return pid > 0 && !status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * namespaces - a mount namespace with nothing in it, a network namespace without a network, an IPC
- * namespace; private to sandbox/. Root makes them as it is, others in a user namespace of their own, where
+ * namespaces - a mount namespace with nothing in it, a network namespace without a network; private to
+ * sandbox/. Root makes them as it is, others in a user namespace of their own, where
  * they are who they were.
  *
  * A namespace is a thread's own in Linux: main makes them, threads that are older than they join; later
@@ -25,6 +25,9 @@ struct kept_path {
 /* Whoever has no capability at all goes into a user namespace, to have there what namespaces_make()
  * wants. The process is single-threaded. 0; -EPERM and others: not here, and nothing has changed. */
 int namespaces_user(void);
+/* Start with what takes long; namespaces_make() goes on with it, namespaces_forget() drops it. */
+void namespaces_begin(void);
+void namespaces_forget(void);
 /* namespaces_user() has done so. */
 bool namespaces_have_user(void);
 /* Make the namespaces, put @keep into the new root, and the directories of base/removal.h out of it. Main,

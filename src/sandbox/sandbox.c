@@ -174,6 +174,8 @@ struct sandbox *sandbox_new(bool namespaces, struct error *err)
 		log_info("sandbox", "no namespaces: a user namespace: %s", strerror(-r));
 		s->namespaces = false;
 	}
+	if (s->namespaces)
+		namespaces_begin();
 	return s;
 }
 
@@ -188,6 +190,7 @@ void sandbox_free(struct sandbox *s)
 
 	if (!s)
 		return;
+	namespaces_forget();
 	if (s->ruleset >= 0)
 		close(s->ruleset);
 	vec_for_each (k, &s->keep) {
