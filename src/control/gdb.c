@@ -247,7 +247,7 @@ void gdb_free(struct gdb *g)
 		loop_fd_del(&g->listen_watch);
 	if (g->listen_fd >= 0)
 		close(g->listen_fd);
-	sock_file_remove(&g->file);
+	removal_do(g->file);
 	str_fini(&g->out);
 	mutex_fini(&g->lock);
 	free(g);

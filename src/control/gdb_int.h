@@ -14,9 +14,9 @@
 #define GDB_OUTPUT_MAX (1 << 20)
 
 struct gdb {
-	struct machine *m; /* borrowed */
-	int listen_fd, fd; /* owned; -1 */
-	struct sock_file file;
+	struct machine *m;    /* borrowed */
+	int listen_fd, fd;    /* owned; -1 */
+	struct removal *file; /* of the socket, if it has one */
 	struct loop_fd listen_watch, watch;
 	struct loop_defer stop_defer;
 	/* Of the client */

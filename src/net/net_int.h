@@ -69,10 +69,10 @@ struct net_dev {
 	struct net_front front;
 	struct loop_defer link_defer;
 	struct net_capture *capture; /* owned; NULL: none */
+	struct removal *file;	     /* of our unix socket; goes when it is closed */
 	/* packet.c's message sockets. */
-	bool connected;	       /* an end of file or an error ends it */
-	int tx_fd;	       /* -1: the queue's own */
-	struct sock_file file; /* of our Unix socket */
+	bool connected; /* an end of file or an error ends it */
+	int tx_fd;	/* -1: the queue's own */
 	bool own_known;
 	struct sockaddr_storage own; /* messages from here are our own */
 	struct sockaddr_storage peer;

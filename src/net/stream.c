@@ -203,7 +203,6 @@ static void stream_close(struct net_dev *d)
 		close(s->conn);
 	if (s->listener >= 0)
 		close(s->listener);
-	sock_file_remove(&d->file);
 	free(s->in.buf);
 	free(s->out);
 	free(s);

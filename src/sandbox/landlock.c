@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -80,19 +79,15 @@ static int add_rule(int ruleset, const char *path, uint64_t rights)
 		       : 0;
 }
 
-static int allow_remove(int ruleset, const char *path)
+int landlock_allow_removal(int ruleset, int dir, bool files, bool folders)
 {
-	const char *slash = strrchr(path, '/');
-	struct stat st;
-	AUTO_FREE char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-	bool folder = !lstat(path, &st) && S_ISDIR(st.st_mode);
+	struct landlock_path_beneath_attr a = { .parent_fd = dir,
+		.allowed_access = (files ? LANDLOCK_ACCESS_FS_REMOVE_FILE : 0) |
+				  (folders ? LANDLOCK_ACCESS_FS_REMOVE_DIR : 0) };
 
-	/* A rule goes for all beneath: who may remove a folder, when it is empty, may not for that remove
-	 * the files of its neighbours. */
-	return dir ? add_rule(ruleset, dir,
-			     folder ? LANDLOCK_ACCESS_FS_REMOVE_DIR
-				    : LANDLOCK_ACCESS_FS_REMOVE_FILE)
-		   : -ENOMEM;
+	return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &a, 0) < 0
+		       ? -errno
+		       : 0;
 }
 
 int landlock_allow(int ruleset, const char *path, enum sandbox_access access)
@@ -103,8 +98,6 @@ int landlock_allow(int ruleset, const char *path, enum sandbox_access access)
 			ruleset, path, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR);
 	case SANDBOX_WRITE:
 		return add_rule(ruleset, path, FS_WRITE);
-	case SANDBOX_REMOVE:
-		return allow_remove(ruleset, path);
 	}
 	return -EINVAL;
 }

@@ -14,6 +14,8 @@ int landlock_abi(void);
 /* A descriptor of rules that allow nothing of what this kernel can forbid. */
 int landlock_new(void);
 int landlock_allow(int ruleset, const char *path, enum sandbox_access access);
+/* Remove files or empty folders in the folder @dir, a descriptor; what is beneath it is meant, too. */
+int landlock_allow_removal(int ruleset, int dir, bool files, bool folders);
 /* The calling thread, which must have no_new_privs, and those that it makes. */
 int landlock_restrict(int ruleset);
 

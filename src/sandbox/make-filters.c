@@ -50,7 +50,6 @@ static const struct {
 	}
 	C(PR_SET_NAME),
 	C(PR_SET_VMA),
-	C(PR_GET_NO_NEW_PRIVS),
 	C(CLONE_THREAD),
 	{ "THREAD", CLONE_FLAGS_THREAD },
 	{ "PID", SANDBOX_PID },
