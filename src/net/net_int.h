@@ -102,6 +102,8 @@ void net_capture_frame(struct net_capture *c, const struct iovec *iov, int n, si
 
 /* -------- stream.c -------- */
 struct net_stream;
+/* @listener, or @conn, which is connected, or @addr to connect to and again @reconnect_s seconds after a failure
+ * or the connection's end. */
 bool net_stream_open(struct net_dev *d, int listener, int conn, const struct sockaddr_storage *addr,
 	socklen_t len, uint32_t reconnect_s, struct error *err) MUST_USE;
 extern const struct net_kind net_stream_kind;

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "sandbox/sandbox.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -23,8 +20,7 @@
 #include "sandbox/filter.h"
 #include "sandbox/landlock.h"
 #include "sandbox/namespaces.h"
-
-#define FILTER_MAX 1024
+#include "sandbox/rights.h"
 
 /* sandbox_filters[] is in this order. */
 _Static_assert(ROLE_MAIN == 1 && ROLE_VCPU == 2 && ROLE_IO == 3 && ROLE_WORKER == 4, "roles");
@@ -69,31 +65,6 @@ static void on_sigsys(int sig, siginfo_t *info, void *context)
 
 /* -------- a thread's confinement -------- */
 
-static int drop_capabilities(void)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2];
-
-	memset(none, 0, sizeof(none));
-	(void)!prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	return syscall(SYS_capset, &head, none) < 0 ? -errno : 0;
-}
-
-static int load_filter(enum thread_role role)
-{
-	const struct sandbox_filter *f = &sandbox_filters[role - ROLE_MAIN];
-	struct sock_filter code[FILTER_MAX];
-	struct sock_fprog prog = { .len = (unsigned short)f->len, .filter = code };
-
-	assert(f->len <= ARRAY_SIZE(code));
-	memcpy(code, f->code, f->len * sizeof(*code));
-	for (unsigned int i = 0; i < f->len; i++) {
-		if (BPF_CLASS(code[i].code) == BPF_JMP && code[i].k == SANDBOX_PID)
-			code[i].k = (uint32_t)getpid();
-	}
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0 ? -errno : 0;
-}
-
 /* The name of what failed, or NULL: all is done. @inherited: the first four are there already, and the
  * maker's filter does not let the thread ask. (That no_new_privs is set says nothing: who started us
  * may have set it.) */
@@ -110,11 +81,11 @@ static const char *confine(enum thread_role role, bool inherited, int *error)
 		*error = confined.ruleset < 0 ? 0 : -landlock_restrict(confined.ruleset);
 		if (*error)
 			return "Landlock";
-		*error = -drop_capabilities();
+		*error = -rights_drop_capabilities(0);
 		if (*error)
 			return "dropping capabilities";
 	}
-	*error = -load_filter(role);
+	*error = -rights_load_filter(&sandbox_filters[role - ROLE_MAIN]);
 	return *error ? "seccomp" : NULL;
 }
 
@@ -160,7 +131,7 @@ struct sandbox *sandbox_new(bool namespaces, struct error *err)
 		error_set(err, "out of memory");
 		return NULL;
 	}
-	s->ruleset = landlock_new();
+	s->ruleset = landlock_new(true);
 	if (s->ruleset < 0 && s->ruleset != -ENOSYS && s->ruleset != -EOPNOTSUPP) {
 		error_set_errno(err, -s->ruleset, "sandbox: Landlock");
 		free(s);

@@ -534,7 +534,7 @@ static void main_holds_all(void **state)
 
 			if (run_filter(&sandbox_filters[0], &d) == SECCOMP_RET_ALLOW)
 				continue;
-			for (int role = 1; role < SANDBOX_ROLES; role++)
+			for (int role = 1; role < SANDBOX_THREADS; role++)
 				if (run_filter(&sandbox_filters[role], &d) == SECCOMP_RET_ALLOW)
 					fail_msg("%s(%#llx, %#llx) is allowed to role %c, not to m",
 						sandbox_call_names[nr],
