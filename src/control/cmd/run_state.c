@@ -14,7 +14,9 @@ enum {
 	STATUS_POSTMIGRATE = 5,
 	STATUS_PRELAUNCH = 6,
 	STATUS_RUNNING = 9,
-	STATUS_SHUTDOWN = 11
+	STATUS_SHUTDOWN = 11,
+	STATUS_WATCHDOG = 13,
+	STATUS_PANICKED = 14,
 };
 
 struct status {
@@ -39,10 +41,16 @@ static bool query_status(struct qmp_call *c, struct error *err)
 		[RUN_INCOMING] = STATUS_INMIGRATE,
 		[RUN_POSTMIGRATE] = STATUS_POSTMIGRATE,
 	};
+	static const int paused[] = {
+		[PAUSED_USER] = STATUS_PAUSED,
+		[PAUSED_RESET] = STATUS_PRELAUNCH,
+		[PAUSED_WATCHDOG] = STATUS_WATCHDOG,
+		[PAUSED_PANICKED] = STATUS_PANICKED,
+	};
 	struct status *s = c->ret;
 
 	s->running = c->m->state == RUN_RUNNING;
-	s->status = names[c->m->state];
+	s->status = c->m->state == RUN_PAUSED ? paused[c->m->paused_for] : names[c->m->state];
 	return true;
 }
 
@@ -72,6 +80,10 @@ static bool cont(struct qmp_call *c, struct error *err)
 
 static bool system_reset(struct qmp_call *c, struct error *err)
 {
+	if (c->m->no_reboot) {
+		c->q->quit = REASON_HOST_QMP_SYSTEM_RESET;
+		return true;
+	}
 	if (!machine_reset(c->m, err))
 		return false;
 	machine_notice(c->m,
@@ -95,7 +107,7 @@ static bool inject_nmi(struct qmp_call *c, struct error *err)
 
 static bool quit(struct qmp_call *c, struct error *err)
 {
-	c->q->quit = true; /* after the reply */
+	c->q->quit = REASON_HOST_QMP_QUIT; /* after the reply */
 	return true;
 }
 
