@@ -14,7 +14,7 @@ extern const struct device_type pci_host_type, i6300esb_type;
 #define RELOAD 0xc
 
 struct env {
-	struct fixture *f;
+	struct test_machine *f;
 	struct device *dev;
 	uint64_t bar;
 	uint8_t devfn;
