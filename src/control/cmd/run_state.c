@@ -31,12 +31,11 @@ static const struct field status_fields[] = {
 };
 static const struct field_table status = FIELD_TABLE("StatusInfo", struct status, status_fields);
 
-static bool query_status(struct qmp_call *c, struct error *err)
+static int status_of(const struct machine *m)
 {
 	static const int names[] = {
 		[RUN_PRELAUNCH] = STATUS_PRELAUNCH,
 		[RUN_RUNNING] = STATUS_RUNNING,
-		[RUN_PAUSED] = STATUS_PAUSED,
 		[RUN_SHUTDOWN] = STATUS_SHUTDOWN,
 		[RUN_INCOMING] = STATUS_INMIGRATE,
 		[RUN_POSTMIGRATE] = STATUS_POSTMIGRATE,
@@ -47,10 +46,21 @@ static bool query_status(struct qmp_call *c, struct error *err)
 		[PAUSED_WATCHDOG] = STATUS_WATCHDOG,
 		[PAUSED_PANICKED] = STATUS_PANICKED,
 	};
+
+	return m->state == RUN_PAUSED ? paused[m->paused_for] : names[m->state];
+}
+
+const char *qmp_status_name(const struct machine *m)
+{
+	return status_names[status_of(m)];
+}
+
+static bool query_status(struct qmp_call *c, struct error *err)
+{
 	struct status *s = c->ret;
 
 	s->running = c->m->state == RUN_RUNNING;
-	s->status = c->m->state == RUN_PAUSED ? paused[c->m->paused_for] : names[c->m->state];
+	s->status = status_of(c->m);
 	return true;
 }
 
