@@ -185,6 +185,7 @@ static bool start(struct run *r, struct error *err)
 	if (!r->m)
 		return false;
 	r->m->no_reboot = r->c.no_reboot;
+	r->m->watchdog_action = (enum notice_action)r->c.watchdog_action;
 	if (!run_open_backends(r, err))
 		return false;
 	if (!board_init(r->m, &r->board, err) || !run_add_devices(r, err) ||
@@ -247,6 +248,7 @@ static int exit_status(const struct machine *m)
 	case MACHINE_TRIPLE_FAULT:
 	case MACHINE_PANIC:
 	case MACHINE_ERROR:
+	case MACHINE_WATCHDOG:
 		break;
 	}
 	fprintf(stderr, "lodge: %s: %s\n", m->name, machine_event_name(m->end));

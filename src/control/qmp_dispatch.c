@@ -254,8 +254,8 @@ static void carry_out(struct qmp_client *c, const struct request *r, const struc
 	free_object(cmd->args, k.args);
 	free_object(cmd->ret, k.ret);
 	if (c->q->quit) {
-		c->q->quit = false;
-		machine_quit(c->q->m, REASON_HOST_QMP_QUIT, 0);
+		machine_quit(c->q->m, c->q->quit, 0);
+		c->q->quit = REASON_NONE;
 	}
 }
 
