@@ -172,7 +172,7 @@ const struct device_type echo_type = {
 
 /* -------- fixture -------- */
 
-static struct fixture *f;
+static struct test_machine *f;
 static struct vt_driver *t;
 
 static int setup(void **state)
