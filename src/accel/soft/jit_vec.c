@@ -117,7 +117,7 @@ static void note_x87(struct jit_tr *t, unsigned int k, bool mem)
 	j_gs_imm(&t->b, V_OFF(g.x87_last), JIT_LAST_THERE | fop << JIT_LAST_FOP | t->off[k]);
 }
 
-/* The memory operand is [r9 + @disp]. */
+/* The memory operand is [r9 + @disp]; of x87 @disp is 0. */
 static void emit_at(struct jit_tr *t, unsigned int k, int32_t disp)
 {
 	const struct x86_insn *i = &t->insn[k];
@@ -154,13 +154,17 @@ static void emit_operation(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	const struct x86_operand *m = native_mem(i);
+	struct jit_mem at = { R_9, R_SP, 0 };
 
 	jit_ensure(t, jit_needs(t, i));
 	if (m) {
-		jit_ea(t, k);
-		jit_access(t, k, m->size, access_of(m));
+		jit_operand(t, k, m->size, access_of(m), &at);
+		if (i->cls == X86_CLASS_SSE || i->cls == X86_CLASS_AVX)
+			jit_mem_base(t, &at);
+		else
+			jit_mem_plain(t, &at);
 	}
-	emit_at(t, k, 0);
+	emit_at(t, k, at.disp);
 }
 
 /* VZEROUPPER, VZEROALL; outside 64-bit code they leave registers 8 to 15 alone. */
@@ -266,7 +270,7 @@ static bool emit_group(struct jit_tr *t, unsigned int k)
 	int64_t lo, hi, disp = first->disp;
 	unsigned int last = group_from(t, k, &lo, &hi);
 
-	if (last == k)
+	if (last == k || jit_shares(t, k))
 		return false;
 	t->n_group++;
 	jit_ensure(t, JIT_RES_VEC);

@@ -20,6 +20,7 @@
 	X(stales, "branches to dropped blocks, linked")                  \
 	X(spans, "instructions over a page's end: pages looked up")      \
 	X(slows, "accesses that the small TLB did not know")             \
+	X(shares, "groups of accesses that were not where they were before") \
 	X(fills, "  of these then entered into it")                      \
 	X(host_faults, "exceptions of the host's CPU in generated code") \
 	X(interps, "instructions of blocks that were interpreted")       \
