@@ -344,15 +344,15 @@ static const uint8_t *on_go(struct soft_vcpu *v, const struct jit_site *s, uint6
 	return v->jit->lockstep ? soft_lockstep_stop(v, false) : go_on(v);
 }
 
-/* The block at v->rip, if nothing else is due; or JIT_NONE. */
-static uint32_t find_here(struct soft_vcpu *v)
+/* The block at v->rip, maybe that of JIT_MODE_APART, if nothing else is due; or JIT_NONE. */
+static uint32_t find_here(struct soft_vcpu *v, bool apart)
 {
 	uint32_t b;
 
 	v->stop = false;
 	if (!quiet(v))
 		return JIT_NONE;
-	b = jit_find(v, code_linear(v));
+	b = apart ? jit_find_apart(v, code_linear(v)) : jit_find(v, code_linear(v));
 	return b != JIT_NONE && attentive(v) ? b : JIT_NONE;
 }
 
@@ -373,18 +373,6 @@ static bool far_fits(const struct soft_vcpu *v, uint64_t from)
 	       ((uint64_t)(int32_t)from == from && (uint64_t)(int32_t)v->g.page == v->g.page);
 }
 
-/* The same of JIT_MODE_APART. */
-static uint32_t find_apart_here(struct soft_vcpu *v)
-{
-	uint32_t b;
-
-	v->stop = false;
-	if (!quiet(v))
-		return JIT_NONE;
-	b = jit_find_apart(v, code_linear(v));
-	return b != JIT_NONE && attentive(v) ? b : JIT_NONE;
-}
-
 /* The same, and henceforth straight to there. */
 static const uint8_t *link_to(struct soft_vcpu *v, const struct jit_site *s, bool apart)
 {
@@ -394,7 +382,7 @@ static const uint8_t *link_to(struct soft_vcpu *v, const struct jit_site *s, boo
 	at_site(v, s);
 	if (j->lockstep)
 		return soft_lockstep_stop(v, false);
-	b = apart ? find_apart_here(v) : find_here(v);
+	b = find_here(v, apart);
 	if (b == JIT_NONE)
 		return leave(v);
 	if (j->generation == generation && !j->block[from].dead &&
@@ -464,7 +452,7 @@ static const uint8_t *on_far_link(struct soft_vcpu *v, const struct jit_site *s,
 		v->rip = (uint32_t)v->rip;
 	if (j->lockstep)
 		return soft_lockstep_stop(v, false);
-	b = find_here(v);
+	b = find_here(v, false);
 	if (b == JIT_NONE)
 		return NULL;
 	if (j->generation == generation && !j->block[from].dead && far_fits(v, page))
@@ -516,7 +504,7 @@ static const uint8_t *go_to_heir(struct soft_vcpu *v, const uint8_t *after_call,
 	at_site(v, &s);
 	if (j->lockstep)
 		return soft_lockstep_stop(v, false);
-	b = find_here(v);
+	b = find_here(v, j->block[old].mode & JIT_MODE_APART);
 	if (b == JIT_NONE)
 		return leave(v);
 	if (j->generation == generation && j->block[b].page == j->block[old].page &&
