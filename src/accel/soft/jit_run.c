@@ -320,6 +320,8 @@ static const uint8_t *share_again(
 		return go_on(v);
 	if (region)
 		jit_region_again(v, s, lin, access);
+	if (v->jit->block[s->block].dead) /* what the site goes back to may be no more */
+		return go_on(v);
 	if (!g->stack)
 		return (const uint8_t *)s + s->retry;
 	jit_stack_fill(v, lin);
