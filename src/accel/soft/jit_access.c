@@ -112,50 +112,52 @@ bool jit_ea_possible(const struct jit_tr *t, const struct x86_insn *i)
 	return true;
 }
 
-/* The effective address to r9; no flags change. r10 is lost. */
-void jit_ea_only(struct jit_tr *t, unsigned int k)
+/* The effective address to @to; no flags change. r10 is lost, and r9. */
+void jit_ea_to(struct jit_tr *t, unsigned int k, unsigned int to)
 {
 	const struct x86_insn *i = &t->insn[k];
 	bool w = i->addrsize == 8;
 	unsigned int base, index;
 
 	if (i->base == X86_REG_RIP) {
-		jit_lea_page(t, R_9, (int64_t)t->off[k] + i->len + i->disp);
+		jit_lea_page(t, to, (int64_t)t->off[k] + i->len + i->disp);
 		if (!w)
-			j_rr(&t->b, false, OP_LOAD, R_9, R_9);
+			j_rr(&t->b, false, OP_LOAD, to, to);
 		return;
 	}
 	if (i->base == X86_REG_NONE && i->index == X86_REG_NONE) {
 		if (w && jit_fits32(i->disp)) {
-			jb(&t->b, 0x49);
-			jb(&t->b, 0xc7);
-			jb(&t->b, 0xc1);
+			j_rr(&t->b, true, 0xc7, 0, to);
 			j32(&t->b, (uint32_t)i->disp);
-		} else if (w) {
-			jb(&t->b, 0x49);
-			jb(&t->b, 0xb9);
-			j64(&t->b, (uint64_t)i->disp);
 		} else {
-			jb(&t->b, 0x41);
-			jb(&t->b, 0xb9);
-			j32(&t->b, (uint32_t)i->disp);
+			j_rex(&t->b, w, 0, 0, to, false);
+			jb(&t->b, 0xb8 | (to & 7));
+			if (w)
+				j64(&t->b, (uint64_t)i->disp);
+			else
+				j32(&t->b, (uint32_t)i->disp);
 		}
 		return;
 	}
 	if (i->base == X86_REG_NONE) {
 		index = jit_reg_in(t, i->index, R_10);
-		j_lea_scaled(&t->b, w, R_9, index, i->scale, (int32_t)i->disp);
+		j_lea_scaled(&t->b, w, to, index, i->scale, (int32_t)i->disp);
 		return;
 	}
 	base = jit_reg_in(t, i->base, R_9);
 	if (i->index != X86_REG_NONE) {
 		index = jit_reg_in(t, i->index, R_10);
-		j_lea_index(&t->b, w, R_9, base, index, i->scale, (int32_t)i->disp);
+		j_lea_index(&t->b, w, to, base, index, i->scale, (int32_t)i->disp);
 	} else if (i->disp || !w) {
-		j_lea(&t->b, w, R_9, base, (int32_t)i->disp);
-	} else if (base != R_9) {
-		j_mov(&t->b, R_9, base);
+		j_lea(&t->b, w, to, base, (int32_t)i->disp);
+	} else if (base != to) {
+		j_mov(&t->b, to, base);
 	}
+}
+
+void jit_ea_only(struct jit_tr *t, unsigned int k)
+{
+	jit_ea_to(t, k, R_9);
 }
 
 void jit_ea(struct jit_tr *t, unsigned int k)

@@ -366,6 +366,10 @@ static bool emit_lea(struct jit_tr *t, unsigned int k)
 
 	if (i->addrsize == 2 || i->opsize == 2 || (i->addrsize == 8 && !t->wide))
 		return false;
+	if (jit_pinned(p->reg) && i->opsize == i->addrsize) {
+		jit_ea_to(t, k, jit_host_of(p->reg));
+		return true;
+	}
 	jit_ea_only(t, k);
 	if (jit_pinned(p->reg))
 		j_rr(&t->b, i->opsize == 8, OP_LOAD, jit_host_of(p->reg), R_9);

@@ -306,8 +306,9 @@ bool jit_bit_mem(struct jit_tr *t, unsigned int k);
 /* PUSH of memory, of the stack's width. */
 bool jit_push_mem(struct jit_tr *t, unsigned int k);
 
-/* The effective address, without the segment's base, to r9. No flags change. r10 is lost. */
+/* The effective address, without the segment's base, to r9; to @to. No flags change. r10 is lost, and r9. */
 void jit_ea_only(struct jit_tr *t, unsigned int k);
+void jit_ea_to(struct jit_tr *t, unsigned int k, unsigned int to);
 
 /* -------- jit_vec.c: instructions of the classes X87, MMX, SSE and AVX -------- */
 bool jit_emit_vec(struct jit_tr *t, unsigned int k);
