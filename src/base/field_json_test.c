@@ -1,23 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "base/fault.h"
 #include "base/field_random.h"
-#include "base/field_sample.h"
+#include "base/field_sample_testing.h"
 #include "base/json.h"
 #include "base/testing.h"
-
-static void sample_new(struct sample *s)
-{
-	struct error err = ERROR_INIT;
-
-	memset(s, 0, sizeof(*s));
-	assert_true(fields_init(&sample_table, s, &err));
-}
-
-static void sample_fini(struct sample *s)
-{
-	fields_fini(&sample_table, s);
-}
-DEFINE_AUTO(sample, struct sample, sample_fini)
 
 static void sample_node_fini(struct sample_node *n)
 {

@@ -539,3 +539,14 @@ bool chardev_is_open(const struct chardev *c)
 {
 	return atomic_load(&c->open);
 }
+
+bool chardev_is_socket(const struct chardev *c)
+{
+	return c->kind->cut;
+}
+
+void chardev_break(struct chardev *c)
+{
+	if (c->kind->cut)
+		c->kind->cut(c);
+}

@@ -43,6 +43,11 @@ void chardev_set_room(struct chardev *c, size_t room);
  * dropped. After a short count writable() is called when half of the buffer is free. */
 size_t chardev_write(struct chardev *c, const uint8_t *p, size_t n);
 bool chardev_is_open(const struct chardev *c);
+/* Does it stand on connections that can be broken off? */
+bool chardev_is_socket(const struct chardev *c);
+/* Break the connection off, if there is one, without waiting for anything; a server then takes the next
+ * client. Loop's thread. */
+void chardev_break(struct chardev *c);
 /* The size of the terminal behind it, in characters; false (and zeroes) when there is none. */
 bool chardev_size(const struct chardev *c, uint16_t *cols, uint16_t *rows);
 

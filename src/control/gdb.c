@@ -16,11 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "base/log.h"
 #include "mem/gmem.h"
-#include "base/removal.h"
 
 #define E_NOMEM "E0c"
 #define E_FAULT "E0e"
@@ -749,21 +747,8 @@ static void accepted(void *opaque, unsigned int events)
 
 static bool listen_unix(struct gdb *g, const char *path, struct error *err)
 {
-	size_t len = strlen(path);
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-
-	if (!len || len >= sizeof(a.sun_path))
-		return error_usage(err, "--gdb unix:%s: a path of 1 to %zu bytes is wanted", path,
-			sizeof(a.sun_path) - 1);
-	memcpy(a.sun_path, path, len + 1);
-	g->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* The file gets the socket's mode: the debugger owns the guest. */
-	if (g->listen_fd < 0 || fchmod(g->listen_fd, 0600) < 0 ||
-		bind(g->listen_fd, (const struct sockaddr *)&a, sizeof(a)) < 0)
-		return error_set_errno(err, errno, "--gdb unix:%s: cannot listen there", path);
-	g->path = a;
-	removal_expect(path);
-	return true;
+	g->listen_fd = sock_file_make(&g->file, path, SOCK_STREAM | SOCK_NONBLOCK, 1, err);
+	return g->listen_fd >= 0 || error_prefix(err, "--gdb unix:%s", path);
 }
 
 /* "127.0.0.1:1234", "[::1]:1234" */
@@ -797,7 +782,8 @@ static bool listen_tcp(struct gdb *g, const char *text, struct error *err)
 	setsockopt(g->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	rc = is6 ? bind(g->listen_fd, (const struct sockaddr *)&a6, sizeof(a6))
 		 : bind(g->listen_fd, (const struct sockaddr *)&a4, sizeof(a4));
-	return !rc || error_set_errno(err, errno, "--gdb tcp:%s: cannot listen there", text);
+	return (!rc && !listen(g->listen_fd, 1)) ||
+	       error_set_errno(err, errno, "--gdb tcp:%s: cannot listen there", text);
 }
 
 static bool start(struct gdb *g, const char *address, struct error *err)
@@ -814,8 +800,6 @@ static bool start(struct gdb *g, const char *address, struct error *err)
 	else
 		ok = error_usage(err, "bad value '%s' for '--gdb'; valid: unix:PATH, tcp:ADDR:PORT",
 			address);
-	if (ok && listen(g->listen_fd, 1) < 0)
-		ok = error_set_errno(err, errno, "--gdb %s", address);
 	if (!ok)
 		return false;
 	loop_fd_init(&g->listen_watch, g->listen_fd, LOOP_IN, accepted, g);
@@ -861,8 +845,7 @@ void gdb_free(struct gdb *g)
 		loop_fd_del(&g->listen_watch);
 	if (g->listen_fd >= 0)
 		close(g->listen_fd);
-	if (g->path.sun_path[0])
-		unlink(g->path.sun_path);
+	sock_file_remove(&g->file);
 	str_fini(&g->out);
 	mutex_fini(&g->lock);
 	free(g);

@@ -4,7 +4,7 @@
 #define CONTROL_GDB_INT_H
 
 #include <stdatomic.h>
-#include <sys/un.h>
+#include "base/sock_file.h"
 #include "base/str.h"
 #include "control/gdb.h"
 #include "core/machine.h"
@@ -14,9 +14,9 @@
 #define GDB_OUTPUT_MAX (1 << 20)
 
 struct gdb {
-	struct machine *m;	 /* borrowed */
-	int listen_fd, fd;	 /* owned; -1 */
-	struct sockaddr_un path; /* to unlink; sun_path empty: none */
+	struct machine *m; /* borrowed */
+	int listen_fd, fd; /* owned; -1 */
+	struct sock_file file;
 	struct loop_fd listen_watch, watch;
 	struct loop_defer stop_defer;
 	/* Of the client */

@@ -22,7 +22,5 @@ struct listen_sock *listen_fd(struct loop *l, int fd, void (*accepted)(void *opa
 void listen_free(struct listen_sock *s);
 /* The peer of a Unix socket is our own user or root. */
 bool listen_peer_allowed(int fd);
-/* Connect to the socket at @path; the descriptor (blocking), or -errno. */
-int listen_connect(const char *path);
 
 #endif

@@ -290,6 +290,15 @@ static void execute(struct qmp_client *c, const struct request *r)
 		carry_out(c, r, cmd);
 }
 
+bool dispatch_is_oob(const char *text, size_t len)
+{
+	AUTO(json_doc) doc = JSON_DOC_INIT;
+	struct error err = ERROR_INIT;
+
+	return json_parse(&doc, text, len, &err) && doc.tokens->type == JSON_OBJECT &&
+	       json_member(&doc, doc.tokens, "exec-oob");
+}
+
 void dispatch(struct qmp_client *c, const char *text, size_t len)
 {
 	struct request r = { .doc = JSON_DOC_INIT };

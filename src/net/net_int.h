@@ -7,6 +7,7 @@
 #define NET_NET_INT_H
 
 #include <sys/socket.h>
+#include "base/sock_file.h"
 #include "net/net.h"
 
 struct net_kind {
@@ -69,8 +70,9 @@ struct net_dev {
 	struct loop_defer link_defer;
 	struct net_capture *capture; /* owned; NULL: none */
 	/* packet.c's message sockets. */
-	bool connected; /* an end of file or an error ends it */
-	int tx_fd;	/* -1: the queue's own */
+	bool connected;	       /* an end of file or an error ends it */
+	int tx_fd;	       /* -1: the queue's own */
+	struct sock_file file; /* of our Unix socket */
 	bool own_known;
 	struct sockaddr_storage own; /* messages from here are our own */
 	struct sockaddr_storage peer;

@@ -12,7 +12,6 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
@@ -204,8 +203,7 @@ static void stream_close(struct net_dev *d)
 		close(s->conn);
 	if (s->listener >= 0)
 		close(s->listener);
-	if (s->listener >= 0 && s->addr_len && s->addr.ss_family == AF_UNIX)
-		unlink(((struct sockaddr_un *)&s->addr)->sun_path);
+	sock_file_remove(&d->file);
 	free(s->in.buf);
 	free(s->out);
 	free(s);

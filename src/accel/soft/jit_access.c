@@ -112,11 +112,10 @@ bool jit_ea_possible(const struct jit_tr *t, const struct x86_insn *i)
 	return true;
 }
 
-/* The effective address to @to; no flags change. r10 is lost, and r9. */
-void jit_ea_to(struct jit_tr *t, unsigned int k, unsigned int to)
+/* The effective address to @to, or 32 bits of it; no flags change. r10 is lost, and r9. */
+void jit_ea_to(struct jit_tr *t, unsigned int k, unsigned int to, bool w)
 {
 	const struct x86_insn *i = &t->insn[k];
-	bool w = i->addrsize == 8;
 	unsigned int base, index;
 
 	if (i->base == X86_REG_RIP) {
@@ -157,7 +156,7 @@ void jit_ea_to(struct jit_tr *t, unsigned int k, unsigned int to)
 
 void jit_ea_only(struct jit_tr *t, unsigned int k)
 {
-	jit_ea_to(t, k, R_9);
+	jit_ea_to(t, k, R_9, t->insn[k].addrsize == 8);
 }
 
 void jit_ea(struct jit_tr *t, unsigned int k)
@@ -331,13 +330,6 @@ void jit_rm(struct jit_tr *t, bool w, uint32_t op, unsigned int reg, const struc
 	j_modrm_index(&t->b, reg, m->base, m->index, m->disp);
 }
 
-uint8_t *jit_access_or(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
-{
-	if (t->live[k] && !t->flags_saved)
-		jit_save_flags(t);
-	return jit_probe(t, size, access);
-}
-
 uint8_t jit_first_of(const struct x86_insn *i)
 {
 	bool x87 = i->cls == X86_CLASS_X87 || i->cls == X86_CLASS_MMX;
@@ -383,7 +375,10 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 		jit_emit_share_slow(t, w);
 		return;
 	}
-	emit_not_found(t, w);
+	if (w->how == JIT_STRING)
+		j_here(&t->b, w->ja);
+	else
+		emit_not_found(t, w);
 	at = t->b.p;
 	s.retry = (int32_t)(w->retry - at);
 	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
@@ -391,5 +386,6 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 	s.access = w->access;
 	s.first = jit_first_of(&t->insn[w->insn]);
 	s.flags_saved = w->flags_saved;
+	s.have = w->have;
 	jit_put_site(t, &s);
 }

@@ -180,8 +180,6 @@ static void emit_rest(struct jit_tr *t)
 		j_here(&t->b, t->side[n].jcc);
 		jit_emit_branch(t, t->side[n].insn, t->side[n].target, t->dead[t->side[n].insn]);
 	}
-	for (unsigned int n = 0; n < t->n_group; n++)
-		jit_emit_apart(t, &t->group[n]);
 	for (unsigned int n = 0; n < t->n_slow; n++)
 		jit_emit_slow(t, &t->slow[n]);
 	if (t->spans)
@@ -243,7 +241,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	jit_region_forget(t);
 	if (t->spans)
 		emit_span(t);
-	for (unsigned int k = 0; k < t->n && !t->ended; k = MAX(k + 1, t->next))
+	for (unsigned int k = 0; k < t->n && !t->ended; k++)
 		jit_emit_insn(t, k);
 	emit_rest(t);
 	j->count.guest_bytes += t->off[t->n] - t->start;

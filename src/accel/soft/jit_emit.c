@@ -366,8 +366,8 @@ static bool emit_lea(struct jit_tr *t, unsigned int k)
 
 	if (i->addrsize == 2 || i->opsize == 2 || (i->addrsize == 8 && !t->wide))
 		return false;
-	if (jit_pinned(p->reg) && i->opsize == i->addrsize) {
-		jit_ea_to(t, k, jit_host_of(p->reg));
+	if (jit_pinned(p->reg) && i->opsize <= i->addrsize) {
+		jit_ea_to(t, k, jit_host_of(p->reg), i->opsize == 8);
 		return true;
 	}
 	jit_ea_only(t, k);
@@ -600,12 +600,13 @@ void jit_emit_insn(struct jit_tr *t, unsigned int k)
 	struct x86_insn copy = *i;
 	uint8_t *start = t->b.p;
 	unsigned int n_slow = t->n_slow, n_fault = t->n_fault, n_miss = t->n_miss;
-	unsigned int n_side = t->n_side, n_group = t->n_group, next = t->next;
+	unsigned int n_side = t->n_side;
 	uint8_t have = t->have;
 	bool flags_saved = t->flags_saved;
 
 	if (emit_known(t, k)) {
 		jit_region_note(t, k);
+		jit_share_note(t, k);
 		if (!t->ended)
 			t->end[k] = t->b.p;
 		return;
@@ -616,8 +617,6 @@ void jit_emit_insn(struct jit_tr *t, unsigned int k)
 	t->n_fault = n_fault;
 	t->n_miss = n_miss;
 	t->n_side = n_side;
-	t->n_group = n_group;
-	t->next = next;
 	t->flags_saved = flags_saved;
 	t->have = have;
 	jit_share_forget(t);

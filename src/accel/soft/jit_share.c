@@ -53,10 +53,10 @@ static bool plain(const struct x86_insn *i)
 	}
 }
 
-/* Its memory operand, if the address is a register and a constant. */
+/* Its memory operand, if the address is a register, maybe another one, and a constant. */
 static const struct x86_operand *operand_of(const struct jit_tr *t, const struct x86_insn *i)
 {
-	if (!(i->flags & X86_I_MODRM) || i->modrm >= 0xc0 || i->index != X86_REG_NONE ||
+	if (!(i->flags & X86_I_MODRM) || i->modrm >= 0xc0 || i->flags & X86_I_VSIB ||
 		i->base >= 16 || i->seg >= X86_FS || i->addrsize != jit_slot_size(t) ||
 		(i->seg == X86_CS && !t->wide))
 		return NULL;
@@ -73,11 +73,34 @@ static const struct x86_operand *operand_of(const struct jit_tr *t, const struct
 }
 
 /* -------- groups -------- */
+#define PLACES 8 /* that are remembered at a time */
+
+/* What the registers of an address hold, and the groups of accesses there. */
+struct place {
+	uint8_t base, index, scale; /* base X86_REG_NONE: none */
+	uint8_t read, write;	    /* 1 + the group; 0: none */
+};
+
 struct search {
 	struct jit_tr *t;
-	int32_t adj[16];       /* what was added to the register since it was changed otherwise */
-	uint8_t group[16][2];  /* 1 + that of its reads, of its writes */
+	int32_t adj[16]; /* what was added to the register since it was changed otherwise */
+	struct place place[PLACES];
+	unsigned int next;
 };
+
+static struct place *place_of(struct search *s, unsigned int base, unsigned int index, unsigned int scale)
+{
+	struct place *p;
+
+	for (unsigned int n = 0; n < PLACES; n++) {
+		p = &s->place[n];
+		if (p->base == base && p->index == index && p->scale == scale)
+			return p;
+	}
+	p = &s->place[s->next++ % PLACES];
+	*p = (struct place){ .base = (uint8_t)base, .index = (uint8_t)index, .scale = (uint8_t)scale };
+	return p;
+}
 
 static void join(struct jit_share *g, struct jit_member *m, int32_t at, unsigned int size)
 {
@@ -93,35 +116,45 @@ static bool fits(const struct jit_share *g, int32_t at, unsigned int size)
 	return MAX(g->hi, at + (int32_t)size) - MIN(g->lo, at) <= SPAN_MAX;
 }
 
-static void add(struct search *s, unsigned int k, enum jit_slot slot, unsigned int reg, int64_t disp,
+static void add(struct search *s, unsigned int k, enum jit_slot slot, struct place *p, int64_t disp,
 	unsigned int size, bool write)
 {
 	struct jit_tr *t = s->t;
 	struct jit_member *m = &t->member[k][slot];
-	int64_t at = s->adj[reg] + disp;
-	uint8_t *to = &s->group[reg][write && reg != R_SP];
+	int64_t at = s->adj[p->base] + disp;
+	uint8_t *to = write && p->base != R_SP ? &p->write : &p->read;
 
-	if (at != (int32_t)at || at > INT32_MAX / 2 || at < INT32_MIN / 2)
+	if (at > INT32_MAX / 2 || at < INT32_MIN / 2)
 		return;
 	/* What may be written may be read. */
-	if (!write && s->group[reg][1] && fits(&t->share[s->group[reg][1] - 1], (int32_t)at, size))
-		to = &s->group[reg][1];
+	if (!write && p->write && fits(&t->share[p->write - 1], (int32_t)at, size))
+		to = &p->write;
 	if (!*to || !fits(&t->share[*to - 1], (int32_t)at, size)) {
-		t->share[t->n_share++] = (struct jit_share){ .reg = (uint8_t)reg,
+		t->share[t->n_share++] = (struct jit_share){ .base = p->base,
+			.index = p->index,
+			.scale = p->scale,
 			.write = write,
 			.lo = (int32_t)at,
 			.hi = (int32_t)at };
 		*to = (uint8_t)t->n_share;
 	}
 	m->group = *to;
-	m->adj = s->adj[reg];
+	m->adj = s->adj[p->base];
 	join(&t->share[*to - 1], m, (int32_t)at, size);
 }
 
 static void forget(struct search *s, unsigned int reg)
 {
 	s->adj[reg] = 0;
-	s->group[reg][0] = s->group[reg][1] = 0;
+	for (unsigned int n = 0; n < PLACES; n++)
+		if (s->place[n].base == reg || s->place[n].index == reg)
+			s->place[n].base = X86_REG_NONE;
+}
+
+static void forget_all(struct search *s)
+{
+	for (unsigned int r = 0; r < 16; r++)
+		forget(s, r);
 }
 
 /* Does @i add a constant to register @reg, all of it? */
@@ -153,6 +186,9 @@ static void move(struct search *s, unsigned int reg, int64_t by)
 {
 	int64_t adj = s->adj[reg] + by;
 
+	for (unsigned int n = 0; n < PLACES; n++)
+		if (s->place[n].index == reg)
+			s->place[n].base = X86_REG_NONE;
 	if (adj > INT32_MAX / 4 || adj < INT32_MIN / 4)
 		forget(s, reg);
 	else
@@ -202,23 +238,103 @@ static void note_changes(struct search *s, const struct x86_insn *i)
 static void stack(struct search *s, unsigned int k, const struct x86_insn *i)
 {
 	int32_t n = (int32_t)jit_slot_size(s->t);
+	struct place *p = place_of(s, R_SP, X86_REG_NONE, 0);
 
 	if (i->opsize != n) {
 		forget(s, R_SP);
 	} else if (i->op == X86_OP_PUSH || i->op == X86_OP_CALL) {
 		if (i->op == X86_OP_CALL || i->operand[0].kind != X86_OPND_MEM)
-			add(s, k, JIT_IMPLIED, R_SP, -n, (unsigned int)n, true);
+			add(s, k, JIT_IMPLIED, p, -n, (unsigned int)n, true);
 		move(s, R_SP, -n);
 	} else {
-		add(s, k, JIT_IMPLIED, R_SP, 0, (unsigned int)n, false);
+		add(s, k, JIT_IMPLIED, p, 0, (unsigned int)n, false);
 		move(s, R_SP, n);
 	}
+}
+
+/* -------- host register r9 from one access to the next -------- */
+/* Does an instruction without operand in memory leave host registers r9 and r10 alone? */
+static bool keeps_r9(const struct jit_tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+
+	if (i->cls == X86_CLASS_SSE || i->cls == X86_CLASS_AVX)
+		return !native_has_mem(i) || t->member[k][JIT_OPERAND].group;
+	switch (i->op) {
+	case X86_OP_ADD ... X86_OP_NOT:
+	case X86_OP_IMUL:
+	case X86_OP_ROL ... X86_OP_SAR:
+	case X86_OP_MOV ... X86_OP_MOVSXD:
+	case X86_OP_PUSH:
+	case X86_OP_POP:
+		break;
+	default:
+		return false;
+	}
+	for (unsigned int n = 0; n < i->n_operands; n++) {
+		const struct x86_operand *p = &i->operand[n];
+
+		if (p->kind == X86_OPND_GPR_H || (p->kind == X86_OPND_GPR && !jit_pinned(p->reg)))
+			return false;
+		if (p->kind == X86_OPND_MEM && !t->member[k][JIT_OPERAND].group)
+			return false;
+	}
+	return true;
+}
+
+/* The group of access @slot of @k, with others: or NULL. */
+static struct jit_share *group_of(struct jit_tr *t, unsigned int k, enum jit_slot slot)
+{
+	unsigned int g = k < t->n ? t->member[k][slot].group : 0;
+
+	return g && t->share[g - 1].n > 1 ? &t->share[g - 1] : NULL;
+}
+
+/* Has an indirect CALL put where it leads into r9 when it comes to the stack? */
+static bool loses_r9(const struct jit_tr *t, unsigned int k, unsigned int slot)
+{
+	return slot == JIT_IMPLIED && t->insn[k].op == X86_OP_CALL &&
+	       t->insn[k].operand[0].kind != X86_OPND_REL;
+}
+
+/* Is r9 to be the group's lowest address at @k, for the next one? */
+static bool for_next(struct jit_tr *t, unsigned int k, const struct jit_share *g)
+{
+	return t->insn[k].cls != X86_CLASS_INT || g->index != X86_REG_NONE || !jit_pinned(g->base) ||
+	       (keeps_r9(t, k) && (group_of(t, k + 1, JIT_OPERAND) == g ||
+					  group_of(t, k + 1, JIT_IMPLIED) == g));
+}
+
+/* Which groups have accesses that do not find r9 as an earlier one left it? */
+static void find_needs(struct jit_tr *t)
+{
+	const struct jit_share *in_r9 = NULL;
+
+	for (unsigned int k = 0; k < t->n; k++) {
+		for (unsigned int slot = 0; slot < JIT_SLOTS; slot++) {
+			struct jit_share *g = group_of(t, k, slot);
+
+			if (loses_r9(t, k, slot))
+				in_r9 = NULL;
+			if (!g)
+				continue;
+			if (g->how && in_r9 != g)
+				g->needs_delta = true;
+			in_r9 = !g->how || in_r9 == g || for_next(t, k, g) ? g : NULL;
+			g->how = JIT_SHARE_FRAME;
+		}
+		if (!keeps_r9(t, k))
+			in_r9 = NULL;
+	}
+	jit_share_forget(t);
 }
 
 void jit_share_find(struct jit_tr *t)
 {
 	struct search s = { .t = t };
 
+	for (unsigned int n = 0; n < PLACES; n++)
+		s.place[n].base = s.place[n].index = X86_REG_NONE;
 	memset(t->member, 0, t->n * sizeof(t->member[0]));
 	if (t->apart || t->j->lockstep || t->n < 2)
 		return;
@@ -227,20 +343,22 @@ void jit_share_find(struct jit_tr *t)
 		const struct x86_operand *m;
 
 		if (!plain(i)) {
-			memset(s.adj, 0, sizeof(s.adj));
-			memset(s.group, 0, sizeof(s.group));
+			forget_all(&s);
 			continue;
 		}
 		m = operand_of(t, i);
 		if (m)
-			add(&s, k, JIT_OPERAND, i->base, i->disp, m->size, m->access & X86_ACC_W);
+			add(&s, k, JIT_OPERAND, place_of(&s, i->base, i->index, i->scale), i->disp,
+				m->size, m->access & X86_ACC_W);
 		if (i->op == X86_OP_LEAVE && i->opsize == jit_slot_size(t))
-			add(&s, k, JIT_OPERAND, R_BP, 0, jit_slot_size(t), false);
+			add(&s, k, JIT_OPERAND, place_of(&s, R_BP, X86_REG_NONE, 0), 0,
+				jit_slot_size(t), false);
 		if (i->op == X86_OP_PUSH || i->op == X86_OP_POP || i->op == X86_OP_CALL ||
 			i->op == X86_OP_RET)
 			stack(&s, k, i);
 		note_changes(&s, i);
 	}
+	find_needs(t);
 }
 
 /* -------- the first access of a group -------- */
@@ -248,6 +366,7 @@ void jit_share_forget(struct jit_tr *t)
 {
 	for (unsigned int n = 0; n < t->n_share; n++)
 		t->share[n].how = JIT_SHARE_NOT_YET;
+	t->in_r9 = NULL;
 }
 
 /* The distance that the group has found. */
@@ -260,11 +379,24 @@ static void load_delta(struct jit_tr *t, const struct jit_share *g, unsigned int
 			g->how == JIT_SHARE_STACK ? F_STACK_DELTA : F_DELTA + 8 * g->slot);
 }
 
-/* The lowest address of the group, by what the register holds at @m, to @to. */
-static void lowest(struct jit_tr *t, const struct jit_share *g, const struct jit_member *m,
-	unsigned int to)
+/* @to += the address's registers + @disp. @to is r9, or is not added to. */
+static void add_registers(struct jit_tr *t, const struct jit_share *g, int32_t disp, bool add)
 {
-	j_lea(&t->b, t->wide, to, jit_reg_in(t, g->reg, to), g->lo - m->adj);
+	struct jit_buf *b = &t->b;
+	unsigned int base;
+
+	if (!add) {
+		base = jit_reg_in(t, g->base, R_9);
+		if (g->index == X86_REG_NONE)
+			j_lea(b, t->wide, R_9, base, disp);
+		else
+			j_lea_index(b, t->wide, R_9, base, jit_reg_in(t, g->index, R_10), g->scale,
+				disp);
+		return;
+	}
+	if (g->index != X86_REG_NONE)
+		j_lea_index(b, true, R_9, R_9, jit_reg_in(t, g->index, R_10), g->scale, 0);
+	j_lea_index(b, true, R_9, R_9, jit_reg_in(t, g->base, R_10), 0, disp);
 }
 
 /* The address in r9 was looked up in the TLB and is the host's: how far that is goes into the frame. */
@@ -277,10 +409,19 @@ static void store_delta(struct jit_tr *t, struct jit_share *g, const struct jit_
 		if (&t->share[n] != g && t->share[n].how == JIT_SHARE_FRAME &&
 			t->share[n].slot == g->slot)
 			t->share[n].how = JIT_SHARE_NOT_YET;
-	lowest(t, g, m, R_10);
+	j_gs_store(b, R_9, V_OFF(g.goal));
+	add_registers(t, g, g->lo - m->adj, false);
+	j_mov(b, R_10, R_9);
+	j_gs_load(b, R_9, V_OFF(g.goal));
 	JCODE(b, "\x49\xf7\xda"); /* neg r10 */
 	j_rr(b, true, 0x03, R_10, R_9);
 	j_rm(b, true, OP_STORE, R_10, R_SP, F_DELTA + 8 * g->slot);
+}
+
+/* Is it looked for in the stack's page? */
+static bool on_stack(const struct jit_share *g)
+{
+	return g->base == R_SP && g->index == X86_REG_NONE;
 }
 
 static void look_up(struct jit_tr *t, unsigned int k, struct jit_share *g,
@@ -296,8 +437,8 @@ static void look_up(struct jit_tr *t, unsigned int k, struct jit_share *g,
 	s->rel = (uint16_t)(m->at - g->lo);
 	s->have = t->have;
 	s->retry = t->b.p;
-	lowest(t, g, m, R_9);
-	if (g->reg == R_SP) {
+	add_registers(t, g, g->lo - m->adj, false);
+	if (on_stack(g)) {
 		g->how = JIT_SHARE_STACK;
 		s->ja = jit_stack_compare(t, span);
 	} else if (t->hot && jit_region_for_span(t, k, span, &s->region)) {
@@ -307,44 +448,63 @@ static void look_up(struct jit_tr *t, unsigned int k, struct jit_share *g,
 	} else {
 		g->how = JIT_SHARE_FRAME;
 		s->ja = jit_probe(t, span, g->write ? SOFT_WRITE : SOFT_READ);
-		store_delta(t, g, m);
+		if (g->needs_delta)
+			store_delta(t, g, m);
 	}
 	s->done = t->b.p;
 	s->how = JIT_SHARED;
 	s->shared_by = g->how;
 }
 
+/* Of a group that was looked up: where @m is, by the distance. */
+static void by_delta(struct jit_tr *t, unsigned int k, const struct jit_share *g,
+	const struct jit_member *m, struct jit_mem *mem)
+{
+	if (!t->wide) {
+		add_registers(t, g, m->at - m->adj, false);
+		load_delta(t, g, R_10);
+		j_lea_index(&t->b, true, R_9, R_9, R_10, 0, 0);
+		return;
+	}
+	load_delta(t, g, R_9);
+	if (!for_next(t, k, g)) {
+		mem->index = (uint8_t)jit_host_of(g->base);
+		mem->disp = m->at - m->adj;
+		return;
+	}
+	add_registers(t, g, g->lo - m->adj, true);
+	mem->disp = m->at - g->lo;
+	t->in_r9 = g;
+}
+
 bool jit_share_operand(struct jit_tr *t, unsigned int k, enum jit_slot slot, unsigned int size,
 	enum soft_access access, struct jit_mem *mem)
 {
 	const struct jit_member *m = &t->member[k][slot];
-	struct jit_share *g = m->group ? &t->share[m->group - 1] : NULL;
-	struct jit_buf *b = &t->b;
-	int32_t disp;
+	struct jit_share *g = group_of(t, k, slot);
+	const struct jit_share *in_r9 = t->in_r9;
 
-	if (!g || g->n < 2 || m->size != size || (access == SOFT_WRITE && g->reg != R_SP && !g->write))
+	t->in_r9 = NULL;
+	if (!g || m->size != size || (access == SOFT_WRITE && !on_stack(g) && !g->write))
 		return false;
 	*mem = (struct jit_mem){ R_9, R_SP, 0 };
-	if (!g->how) {
+	if (in_r9 == g && g->how && !loses_r9(t, k, slot)) {
+		mem->disp = m->at - g->lo;
+		t->in_r9 = g;
+	} else if (!g->how || (g->how == JIT_SHARE_FRAME && !g->needs_delta)) {
 		look_up(t, k, g, m, access);
 		mem->disp = m->at - g->lo;
-		return true;
-	}
-	disp = m->at - m->adj;
-	if (!t->wide) {
-		j_lea(b, false, R_9, g->reg == R_SP ? R_11 : g->reg, disp);
-		load_delta(t, g, R_10);
-		j_lea_index(b, true, R_9, R_9, R_10, 0, 0);
-		return true;
-	}
-	load_delta(t, g, R_9);
-	mem->disp = disp;
-	if (jit_pinned(g->reg)) {
-		mem->index = (uint8_t)jit_host_of(g->reg);
+		t->in_r9 = g;
 	} else {
-		j_lea_index(b, true, R_9, R_9, jit_reg_in(t, g->reg, R_10), 0, 0);
+		by_delta(t, k, g, m, mem);
 	}
 	return true;
+}
+
+void jit_share_note(struct jit_tr *t, unsigned int k)
+{
+	if (!keeps_r9(t, k))
+		t->in_r9 = NULL;
 }
 
 /* -------- when that does not lead there -------- */

@@ -23,6 +23,7 @@ enum jit_way {	    /* what an access tries first */
 	JIT_REGION, /* the site's region */
 	JIT_BY_SP,  /* the stack's page, but it is just an operand by the stack pointer */
 	JIT_STACK,  /* the stack's page */
+	JIT_STRING, /* a stub does; @ja: where its site's place is wanted */
 };
 
 struct jit_slow { /* an access that the TLB does not know */
@@ -30,12 +31,12 @@ struct jit_slow { /* an access that the TLB does not know */
 	uint8_t insn, size, access;
 	uint8_t how; /* enum jit_way */
 	bool flags_saved;
+	uint8_t have;	 /* JIT_STRING, JIT_SHARED: JIT_RES_* */
 	uint32_t region; /* JIT_REGION: which */
 	/* JIT_SHARED: */
 	uint8_t *done;
 	const struct jit_share *share;
 	uint8_t shared_by; /* enum jit_share_how */
-	uint8_t have;	   /* JIT_RES_* */
 	uint16_t rel;	   /* from the group's lowest address */
 };
 
@@ -56,9 +57,11 @@ enum jit_share_how { /* where the distance to the host's addresses is */
 struct jit_share { /* a group */
 	int32_t lo, hi; /* from what the register was at first */
 	uint32_t region;
-	uint8_t reg, how, slot;
+	uint8_t base, index, scale; /* X86_REG_* */
+	uint8_t how, slot;
 	uint8_t n; /* accesses */
 	bool write;
+	bool needs_delta; /* r9 alone does not do */
 };
 
 struct jit_member {
@@ -99,14 +102,6 @@ struct jit_miss { /* something that is not as it should be: the instruction is i
 };
 #define JIT_MISS_MAX (6 * JIT_INSNS)
 
-/* Instructions whose operands were looked up together, and what leads to their looking up one by one:
- * from @ja to there, and after them to @resume. */
-struct jit_group {
-	uint8_t *ja, *resume;
-	uint8_t first, last, have;
-	bool flags_saved;
-};
-
 struct jit_tr {
 	struct jit_buf b;
 	struct soft_vcpu *v;
@@ -126,17 +121,16 @@ struct jit_tr {
 	bool hot;		       /* its sites have regions */
 	bool apart;		       /* each access is looked up for itself */
 	unsigned int n_share, next_delta;
+	const struct jit_share *in_r9; /* r9 is the host's address of its lowest; or NULL */
 	uint32_t
 		region_of[16][2]
 			 [2]; /* 1 + that of accesses by a register alone, 0: none; writes? wide? */
-	unsigned int next;    /* what comes before it is translated */
-	unsigned int n, n_group, n_slow, n_side, n_miss, n_fault;
+	unsigned int n, n_slow, n_side, n_miss, n_fault;
 	/* -- from here on not cleared -- */
 	struct jit_miss miss[JIT_MISS_MAX];
 	struct jit_slow slow[JIT_SLOW_MAX];
 	struct jit_side side[JIT_SIDE_MAX];
 	struct jit_tr_fault fault[JIT_FAULT_MAX];
-	struct jit_group group[JIT_INSNS];
 	struct jit_share share[JIT_SLOTS * JIT_INSNS];
 	struct jit_member member[JIT_INSNS][JIT_SLOTS];
 	uint16_t off[JIT_INSNS + 1];
@@ -185,10 +179,6 @@ void jit_ea(struct jit_tr *t, unsigned int k);
 void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access);
 /* Linear address of offset @off from the beginning of the block's page. */
 void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off);
-/* The linear address in r9 becomes the host's of @size bytes as jit_access() does it; where the jump is
- * that is taken if it does not. */
-uint8_t *jit_access_or(
-	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access);
 /* Find @k's memory operand of @size bytes, as jit_ea() and jit_access() do. @m: it, good until r9, r10 or a
  * register that it names are changed. */
 void jit_operand(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access,
@@ -229,16 +219,11 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w);
 void jit_share_find(struct jit_tr *t);
 /* No group has been looked up: the next of each is. */
 void jit_share_forget(struct jit_tr *t);
+/* After @k: what host registers hold. */
+void jit_share_note(struct jit_tr *t, unsigned int k);
 /* If access @slot of @k is one of a group: as jit_operand(). */
 bool jit_share_operand(struct jit_tr *t, unsigned int k, enum jit_slot slot, unsigned int size,
 	enum soft_access access, struct jit_mem *m) MUST_USE;
-/* Is @k's operand one of a group's? */
-static inline bool jit_shares(const struct jit_tr *t, unsigned int k)
-{
-	unsigned int g = t->member[k][JIT_OPERAND].group;
-
-	return g && t->share[g - 1].n > 1;
-}
 void jit_emit_share_slow(struct jit_tr *t, const struct jit_slow *w);
 
 /* -------- jit_region.c -------- */
@@ -299,6 +284,9 @@ void jit_emit_insn(struct jit_tr *t, unsigned int k);
 bool jit_emit_syscall(struct jit_tr *t, unsigned int k);
 bool jit_emit_sysret(struct jit_tr *t, unsigned int k);
 
+/* -------- jit_string.c -------- */
+bool jit_emit_string(struct jit_tr *t, unsigned int k);
+
 /* -------- jit_sys.c -------- */
 bool jit_emit_sys(struct jit_tr *t, unsigned int k);
 /* BT and its like, of memory and a register. */
@@ -308,12 +296,10 @@ bool jit_push_mem(struct jit_tr *t, unsigned int k);
 
 /* The effective address, without the segment's base, to r9; to @to. No flags change. r10 is lost, and r9. */
 void jit_ea_only(struct jit_tr *t, unsigned int k);
-void jit_ea_to(struct jit_tr *t, unsigned int k, unsigned int to);
+void jit_ea_to(struct jit_tr *t, unsigned int k, unsigned int to, bool w);
 
 /* -------- jit_vec.c: instructions of the classes X87, MMX, SSE and AVX -------- */
 bool jit_emit_vec(struct jit_tr *t, unsigned int k);
-/* The instructions of a group one by one. */
-void jit_emit_apart(struct jit_tr *t, const struct jit_group *g);
 /* JIT_RES_*: what @i needs if it gets a translation. */
 uint8_t jit_needs(const struct jit_tr *t, const struct x86_insn *i);
 /* No flags change, no registers. */
