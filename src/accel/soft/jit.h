@@ -62,8 +62,8 @@ enum jit_res { JIT_VEC, JIT_X87 };
 #define JIT_MODE_SSE   BIT(5) /* may run */
 #define JIT_MODE_AVX   BIT(6)
 #define JIT_MODE_X87   BIT(7)
-#define JIT_MODE_FPEXC BIT(8) /* MXCSR has unmasked exceptions */
-#define JIT_MODE_USER  BIT(9) /* of blocks only: accesses are the user's */
+#define JIT_MODE_FPEXC BIT(8)  /* MXCSR has unmasked exceptions */
+#define JIT_MODE_USER  BIT(9)  /* of blocks only: accesses are the user's */
 #define JIT_MODE_APART BIT(10) /* the same: no group of accesses is looked up at once */
 
 #define JIT_DEAD_SIZE 9 /* of what takes the place of its first instructions when it is gone */
@@ -167,7 +167,7 @@ struct jit_stubs {
 		*stale_saved, *miss, *stray, *span;
 	const uint8_t *leave, *load, *syscall, *sysret;
 	const uint8_t *region[2][JIT_REGION_STUBS]; /* writes? by log2 of the size */
-	const uint8_t *region_share[2]; /* writes? */
+	const uint8_t *region_share[2];		    /* writes? */
 	const uint8_t *share, *link_apart;
 	const uint8_t *slow_popped, *again_popped, *share_popped, *share_again_popped;
 	const uint8_t *string[JIT_STRINGS][2][4][2]; /* REPNE? log2 of the size, 64-bit code? */
@@ -227,7 +227,7 @@ struct soft_jit {
 	 * *v->g.stack_at. */
 	_Alignas(32) struct soft_stack_page stack[JIT_L1_SETS][2];
 	struct soft_stack_page no_stack;
-	uint32_t epoch; /* changes when something that was remembered is dropped */
+	uint32_t epoch;		 /* changes when something that was remembered is dropped */
 	uint8_t no_page[0x1000]; /* where an empty one leads */
 	/* Under soft.code_lock (jit.c): pages that were written to, for soft_jit_serve_code(). */
 	struct soft_jit *next;
@@ -321,8 +321,8 @@ void jit_regions_clear(struct soft_jit *j, bool writes_only);
 void jit_regions_reset(struct soft_jit *j);
 void jit_make_region_stubs(struct jit_buf *b, struct soft_jit *j);
 /* Site @s misses its region by @lin, which the TLB has, and not for the first time. */
-void jit_region_again(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin,
-	enum soft_access access);
+void jit_region_again(
+	struct soft_vcpu *v, const struct jit_site *s, uint64_t lin, enum soft_access access);
 
 /* -------- jit_string.c -------- */
 /* After those of jit_run.c. */
@@ -357,7 +357,8 @@ void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin);
 /* Writes to the page at @host, NULL: any, are to be seen again. */
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
 /* Is what generated code compares the entry of @lin with such that @size bytes there may be accessed? */
-bool jit_l1_has(const struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access);
+bool jit_l1_has(
+	const struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access);
 /* The page of @lin, which was just entered, is the stack's, if it may be read and written. */
 void jit_stack_fill(struct soft_vcpu *v, uint64_t lin);
 /* Host address of @size bytes at @lin for generated code; NULL: the interpreter must do it. May raise. */

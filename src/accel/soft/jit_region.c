@@ -276,7 +276,7 @@ static void put_apart(struct jit_buf *b)
 	j32(b, JIT_PAGE - 1);
 	j_rm(b, false, 0x3b, R_CX, R_10, STATE(page_limit)); /* cmp */
 	within = j_ahead8(b, 0x72);
-	JCODE(b, "\x59\x58"); /* pop rcx; pop rax */
+	JCODE(b, "\x59\x58");	      /* pop rcx; pop rax */
 	JCODE(b, "\x48\x81\x04\x24"); /* add qword [rsp], */
 	j32(b, CALL_LEN + sizeof(struct jit_site) + sizeof(struct jit_share_site));
 	jb(b, 0xc3);
@@ -372,7 +372,8 @@ static unsigned int widen(
 	r->base = page - below;
 	r->host = host - below;
 	r->delta = (uintptr_t)r->host - r->base;
-	r->limit = below + above - (JIT_PAGE - regions(v->jit)->state[r - regions(v->jit)->region].page_limit);
+	r->limit = below + above -
+		   (JIT_PAGE - regions(v->jit)->state[r - regions(v->jit)->region].page_limit);
 	return (unsigned int)((below + above) >> 12);
 }
 
@@ -395,8 +396,8 @@ static struct jit_region *region_of(const struct jit_site *s)
 	return (struct jit_region *)(uintptr_t)(lea_end + d);
 }
 
-void jit_region_again(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin,
-	enum soft_access access)
+void jit_region_again(
+	struct soft_vcpu *v, const struct jit_site *s, uint64_t lin, enum soft_access access)
 {
 	struct jit_regions *all = regions(v->jit);
 	struct jit_region *r = region_of(s);

@@ -7,7 +7,8 @@
  * The first one looks up all that the group will touch; where that lies in one page the
  * distance from linear to host addresses is the same for the others, and all that they do is add it.
  * The distance is where the first one found the page: the stack's (F_STACK_DELTA), the group's region's
- * (jit_region.c), or, looked up in the TLB, in the frame (F_DELTA).
+ * (jit_region.c), or, looked up in the TLB, in the frame (F_DELTA). Where nothing
+ * comes in between, host register r9 keeps the address itself.
  *
  * Where it does not lie in one page, or not all of it may be accessed, the rest of the block is another
  * one, which looks up each for itself: JIT_MODE_APART.
@@ -38,7 +39,6 @@ static bool plain(const struct x86_insn *i)
 	case X86_OP_JMP:
 	case X86_OP_CALL:
 	case X86_OP_RET:
-		return true;
 	case X86_OP_MUL:
 	case X86_OP_IMUL1:
 	case X86_OP_DIV:
@@ -61,7 +61,8 @@ static const struct x86_operand *operand_of(const struct jit_tr *t, const struct
 		(i->seg == X86_CS && !t->wide))
 		return NULL;
 	/* The second is pushed, or is elsewhere: a bit by its number. */
-	if (i->op == X86_OP_PUSH || i->op == X86_OP_POP || (i->op >= X86_OP_BT && i->op <= X86_OP_BTC))
+	if (i->op == X86_OP_PUSH || i->op == X86_OP_POP ||
+		(i->op >= X86_OP_BT && i->op <= X86_OP_BTC))
 		return NULL;
 	for (unsigned int n = 0; n < i->n_operands; n++)
 		if (i->operand[n].kind == X86_OPND_MEM && !i->operand[n].implicit)
@@ -73,6 +74,12 @@ static const struct x86_operand *operand_of(const struct jit_tr *t, const struct
 }
 
 /* -------- groups -------- */
+/* Are such accesses looked for in the stack's page, which may be read and written? */
+static bool of_stack(unsigned int base, unsigned int index)
+{
+	return base == R_SP && index == X86_REG_NONE;
+}
+
 #define PLACES 8 /* that are remembered at a time */
 
 /* What the registers of an address hold, and the groups of accesses there. */
@@ -88,7 +95,8 @@ struct search {
 	unsigned int next;
 };
 
-static struct place *place_of(struct search *s, unsigned int base, unsigned int index, unsigned int scale)
+static struct place *place_of(
+	struct search *s, unsigned int base, unsigned int index, unsigned int scale)
 {
 	struct place *p;
 
@@ -98,7 +106,9 @@ static struct place *place_of(struct search *s, unsigned int base, unsigned int 
 			return p;
 	}
 	p = &s->place[s->next++ % PLACES];
-	*p = (struct place){ .base = (uint8_t)base, .index = (uint8_t)index, .scale = (uint8_t)scale };
+	*p = (struct place){
+		.base = (uint8_t)base, .index = (uint8_t)index, .scale = (uint8_t)scale
+	};
 	return p;
 }
 
@@ -122,7 +132,7 @@ static void add(struct search *s, unsigned int k, enum jit_slot slot, struct pla
 	struct jit_tr *t = s->t;
 	struct jit_member *m = &t->member[k][slot];
 	int64_t at = s->adj[p->base] + disp;
-	uint8_t *to = write && p->base != R_SP ? &p->write : &p->read;
+	uint8_t *to = write && !of_stack(p->base, p->index) ? &p->write : &p->read;
 
 	if (at > INT32_MAX / 2 || at < INT32_MIN / 2)
 		return;
@@ -253,7 +263,7 @@ static void stack(struct search *s, unsigned int k, const struct x86_insn *i)
 }
 
 /* -------- host register r9 from one access to the next -------- */
-/* Does an instruction without operand in memory leave host registers r9 and r10 alone? */
+/* Does @k leave host register r9 as it has it, or as a group's access has it? */
 static bool keeps_r9(const struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
@@ -300,7 +310,8 @@ static bool loses_r9(const struct jit_tr *t, unsigned int k, unsigned int slot)
 /* Is r9 to be the group's lowest address at @k, for the next one? */
 static bool for_next(struct jit_tr *t, unsigned int k, const struct jit_share *g)
 {
-	return t->insn[k].cls != X86_CLASS_INT || g->index != X86_REG_NONE || !jit_pinned(g->base) ||
+	return t->insn[k].cls != X86_CLASS_INT || g->index != X86_REG_NONE ||
+	       !jit_pinned(g->base) ||
 	       (keeps_r9(t, k) && (group_of(t, k + 1, JIT_OPERAND) == g ||
 					  group_of(t, k + 1, JIT_IMPLIED) == g));
 }
@@ -379,24 +390,23 @@ static void load_delta(struct jit_tr *t, const struct jit_share *g, unsigned int
 			g->how == JIT_SHARE_STACK ? F_STACK_DELTA : F_DELTA + 8 * g->slot);
 }
 
-/* @to += the address's registers + @disp. @to is r9, or is not added to. */
-static void add_registers(struct jit_tr *t, const struct jit_share *g, int32_t disp, bool add)
+/* r9 becomes the linear address that the group's registers and @disp give; is added them. r10 is lost. */
+static void linear(struct jit_tr *t, const struct jit_share *g, int32_t disp)
 {
-	struct jit_buf *b = &t->b;
-	unsigned int base;
+	unsigned int base = jit_reg_in(t, g->base, R_9);
 
-	if (!add) {
-		base = jit_reg_in(t, g->base, R_9);
-		if (g->index == X86_REG_NONE)
-			j_lea(b, t->wide, R_9, base, disp);
-		else
-			j_lea_index(b, t->wide, R_9, base, jit_reg_in(t, g->index, R_10), g->scale,
-				disp);
-		return;
-	}
+	if (g->index == X86_REG_NONE)
+		j_lea(&t->b, t->wide, R_9, base, disp);
+	else
+		j_lea_index(
+			&t->b, t->wide, R_9, base, jit_reg_in(t, g->index, R_10), g->scale, disp);
+}
+
+static void add_registers(struct jit_tr *t, const struct jit_share *g, int32_t disp)
+{
 	if (g->index != X86_REG_NONE)
-		j_lea_index(b, true, R_9, R_9, jit_reg_in(t, g->index, R_10), g->scale, 0);
-	j_lea_index(b, true, R_9, R_9, jit_reg_in(t, g->base, R_10), 0, disp);
+		j_lea_index(&t->b, true, R_9, R_9, jit_reg_in(t, g->index, R_10), g->scale, 0);
+	j_lea_index(&t->b, true, R_9, R_9, jit_reg_in(t, g->base, R_10), 0, disp);
 }
 
 /* The address in r9 was looked up in the TLB and is the host's: how far that is goes into the frame. */
@@ -410,18 +420,12 @@ static void store_delta(struct jit_tr *t, struct jit_share *g, const struct jit_
 			t->share[n].slot == g->slot)
 			t->share[n].how = JIT_SHARE_NOT_YET;
 	j_gs_store(b, R_9, V_OFF(g.goal));
-	add_registers(t, g, g->lo - m->adj, false);
+	linear(t, g, g->lo - m->adj);
 	j_mov(b, R_10, R_9);
 	j_gs_load(b, R_9, V_OFF(g.goal));
 	JCODE(b, "\x49\xf7\xda"); /* neg r10 */
 	j_rr(b, true, 0x03, R_10, R_9);
 	j_rm(b, true, OP_STORE, R_10, R_SP, F_DELTA + 8 * g->slot);
-}
-
-/* Is it looked for in the stack's page? */
-static bool on_stack(const struct jit_share *g)
-{
-	return g->base == R_SP && g->index == X86_REG_NONE;
 }
 
 static void look_up(struct jit_tr *t, unsigned int k, struct jit_share *g,
@@ -437,8 +441,8 @@ static void look_up(struct jit_tr *t, unsigned int k, struct jit_share *g,
 	s->rel = (uint16_t)(m->at - g->lo);
 	s->have = t->have;
 	s->retry = t->b.p;
-	add_registers(t, g, g->lo - m->adj, false);
-	if (on_stack(g)) {
+	linear(t, g, g->lo - m->adj);
+	if (of_stack(g->base, g->index)) {
 		g->how = JIT_SHARE_STACK;
 		s->ja = jit_stack_compare(t, span);
 	} else if (t->hot && jit_region_for_span(t, k, span, &s->region)) {
@@ -461,7 +465,7 @@ static void by_delta(struct jit_tr *t, unsigned int k, const struct jit_share *g
 	const struct jit_member *m, struct jit_mem *mem)
 {
 	if (!t->wide) {
-		add_registers(t, g, m->at - m->adj, false);
+		linear(t, g, m->at - m->adj);
 		load_delta(t, g, R_10);
 		j_lea_index(&t->b, true, R_9, R_9, R_10, 0, 0);
 		return;
@@ -472,7 +476,7 @@ static void by_delta(struct jit_tr *t, unsigned int k, const struct jit_share *g
 		mem->disp = m->at - m->adj;
 		return;
 	}
-	add_registers(t, g, g->lo - m->adj, true);
+	add_registers(t, g, g->lo - m->adj);
 	mem->disp = m->at - g->lo;
 	t->in_r9 = g;
 }
@@ -485,7 +489,8 @@ bool jit_share_operand(struct jit_tr *t, unsigned int k, enum jit_slot slot, uns
 	const struct jit_share *in_r9 = t->in_r9;
 
 	t->in_r9 = NULL;
-	if (!g || m->size != size || (access == SOFT_WRITE && !on_stack(g) && !g->write))
+	if (!g || m->size != size ||
+		(access == SOFT_WRITE && !of_stack(g->base, g->index) && !g->write))
 		return false;
 	*mem = (struct jit_mem){ R_9, R_SP, 0 };
 	if (in_r9 == g && g->how && !loses_r9(t, k, slot)) {

@@ -141,8 +141,8 @@ void jit_stack_fill(struct soft_vcpu *v, uint64_t lin)
 		return;
 	if (e->tag[SOFT_READ] != page || e->tag[SOFT_WRITE] != page || v->g.stack.tag == page)
 		return;
-	*v->g.stack_at = v->g.stack =
-		(struct soft_stack_page){ page, (uintptr_t)e->host[SOFT_WRITE] - page };
+	*v->g.stack_at = v->g.stack = (struct soft_stack_page){ page,
+		(uintptr_t)e->host[SOFT_WRITE] - page };
 	v->jit->epoch++;
 }
 

@@ -54,7 +54,7 @@ enum jit_share_how { /* where the distance to the host's addresses is */
 	JIT_SHARE_FRAME,  /* F_DELTA */
 };
 
-struct jit_share { /* a group */
+struct jit_share {	/* a group */
 	int32_t lo, hi; /* from what the register was at first */
 	uint32_t region;
 	uint8_t base, index, scale; /* X86_REG_* */
@@ -118,8 +118,8 @@ struct jit_tr {
 	bool spans;	  /* its only instruction ends in the next page */
 	uint8_t *span_word, *span_jne, *span_back;
 	bool end_dead; /* nobody reads flags behind the last instruction */
-	bool hot;		       /* its sites have regions */
-	bool apart;		       /* each access is looked up for itself */
+	bool hot;      /* its sites have regions */
+	bool apart;    /* each access is looked up for itself */
 	unsigned int n_share, next_delta;
 	const struct jit_share *in_r9; /* r9 is the host's address of its lowest; or NULL */
 	uint32_t

@@ -228,7 +228,7 @@ struct soft_vcpu {
 		uint64_t save;		     /* rax for a moment */
 		uint64_t goal, r9;  /* a branch's target; what is in r9 when C code is left */
 		const void *target; /* where to go on then */
-		uint64_t delta[2];		  /* F_DELTA, while C code runs */
+		uint64_t delta[2];  /* F_DELTA, while C code runs */
 		struct soft_stack_page stack;	  /* the one that the stack pointer is in, */
 		struct soft_stack_page *stack_at; /* and where it is kept */
 		uint16_t flags, flags2;		  /* status flags as LAHF and SETO give them */
