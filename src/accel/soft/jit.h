@@ -35,10 +35,11 @@
 #define JIT_L1_SIZE (1u << JIT_L1_BITS)
 #define JIT_L1_SETS 8 /* address spaces that keep theirs */
 /* For SOFT_READ and SOFT_WRITE each. What may not be has a tag that is no address and whose index is
- * another one's, and j->no_page behind it. */
+ * another one's: no address that leads to the entry is in it. */
 struct jit_l1 {
-	uint64_t tag[2];  /* the linear page */
-	uint8_t *host[2]; /* the page's first byte */
+	uint64_t tag[2]; /* the linear page */
+	uint8_t *host;	 /* the page's first byte */
+	uint64_t delta;	 /* from linear to host addresses */
 };
 #define JIT_L1_SHIFT 5 /* log2 of its size */
 
