@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * chardev - byte streams for serial ports and consoles: stdio, null, pty, file:PATH,
- * unix:PATH[,server]. Lives on one loop (main). The front end (a device) sets callbacks; input is
+ * chardev - byte streams for serial ports and consoles: stdio, null, pty, file:PATH (emptied first),
+ * append:PATH, unix:PATH[,server]. A file may be /dev/fdset/N (base/fdset.h). Lives on one loop (main). The front end (a device) sets callbacks; input is
  * offered when the front end says it has room, so a slow guest never makes us buffer without bound.
  */
 #ifndef CHARDEV_CHARDEV_H
@@ -15,7 +15,7 @@
 
 struct chardev;
 
-/* @spec: `stdio`, `null`, `pty`, `file:PATH`, `unix:PATH[,server]`; @id for messages and QMP. */
+/* @spec: `stdio`, `null`, `pty`, `file:PATH`, `append:PATH`, `unix:PATH[,server]`; @id for messages and QMP. */
 struct chardev *chardev_open(
 	const char *spec, const char *id, struct loop *l, struct error *err) MUST_USE;
 /* Writes out what is buffered (bounded wait of 1 s), restores the terminal. */

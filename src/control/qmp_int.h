@@ -118,7 +118,7 @@ struct qmp {
 	VEC(struct fdset_fd) fdsets;
 	struct list throttles;
 	unsigned int n_throttles;
-	bool quit; /* after the reply at hand */
+	enum notice_reason quit; /* after the reply at hand; none: do not */
 
 	struct notice_listener listener;
 	struct loop_defer defer;
