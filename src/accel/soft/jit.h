@@ -18,7 +18,8 @@
 #include "accel/soft/soft_int.h"
 
 #define JIT_CODE_SIZE (64u << 20)
-#define JIT_BLOCKS    (1u << 18) /* at most */
+#define JIT_COLD      (40u << 20) /* of it: from here on lies what seldom runs */
+#define JIT_BLOCKS    (1u << 18)  /* at most */
 #define JIT_FARS      (1u << 20)
 #define JIT_HASH_BITS 17
 #define JIT_PAGE_BITS 14
@@ -181,8 +182,8 @@ struct soft_lockstep;
 
 struct soft_jit {
 	struct soft_lockstep *lockstep; /* owned; NULL: off */
-	struct exec_mem code;
-	size_t stubs_end;
+	struct exec_mem code;		/* ->used: up to JIT_COLD */
+	size_t stubs_end, cold;		/* offset of what is free from JIT_COLD on */
 	struct jit_stubs stub;
 	uint32_t generation; /* changes when all blocks go */
 	bool bmi2;	     /* the host has RORX */
