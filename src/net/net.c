@@ -386,6 +386,7 @@ static struct net_dev *dev_new(const char *id, uint32_t queues, struct error *er
 	for (uint32_t i = 0; i < NET_QUEUES_MAX; i++) {
 		d->queue[i].dev = d;
 		d->queue[i].fd = -1;
+		d->queue[i].vhost_fd = -1;
 		loop_fd_init(&d->queue[i].watch, -1, LOOP_IN, queue_event, &d->queue[i]);
 	}
 	return d;
@@ -430,6 +431,8 @@ struct net_dev *net_open(const struct net_config *c, struct loop *main_loop, str
 	if (open_kind(d, c, err))
 		return d;
 	error_prefix(err, "network '%s'", d->id);
+	d->borrowed = (c->type == NET_TAP && c->u.tap.fds) ||
+		      (c->type == NET_SOCKET && c->u.socket.fd >= 0);
 	net_close(d);
 	return NULL;
 }

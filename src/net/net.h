@@ -69,8 +69,8 @@ struct net_user_config {
 };
 
 struct net_tap_config {
-	char *ifname, *fds; /* "3" or "3:4" */
-	bool vnet;
+	char *ifname, *fds, *vhostfds; /* "3" or "3:4" */
+	bool vnet, vhost;
 };
 
 struct net_socket_config {
@@ -101,13 +101,16 @@ bool net_config_has(const char *key);
 
 struct net_dev;
 
-/* Main; @main_loop is where a back end's control lives (connections come there before it is attached). */
+/* Descriptors that @c names are the network's from here on, but a failure leaves them open.
+ * Main; @main_loop is where a back end's control lives (connections come there before it is attached). */
 struct net_dev *net_open(
 	const struct net_config *c, struct loop *main_loop, struct error *err) MUST_USE;
 /* Main; no NIC is attached. NULL is fine. */
 void net_close(struct net_dev *d);
 /* What a NIC sends it receives again; for tests. */
 struct net_dev *net_open_test(struct error *err) MUST_USE;
+/* Pretend that it has vhost-net descriptors, for each queue one; they stay the caller's. */
+void net_test_vhost(struct net_dev *d, const int *fds, uint64_t features);
 
 const char *net_id(const struct net_dev *d);
 uint32_t net_queues(const struct net_dev *d);
@@ -161,5 +164,15 @@ void net_rx_enable(struct net_dev *d, unsigned int queue, bool on);
 void net_set_guest_offloads(struct net_dev *d, unsigned int offloads);
 /* The same: how many of the queues are in use; the other side spreads frames over these. At first 1. */
 void net_set_pairs(struct net_dev *d, uint32_t pairs);
+
+/* The host's kernel can move a queue pair's frames itself (vhost-net), past all that is above. */
+struct net_vhost {
+	int fd;		   /* borrowed; vhost-net's, owned by this process (VHOST_SET_OWNER) */
+	int backend;	   /* borrowed; where frames come from and go to */
+	uint64_t features; /* VHOST_GET_FEATURES */
+	bool vnet;	   /* the back end's frames begin with a struct vnet_hdr */
+};
+/* False: it cannot, or nobody wanted it. */
+bool net_get_vhost(const struct net_dev *d, unsigned int queue, struct net_vhost *out);
 
 #endif

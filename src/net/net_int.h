@@ -44,6 +44,7 @@ struct net_limit {
 struct net_queue {
 	struct net_dev *dev;
 	int fd;			 /* owned by the kind; -1: none */
+	int vhost_fd;		 /* owned by vhost.c; -1: none */
 	bool rx_on;		 /* the NIC wants readable() */
 	bool tx_blocked;	 /* the NIC waits for writable() */
 	bool rx_waits, tx_waits; /* for tokens */
@@ -65,6 +66,8 @@ struct net_dev {
 	bool vnet;	     /* frames on the descriptors begin with a struct vnet_hdr */
 	bool admin, carrier; /* link is both; home loop, or main when detached */
 	bool limited;
+	bool borrowed; /* close no descriptor that somebody passed: opening has failed */
+	uint64_t vhost_features;
 	struct net_front front;
 	struct loop_defer link_defer;
 	struct net_capture *capture; /* owned; NULL: none */
@@ -86,6 +89,16 @@ void net_set_carrier(struct net_dev *d, bool up);
 int net_message_send(struct net_dev *d, unsigned int q, struct net_packet *p, int n);
 ssize_t net_message_recv(
 	struct net_dev *d, unsigned int q, struct vnet_hdr *h, struct iovec *iov, int n);
+
+/* -------- vhost.c -------- */
+bool net_vhost_check(const struct net_config *config, struct error *err) MUST_USE;
+/* For a device whose queues are open: vhost= and vhostfd=. A host without it is no error but a warning. */
+bool net_vhost_open(struct net_dev *d, const struct net_tap_config *c, struct error *err) MUST_USE;
+void net_vhost_close(struct net_dev *d);
+
+/* @n descriptors "5" or "5:6:7" of the key @key into @fds, close-on-exec from here on. */
+bool net_parse_fds(
+	const char *text, const char *key, uint32_t n, int *fds, struct error *err) MUST_USE;
 
 /* -------- addr.c -------- */
 /* `unix:PATH`, `ADDR:PORT`, `[ADDR6]:PORT`, `:PORT` (127.0.0.1); numeric. False: err says what is wanted. */

@@ -387,7 +387,8 @@ static void test_refused(void **state)
 		"socket,mcast=10.0.0.1:9", "socket,reconnect=1,listen=:1",
 		"socket,mcast=230.0.0.1:9,localaddr=x", "tap,fd=1,ifname=x", "tap,fd=1,queues=2",
 		"user,ipv4=off,ipv6=off", "socket,listen=:1,queues=2",
-		"socket,udp=[::1]:9,localaddr=:9" };
+		"socket,udp=[::1]:9,localaddr=:9", "tap,vhostfd=3", "tap,vhost=on,capture=/x",
+		"tap,vhost=on,rx-pps=1", "tap,vhost=on,tx-rate=1M" };
 	struct error err = ERROR_INIT;
 	struct loop *l = loop_new("main", 0, &err);
 
@@ -399,6 +400,26 @@ static void test_refused(void **state)
 		if (e.kind != ERROR_USAGE)
 			fail_msg("'%s': %s", bad[i], e.msg);
 	}
+	loop_free(l);
+}
+
+/* Descriptors that a network was to be made of are still the caller's when it fails. */
+static void test_passed_descriptors(void **state)
+{
+	struct error err = ERROR_INIT, e = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	char text[100];
+	int fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	snprintf(text, sizeof(text), "tap,fd=%d", fd[0]);
+	assert_null(open_dev(l, text, &e));
+	assert_contains(e.msg, "is not a tap interface");
+	snprintf(text, sizeof(text), "socket,fd=%d,capture=/nonexistent/x", fd[0]);
+	e = (struct error)ERROR_INIT;
+	assert_null(open_dev(l, text, &e));
+	assert_int_equal(close(fd[0]), 0);
+	close(fd[1]);
 	loop_free(l);
 }
 
@@ -437,6 +458,7 @@ int main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_capture),
 		cmocka_unit_test(test_forward_without_user),
+		cmocka_unit_test(test_passed_descriptors),
 	};
 	struct error err = ERROR_INIT;
 	char command[100];

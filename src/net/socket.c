@@ -286,7 +286,7 @@ static void socket_close(struct net_dev *d)
 {
 	struct messages *m = d->data;
 
-	if (d->queue[0].fd >= 0)
+	if (d->queue[0].fd >= 0 && !d->borrowed)
 		close(d->queue[0].fd);
 	if (d->tx_fd >= 0)
 		close(d->tx_fd);

@@ -200,9 +200,9 @@ static void stream_close(struct net_dev *d)
 {
 	struct net_stream *s = d->data;
 
-	if (s->conn >= 0)
+	if (s->conn >= 0 && !d->borrowed)
 		close(s->conn);
-	if (s->listener >= 0)
+	if (s->listener >= 0 && !d->borrowed)
 		close(s->listener);
 	if (s->listener >= 0 && s->addr_len && s->addr.ss_family == AF_UNIX)
 		unlink(((struct sockaddr_un *)&s->addr)->sun_path);
