@@ -127,6 +127,23 @@ void net_set_link(struct net_dev *d, bool up);
 bool net_forward_add(struct net_dev *d, const char *spec, struct error *err) MUST_USE;
 bool net_forward_remove(struct net_dev *d, const char *spec, struct error *err) MUST_USE;
 
+/* -------- counters -------- */
+
+enum net_direction { NET_RX, NET_TX, NET_DIRECTIONS };
+
+/* Since the network was made. Frames and bytes are those that came from the other side (NET_RX) or were taken from
+ * the NIC; dropped ones are among them. */
+struct net_counts {
+	uint64_t frames, bytes, dropped;
+};
+struct net_stats {
+	struct net_counts of[NET_DIRECTIONS];
+};
+/* Main. False: the host's kernel moves the frames, and its counters cannot be read. */
+bool net_get_stats(const struct net_dev *d, struct net_stats *out);
+/* Home loop: the guest does not get the frame that net_recv() gave. */
+void net_rx_dropped(struct net_dev *d, unsigned int queue);
+
 /* -------- the NIC's side -------- */
 
 /* Callbacks come on the home loop with no lock held. */
@@ -148,6 +165,7 @@ struct net_packet {
 	struct iovec *iov; /* the frame; iov[-1] is free for the back end's header */
 	int n;		   /* at most NET_IOV_MAX */
 	uint32_t len;	   /* sum of iov; 0: skip it */
+	bool lost;	   /* net_send(): it was taken, but did not go */
 };
 #define NET_IOV_MAX 1022 /* and a header are as many as the kernel takes */
 

@@ -41,6 +41,11 @@ struct net_limit {
 	struct net_bucket bytes, frames;
 };
 
+/* Written on the home loop, read on main. */
+struct net_counters {
+	_Atomic uint64_t frames, bytes, dropped;
+};
+
 struct net_queue {
 	struct net_dev *dev;
 	int fd;			 /* owned by the kind; -1: none */
@@ -51,6 +56,7 @@ struct net_queue {
 	struct loop_fd watch;
 	struct loop_timer rx_timer, tx_timer;
 	struct net_limit rx, tx; /* a share of the device's each */
+	struct net_counters counters[NET_DIRECTIONS];
 };
 
 struct net_capture;
@@ -68,6 +74,7 @@ struct net_dev {
 	bool limited;
 	bool borrowed; /* close no descriptor that somebody passed: opening has failed */
 	uint64_t vhost_features;
+	struct net_interface *interface; /* owned; counters of vhost's, NULL: none */
 	struct net_front front;
 	struct loop_defer link_defer;
 	struct net_capture *capture; /* owned; NULL: none */
@@ -95,6 +102,7 @@ bool net_vhost_check(const struct net_config *config, struct error *err) MUST_US
 /* For a device whose queues are open: vhost= and vhostfd=. A host without it is no error but a warning. */
 bool net_vhost_open(struct net_dev *d, const struct net_tap_config *c, struct error *err) MUST_USE;
 void net_vhost_close(struct net_dev *d);
+bool net_vhost_stats(const struct net_dev *d, struct net_stats *out);
 
 /* @n descriptors "5" or "5:6:7" of the key @key into @fds, close-on-exec from here on. */
 bool net_parse_fds(

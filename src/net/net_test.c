@@ -423,6 +423,44 @@ static void test_passed_descriptors(void **state)
 	loop_free(l);
 }
 
+static void test_counters(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct net_dev *d = net_open_test(&err);
+	uint8_t bytes[100] = { 0 };
+	struct iovec iov[3] = { { NULL, 0 }, { bytes, sizeof(bytes) }, { NULL, 0 } };
+	struct net_packet p[2] = { { .iov = iov + 1, .n = 1, .len = 100 },
+		{ .iov = iov + 2, .n = 0, .len = 0 } };
+	struct net_stats s;
+	struct vnet_hdr h;
+
+	assert_int_equal(net_send(d, 0, p, 2), 2);
+	iov[1] = (struct iovec){ bytes, sizeof(bytes) };
+	assert_int_equal(net_recv(d, 0, &h, iov + 1, 1), 100);
+	assert_int_equal(net_recv(d, 0, &h, iov + 1, 1), -EAGAIN);
+	assert_true(net_get_stats(d, &s));
+	assert_true(
+		s.of[NET_TX].frames == 2 && s.of[NET_TX].bytes == 100 && s.of[NET_TX].dropped == 1);
+	assert_true(
+		s.of[NET_RX].frames == 1 && s.of[NET_RX].bytes == 100 && s.of[NET_RX].dropped == 0);
+	net_set_link(d, false);
+	assert_int_equal(net_send(d, 0, p, 1), 1);
+	net_rx_dropped(d, 0);
+	assert_true(net_get_stats(d, &s));
+	assert_true(
+		s.of[NET_TX].frames == 3 && s.of[NET_TX].dropped == 2 && s.of[NET_RX].dropped == 1);
+	/* More than a socket takes: what does not go is lost, and counted. */
+	net_set_link(d, true);
+	for (int i = 0; i < 5000; i++) {
+		iov[1] = (struct iovec){ bytes, sizeof(bytes) };
+		assert_int_equal(net_send(d, 0, p, 1), 1);
+	}
+	assert_true(net_get_stats(d, &s));
+	assert_int_equal(s.of[NET_TX].frames, 5003);
+	assert_true(s.of[NET_TX].dropped > 2);
+	net_close(d);
+}
+
 static void test_forward_without_user(void **state)
 {
 	struct error err = ERROR_INIT;
@@ -459,6 +497,7 @@ int main(void)
 		cmocka_unit_test(test_capture),
 		cmocka_unit_test(test_forward_without_user),
 		cmocka_unit_test(test_passed_descriptors),
+		cmocka_unit_test(test_counters),
 	};
 	struct error err = ERROR_INIT;
 	char command[100];

@@ -301,7 +301,11 @@ static int socket_send(struct net_dev *d, unsigned int q, struct net_packet *p, 
 {
 	int sent = net_message_send(d, q, p, n);
 
-	return d->tx_fd >= 0 || d->peer_len ? n : sent;
+	if (d->tx_fd < 0 && !d->peer_len)
+		return sent;
+	for (; sent < n; sent++)
+		p[sent].lost = true;
+	return n;
 }
 
 static void socket_hangup(struct net_dev *d, unsigned int q)

@@ -281,14 +281,16 @@ static int send_one(struct net_stream *s, struct net_packet *p)
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = (size_t)p->n + 1 };
 	ssize_t r;
 
-	if (p->len > NET_FRAME_MAX)
+	p->lost = p->len > NET_FRAME_MAX;
+	if (p->lost)
 		return 1;
 	iov[0] = (struct iovec){ &len, sizeof(len) };
 	do {
 		r = sendmsg(s->conn, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (r < 0 && errno == EINTR);
+	p->lost = r < 0 && errno != EAGAIN && errno != ENOBUFS;
 	if (r < 0)
-		return errno != EAGAIN && errno != ENOBUFS;
+		return p->lost;
 	if ((size_t)r < sizeof(len) + p->len)
 		keep_rest(s, iov, p->n + 1, (size_t)r);
 	return 1;

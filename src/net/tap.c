@@ -173,6 +173,7 @@ static int tap_send(struct net_dev *d, unsigned int q, struct net_packet *p, int
 		/* Other errors: the frame is not possible or the interface is down. Lost, as on a wire. */
 		if (r < 0 && errno == EAGAIN)
 			return i;
+		p[i].lost = r < 0;
 	}
 	return n;
 }
