@@ -423,6 +423,35 @@ static void test_passed_descriptors(void **state)
 	loop_free(l);
 }
 
+/* The rest of a frame that went in part goes as soon as it can, also when nothing else is sent. */
+static void test_rest_of_frame(void **state)
+{
+	static uint8_t frame[60000], got[60004];
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	int fd[2], size = 4096;
+	size_t have = 0;
+	struct end e;
+	char text[40];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+	setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	snprintf(text, sizeof(text), "socket,fd=%d", fd[0]);
+	end_open(&e, l, text);
+	fill(frame, sizeof(frame), 1);
+	assert_int_equal(send_frame(&e, frame, sizeof(frame)), 1);
+	UNTIL(l, ({
+		ssize_t n = read(fd[1], got + have, sizeof(got) - have);
+
+		have += n > 0 ? (size_t)n : 0;
+		have == sizeof(got);
+	}));
+	assert_memory_equal(got + 4, frame, sizeof(frame));
+	end_close(&e);
+	close(fd[1]);
+	loop_free(l);
+}
+
 static void test_counters(void **state)
 {
 	struct error err = ERROR_INIT;
@@ -497,6 +526,7 @@ int main(void)
 		cmocka_unit_test(test_capture),
 		cmocka_unit_test(test_forward_without_user),
 		cmocka_unit_test(test_passed_descriptors),
+		cmocka_unit_test(test_rest_of_frame),
 		cmocka_unit_test(test_counters),
 	};
 	struct error err = ERROR_INIT;

@@ -306,6 +306,10 @@ static int stream_send(struct net_dev *d, unsigned int q, struct net_packet *p, 
 		if (p[i].len && !send_one(s, &p[i]))
 			return i;
 	}
+	if (s->out_len) { /* whose rest must not wait for another frame */
+		d->queue[0].tx_blocked = true;
+		net_queue_update(&d->queue[0]);
+	}
 	return n;
 }
 
