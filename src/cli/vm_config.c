@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "base/types.h"
+#include "core/notice.h"
 
 #define LIST_MAX	64
 #define CONFIG_FILE_MAX (1 << 20)
@@ -60,6 +61,9 @@ static const struct field sandbox_fields[] = {
 	FIELD_LIST(struct sandbox_config, allow, "allow", FT_STR, LIST_MAX,
 		.doc = "a file or folder that stays open for reading and writing, for what is "
 		       "asked at run time; repeatable"),
+	FIELD_BOOL(struct sandbox_config, namespaces, "namespaces", .dflt = "on",
+		.doc = "also an empty mount namespace and one without a network, where the host "
+		       "permits"),
 };
 static const struct field_table sandbox_table = FIELD_TABLE(
 	"sandbox", struct sandbox_config, sandbox_fields);
@@ -96,14 +100,15 @@ static const struct field vm_fields[] = {
 		       "help); "
 		       "repeatable"),
 	FIELD_LIST(V, serial, "serial", FT_STR, 4,
-		.doc = "stdio, null, pty, file:PATH, unix:PATH[,server] or none: COM1..4; "
+		.doc = "stdio, null, pty, file:PATH, append:PATH, unix:PATH[,server] or none: "
+		       "COM1..4; "
 		       "repeatable"),
 	FIELD_LIST(V, console, "console", FT_STR, LIST_MAX,
 		.doc = "a virtio console, same back ends; repeatable"),
 	FIELD_LIST(V, device, "device", FT_STR, LIST_MAX,
 		.doc = "TYPE[,KEY=VALUE]...: a device (--device help); repeatable"),
 	FIELD_STRUCT(V, sandbox, "sandbox", &sandbox_table,
-		.doc = "on or off, with ,allow=PATH: confinement of this process "
+		.doc = "on or off, with ,allow=PATH, ,namespaces=off: confinement of this process "
 		       "(docs/sandbox.md)"),
 	FIELD_STR(V, restore, "restore",
 		.doc = "go on with a saved VM: its file; the other options are as they were then"),
@@ -119,6 +124,8 @@ static const struct field vm_fields[] = {
 	FIELD_BOOL(V, daemonize, "daemonize",
 		.doc = "go to the background when the guest has started"),
 	FIELD_BOOL(V, no_reboot, "no-reboot", .doc = "end instead of resetting"),
+	FIELD_ENUM(V, watchdog_action, "watchdog-action", notice_action_names, .dflt = "reset",
+		.doc = "what follows when the guest's watchdog (--device i6300esb) expires"),
 	FIELD_BOOL(V, paused, "paused", .doc = "do not start the CPUs"),
 	FIELD_STR(V, config, "config",
 		.doc = "a JSON object of these options; the command line wins"),

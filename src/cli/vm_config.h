@@ -29,7 +29,7 @@ struct machine_config {
 };
 
 struct sandbox_config {
-	bool on;
+	bool on, namespaces;
 	struct {
 		char **items;
 		size_t len;
@@ -61,6 +61,7 @@ struct vm_config {
 	char *gdb, *uuid;
 	char *pidfile, *log;
 	bool daemonize, no_reboot, paused;
+	int watchdog_action; /* enum notice_action */
 	char *config;
 };
 

@@ -218,7 +218,8 @@ static void explain_refusal(struct error *err)
 {
 	size_t n = strlen(err->msg);
 
-	if (thread_is_confined() && strstr(err->msg, strerror(EACCES)))
+	if (thread_is_confined() &&
+		(strstr(err->msg, strerror(EACCES)) || strstr(err->msg, strerror(ENOENT))))
 		snprintf(err->msg + n, sizeof(err->msg) - n,
 			" (the machine is confined: pass a descriptor, or start it with "
 			"--sandbox on,allow=PATH or --sandbox off)");
@@ -253,8 +254,8 @@ static void carry_out(struct qmp_client *c, const struct request *r, const struc
 	free_object(cmd->args, k.args);
 	free_object(cmd->ret, k.ret);
 	if (c->q->quit) {
-		c->q->quit = false;
-		machine_quit(c->q->m, REASON_HOST_QMP_QUIT, 0);
+		machine_quit(c->q->m, c->q->quit, 0);
+		c->q->quit = REASON_NONE;
 	}
 }
 
@@ -288,6 +289,15 @@ static void execute(struct qmp_client *c, const struct request *r)
 		reply_error(c, r, class, str_cstr(&why));
 	else
 		carry_out(c, r, cmd);
+}
+
+bool dispatch_is_oob(const char *text, size_t len)
+{
+	AUTO(json_doc) doc = JSON_DOC_INIT;
+	struct error err = ERROR_INIT;
+
+	return json_parse(&doc, text, len, &err) && doc.tokens->type == JSON_OBJECT &&
+	       json_member(&doc, doc.tokens, "exec-oob");
 }
 
 void dispatch(struct qmp_client *c, const char *text, size_t len)

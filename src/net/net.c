@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/removal.h"
 #include "base/types.h"
 #include "net/net_int.h"
 
@@ -375,6 +376,11 @@ const char *net_id(const struct net_dev *d)
 	return d->id;
 }
 
+const char *net_type_name(const struct net_dev *d)
+{
+	return d->kind->name;
+}
+
 uint32_t net_queues(const struct net_dev *d)
 {
 	return d->n_queues;
@@ -512,6 +518,7 @@ void net_close(struct net_dev *d)
 	assert(!d->loop);
 	if (d->kind && d->kind->close)
 		d->kind->close(d);
+	removal_do(d->file);
 	net_capture_close(d->capture);
 	free(d->id);
 	free(d);

@@ -113,6 +113,7 @@ struct net_dev *net_open_test(struct error *err) MUST_USE;
 void net_test_vhost(struct net_dev *d, const int *fds, uint64_t features);
 
 const char *net_id(const struct net_dev *d);
+const char *net_type_name(const struct net_dev *d); /* "user", ... */
 uint32_t net_queues(const struct net_dev *d);
 /* NET_*: what the NIC may leave to be done in what it sends. */
 unsigned int net_offloads(const struct net_dev *d);

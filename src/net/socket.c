@@ -11,60 +11,35 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-#include "base/removal.h"
+#include "base/sock_file.h"
 #include "base/str.h"
 #include "base/types.h"
 #include "net/net_int.h"
-#include "base/removal.h"
-
-struct messages {
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of our unix socket; "": none */
-};
 
 static int new_socket(int family, int type)
 {
 	return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* A unix socket of ours: only the owner may connect; a file that nobody listens to any more is replaced. */
-static bool bind_unix(int fd, const struct sockaddr_storage *a, socklen_t len, struct error *err)
-{
-	const char *path = ((const struct sockaddr_un *)a)->sun_path;
-	struct stat st;
-	int r, type;
-	socklen_t size = sizeof(type);
-
-	if (fchmod(fd, 0600) < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
-		return error_set_errno(err, errno, "socket");
-	r = bind(fd, (const struct sockaddr *)a, len);
-	if (r < 0 && errno == EADDRINUSE && !lstat(path, &st) && S_ISSOCK(st.st_mode)) {
-		AUTO_FD int probe = new_socket(AF_UNIX, type);
-
-		r = connect(probe, (const struct sockaddr *)a, len);
-		if (!r || errno != ECONNREFUSED)
-			return error_set(err, "'%s' is used by another process", path);
-		unlink(path);
-		r = bind(fd, (const struct sockaddr *)a, len);
-	}
-	if (r < 0)
-		return error_set_errno(err, errno, "cannot make the socket '%s'", path);
-	removal_expect(path);
-	return true;
-}
-
+/* Bind to a network's address. */
 static bool bind_any(int fd, const struct sockaddr_storage *a, socklen_t len, const char *text,
 	struct error *err)
 {
 	int on = 1;
 
-	if (a->ss_family == AF_UNIX)
-		return bind_unix(fd, a, len, err);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	return bind(fd, (const struct sockaddr *)a, len) == 0 ||
 	       error_set_errno(err, errno, "cannot use the address '%s'", text);
+}
+
+/* A Unix socket of ours: only the owner may connect; a file that nobody has any more is replaced. */
+static int make_unix(
+	struct net_dev *d, const struct sockaddr_storage *a, int type, struct error *err)
+{
+	const char *path = ((const struct sockaddr_un *)a)->sun_path;
+
+	return sock_file_make(&d->file, path, type | SOCK_NONBLOCK, 1, err);
 }
 
 /* -------- streams -------- */
@@ -77,6 +52,10 @@ static bool open_listen(struct net_dev *d, const char *text, struct error *err)
 
 	if (!net_addr_parse(text, &a, &len, err))
 		return false;
+	if (a.ss_family == AF_UNIX) {
+		fd = make_unix(d, &a, SOCK_STREAM, err);
+		return fd >= 0 && net_stream_open(d, TAKE_FD(fd), -1, NULL, 0, 0, err);
+	}
 	fd = new_socket(a.ss_family, SOCK_STREAM);
 	if (fd < 0)
 		return error_set_errno(err, errno, "socket");
@@ -84,7 +63,7 @@ static bool open_listen(struct net_dev *d, const char *text, struct error *err)
 		return false;
 	if (listen(fd, 1) < 0)
 		return error_set_errno(err, errno, "cannot listen at '%s'", text);
-	return net_stream_open(d, TAKE_FD(fd), -1, &a, len, 0, err);
+	return net_stream_open(d, TAKE_FD(fd), -1, NULL, 0, 0, err);
 }
 
 static bool open_connect(struct net_dev *d, const struct net_socket_config *c, struct error *err)
@@ -193,7 +172,6 @@ static bool open_udp(struct net_dev *d, const struct net_socket_config *c, struc
 
 static bool open_dgram(struct net_dev *d, const struct net_socket_config *c, struct error *err)
 {
-	struct messages *m = d->data;
 	struct sockaddr_storage local;
 	socklen_t len;
 
@@ -204,14 +182,11 @@ static bool open_dgram(struct net_dev *d, const struct net_socket_config *c, str
 		return false;
 	if (local.ss_family != AF_UNIX || d->peer.ss_family != AF_UNIX)
 		return error_usage(err, "dgram= and peer= are unix:PATH (udp= is for the network)");
-	d->queue[0].fd = new_socket(AF_UNIX, SOCK_DGRAM);
 	d->tx_fd = new_socket(AF_UNIX, SOCK_DGRAM);
-	if (d->queue[0].fd < 0 || d->tx_fd < 0)
+	if (d->tx_fd < 0)
 		return error_set_errno(err, errno, "socket");
-	if (!bind_any(d->queue[0].fd, &local, len, c->dgram, err))
-		return false;
-	strcpy(m->path, ((struct sockaddr_un *)&local)->sun_path);
-	return true;
+	d->queue[0].fd = make_unix(d, &local, SOCK_DGRAM, err);
+	return d->queue[0].fd >= 0;
 }
 
 /* -------- an open socket -------- */
@@ -252,9 +227,6 @@ static bool exactly_one(const struct net_socket_config *c, struct error *err)
 
 static bool open_messages(struct net_dev *d, const struct net_socket_config *c, struct error *err)
 {
-	d->data = calloc(1, sizeof(struct messages));
-	if (!d->data)
-		return error_set(err, "out of memory");
 	if (c->mcast)
 		return open_mcast(d, c, err) && learn_own(d, err);
 	if (c->udp)
@@ -284,15 +256,10 @@ static bool socket_open(struct net_dev *d, const struct net_config *config, stru
 
 static void socket_close(struct net_dev *d)
 {
-	struct messages *m = d->data;
-
 	if (d->queue[0].fd >= 0 && !d->borrowed)
 		close(d->queue[0].fd);
 	if (d->tx_fd >= 0)
 		close(d->tx_fd);
-	if (m && m->path[0])
-		unlink(m->path);
-	free(m);
 }
 
 /* Room in a peer's queue cannot be waited for on the socket that is watched: what does not go is lost,

@@ -106,7 +106,7 @@ struct jit_site {
 	uint16_t off;	/* in the page: of the instruction; of stubs go and link: the target's */
 	uint8_t len;	/* of the instruction */
 	uint8_t size;	/* of the access */
-	uint8_t access; /* enum soft_access */
+	uint8_t access; /* enum soft_access; JIT_STRING_* */
 	uint8_t flags_saved; /* the status flags are in ->flags2, not in the CPU */
 	uint8_t first;	     /* JIT_FIRST_* */
 	uint8_t have;	     /* JIT_RES_*: what is certain to be in the host's registers */
@@ -148,12 +148,19 @@ struct jit_op_slot {
 	struct soft_op op;
 };
 
+/* Repeated MOVS, STOS, CMPS, SCAS: the ->access of their sites. */
+#define JIT_STRINGS	    4
+#define JIT_STRING_KIND	    3u
+#define JIT_STRING_SI_FIRST 4u
+
 struct jit_stubs {
 	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *far_link, *stale,
 		*stale_saved, *miss, *stray, *span;
 	const uint8_t *leave, *load, *syscall, *sysret;
 	const uint8_t *region[2][JIT_REGION_STUBS]; /* writes? by log2 of the size */
 	const uint8_t *slow_popped, *again_popped;
+	const uint8_t *string[JIT_STRINGS][2][4][2]; /* REPNE? log2 of the size, 64-bit code? */
+	const uint8_t *string_slow;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
 	const void *ensured, *ensure_vec, *ensure_x87;
 };
@@ -302,6 +309,13 @@ void jit_regions_reset(struct soft_jit *j);
 void jit_make_region_stubs(struct jit_buf *b, struct soft_jit *j);
 /* Site @s misses its region by @lin, which the TLB has, and not for the first time. */
 void jit_region_again(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin);
+
+/* -------- jit_string.c -------- */
+/* After those of jit_run.c. */
+void jit_make_string_stubs(struct jit_buf *b, struct jit_stubs *s);
+/* The pages that rSI and rDI are in, as far as string instruction @s uses them, to the TLB. False: they are not
+ * both there. May raise what the instruction would. */
+bool jit_string_fill(struct soft_vcpu *v, const struct jit_site *s);
 
 /* -------- jit_hot.c -------- */
 /* Generated code is about to be entered at v->rip: is it often there? May raise. */

@@ -423,7 +423,10 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 	struct jit_site s = jit_site_of(t, w->insn);
 	uint8_t *at;
 
-	emit_not_found(t, w);
+	if (w->how == JIT_STRING)
+		j_here(&t->b, w->ja);
+	else
+		emit_not_found(t, w);
 	at = t->b.p;
 	s.retry = (int32_t)(w->retry - at);
 	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
@@ -431,5 +434,6 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 	s.access = w->access;
 	s.first = first_of(&t->insn[w->insn]);
 	s.flags_saved = w->flags_saved;
+	s.have = w->have;
 	jit_put_site(t, &s);
 }

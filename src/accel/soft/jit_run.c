@@ -285,6 +285,17 @@ static const uint8_t *on_slow_stack(struct soft_vcpu *v, const struct jit_site *
 	return to;
 }
 
+/* The pages of a string instruction that the small TLB does not know. */
+static const uint8_t *on_string(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	at_site(v, s);
+	v->jit->count.slows++;
+	v->gpr[X86_REG_RIP] = v->rip + s->len;
+	if (!jit_string_fill(v, s))
+		return interpret(v, s);
+	return (const uint8_t *)s + s->retry;
+}
+
 /* The same, of a page that is not in the site's region, again. */
 static const uint8_t *on_again(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
@@ -614,6 +625,8 @@ void jit_make_stubs(struct soft_jit *j)
 	s->stale = make_call(&b, on_stale, s, NULL);
 	jit_make_region_stubs(&b, j);
 	make_call(&b, on_stray, s, &s->stray);
+	make_call(&b, on_string, s, &s->string_slow);
+	jit_make_string_stubs(&b, s);
 	jit_make_level_stubs(&b, s);
 	j->stubs_end = ALIGN_UP((size_t)(b.p - j->code.rw), (size_t)64);
 }

@@ -23,6 +23,7 @@ enum jit_way {	    /* what an access tries first */
 	JIT_REGION, /* the site's region */
 	JIT_BY_SP,  /* the stack's page, but it is just an operand by the stack pointer */
 	JIT_STACK,  /* the stack's page */
+	JIT_STRING, /* a stub does; @ja: where its site's place is wanted */
 };
 
 struct jit_slow { /* an access that the TLB does not know */
@@ -31,6 +32,7 @@ struct jit_slow { /* an access that the TLB does not know */
 	uint8_t how; /* enum jit_way */
 	bool flags_saved;
 	uint8_t entry;	 /* JIT_AGAIN: which of F_ENTRY */
+	uint8_t have;	 /* JIT_STRING: JIT_RES_* */
 	uint32_t region; /* JIT_REGION: which */
 };
 
@@ -219,6 +221,9 @@ void jit_emit_insn(struct jit_tr *t, unsigned int k);
 /* -------- jit_level.c -------- */
 bool jit_emit_syscall(struct jit_tr *t, unsigned int k);
 bool jit_emit_sysret(struct jit_tr *t, unsigned int k);
+
+/* -------- jit_string.c -------- */
+bool jit_emit_string(struct jit_tr *t, unsigned int k);
 
 /* -------- jit_sys.c -------- */
 bool jit_emit_sys(struct jit_tr *t, unsigned int k);

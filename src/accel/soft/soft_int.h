@@ -512,7 +512,7 @@ int soft_vcpu_set(struct accel_vcpu *v, const struct x86_cpu_state *s, unsigned 
 void soft_vcpu_init_signal(struct soft_vcpu *v);
 void soft_vcpu_sipi(struct soft_vcpu *v, uint8_t vector);
 
-/* ---- irqchip.c: LAPICs, I/O APIC, PICs; io.c: register accesses ---- */
+/* ---- lapic.c: local APICs; irqchip.c: I/O APIC, PICs, messages; io.c: register accesses ---- */
 void soft_chips_init(struct soft_vm *vm);
 /* Power-on; the vCPU is not among vm->vcpus yet, or stopped. */
 void soft_lapic_init(struct soft_vcpu *v);

@@ -129,7 +129,7 @@ static uint8_t *k_next(struct k_ring *r, uint16_t *head)
 }
 
 /* Give back what is sent; no address is translated, as the memory begins at 0. */
-static int k_serve(struct kernel *k, struct fixture *f)
+static int k_serve(struct kernel *k, struct test_machine *f)
 {
 	struct k_ring *rx = &k->ring[RX], *tx = &k->ring[TX];
 	uint16_t head, to;
@@ -155,7 +155,7 @@ static int k_serve(struct kernel *k, struct fixture *f)
 
 /* -------- the machine -------- */
 
-static struct fixture *f;
+static struct test_machine *f;
 static struct vt_driver *t;
 static struct net_dev *net;
 static struct device *dev;
