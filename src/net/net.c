@@ -169,65 +169,11 @@ static void tx_give_back(struct net_queue *q, const struct net_packet *p, int fr
 	}
 }
 
-/* One writer, so no locked instruction. */
-static void count(_Atomic uint64_t *c, uint64_t n)
-{
-	uint64_t was = atomic_load_explicit(c, memory_order_relaxed);
-
-	atomic_store_explicit(c, was + n, memory_order_relaxed);
-}
-
-static void count_sent(struct net_queue *q, const struct net_packet *p, int n)
-{
-	struct net_counters *c = &q->counters[NET_TX];
-	uint64_t frames = 0, bytes = 0, dropped = 0;
-
-	for (int i = 0; i < n; i++) {
-		frames++;
-		bytes += p[i].len;
-		dropped += p[i].lost || !p[i].len;
-	}
-	count(&c->frames, frames);
-	count(&c->bytes, bytes);
-	if (dropped)
-		count(&c->dropped, dropped);
-}
-
-void net_rx_dropped(struct net_dev *d, unsigned int queue)
-{
-	count(&d->queue[queue].counters[NET_RX].dropped, 1);
-}
-
-static uint64_t get(const _Atomic uint64_t *c)
-{
-	return atomic_load_explicit(c, memory_order_relaxed);
-}
-
-bool net_get_stats(const struct net_dev *d, struct net_stats *out)
-{
-	bool known = true;
-
-	memset(out, 0, sizeof(*out));
-	if (d->queue[0].vhost_fd >= 0)
-		known = net_vhost_stats(d, out);
-	for (uint32_t i = 0; i < d->n_queues; i++) {
-		for (int k = 0; k < NET_DIRECTIONS; k++) {
-			const struct net_counters *c = &d->queue[i].counters[k];
-
-			/* With vhost those that went through us are among the interface's. */
-			out->of[k].frames += d->queue[0].vhost_fd < 0 ? get(&c->frames) : 0;
-			out->of[k].bytes += d->queue[0].vhost_fd < 0 ? get(&c->bytes) : 0;
-			out->of[k].dropped += get(&c->dropped);
-		}
-	}
-	return known;
-}
-
 static void send_lost(struct net_queue *q, struct net_packet *p, int n)
 {
 	for (int i = 0; i < n; i++)
 		p[i].lost = true;
-	count_sent(q, p, n);
+	net_count_sent(q, p, n);
 }
 
 int net_send(struct net_dev *d, unsigned int queue, struct net_packet *p, int n)
@@ -246,7 +192,7 @@ int net_send(struct net_dev *d, unsigned int queue, struct net_packet *p, int n)
 	for (int i = 0; i < allowed; i++)
 		p[i].lost = false;
 	sent = allowed ? d->kind->send(d, queue, p, allowed) : 0;
-	count_sent(q, p, sent);
+	net_count_sent(q, p, sent);
 	for (int i = 0; d->capture && i < sent; i++) {
 		if (p[i].len)
 			net_capture_frame(d->capture, p[i].iov, p[i].n, p[i].len);
@@ -281,8 +227,7 @@ ssize_t net_recv(
 		d->kind->hangup(d, queue);
 	if (r < 0)
 		return -EAGAIN;
-	count(&q->counters[NET_RX].frames, 1);
-	count(&q->counters[NET_RX].bytes, (uint64_t)r);
+	net_count_received(q, (size_t)r);
 	if (d->limited)
 		limit_take(&q->rx, (size_t)r);
 	if (d->capture)

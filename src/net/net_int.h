@@ -94,6 +94,10 @@ void net_queue_update(struct net_queue *q);
 /* The other side came or went. Home loop, or main when detached; the NIC is told from the loop. */
 void net_set_carrier(struct net_dev *d, bool up);
 
+/* -------- count.c. Home loop -------- */
+void net_count_sent(struct net_queue *q, const struct net_packet *p, int n);
+void net_count_received(struct net_queue *q, size_t bytes);
+
 /* -------- packet.c: a frame a message -------- */
 int net_message_send(struct net_dev *d, unsigned int q, struct net_packet *p, int n);
 ssize_t net_message_recv(
