@@ -16,6 +16,8 @@
 #define LOCK	 "lock"
 #define NAME_LEN 63
 #define TRIES	 16 /* another process may remove what we are about to take */
+/* A process that was killed holds its lock until the kernel has taken it apart. */
+#define DYING_MS 500
 
 struct rundir {
 	char *path; /* owned */
@@ -138,7 +140,7 @@ static void expect_removal(const struct rundir *r)
 	removal_expect(r->path);
 }
 
-/* 1: taken, 0: try again, -1 and @err. */
+/* 1: taken, 0: try again, -1 and @err; -2: the same, but it is somebody's, perhaps for an instant. */
 static int try_claim(struct rundir *r, const char *name, struct error *err)
 {
 	struct stat st;
@@ -169,13 +171,30 @@ static int try_claim(struct rundir *r, const char *name, struct error *err)
 			"a virtual machine named '%s' runs already (process %d): choose "
 			"another --name",
 			name, (int)read_pid(r->lock));
-		return -1;
+		return -2;
 	}
 	if (is_current(r->path, r->lock))
 		return 1;
 	close(r->lock);
 	r->lock = -1;
 	return 0;
+}
+
+/* As try_claim(); 0: tried often enough. */
+static int claim(struct rundir *r, const char *name, struct error *err)
+{
+	int tries = TRIES, waits = DYING_MS / 10, got;
+
+	for (;;) {
+		got = try_claim(r, name, err);
+		if (got == 1 || got == -1 || (got == 0 && !tries--) || (got == -2 && !waits--))
+			return got;
+		if (r->lock >= 0)
+			close(r->lock);
+		r->lock = -1;
+		if (got == -2)
+			usleep(10000);
+	}
 }
 
 /* Clients must be able to name the sockets in it. */
@@ -211,16 +230,8 @@ struct rundir *rundir_claim(const char *name, struct error *err)
 		free(r);
 		return NULL;
 	}
-	for (int i = 0; r->path && got <= 0 && i < TRIES; i++) {
-		got = try_claim(r, name, err);
-		if (got > 0 || (got < 0 && i >= 2))
-			break;
-		/* Perhaps only rundir_clean() has it, for an instant. */
-		if (r->lock >= 0)
-			close(r->lock);
-		r->lock = -1;
-		usleep(got ? 1000 : 0);
-	}
+	if (r->path)
+		got = claim(r, name, err);
 	if (got > 0) {
 		if (r->used)
 			remove_files(r->path);
