@@ -127,8 +127,7 @@ static bool spawn(
 	/* A process that goes to the background says so of its stderr: who waits for its end must not
 	 * wait for us. */
 	if (!r && fcntl(STDERR_FILENO, F_GETFD) & FD_CLOEXEC)
-		r = posix_spawn_file_actions_addopen(
-			&fa, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+		r = posix_spawn_file_actions_addopen(&fa, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	if (!r)
 		r = posix_spawn(&u->pid, path, &fa, &attr, argv, environ);
 	posix_spawn_file_actions_destroy(&fa);
