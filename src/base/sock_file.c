@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "base/removal.h"
 
 bool sock_address(struct sockaddr_un *a, const char *path, struct error *err)
 {
@@ -92,24 +91,13 @@ static bool bind_at(int fd, const struct sockaddr_un *a, struct error *err)
 	return r == 0 || error_set_errno(err, errno, "cannot listen on '%s'", a->sun_path);
 }
 
-static void note(struct sock_file *f, const struct sockaddr_un *a)
-{
-	struct stat st;
-
-	if (lstat(a->sun_path, &st) < 0)
-		return; /* somebody has removed it already */
-	memcpy(f->path, a->sun_path, sizeof(f->path));
-	f->dev = st.st_dev;
-	f->ino = st.st_ino;
-	removal_expect(f->path);
-}
-
-int sock_file_make(struct sock_file *f, const char *path, int type, int backlog, struct error *err)
+int sock_file_make(
+	struct removal **file, const char *path, int type, int backlog, struct error *err)
 {
 	struct sockaddr_un a;
 	AUTO_FD int fd = -1;
 
-	*f = (struct sock_file){ 0 };
+	*file = NULL;
 	if (!sock_address(&a, path, err))
 		return -1;
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
@@ -119,20 +107,11 @@ int sock_file_make(struct sock_file *f, const char *path, int type, int backlog,
 	}
 	if (!bind_at(fd, &a, err))
 		return -1;
-	note(f, &a);
+	*file = removal_expect(path);
 	if ((type & ~SOCK_NONBLOCK) != SOCK_DGRAM && listen(fd, backlog) < 0) {
 		error_set_errno(err, errno, "cannot listen on '%s'", path);
-		sock_file_remove(f);
+		removal_do(TAKE(*file));
 		return -1;
 	}
 	return TAKE_FD(fd);
-}
-
-void sock_file_remove(struct sock_file *f)
-{
-	struct stat st;
-
-	if (f->path[0] && !lstat(f->path, &st) && st.st_dev == f->dev && st.st_ino == f->ino)
-		unlink(f->path);
-	f->path[0] = 0;
 }

@@ -2,7 +2,7 @@
 /*
  * sock_file - Unix sockets that have a name in the file system. A server's is made with mode 0600, takes the
  * place of one whose owner is gone, never of a live one or of another file, and is removed at the end
- * only if it is still the one that was made. Making notes the path for the sandbox (removal.h): main only.
+ * only if it is still the one that was made (removal.h): main only.
  */
 #ifndef BASE_SOCK_FILE_H
 #define BASE_SOCK_FILE_H
@@ -11,23 +11,16 @@
 #include <sys/types.h>
 #include <sys/un.h>
 #include "base/error.h"
-
-/* The socket file that we made. Zeroed: none. */
-struct sock_file {
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* "": none */
-	dev_t dev;
-	ino_t ino;
-};
+#include "base/removal.h"
 
 /* @path as an address. False, a usage error: it is empty, or longer than an address can hold. */
 bool sock_address(struct sockaddr_un *a, const char *path, struct error *err) MUST_USE;
 /* A socket of @type (SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET, with or without SOCK_NONBLOCK; always
  * close-on-exec) bound at @path, and listening if it can listen, with room for @backlog clients that wait.
- * The descriptor, the caller's, and *@f for sock_file_remove(); -1: @err says why, nothing is left behind. */
+ * The descriptor, the caller's, and *@file for removal_do(), after it has closed the socket; -1: @err says
+ * why, nothing is left behind. */
 int sock_file_make(
-	struct sock_file *f, const char *path, int type, int backlog, struct error *err) MUST_USE;
-/* Remove the file, if it is still ours. Close the socket first. */
-void sock_file_remove(struct sock_file *f);
+	struct removal **file, const char *path, int type, int backlog, struct error *err) MUST_USE;
 /* Connect to the stream socket at @path; @flags: SOCK_NONBLOCK or 0. The descriptor (close-on-exec), or -errno. */
 int sock_connect(const char *path, int flags);
 

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "base/removal.h"
 #include "base/testing.h"
 
 static char path[64];
@@ -25,7 +24,7 @@ static int teardown(void **state)
 	return rmdir(path);
 }
 
-static int make(struct sock_file *f, int type)
+static int make(struct removal **f, int type)
 {
 	struct error err = ERROR_INIT;
 	int fd = sock_file_make(f, path, type, 1, &err);
@@ -37,19 +36,19 @@ static int make(struct sock_file *f, int type)
 
 static void refused(int type, const char *why)
 {
-	struct sock_file f;
+	struct removal *f;
 	struct error err = ERROR_INIT;
 
 	assert_int_equal(sock_file_make(&f, path, type, 1, &err), -1);
 	assert_contains(err.msg, why);
 	assert_contains(err.msg, path);
-	sock_file_remove(&f); /* nothing was made: nothing goes */
+	assert_null(f);
 }
 
 static void only_the_owner_may_connect(void **state)
 {
 	mode_t old = umask(0);
-	struct sock_file f;
+	struct removal *f;
 	int fd = make(&f, SOCK_STREAM | SOCK_NONBLOCK), client;
 	struct stat st;
 
@@ -58,12 +57,12 @@ static void only_the_owner_may_connect(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
-	assert_string_equal(removal_path(0), path);
+	assert_true(removal_is_private(f));
 	client = sock_connect(path, 0);
 	assert_true(client >= 0);
 	close(client);
 	close(fd);
-	sock_file_remove(&f);
+	removal_do(f);
 	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(sock_connect(path, 0), -ENOENT);
 }
@@ -77,7 +76,7 @@ static void a_live_one_stays_and_notices_nothing(void **state)
 	int fd;
 
 	for (int i = 0; i < 3; i++) {
-		struct sock_file f;
+		struct removal *f;
 
 		fd = make(&f, types[i] | SOCK_NONBLOCK);
 		for (int j = 0; j < 3; j++)
@@ -85,7 +84,7 @@ static void a_live_one_stays_and_notices_nothing(void **state)
 		if (types[i] != SOCK_DGRAM)
 			assert_int_equal(accept(fd, NULL, NULL), -1);
 		close(fd);
-		sock_file_remove(&f);
+		removal_do(f);
 	}
 	assert_true(sock_address(&a, path, &err));
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -97,31 +96,29 @@ static void a_live_one_stays_and_notices_nothing(void **state)
 static void a_dead_one_is_replaced(void **state)
 {
 	static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM };
-	struct sock_file f, next;
+	struct removal *f, *next;
 	int fd;
 
 	for (int i = 0; i < 3; i++) {
 		close(make(&f, types[i])); /* as if killed: the file is left */
 		fd = make(&next, SOCK_STREAM);
-		/* The old owner would not remove the new one's. */
-		if (f.ino != next.ino)
-			sock_file_remove(&f);
 		assert_int_equal(access(path, F_OK), 0);
 		close(fd);
-		sock_file_remove(&next);
+		removal_do(next);
 		assert_int_equal(access(path, F_OK), -1);
+		removal_do(f); /* of what is not there any more */
 	}
 }
 
 static void other_files_are_left_alone(void **state)
 {
-	struct sock_file f;
+	struct removal *f;
 	int fd = make(&f, SOCK_STREAM);
 
 	assert_int_equal(unlink(path), 0);
 	close(open(path, O_CREAT | O_WRONLY, 0600));
 	close(fd);
-	sock_file_remove(&f);
+	removal_do(f);
 	assert_int_equal(access(path, F_OK), 0);
 	refused(SOCK_STREAM, "not a socket");
 	assert_int_equal(unlink(path), 0);
@@ -134,7 +131,7 @@ static void paths_are_checked(void **state)
 	char longest[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
 	struct error err = ERROR_INIT;
 	struct sockaddr_un a;
-	struct sock_file f;
+	struct removal *f;
 
 	memset(longest, 'a', sizeof(longest));
 	longest[sizeof(longest) - 1] = 0;

@@ -116,8 +116,9 @@ int thread_create(pthread_t *t, bool detached, int host_cpu, void *(*fn)(void *)
 /* Declare the calling thread's role and its name for top(1) (at most 15 characters are kept); it is
  * confined from here on, if that is set. */
 void thread_enter(enum thread_role role, const char *name);
-/* How threads give up rights (sandbox/): set by main, once, when it has done so itself. */
-void thread_set_confinement(void (*fn)(enum thread_role role));
+/* How threads give up rights (sandbox/): set by main, once, when it has done so itself. @inherited: the
+ * thread was made by one that had, and so has what is not particular to its role. */
+void thread_set_confinement(void (*fn)(enum thread_role role, bool inherited));
 /* The calling thread gives up its rights, unless it has or nothing is set: for threads that may have
  * begun before it was. */
 void thread_confine(void);

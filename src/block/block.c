@@ -184,6 +184,11 @@ const char *block_filename(const struct block_dev *b)
 	return b->file->path ?: "";
 }
 
+uint64_t block_allocated(const struct block_dev *b)
+{
+	return block_file_allocated(b->file);
+}
+
 const char *block_format_name(const struct block_dev *b)
 {
 	return b->format->name;

@@ -115,6 +115,8 @@ struct block_stats {
 void block_get_stats(const struct block_dev *b, struct block_stats *out);
 /* The image's file and its format. */
 const char *block_filename(const struct block_dev *b);
+/* Bytes that its file takes up in the host's file system; 0: unknown. */
+uint64_t block_allocated(const struct block_dev *b);
 const char *block_format_name(const struct block_dev *b);
 /* enum block_cache, block_detect_zeroes. */
 int block_cache_mode(const struct block_dev *b);

@@ -81,6 +81,7 @@ struct block_dev {
 struct block_file *block_file_open(const struct block_config *c, struct error *err) MUST_USE;
 struct block_file *block_file_new_memory(uint64_t size, struct error *err) MUST_USE;
 void block_file_close(struct block_file *f);
+uint64_t block_file_allocated(const struct block_file *f);
 /* As block_submit without the checks: bounds and 512-byte alignment have been checked. */
 void block_file_submit(struct block_file *f, struct block_req *r);
 /* OFD locks, compatible with QEMU's. */

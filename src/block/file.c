@@ -64,6 +64,13 @@ void block_file_close(struct block_file *f)
 	free(f);
 }
 
+uint64_t block_file_allocated(const struct block_file *f)
+{
+	struct stat st;
+
+	return f->fd >= 0 && !fstat(f->fd, &st) ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
 /* -------- opening -------- */
 
 /* Not a directory, a FIFO ...: checked before open(), which a FIFO would block. */

@@ -20,9 +20,9 @@ struct unix_sock {
 	struct chardev *c;
 	char *path; /* owned */
 	bool server;
-	int fd;	    /* owned: listening, or -1 */
-	int client; /* owned: the connection, or -1 */
-	struct sock_file file;
+	int fd;		      /* owned: listening, or -1 */
+	int client;	      /* owned: the connection, or -1 */
+	struct removal *file; /* of the socket that we made */
 	struct loop_fd watch; /* of fd */
 	int end_fd;	      /* owned: tells when a half-closed client is gone; -1: none */
 	struct loop_fd end_watch;
@@ -125,7 +125,7 @@ static void unix_close(struct chardev *c)
 		close(s->client);
 	if (s->fd >= 0)
 		close(s->fd);
-	sock_file_remove(&s->file);
+	removal_do(s->file);
 	free(s->path);
 	free(s);
 }

@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/help.h"
 #include "cli/run_int.h"
+#include "control/listen.h"
 #include "migrate/migrate.h"
 #include "sandbox/sandbox.h"
 
@@ -22,35 +23,31 @@ static void confine_loop(void *opaque)
 	thread_confine();
 }
 
-/* What is unlinked at the end. */
-static bool allow_removal(struct sandbox *s, struct error *err)
+/* The first thing, before there are threads. */
+static bool make_sandbox(struct run *r, struct error *err)
 {
-	const char *path;
-
-	for (size_t i = 0; (path = removal_path(i)); i++) {
-		if (!sandbox_allow(s, path, SANDBOX_REMOVE, err))
-			return false;
-	}
-	return true;
+	if (!r->c.sandbox.on)
+		return true;
+	r->sandbox = sandbox_new(r->c.sandbox.namespaces, err);
+	if (r->sandbox)
+		listen_set_unknown_uid(sandbox_unknown_uid(r->sandbox));
+	return r->sandbox;
 }
 
 /* The last thing before the guest runs: all is open that was asked for. */
 static bool confine(struct run *r, struct error *err)
 {
-	struct sandbox *s;
+	struct sandbox *s = r->sandbox;
 	struct loop **l;
-	bool ok;
+	bool ok = true;
 
-	if (!r->c.sandbox.on)
-		return true;
-	s = sandbox_new(err);
 	if (!s)
-		return false;
-	ok = allow_removal(s, err);
+		return true;
 	for (size_t i = 0; ok && i < r->c.sandbox.allow.len; i++)
 		ok = sandbox_allow(s, r->c.sandbox.allow.items[i], SANDBOX_WRITE, err);
 	ok = ok && sandbox_enter(s, chardev_stdio_restore, err);
 	sandbox_free(s);
+	r->sandbox = NULL;
 	vec_for_each (l, &r->m->io_loops) {
 		if (ok)
 			loop_call(*l, confine_loop, NULL);
@@ -174,6 +171,8 @@ static bool start(struct run *r, struct error *err)
 	mallopt(M_ARENA_MAX, 1);
 	if (!run_set_log(r->c.log, err) || (r->c.daemonize && !run_daemonize(r, err)))
 		return false;
+	if (!make_sandbox(r, err))
+		return false;
 	if (!make_name(r, err) || !(r->rundir = rundir_claim(r->c.name, err)))
 		return false;
 	if (!run_board_config(r, err) || !run_select_engine(r, err))
@@ -228,11 +227,11 @@ static void finish(struct run *r)
 	loop_free(r->loop);
 	if (r->board.accel)
 		accel_options_free(r->board.accel, r->accel_options);
-	if (r->pidfile_fd >= 0) { /* else it is another VM's */
-		unlink(r->c.pidfile);
+	removal_do(r->pidfile);
+	if (r->pidfile_fd >= 0)
 		close(r->pidfile_fd);
-	}
 	rundir_release(r->rundir);
+	sandbox_free(r->sandbox);
 	free(r->pins);
 	fields_fini(&vm_config_table, &r->c);
 }

@@ -219,10 +219,6 @@ static bool open_net(struct run *r, size_t i, struct error *err)
 		ok = fields_set(&net_config_table, &n, "id", id, err);
 	if (ok)
 		ok = fields_check(&net_config_table, &n, err) && machine_net_add(r->m, &n, err);
-	if (ok && n.type == NET_SOCKET && n.u.socket.reconnect && r->c.sandbox.on)
-		ok = error_usage(err,
-			"reconnect= makes new connections, which the sandbox does not "
-			"let a VM do: give --sandbox off too");
 	if (ok && card) {
 		str_append(&device, "virtio-net-pci,netdev=");
 		fields_put_token(n.id, &device);

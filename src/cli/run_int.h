@@ -46,6 +46,8 @@ struct run {
 	int ready_fd;	  /* --daemonize: the parent waits for a byte; -1 */
 	int null_fd;	  /* --daemonize: /dev/null; -1 */
 	int pidfile_fd;	  /* locked while we run; -1 */
+	struct removal *pidfile;
+	struct sandbox *sandbox; /* NULL: off */
 };
 
 /* -------- run_board.c -------- */

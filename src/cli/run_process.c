@@ -157,7 +157,7 @@ bool run_write_pidfile(struct run *r, struct error *err)
 		return error_set_errno(err, errno, "pid file '%s'", path);
 	r->pidfile_fd = fd;
 	fd = -1;
-	removal_expect(path);
+	r->pidfile = removal_expect(path);
 	return true;
 }
 

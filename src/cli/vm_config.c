@@ -61,6 +61,9 @@ static const struct field sandbox_fields[] = {
 	FIELD_LIST(struct sandbox_config, allow, "allow", FT_STR, LIST_MAX,
 		.doc = "a file or folder that stays open for reading and writing, for what is "
 		       "asked at run time; repeatable"),
+	FIELD_BOOL(struct sandbox_config, namespaces, "namespaces", .dflt = "on",
+		.doc = "also an empty mount namespace and one without a network, where the host "
+		       "permits"),
 };
 static const struct field_table sandbox_table = FIELD_TABLE(
 	"sandbox", struct sandbox_config, sandbox_fields);
@@ -105,7 +108,7 @@ static const struct field vm_fields[] = {
 	FIELD_LIST(V, device, "device", FT_STR, LIST_MAX,
 		.doc = "TYPE[,KEY=VALUE]...: a device (--device help); repeatable"),
 	FIELD_STRUCT(V, sandbox, "sandbox", &sandbox_table,
-		.doc = "on or off, with ,allow=PATH: confinement of this process "
+		.doc = "on or off, with ,allow=PATH, ,namespaces=off: confinement of this process "
 		       "(docs/sandbox.md)"),
 	FIELD_STR(V, restore, "restore",
 		.doc = "go on with a saved VM: its file; the other options are as they were then"),

@@ -29,7 +29,7 @@ struct machine_config {
 };
 
 struct sandbox_config {
-	bool on;
+	bool on, namespaces;
 	struct {
 		char **items;
 		size_t len;

@@ -7,23 +7,34 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "base/removal.h"
 #include "base/sock_file.h"
 
 struct listen_sock {
-	int fd; /* owned */
-	struct sock_file file;
+	int fd;		      /* owned */
+	struct removal *file; /* of the socket, if we made it */
 	struct loop_fd watch;
 	void (*accepted)(void *opaque, int fd);
 	void *opaque;
 };
 
-bool listen_peer_allowed(int fd)
+/* Main only. */
+static uid_t unknown_uid = (uid_t)-1;
+
+void listen_set_unknown_uid(uid_t uid)
+{
+	unknown_uid = uid;
+}
+
+static bool peer_allowed(const struct listen_sock *s, int fd)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return false;
+	if (peer.uid == unknown_uid)
+		return removal_is_private(s->file);
 	return peer.uid == geteuid() || peer.uid == 0;
 }
 
@@ -40,7 +51,7 @@ static void ready(void *opaque, unsigned int events)
 		}
 		return;
 	}
-	if (listen_peer_allowed(fd)) {
+	if (peer_allowed(s, fd)) {
 		s->accepted(s->opaque, fd);
 		return;
 	}
@@ -115,6 +126,6 @@ void listen_free(struct listen_sock *s)
 		loop_fd_del(&s->watch);
 	if (s->fd >= 0)
 		close(s->fd);
-	sock_file_remove(&s->file);
+	removal_do(s->file);
 	free(s);
 }

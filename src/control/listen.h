@@ -20,7 +20,8 @@ struct listen_sock *listen_fd(struct loop *l, int fd, void (*accepted)(void *opa
 	void *opaque, struct error *err) MUST_USE;
 /* Removes the socket file if it is still ours. NULL is fine. */
 void listen_free(struct listen_sock *s);
-/* The peer of a Unix socket is our own user or root. */
-bool listen_peer_allowed(int fd);
+/* From now on, all users but ourselves are seen as @uid, root too (in a user namespace): such a client is
+ * allowed where only root could pass the mode of the socket's file. */
+void listen_set_unknown_uid(uid_t uid);
 
 #endif

@@ -20,9 +20,10 @@
 #define DYING_MS 500
 
 struct rundir {
-	char *path; /* owned */
-	int lock;   /* owned, locked */
-	bool used;  /* the directory was there: something may be left in it */
+	char *path;			 /* owned */
+	int lock;			 /* owned, locked */
+	bool used;			 /* the directory was there: something may be left in it */
+	struct removal *lock_file, *dir; /* what rundir_release() removes */
 };
 
 bool rundir_name_possible(const char *name)
@@ -130,14 +131,14 @@ static void remove_files(const char *dir)
 	}
 }
 
-/* The sandbox leaves open what rundir_release() does. */
-static void expect_removal(const struct rundir *r)
+/* Where the sandbox is, no path leads there any more. */
+static void expect_removal(struct rundir *r)
 {
 	AUTO_FREE char *lock = str_printf("%s/" LOCK, r->path);
 
 	if (lock)
-		removal_expect(lock);
-	removal_expect(r->path);
+		r->lock_file = removal_expect(lock);
+	r->dir = removal_expect(r->path);
 }
 
 /* 1: taken, 0: try again, -1 and @err; -2: the same, but it is somebody's, perhaps for an instant. */
@@ -266,7 +267,9 @@ void rundir_release(struct rundir *r)
 {
 	if (!r)
 		return;
-	remove_all(r);
+	/* The sockets were removed by who had made them. */
+	removal_do(r->lock_file);
+	removal_do(r->dir);
 	close(r->lock); /* last: until here nobody else takes the name */
 	free(r->path);
 	free(r);

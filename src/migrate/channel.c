@@ -25,7 +25,7 @@ void channel_close(struct channel *c)
 		close(c->fd);
 	if (c->listen_fd >= 0)
 		close(c->listen_fd);
-	sock_file_remove(&c->listen_file);
+	removal_do(c->listen_file);
 	if (c->tmp_path && !c->nameless)
 		unlink(c->tmp_path);
 	free(c->path);

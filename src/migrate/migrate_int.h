@@ -173,7 +173,7 @@ bool chunk_unpack(struct packer *z, const uint8_t *p, size_t len, const struct i
 struct channel {
 	int fd;	       /* owned; -1 */
 	int listen_fd; /* owned; loading from unix:, until somebody has connected */
-	struct sock_file listen_file;
+	struct removal *listen_file;
 	char *path;	/* owned: file: what it will be called */
 	char *tmp_path; /* owned: file: what it is called now */
 	bool socket, file;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/removal.h"
 #include "base/types.h"
 #include "net/net_int.h"
 
@@ -446,6 +447,7 @@ void net_close(struct net_dev *d)
 	assert(!d->loop);
 	if (d->kind && d->kind->close)
 		d->kind->close(d);
+	removal_do(d->file);
 	net_capture_close(d->capture);
 	free(d->id);
 	free(d);

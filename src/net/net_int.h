@@ -69,10 +69,10 @@ struct net_dev {
 	struct net_front front;
 	struct loop_defer link_defer;
 	struct net_capture *capture; /* owned; NULL: none */
+	struct removal *file;	     /* of our unix socket; goes when it is closed */
 	/* packet.c's message sockets. */
-	bool connected;	       /* an end of file or an error ends it */
-	int tx_fd;	       /* -1: the queue's own */
-	struct sock_file file; /* of our Unix socket */
+	bool connected; /* an end of file or an error ends it */
+	int tx_fd;	/* -1: the queue's own */
 	bool own_known;
 	struct sockaddr_storage own; /* messages from here are our own */
 	struct sockaddr_storage peer;
@@ -102,6 +102,8 @@ void net_capture_frame(struct net_capture *c, const struct iovec *iov, int n, si
 
 /* -------- stream.c -------- */
 struct net_stream;
+/* @listener, or @conn, which is connected, or @addr to connect to and again @reconnect_s seconds after a failure
+ * or the connection's end. */
 bool net_stream_open(struct net_dev *d, int listener, int conn, const struct sockaddr_storage *addr,
 	socklen_t len, uint32_t reconnect_s, struct error *err) MUST_USE;
 extern const struct net_kind net_stream_kind;

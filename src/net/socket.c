@@ -260,7 +260,6 @@ static void socket_close(struct net_dev *d)
 		close(d->queue[0].fd);
 	if (d->tx_fd >= 0)
 		close(d->tx_fd);
-	sock_file_remove(&d->file);
 }
 
 /* Room in a peer's queue cannot be waited for on the socket that is watched: what does not go is lost,

@@ -17,16 +17,17 @@
 #include "base/log.h"
 #include "base/types.h"
 #include "net/net_int.h"
+#include "sandbox/connector.h"
 
 struct net_stream {
 	struct net_dev *dev;
 	int listener; /* owned, or -1 */
 	int conn;     /* owned, or -1: what the queue's fd is */
-	bool connecting;
-	struct sockaddr_storage addr; /* client: of the server; server: whose socket file is ours */
-	socklen_t addr_len;
+	struct connector
+		*connector; /* owned; NULL: a server, or a client that connects only once */
+	bool connecting;    /* the connector was asked */
 	uint32_t reconnect_s;
-	struct loop_fd watch; /* of the listener, or of a connection that is being made */
+	struct loop_fd watch; /* of the listener, or of the connector */
 	struct loop_timer retry;
 	struct net_frames in;
 	uint8_t *out; /* owned: the rest of a frame, 4 + NET_FRAME_MAX */
@@ -72,7 +73,7 @@ static void listen_watch(struct net_stream *s, bool on)
 	loop_fd_del(&s->watch);
 	if (!on || !s->dev->loop)
 		return;
-	s->watch.fd = s->connecting ? s->conn : s->listener;
+	s->watch.fd = s->connecting ? connector_fd(s->connector) : s->listener;
 	s->watch.events = s->connecting ? LOOP_OUT : LOOP_IN;
 	if (s->watch.fd >= 0 && loop_fd_add(s->dev->loop, &s->watch) < 0)
 		log_debug("net", "%s: cannot watch", s->dev->id);
@@ -99,7 +100,7 @@ static void try_again(struct net_stream *s)
 {
 	if (s->listener >= 0)
 		listen_watch(s, true);
-	else if (s->reconnect_s && s->dev->loop)
+	else if (s->connector && s->dev->loop)
 		loop_timer_arm(&s->retry, clock_mono_ns() + (int64_t)s->reconnect_s * NS_PER_SEC);
 }
 
@@ -119,47 +120,34 @@ static void drop_conn(struct net_stream *s)
 	try_again(s);
 }
 
-/* 0: connected, -EINPROGRESS, or why not. */
-static int start_connect(struct net_stream *s)
-{
-	int fd = socket(s->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	s->conn = fd;
-	if (connect(fd, (struct sockaddr *)&s->addr, s->addr_len) == 0)
-		return 0;
-	s->connecting = errno == EINPROGRESS;
-	if (s->connecting)
-		return -EINPROGRESS;
-	s->conn = -1;
-	return close(fd), -errno;
-}
-
 static void retry(void *opaque)
 {
 	struct net_stream *s = opaque;
-	int r = start_connect(s);
 
-	if (!r)
-		use_conn(s, s->conn);
-	else if (r == -EINPROGRESS)
+	s->connecting = !connector_ask(s->connector);
+	if (s->connecting)
 		listen_watch(s, true);
 	else
 		try_again(s);
 }
 
+static void connector_ready(struct net_stream *s)
+{
+	int fd = connector_take(s->connector);
+
+	if (fd >= 0)
+		use_conn(s, fd);
+	else if (fd != -EAGAIN)
+		drop_conn(s);
+}
+
 static void conn_ready(void *opaque, unsigned int events)
 {
 	struct net_stream *s = opaque;
-	socklen_t len = sizeof(int);
-	int fd, error = 0;
+	int fd;
 
 	if (s->connecting) {
-		if (getsockopt(s->conn, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error)
-			drop_conn(s);
-		else
-			use_conn(s, s->conn);
+		connector_ready(s);
 		return;
 	}
 	fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -184,9 +172,10 @@ bool net_stream_open(struct net_dev *d, int listener, int conn, const struct soc
 	s->out = malloc(4 + NET_FRAME_MAX);
 	if (!s->in.buf || !s->out)
 		return error_set(err, "out of memory");
-	if (addr) {
-		s->addr = *addr;
-		s->addr_len = len;
+	if (reconnect_s) {
+		s->connector = connector_new((const struct sockaddr *)addr, len, err);
+		if (!s->connector)
+			return false;
 	}
 	d->carrier = false;
 	d->connected = true;
@@ -203,7 +192,7 @@ static void stream_close(struct net_dev *d)
 		close(s->conn);
 	if (s->listener >= 0)
 		close(s->listener);
-	sock_file_remove(&d->file);
+	connector_free(s->connector);
 	free(s->in.buf);
 	free(s->out);
 	free(s);
@@ -218,7 +207,7 @@ static void stream_attached(struct net_dev *d)
 		return;
 	if (s->listener >= 0)
 		listen_watch(s, true);
-	else if (s->addr_len && s->reconnect_s)
+	else if (s->connector)
 		retry(s);
 }
 

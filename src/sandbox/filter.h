@@ -8,11 +8,14 @@
 
 #include <linux/filter.h>
 
-/* In the order of enum thread_role from ROLE_MAIN on, which sandbox.c asserts. */
-#define SANDBOX_ROLES	     4
-#define SANDBOX_ROLE_LETTERS "mciw"
+/* In the order of enum thread_role from ROLE_MAIN on, which sandbox.c asserts; then processes. */
+#define SANDBOX_THREADS		 4
+#define SANDBOX_ROLES		 6
+#define SANDBOX_ROLE_LETTERS	 "mciwbn"
+#define SANDBOX_FILTER_CONNECTOR 4
+#define SANDBOX_FILTER_USER_NET	 5
 /* Stands in the filters where our process id belongs. */
-#define SANDBOX_PID	     0x5a0d0c1du
+#define SANDBOX_PID		 0x5a0d0c1du
 
 struct sandbox_filter {
 	const struct sock_filter *code;

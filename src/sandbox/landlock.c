@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,12 +11,14 @@
 #include "base/types.h"
 
 /* Debian 12's header is of ABI 2: the rest by its numbers. */
-#define FS_TRUNCATE  (1ull << 14) /* ABI 3 */
-#define FS_IOCTL_DEV (1ull << 15) /* ABI 5 */
-#define NET_BOTH     3ull	  /* ABI 4: bind and connect TCP */
-#define SCOPE_BOTH   3ull	  /* ABI 6: abstract unix sockets and signals of others */
-#define FS_OF_ABI_1  ((1ull << 13) - 1)
-#define FS_FILE	     (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE)
+#define FS_TRUNCATE   (1ull << 14) /* ABI 3 */
+#define FS_IOCTL_DEV  (1ull << 15) /* ABI 5 */
+#define NET_BOTH      3ull	   /* ABI 4: bind and connect TCP */
+#define NET_CONNECT   2ull
+#define RULE_NET_PORT 2
+#define SCOPE_BOTH    3ull /* ABI 6: abstract unix sockets and signals of others */
+#define FS_OF_ABI_1   ((1ull << 13) - 1)
+#define FS_FILE	      (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE)
 #define FS_WRITE                                                                  \
 	(FS_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
 		LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |     \
@@ -43,7 +44,7 @@ static uint64_t fs_rights(int abi)
 	       (abi >= 3 ? FS_TRUNCATE : 0) | (abi >= 5 ? FS_IOCTL_DEV : 0);
 }
 
-int landlock_new(void)
+int landlock_new(bool tcp)
 {
 	int abi = landlock_abi();
 	struct ruleset_attr a = { 0 };
@@ -53,7 +54,7 @@ int landlock_new(void)
 	if (abi < 0)
 		return abi;
 	a.fs = handled_fs = fs_rights(abi);
-	if (abi >= 4)
+	if (abi >= 4 && tcp)
 		a.net = NET_BOTH;
 	if (abi >= 6)
 		a.scoped = SCOPE_BOTH;
@@ -80,19 +81,15 @@ static int add_rule(int ruleset, const char *path, uint64_t rights)
 		       : 0;
 }
 
-static int allow_remove(int ruleset, const char *path)
+int landlock_allow_removal(int ruleset, int dir, bool files, bool folders)
 {
-	const char *slash = strrchr(path, '/');
-	struct stat st;
-	AUTO_FREE char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-	bool folder = !lstat(path, &st) && S_ISDIR(st.st_mode);
+	struct landlock_path_beneath_attr a = { .parent_fd = dir,
+		.allowed_access = (files ? LANDLOCK_ACCESS_FS_REMOVE_FILE : 0) |
+				  (folders ? LANDLOCK_ACCESS_FS_REMOVE_DIR : 0) };
 
-	/* A rule goes for all beneath: who may remove a folder, when it is empty, may not for that remove
-	 * the files of its neighbours. */
-	return dir ? add_rule(ruleset, dir,
-			     folder ? LANDLOCK_ACCESS_FS_REMOVE_DIR
-				    : LANDLOCK_ACCESS_FS_REMOVE_FILE)
-		   : -ENOMEM;
+	return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &a, 0) < 0
+		       ? -errno
+		       : 0;
 }
 
 int landlock_allow(int ruleset, const char *path, enum sandbox_access access)
@@ -103,10 +100,19 @@ int landlock_allow(int ruleset, const char *path, enum sandbox_access access)
 			ruleset, path, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR);
 	case SANDBOX_WRITE:
 		return add_rule(ruleset, path, FS_WRITE);
-	case SANDBOX_REMOVE:
-		return allow_remove(ruleset, path);
 	}
 	return -EINVAL;
+}
+
+int landlock_allow_connect(int ruleset, uint16_t port)
+{
+	struct {
+		uint64_t access, port;
+	} a = { NET_CONNECT, port };
+
+	if (landlock_abi() < 4)
+		return 0;
+	return syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &a, 0) < 0 ? -errno : 0;
 }
 
 int landlock_restrict(int ruleset)

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "sandbox/filter.h"
 
@@ -50,8 +51,12 @@ static const struct {
 	}
 	C(PR_SET_NAME),
 	C(PR_SET_VMA),
-	C(PR_GET_NO_NEW_PRIVS),
 	C(CLONE_THREAD),
+	C(AF_UNIX),
+	C(AF_INET),
+	C(AF_INET6),
+	C(O_RDONLY),
+	C(PROT_EXEC),
 	{ "THREAD", CLONE_FLAGS_THREAD },
 	{ "PID", SANDBOX_PID },
 	C(SIGSYS),
@@ -72,6 +77,7 @@ static const struct {
 	C(TIOCGPGRP),
 	C(TIOCGWINSZ),
 	C(FIONREAD),
+	C(FIONBIO),
 	C(TUNSETOFFLOAD),
 	C(TUNSETQUEUE),
 	C(TUNSETVNETHDRSZ),
@@ -229,7 +235,8 @@ static void put_filter(scmp_filter_ctx ctx, int role)
 
 static void make_filter(int role)
 {
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
+	scmp_filter_ctx ctx = seccomp_init(
+		role == SANDBOX_FILTER_USER_NET ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_TRAP);
 	FILE *f = fopen(file, "r");
 	struct rule r;
 
@@ -283,8 +290,8 @@ static void make_table(void)
 
 	if (!f)
 		bad("cannot open", file);
-	printf("| call | main | CPU | io | worker | only if, or refused with |\n"
-	       "|---|---|---|---|---|---|\n");
+	printf("| call | main | CPU | io | worker | connector | user network | only if, or refused "
+	       "with |\n|---|---|---|---|---|---|---|---|\n");
 	line = 0;
 	while (read_rule(f, &r)) {
 		printf("| %s |", r.call);

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "sandbox/sandbox.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,19 +11,24 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "base/cleanup.h"
 #include "base/log.h"
+#include "base/removal.h"
 #include "base/thread.h"
 #include "base/types.h"
+#include "base/vec.h"
 #include "sandbox/filter.h"
 #include "sandbox/landlock.h"
-
-#define FILTER_MAX 1024
+#include "sandbox/namespaces.h"
+#include "sandbox/rights.h"
 
 /* sandbox_filters[] is in this order. */
 _Static_assert(ROLE_MAIN == 1 && ROLE_VCPU == 2 && ROLE_IO == 3 && ROLE_WORKER == 4, "roles");
 
 struct sandbox {
 	int ruleset; /* Landlock's; -1: the kernel has none */
+	bool namespaces;
+	VEC(struct kept_path) keep;
 };
 
 /* Of the process, read by its threads: written before thread_set_confinement(). */
@@ -63,37 +65,15 @@ static void on_sigsys(int sig, siginfo_t *info, void *context)
 
 /* -------- a thread's confinement -------- */
 
-static int drop_capabilities(void)
+/* The name of what failed, or NULL: all is done. @inherited: the first four are there already, and the
+ * maker's filter does not let the thread ask. (That no_new_privs is set says nothing: who started us
+ * may have set it.) */
+static const char *confine(enum thread_role role, bool inherited, int *error)
 {
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2];
-
-	memset(none, 0, sizeof(none));
-	(void)!prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	return syscall(SYS_capset, &head, none) < 0 ? -errno : 0;
-}
-
-static int load_filter(enum thread_role role)
-{
-	const struct sandbox_filter *f = &sandbox_filters[role - ROLE_MAIN];
-	struct sock_filter code[FILTER_MAX];
-	struct sock_fprog prog = { .len = (unsigned short)f->len, .filter = code };
-
-	assert(f->len <= ARRAY_SIZE(code));
-	memcpy(code, f->code, f->len * sizeof(*code));
-	for (unsigned int i = 0; i < f->len; i++) {
-		if (BPF_CLASS(code[i].code) == BPF_JMP && code[i].k == SANDBOX_PID)
-			code[i].k = (uint32_t)getpid();
-	}
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0 ? -errno : 0;
-}
-
-/* The name of what failed, or NULL: all is done. */
-static const char *confine(enum thread_role role, int *error)
-{
-	/* A thread made by a confined one has all but its filter already; then the first three change
-	 * nothing, and its maker's filter does not let it ask. */
-	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) {
+	if (!inherited) {
+		*error = role == ROLE_MAIN ? 0 : -namespaces_join();
+		if (*error)
+			return "joining the namespaces";
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
 			*error = errno;
 			return "no_new_privs";
@@ -101,18 +81,18 @@ static const char *confine(enum thread_role role, int *error)
 		*error = confined.ruleset < 0 ? 0 : -landlock_restrict(confined.ruleset);
 		if (*error)
 			return "Landlock";
-		*error = -drop_capabilities();
+		*error = -rights_drop_capabilities(0);
 		if (*error)
 			return "dropping capabilities";
 	}
-	*error = -load_filter(role);
+	*error = -rights_load_filter(&sandbox_filters[role - ROLE_MAIN]);
 	return *error ? "seccomp" : NULL;
 }
 
-static void confine_thread(enum thread_role role)
+static void confine_thread(enum thread_role role, bool inherited)
 {
 	int error;
-	const char *what = confine(role == ROLE_NONE ? ROLE_WORKER : role, &error);
+	const char *what = confine(role == ROLE_NONE ? ROLE_WORKER : role, inherited, &error);
 
 	if (!what)
 		return;
@@ -142,15 +122,16 @@ static void close_inherited(void)
 		closedir(dir);
 }
 
-struct sandbox *sandbox_new(struct error *err)
+struct sandbox *sandbox_new(bool namespaces, struct error *err)
 {
-	struct sandbox *s = malloc(sizeof(*s));
+	struct sandbox *s = calloc(1, sizeof(*s));
+	int r;
 
 	if (!s) {
 		error_set(err, "out of memory");
 		return NULL;
 	}
-	s->ruleset = landlock_new();
+	s->ruleset = landlock_new(true);
 	if (s->ruleset < 0 && s->ruleset != -ENOSYS && s->ruleset != -EOPNOTSUPP) {
 		error_set_errno(err, -s->ruleset, "sandbox: Landlock");
 		free(s);
@@ -158,27 +139,87 @@ struct sandbox *sandbox_new(struct error *err)
 	}
 	if (s->ruleset < 0)
 		log_warn("sandbox", "paths are not confined: this kernel has no Landlock");
+	s->namespaces = namespaces;
+	r = namespaces ? namespaces_user() : 0;
+	if (r) {
+		log_info("sandbox", "no namespaces: a user namespace: %s", strerror(-r));
+		s->namespaces = false;
+	}
+	if (s->namespaces)
+		namespaces_begin();
 	return s;
+}
+
+uid_t sandbox_unknown_uid(const struct sandbox *s)
+{
+	return s && namespaces_have_user() ? UID_UNKNOWN : (uid_t)-1;
 }
 
 void sandbox_free(struct sandbox *s)
 {
+	struct kept_path *k;
+
 	if (!s)
 		return;
+	namespaces_forget();
 	if (s->ruleset >= 0)
 		close(s->ruleset);
+	vec_for_each (k, &s->keep) {
+		free(k->given);
+		free(k->real);
+	}
+	vec_fini(&s->keep);
 	free(s);
+}
+
+static char *absolute(const char *path)
+{
+	AUTO_FREE char *cwd = *path == '/' ? NULL : getcwd(NULL, 0);
+
+	return *path == '/' ? strdup(path) : cwd ? str_printf("%s/%s", cwd, path) : NULL;
 }
 
 bool sandbox_allow(
 	struct sandbox *s, const char *path, enum sandbox_access access, struct error *err)
 {
-	int rc;
+	struct kept_path k = { absolute(path), realpath(path, NULL) };
+	int rc = k.real && k.given ? 0 : -errno;
 
-	if (s->ruleset < 0)
+	if (!rc && s->ruleset >= 0)
+		rc = landlock_allow(s->ruleset, path, access);
+	if (!rc && vec_push(&s->keep, k))
 		return true;
-	rc = landlock_allow(s->ruleset, path, access);
-	return rc == 0 || error_set_errno(err, -rc, "sandbox: '%s'", path);
+	free(k.given);
+	free(k.real);
+	return error_set_errno(err, rc ?: -ENOMEM, "sandbox: '%s'", path);
+}
+
+/* -------- the process gives up -------- */
+
+static bool make_namespaces(struct sandbox *s, struct error *err)
+{
+	if (!s->namespaces)
+		return true;
+	if (!namespaces_make(s->keep.data, s->keep.len, err))
+		return false;
+	if (namespaces_made())
+		log_info("sandbox", "namespaces of our own: %s", namespaces_made());
+	else
+		log_info("sandbox", "no namespaces: this host or user may not make them");
+	return true;
+}
+
+static bool keep_removal(struct sandbox *s, struct error *err)
+{
+	const struct removal_dir *d;
+
+	for (size_t i = 0; s->ruleset >= 0 && (d = removal_dir(i)); i++) {
+		int rc = landlock_allow_removal(s->ruleset, d->fd, d->files, d->folders);
+
+		if (rc)
+			return error_set_errno(err, rc, "sandbox: '%s'", d->path);
+	}
+	return true;
 }
 
 bool sandbox_enter(struct sandbox *s, void (*on_violation)(void), struct error *err)
@@ -188,12 +229,14 @@ bool sandbox_enter(struct sandbox *s, void (*on_violation)(void), struct error *
 	int error;
 
 	close_inherited();
+	if (!make_namespaces(s, err) || !keep_removal(s, err))
+		return false;
 	confined.ruleset = s->ruleset;
 	confined.on_violation = on_violation;
 	s->ruleset = -1; /* later threads need it: it stays open as long as the process */
 	sigfillset(&sa.sa_mask);
 	sigaction(SIGSYS, &sa, NULL);
-	what = confine(ROLE_MAIN, &error);
+	what = confine(ROLE_MAIN, false, &error);
 	if (what)
 		return error_set_errno(
 			err, error, "sandbox: %s failed; --sandbox off goes without", what);
@@ -212,5 +255,6 @@ bool sandbox_describe(struct str *out)
 		str_appendf(out, ", Landlock ABI %d", abi);
 	else
 		str_append(out, ", no Landlock (Linux 5.13, lsm=landlock)");
+	str_append(out, namespaces_possible() ? ", namespaces" : ", no namespaces for this user");
 	return seccomp;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * sandbox - what is left to the process of a VM when its guest starts: no new privileges, no
- * capabilities, no paths but those it was given (Landlock), and for each kind of thread the system
- * calls of src/sandbox/calls (seccomp). docs/sandbox.md.
+ * capabilities, no paths but those it was given (Landlock, an empty mount namespace), no network, and
+ * for each kind of thread the system calls of src/sandbox/calls (seccomp). docs/sandbox.md.
  *
  * Everything is a thread's own in Linux: sandbox_enter() confines main; threads made afterwards
  * confine themselves in thread_enter(), older ones when they call thread_confine().
@@ -13,6 +13,7 @@
 #define SANDBOX_SANDBOX_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include "base/error.h"
 #include "base/str.h"
 
@@ -20,22 +21,23 @@
 enum sandbox_access {
 	SANDBOX_READ,  /* the file, or all that is beneath the folder */
 	SANDBOX_WRITE, /* the same, and write, create, remove */
-	/* remove it: it may not be there yet; goes for all files of its folder. A folder that is there: for
-	 * all empty folders in its folder */
-	SANDBOX_REMOVE,
 };
 
 /* The rules of a process: made by sandbox_new(), used up by sandbox_enter(). Main. */
 struct sandbox;
 
-/* NULL and ERROR_FAILED when this program or this kernel cannot confine a VM: the message says what is
- * missing, and `--sandbox off`. */
-struct sandbox *sandbox_new(struct error *err) MUST_USE;
+/* At the process's start, while it has one thread: who is not root goes into a user namespace (unless
+ * @namespaces is false or the host refuses). NULL and ERROR_FAILED when this program or this kernel cannot
+ * confine a VM: the message says what is missing, and `--sandbox off`. */
+struct sandbox *sandbox_new(bool namespaces, struct error *err) MUST_USE;
+/* Other users cannot be told from each other and from root since sandbox_new(): they all have this uid. -1:
+ * they can. */
+uid_t sandbox_unknown_uid(const struct sandbox *s);
 void sandbox_free(struct sandbox *s);
-/* Error: the path is not there. Without Landlock (Linux 5.13), where all paths stay open, nothing. */
+/* Error: the path is not there. */
 bool sandbox_allow(struct sandbox *s, const char *path, enum sandbox_access access,
 	struct error *err) MUST_USE;
-/* Confine main and, later, all others. @on_violation, which must be async-signal-safe, runs before the
+/* Confine main and, later, all others. What is noted in base/removal.h can still be removed. @on_violation, which must be async-signal-safe, runs before the
  * process ends for a call that was not allowed; NULL: nothing. Frees nothing. */
 bool sandbox_enter(struct sandbox *s, void (*on_violation)(void), struct error *err) MUST_USE;
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/audit.h>
 #include <linux/io_uring.h>
 #include <linux/seccomp.h>
@@ -17,11 +18,14 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/cleanup.h"
+#include "base/removal.h"
 #include "base/testing.h"
 #include "base/thread.h"
 #include "base/types.h"
@@ -30,7 +34,11 @@
 enum { DENIED = 40, WORKED, BROKEN }; /* exit statuses of a try */
 
 static pid_t victim;
-static char folder[] = "/tmp/lodge-sandbox-XXXXXX", kept[64], other[64];
+static bool namespaces = true;
+static bool already; /* who started us has set no_new_privs, as systemd and containers do */
+static char folder[] = "/tmp/lodge-sandbox-XXXXXX", kept[64], other[64], made[64];
+static ino_t folder_ino;
+static uid_t uid; /* who tries; 0: whoever runs the test */
 
 /* -------- what is tried: true if it worked -------- */
 
@@ -52,6 +60,29 @@ static bool open_kept(void)
 static bool make_file(void)
 {
 	return open("/tmp/lodge-sandbox-made", O_CREAT | O_WRONLY, 0600) >= 0;
+}
+
+/* Landlock has nothing against this one. */
+static bool see_file(void)
+{
+	struct stat st;
+
+	return stat("/etc/passwd", &st) == 0;
+}
+
+static bool see_processes(void)
+{
+	struct stat st;
+
+	return stat("/proc/1", &st) == 0 || stat("/proc/self/status", &st) == 0;
+}
+
+static bool see_above(void)
+{
+	struct stat st;
+
+	/* The folder of what is to be removed: its descriptor is there, what is above it is not. */
+	return fstatat(removal_dir(0)->fd, "../..", &st, 0) || st.st_ino != folder_ino;
 }
 
 static bool exec_program(void)
@@ -107,6 +138,14 @@ static bool tgkill_other(void)
 	return syscall(SYS_tgkill, victim, victim, SIGTERM) == 0;
 }
 
+static struct removal *own;
+
+static bool remove_own(void)
+{
+	removal_do(own);
+	return false;
+}
+
 static bool new_ring(void)
 {
 	struct io_uring_params p = { 0 };
@@ -147,7 +186,9 @@ tries[] = { { "open a file", open_file }, { "open a file of another VM", open_ot
 	{ "trace another process", trace_other }, { "read its memory", read_other },
 	{ "kill it", kill_other }, { "signal it", tgkill_other }, { "make an io_uring", new_ring },
 	{ "type into the terminal", type_for_user }, { "catch SIGSYS", take_sigsys },
-	{ "make a namespace", new_namespace }, { "mount", mount_something } };
+	{ "make a namespace", new_namespace }, { "mount", mount_something } },
+	hidden[] = { { "see a file", see_file }, { "see processes", see_processes },
+		{ "go up from its folder", see_above } };
 
 /* -------- a process that tries -------- */
 
@@ -169,10 +210,17 @@ static void *role_thread(void *opaque)
 static int confined(struct job *j)
 {
 	struct error err = ERROR_INIT;
-	struct sandbox *s = sandbox_new(&err);
+	struct sandbox *s;
 	pthread_t t;
 
+	if (uid && (setgroups(0, NULL) || setgid(uid) || setuid(uid) ||
+			   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)))
+		return BROKEN;
+	if (already)
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	s = sandbox_new(namespaces, &err);
 	thread_enter(ROLE_MAIN, "main");
+	own = removal_expect(made);
 	if (!s || !sandbox_allow(s, kept, SANDBOX_WRITE, &err) || !sandbox_enter(s, NULL, &err)) {
 		fprintf(stderr, "%s\n", err.msg);
 		return BROKEN;
@@ -212,25 +260,211 @@ static int outcome(enum thread_role role, const struct try *try, char *said, siz
 	return status;
 }
 
-static void nothing_works(void **state)
+static void try_one(enum thread_role role, const struct try *try)
 {
 	static const char *const names[] = { "", "main", "CPU", "io", "worker" };
+	char said[512];
+	int status = outcome(role, try, said, sizeof(said));
+	bool denied = WIFEXITED(status) && WEXITSTATUS(status) == DENIED;
+	bool ended = WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGSYS;
 
+	if (!denied && !ended)
+		fail_msg("a %s thread could %s: wait status %#x, %s", names[role], try->name,
+			status, said);
+	if (ended && (!strstr(said, names[role]) || !strstr(said, "may not")))
+		fail_msg("no word of who did what: '%s'", said);
+}
+
+static void try_all(void)
+{
 	for (enum thread_role role = ROLE_MAIN; role <= ROLE_WORKER; role++) {
-		for (size_t i = 0; i < ARRAY_SIZE(tries); i++) {
-			char said[512];
-			int status = outcome(role, &tries[i], said, sizeof(said));
-			bool denied = WIFEXITED(status) && WEXITSTATUS(status) == DENIED;
-			bool ended = WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGSYS;
-
-			if (!denied && !ended)
-				fail_msg("a %s thread could %s: wait status %#x, %s", names[role],
-					tries[i].name, status, said);
-			if (ended && (!strstr(said, names[role]) || !strstr(said, "may not")))
-				fail_msg("no word of who did what: '%s'", said);
-		}
+		for (size_t i = 0; i < ARRAY_SIZE(tries); i++)
+			try_one(role, &tries[i]);
 	}
 	assert_int_equal(kill(victim, 0), 0);
+}
+
+static void nothing_works(void **state)
+{
+	try_all();
+}
+
+static void nothing_works_without_new_privs(void **state)
+{
+	already = true;
+	try_all();
+	already = false;
+}
+
+static void nothing_works_without_namespaces(void **state)
+{
+	namespaces = false;
+	try_all();
+	namespaces = true;
+}
+
+/* -------- namespaces -------- */
+
+static bool can_have_namespaces(void)
+{
+	AUTO(str) text = STR_INIT;
+
+	sandbox_describe(&text);
+	return strstr(str_cstr(&text), ", namespaces");
+}
+
+static void check_hidden(void)
+{
+	const struct try remove = { "", remove_own };
+	char said[512];
+	int fd = open(made, O_CREAT | O_WRONLY, 0600), status;
+
+	assert_true(fd >= 0);
+	close(fd);
+	assert_false(uid && chown(made, uid, uid));
+	for (enum thread_role role = ROLE_MAIN; role <= ROLE_WORKER; role++) {
+		for (size_t i = 0; i < ARRAY_SIZE(hidden); i++)
+			try_one(role, &hidden[i]);
+	}
+	/* Even so, what is ours can be removed. */
+	status = outcome(ROLE_MAIN, &remove, said, sizeof(said));
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), DENIED);
+	assert_int_equal(access(made, F_OK), -1);
+}
+
+static void nothing_is_seen(void **state)
+{
+	if (!can_have_namespaces())
+		skip();
+	check_hidden();
+}
+
+/* In a user namespace. */
+static void nothing_is_seen_by_users(void **state)
+{
+	if (geteuid() || !can_have_namespaces())
+		skip();
+	uid = 64321;
+	assert_int_equal(chown(folder, uid, uid), 0);
+	check_hidden();
+	assert_int_equal(chown(folder, 0, 0), 0);
+	uid = 0;
+}
+
+static int by_path(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 ? 0 : -errno;
+}
+
+static pthread_barrier_t before, after;
+
+/* A thread that was there before is where main is, too. */
+static void *older_thread(void *opaque)
+{
+	struct job *j = opaque;
+	struct stat st;
+
+	thread_enter(ROLE_WORKER, "older");
+	pthread_barrier_wait(&before);
+	pthread_barrier_wait(&after);
+	thread_confine();
+	j->status = !stat("/etc/passwd", &st) || by_path(kept) ? WORKED : DENIED;
+	return NULL;
+}
+
+static int older(void)
+{
+	struct job j = { ROLE_WORKER, NULL, BROKEN };
+	struct error err = ERROR_INIT;
+	struct sandbox *s;
+	pthread_t t;
+
+	if (uid && (setgroups(0, NULL) || setgid(uid) || setuid(uid) ||
+			   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)))
+		return BROKEN;
+	s = sandbox_new(true, &err);
+	pthread_barrier_init(&before, NULL, 2);
+	pthread_barrier_init(&after, NULL, 2);
+	thread_enter(ROLE_MAIN, "main");
+	if (!s || thread_create(&t, false, -1, older_thread, &j))
+		return BROKEN;
+	pthread_barrier_wait(&before);
+	if (!sandbox_allow(s, folder, SANDBOX_WRITE, &err) || !sandbox_enter(s, NULL, &err))
+		return BROKEN;
+	pthread_barrier_wait(&after);
+	pthread_join(t, NULL);
+	return j.status;
+}
+
+static int in_child(int (*fn)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid)
+		syscall(SYS_exit_group, fn());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : BROKEN;
+}
+
+static void older_threads_join(void **state)
+{
+	if (!can_have_namespaces())
+		skip();
+	assert_int_equal(in_child(older), DENIED);
+	if (geteuid())
+		return;
+	uid = 64321;
+	assert_int_equal(chmod(folder, 0777), 0);
+	assert_int_equal(chmod(kept, 0666), 0);
+	assert_int_equal(in_child(older), DENIED);
+	uid = 0;
+}
+
+/* What is allowed is found by the name that was given, by its real one and from the old directory. */
+static int names(void)
+{
+	struct error err = ERROR_INIT;
+	struct sandbox *s = sandbox_new(true, &err);
+	char real[96], link[96], there[128];
+
+	snprintf(real, sizeof(real), "%s/real", folder);
+	snprintf(link, sizeof(link), "%s/link", folder);
+	snprintf(there, sizeof(there), "%s/file", real);
+	thread_enter(ROLE_MAIN, "main");
+	if (!s || chdir(folder) || mkdir("real", 0700) || symlink(real, link) ||
+		(creat(there, 0600)) < 0)
+		return BROKEN;
+	if (!sandbox_allow(s, "link/../real", SANDBOX_WRITE, &err) ||
+		!sandbox_allow(s, there, SANDBOX_WRITE, &err) ||
+		!sandbox_allow(s, "link", SANDBOX_WRITE, &err) || !sandbox_enter(s, NULL, &err)) {
+		fprintf(stderr, "%s\n", err.msg);
+		return BROKEN;
+	}
+	if (by_path(there) || by_path("link/file") || by_path("real/file"))
+		return BROKEN;
+	if (open("real/other", O_CREAT | O_WRONLY, 0600) < 0 || rename("real/other", "link/third"))
+		return BROKEN;
+	if (!by_path(kept) || open("fourth", O_CREAT | O_WRONLY, 0600) >= 0)
+		return WORKED;
+	return DENIED;
+}
+
+static void allowed_by_any_name(void **state)
+{
+	char cmd[96];
+
+	if (!can_have_namespaces())
+		skip();
+	assert_int_equal(in_child(names), DENIED);
+	snprintf(cmd, sizeof(cmd), "rm -r %s/real %s/link", folder, folder);
+	assert_int_equal(system(cmd), 0);
 }
 
 /* And what was left open is. */
@@ -300,7 +534,7 @@ static void main_holds_all(void **state)
 
 			if (run_filter(&sandbox_filters[0], &d) == SECCOMP_RET_ALLOW)
 				continue;
-			for (int role = 1; role < SANDBOX_ROLES; role++)
+			for (int role = 1; role < SANDBOX_THREADS; role++)
 				if (run_filter(&sandbox_filters[role], &d) == SECCOMP_RET_ALLOW)
 					fail_msg("%s(%#llx, %#llx) is allowed to role %c, not to m",
 						sandbox_call_names[nr],
@@ -324,12 +558,17 @@ static void other_architectures_end(void **state)
 
 static int setup(void **state)
 {
+	struct stat st;
 	int fd;
 
 	if (!mkdtemp(folder))
 		return -1;
 	snprintf(kept, sizeof(kept), "%s/kept", folder);
 	snprintf(other, sizeof(other), "%s/other", folder);
+	snprintf(made, sizeof(made), "%s/made", folder);
+	if (stat(folder, &st))
+		return -1;
+	folder_ino = st.st_ino;
 	for (int i = 0; i < 2; i++) {
 		fd = open(i ? kept : other, O_CREAT | O_WRONLY, 0600);
 		if (fd < 0)
@@ -358,6 +597,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_works),
+		cmocka_unit_test(nothing_works_without_new_privs),
+		cmocka_unit_test(nothing_works_without_namespaces),
+		cmocka_unit_test(nothing_is_seen),
+		cmocka_unit_test(nothing_is_seen_by_users),
+		cmocka_unit_test(older_threads_join),
+		cmocka_unit_test(allowed_by_any_name),
 		cmocka_unit_test(kept_is_open),
 		cmocka_unit_test(main_holds_all),
 		cmocka_unit_test(other_architectures_end),

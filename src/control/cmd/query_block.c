@@ -110,13 +110,11 @@ static bool fill_node(struct node *n, const struct block_dev *b, struct error *e
 {
 	const struct block_info *i = block_get_info(b);
 	int mode = block_cache_mode(b);
-	struct stat st;
 
 	n->ro = i->readonly;
 	n->zeroes = block_detect_zeroes_mode(b);
 	n->image.virtual_size = (int64_t)i->size;
-	if (!stat(block_filename(b), &st))
-		n->image.actual_size = (int64_t)st.st_blocks * 512;
+	n->image.actual_size = (int64_t)block_allocated(b);
 	n->cache = (struct cache){ mode != BLOCK_CACHE_WRITETHROUGH, mode == BLOCK_CACHE_NONE,
 		mode == BLOCK_CACHE_UNSAFE };
 	return qmp_set_text(&n->file, block_filename(b), err) &&
