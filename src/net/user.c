@@ -138,6 +138,10 @@ static bool spawn(
 		    ?: posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0)
 		    ?: posix_spawn_file_actions_adddup2(&fa, data, NET_USER_DATA_FD)
 		    ?: posix_spawn_file_actions_adddup2(&fa, ctl, NET_USER_CTL_FD);
+	/* A process that goes to the background says so of its stderr: who waits for its end must not
+	 * wait for us. */
+	if (!r && fcntl(STDERR_FILENO, F_GETFD) & FD_CLOEXEC)
+		r = posix_spawn_file_actions_addopen(&fa, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	if (!r)
 		r = posix_spawn(&u->pid, path, &fa, &attr, argv, environ);
 	posix_spawn_file_actions_destroy(&fa);
