@@ -698,6 +698,22 @@ static void put_missing(struct text *t, unsigned int word, uint32_t bits)
 		put_name(t, "a feature without a name");
 }
 
+const char *x86_cpuid_lacks(
+	const struct x86_cpuid *model, const struct x86_cpuid *saved, char *buf, size_t buf_size)
+{
+	struct text t = { buf, buf_size, 0 };
+
+	for (unsigned int w = 0; w < W_COUNT; w++) {
+		uint32_t f = words[w].function, i = words[w].index;
+		uint8_t r = words[w].reg;
+		uint32_t bits = reg_of(saved, f, i, r) & ~reg_of(model, f, i, r);
+
+		if (bits)
+			put_missing(&t, w, bits);
+	}
+	return t.len ? buf : NULL;
+}
+
 const char *x86_cpuid_missing(const struct x86_cpuid *saved, const struct x86_cpuid *supported,
 	const struct x86_cpuid *built, char *buf, size_t buf_size)
 {

@@ -46,6 +46,9 @@ const char *x86_cpuid_build(const struct x86_cpu_model_request *req,
  * for the same CPU: the text of x86_cpuid_build's kind, or NULL: nothing. */
 const char *x86_cpuid_missing(const struct x86_cpuid *saved, const struct x86_cpuid *supported,
 	const struct x86_cpuid *built, char *buf, size_t buf_size);
+/* What @saved has of CPU features and @model has not: their names in @buf, or NULL: nothing. */
+const char *x86_cpuid_lacks(
+	const struct x86_cpuid *model, const struct x86_cpuid *saved, char *buf, size_t buf_size);
 /* The leaf for (function, index), or NULL. */
 const struct x86_cpuid_leaf *x86_cpuid_find(
 	const struct x86_cpuid *c, uint32_t function, uint32_t index);

@@ -223,6 +223,27 @@ static void flags_on_and_off(void **state)
 	assert_false(bit(leaf(1, 0)->ecx, 17));
 }
 
+static void what_a_model_lacks(void **state)
+{
+	struct x86_cpu_model_request v2 = request("x86-64-v2"), v3 = request("x86-64-v3");
+	static struct x86_cpuid small, large, third;
+
+	make_host(false);
+	build(&v2, 0);
+	small = out;
+	build(&v3, 0);
+	large = out;
+	v3.minus[0] = "fma";
+	build(&v3, 0);
+	third = out;
+	assert_null(x86_cpuid_lacks(&large, &large, buf, sizeof(buf)));
+	assert_null(x86_cpuid_lacks(&large, &small, buf, sizeof(buf)));
+	assert_string_equal(x86_cpuid_lacks(&third, &large, buf, sizeof(buf)), "fma");
+	assert_non_null(strstr(x86_cpuid_lacks(&small, &large, buf, sizeof(buf)), "avx2"));
+	/* The engine has it all, so that it alone does not refuse. */
+	assert_null(x86_cpuid_missing(&large, &host, &small, buf, sizeof(buf)));
+}
+
 static void bad_requests(void **state)
 {
 	struct x86_cpu_model_request r = request("486");
@@ -377,6 +398,7 @@ int main(void)
 		cmocka_unit_test(models_are_the_same_elsewhere),
 		cmocka_unit_test(host_keeps_what_is_known),
 		cmocka_unit_test(flags_on_and_off),
+		cmocka_unit_test(what_a_model_lacks),
 		cmocka_unit_test(bad_requests),
 		cmocka_unit_test(topology),
 		cmocka_unit_test(frequency_and_hypervisor),

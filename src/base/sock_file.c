@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "base/patience.h"
 
 bool sock_address(struct sockaddr_un *a, const char *path, struct error *err)
 {
@@ -65,7 +66,8 @@ static bool remove_stale(const struct sockaddr_un *a, struct error *err)
 		return error_set_errno(err, errno, "'%s'", path);
 	if (!S_ISSOCK(st.st_mode))
 		return error_set(err, "'%s' exists and is not a socket: remove it first", path);
-	r = probe(a);
+	for (unsigned int waited = 0; !(r = probe(a)) && patience_wait(&waited);)
+		;
 	if (!r)
 		return error_set(err, "another process listens on '%s'", path);
 	if (r != -ECONNREFUSED && r != -ENOENT)

@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #include "base/fdset.h"
+#include "base/patience.h"
 #include "base/str.h"
 #include "block/block_int.h"
 
@@ -295,7 +296,7 @@ static bool others_hold(const struct block_file *f, off_t byte)
 	return !lock_byte(f->fd, F_OFD_GETLK, F_WRLCK, byte, &held) && held;
 }
 
-bool block_file_lock(struct block_file *f, struct error *err)
+static bool lock_now(struct block_file *f, struct error *err)
 {
 	const char *remedy = "end it, or give both of them readonly=on or snapshot=on";
 	bool readonly = f->readonly || f->overlay_fd >= 0; /* the image itself */
@@ -317,6 +318,17 @@ bool block_file_lock(struct block_file *f, struct error *err)
 	if (!readonly && others_hold(f, LOCK_FORBIDS + WAY_WRITE))
 		return error_set(
 			err, "'%s' is in use by another virtual machine: %s", f->path, remedy);
+	return true;
+}
+
+bool block_file_lock(struct block_file *f, struct error *err)
+{
+	for (unsigned int waited = 0; !lock_now(f, err);) {
+		if (!patience_wait(&waited))
+			return false;
+		block_file_unlock(f); /* or two that wait would wait for each other */
+		*err = (struct error)ERROR_INIT;
+	}
 	return true;
 }
 

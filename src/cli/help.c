@@ -98,6 +98,8 @@ static void help_net(void)
 
 	printf("the network:\n");
 	print_table(&net_config_table, 2);
+	printf("  model=virtio|none           none: no card; a --device's netdev= uses it "
+	       "(default virtio)\n");
 	printf("the device (virtio-net-pci):\n");
 	if (t)
 		print_table(t->config, 2);
@@ -120,6 +122,8 @@ bool help_asked(const struct vm_config *c, int *status)
 			continue;
 		printf("the image:\n");
 		print_table(&block_config_table, 2);
+		printf("  bus=virtio|none             none: no device; a --device's drive= uses it "
+		       "(default virtio)\n");
 		printf("the device (virtio-blk-pci):\n");
 		if (t)
 			print_table(t->config, 2);

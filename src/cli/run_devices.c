@@ -96,7 +96,7 @@ struct mixed {
 	const char *first;		 /* what a bare first word is */
 	bool (*has)(const char *key);	 /* is it the back end's? */
 	const char *model;		 /* the key that says which device; only virtio, or none */
-	const char *none;		 /* the help for that; NULL: there must be one */
+	const char *none;		 /* the help for that */
 };
 
 static bool disk_has(const char *key)
@@ -105,7 +105,11 @@ static bool disk_has(const char *key)
 }
 
 static const struct mixed disk_mixed = {
-	.table = &block_config_table, .first = "file", .has = disk_has, .model = "bus"
+	.table = &block_config_table,
+	.first = "file",
+	.has = disk_has,
+	.model = "bus",
+	.none = ", none (a --device uses the disk)",
 };
 
 /* The first word is the type, which decides what other keys there are. */
@@ -119,10 +123,10 @@ static const struct mixed net_mixed = {
 
 static bool pick_model(const struct mixed *m, const char *value, bool *device, struct error *err)
 {
-	*device = !m->none || strcmp(value, "none");
+	*device = strcmp(value, "none");
 	return !*device || !strcmp(value, "virtio") ||
-	       error_usage(err, "bad value '%s' for '%s'; valid: virtio%s", value, m->model,
-		       m->none ?: "");
+	       error_usage(
+		       err, "bad value '%s' for '%s'; valid: virtio%s", value, m->model, m->none);
 }
 
 /* The back end's keys into @config (of m->table), the others into @options, each with its comma. */
@@ -159,6 +163,26 @@ static bool split(const struct mixed *m, const char *text, void *config, struct 
 	return ok;
 }
 
+static void close_disk(void *disk)
+{
+	block_close(disk);
+}
+
+/* A disk without a device is the machine's, as one of blockdev-add: blockdev-del may close it. */
+static bool keep_disk(
+	struct run *r, struct block_dev *dev, const char *id, bool is_used, struct error *err)
+{
+	bool ok = is_used ? vec_push(&r->disks, dev)
+			  : machine_backend_own(
+				    r->m, BACKEND_BLOCK, id, dev, close_disk, NULL, err);
+
+	if (!ok)
+		block_close(dev);
+	if (!ok && is_used)
+		error_set(err, "out of memory");
+	return ok && (!is_used || machine_backend_add(r->m, BACKEND_BLOCK, id, dev, err));
+}
+
 static bool open_disk(struct run *r, size_t i, struct error *err)
 {
 	struct block_config b = { 0 };
@@ -174,18 +198,13 @@ static bool open_disk(struct run *r, size_t i, struct error *err)
 	ok = ok && split(&disk_mixed, r->c.disk.items[i], &b, &options, &is_used, err);
 	if (ok && !b.id)
 		ok = fields_set(&block_config_table, &b, "id", id, err);
-	if (ok)
-		ok = fields_check(&block_config_table, &b, err) && (dev = block_open(&b, err));
-	if (dev && !vec_push(&r->disks, dev)) {
-		block_close(dev);
-		ok = error_set(err, "out of memory");
-	}
-	if (ok) {
+	ok = ok && fields_check(&block_config_table, &b, err) && (dev = block_open(&b, err)) &&
+	     keep_disk(r, dev, b.id, is_used, err);
+	if (ok && is_used) {
 		str_append(&device, "virtio-blk-pci,drive=");
 		fields_put_token(b.id, &device);
 		str_append(&device, str_cstr(&options));
-		ok = machine_backend_add(r->m, BACKEND_BLOCK, b.id, dev, err) &&
-		     want_device(r, str_take(&device), "--disk", r->c.disk.items[i], err);
+		ok = want_device(r, str_take(&device), "--disk", r->c.disk.items[i], err);
 	}
 	fields_fini(&block_config_table, &b);
 	return ok;

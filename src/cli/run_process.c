@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/patience.h"
 #include "base/log.h"
 #include "base/removal.h"
 #include "base/str.h"
@@ -151,8 +152,10 @@ bool run_write_pidfile(struct run *r, struct error *err)
 	const char *path = r->c.pidfile;
 	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-		return error_set(err, "pid file '%s' is another virtual machine's", path);
+	for (unsigned int waited = 0;
+		fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;)
+		if (!patience_wait(&waited))
+			return error_set(err, "pid file '%s' is another virtual machine's", path);
 	if (fd < 0 || ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
 		return error_set_errno(err, errno, "pid file '%s'", path);
 	r->pidfile_fd = fd;

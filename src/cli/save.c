@@ -86,20 +86,46 @@ static bool save_into(struct remote *r, int fd, struct error *err)
 	return done > 0;
 }
 
+static bool is_running(struct remote *r, bool *running, struct error *err)
+{
+	AUTO(str) result = STR_INIT;
+
+	if (!remote_command(r, "query-status", &result, err))
+		return false;
+	*running = strstr(str_cstr(&result), "\"running\": true");
+	return true;
+}
+
+/* The stream is whole, but the file does not get its name: nothing came of it, as after other failures. */
+static void run_on(struct remote *r, struct error *err)
+{
+	struct error second = ERROR_INIT;
+
+	if (!remote_command(r, "cont", NULL, &second))
+		error_prefix(err, "it stands still (%s); why it is not saved", second.msg);
+}
+
 static bool save_vm(const char *name, const char *path, bool zstd, struct error *err)
 {
 	AUTO(remote) r = REMOTE_INIT;
 	struct migrate_file *f;
-	bool ok;
+	bool running = false, ok;
 
-	if (!remote_open(&r, name, RUNDIR_CONTROL, err) || (zstd && !compress(&r, err)))
+	if (!remote_open(&r, name, RUNDIR_CONTROL, err) || (zstd && !compress(&r, err)) ||
+		!is_running(&r, &running, err))
 		return false;
 	/* The VM's process is confined and has no paths: the file is made here. */
 	f = migrate_file_new(path, err);
 	if (!f)
 		return false;
-	ok = save_into(&r, migrate_file_fd(f), err) && migrate_file_commit(f, err) &&
-	     remote_command(&r, "quit", NULL, err);
+	ok = save_into(&r, migrate_file_fd(f), err);
+	if (ok) {
+		ok = migrate_file_commit(f, err);
+		if (ok)
+			ok = remote_command(&r, "quit", NULL, err);
+		else if (running)
+			run_on(&r, err);
+	}
 	migrate_file_free(f);
 	return ok;
 }

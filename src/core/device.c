@@ -67,7 +67,7 @@ struct device *device_new(
 	d->type = type;
 	d->machine = m;
 	d->home = m->main_loop;
-	d->instance = instance;
+	d->instance = d->saved_instance = instance;
 	d->anonymous = id ? 0 : m->anonymous[!!(type->flags & DEVICE_USER)]++;
 	mutex_init(&d->lock);
 	list_add_tail(&m->devices, &d->node);

@@ -87,8 +87,11 @@ struct device {
 	struct mutex lock;	 /* registers and device state; docs/locking.md */
 	struct loop *home; /* borrowed: where its queues and callbacks run; main's by default */
 	bool realized;
-	struct list node;   /* in machine->devices, in order of making */
-	uint32_t instance;  /* number among its type, for saved state */
+	struct list node;  /* in machine->devices, in order of making */
+	uint32_t instance; /* number among its type, for saved state */
+	/* Its number in the state that is to be loaded: devices that came and went leave others there than
+	 * a machine that is made anew has. Its own, unless who compares the two machines says otherwise. */
+	uint32_t saved_instance;
 	uint32_t anonymous; /* no id: its number among such, of the user's or of the board's */
 	/* Where the guest finds it, where that can be chosen ("PCI 00:03.0", "port 0x3f8"): a saved state
 	 * goes only into a machine that has it there. Set by realize. */

@@ -7,7 +7,7 @@
  * The interval timer is always a device in the stream (named MACHINE_PIT), also where the engine has it
  * among its chips: so a state goes from an engine with one into an engine without, and back.
  * The reader has made the same machine; every record must find its device and every device its
- * record. Nothing of a stream is believed: fields are range-checked by their tables, relations by
+ * record, by type and number (device.saved_instance). Nothing of a stream is believed: fields are range-checked by their tables, relations by
  * each device's post_load.
  */
 #include <stdlib.h>
@@ -345,7 +345,8 @@ static bool load_named(
 	struct device *d;
 
 	list_for_each (d, &m->devices, node) {
-		if (!d->type->state || d->instance != p->instance || strcmp(d->type->name, p->name))
+		if (!d->type->state || d->saved_instance != p->instance ||
+			strcmp(d->type->name, p->name))
 			continue;
 		if (d->loaded)
 			return error_set(err, "saved state has %s twice", device_name(d));
@@ -363,6 +364,11 @@ static bool load_record(
 {
 	struct parts p;
 
+	if (rec->tag < STATE_DEVICE || rec->tag > STATE_CHIPS)
+		return !(rec->flags & STREAM_F_MANDATORY) ||
+		       error_set(err,
+			       "saved state holds a record (%u) that this version does not know",
+			       rec->tag);
 	if (!read_parts(rec->p, rec->len, &p, err))
 		return false;
 	switch (rec->tag) {
@@ -370,12 +376,8 @@ static bool load_record(
 		return load_named(m, &p, done, err);
 	case STATE_VCPU:
 		return load_vcpu(m, &p, done, err);
-	case STATE_CHIPS:
-		return load_chips(m, &p, done, err);
 	}
-	return !(rec->flags & STREAM_F_MANDATORY) ||
-	       error_set(err, "saved state holds a record (%u) that this version does not know",
-		       rec->tag);
+	return load_chips(m, &p, done, err);
 }
 
 static bool check_complete(struct machine *m, const struct loaded *done, struct error *err)

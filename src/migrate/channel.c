@@ -84,7 +84,9 @@ static bool file_create(struct channel *c, const char *path, struct error *err)
 
 	/* A device or a FIFO has no old contents to keep, and cannot be renamed over. */
 	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
-		c->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+		c->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+		if (c->fd < 0 && errno == ENXIO)
+			return error_set(err, "nobody reads from '%s'", path);
 		return c->fd >= 0 || error_set_errno(err, errno, "cannot open '%s'", path);
 	}
 	c->path = realpath(path, NULL) ?: strdup(path); /* through a link, to the file itself */
@@ -225,7 +227,21 @@ static bool is_path(const char *uri, const char **path)
 
 static bool bad_uri(const char *uri, struct error *err)
 {
-	return error_usage(err, "'%s': valid: file:PATH, unix:PATH, fd:N", uri);
+	const char *rest;
+
+	if (str_has_prefix(uri, "exec:", &rest))
+		return error_usage(err,
+			"'%.60s': no program is started: start it yourself, and pass the end of a "
+			"pipe "
+			"(getfd, then fd:NAME)",
+			uri);
+	if (str_has_prefix(uri, "tcp:", &rest) || str_has_prefix(uri, "rdma:", &rest))
+		return error_usage(err,
+			"'%.60s': no network is used: connect a unix:PATH through ssh or socat, or "
+			"pass "
+			"a connection (getfd, then fd:NAME)",
+			uri);
+	return error_usage(err, "'%.60s': valid: file:PATH, unix:PATH, fd:N", uri);
 }
 
 bool channel_open_save(struct channel *c, const char *uri, struct error *err)

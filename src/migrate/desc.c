@@ -4,6 +4,7 @@
  * state itself is checked again by whoever takes it; this is for a reason that a user understands, and
  * for what no device would notice.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
@@ -217,43 +218,147 @@ static bool same_text(const char *a, const char *b)
 	return a && b ? !strcmp(a, b) : a == b;
 }
 
+/* Do both say where they are? Then that is what tells them apart, and numbers mean nothing: those of a
+ * machine whose devices came and went are not the ones of a machine that was made like it. */
+static bool have_places(const struct desc_device *a, const struct desc_device *b)
+{
+	return a->place && b->place;
+}
+
+/* The device of @d that is to @like what it is in its machine; NULL. */
 static const struct desc_device *find_device(const struct desc *d, const struct desc_device *like)
 {
 	for (size_t i = 0; i < d->devices.len; i++) {
 		const struct desc_device *o = &d->devices.items[i];
 
-		if (o->instance == like->instance && same_text(o->type, like->type))
+		if (same_text(o->type, like->type) &&
+			(have_places(o, like) ? !strcmp(o->place, like->place)
+					      : o->instance == like->instance))
 			return o;
 	}
 	return NULL;
 }
 
+static const struct desc_device *find_place(const struct desc *d, const char *place)
+{
+	for (size_t i = 0; place && i < d->devices.len; i++) {
+		if (same_text(d->devices.items[i].place, place))
+			return &d->devices.items[i];
+	}
+	return NULL;
+}
+
+/* The one of @d that was meant to be @like, but is elsewhere; NULL. */
+static const struct desc_device *find_moved(
+	const struct desc *d, const struct desc *in, const struct desc_device *like)
+{
+	for (size_t i = 0; like->place && i < d->devices.len; i++) {
+		const struct desc_device *o = &d->devices.items[i];
+
+		if (same_text(o->type, like->type) && o->place && !find_device(in, o) &&
+			(o->id && like->id ? !strcmp(o->id, like->id) : !o->id && !like->id))
+			return o;
+	}
+	return NULL;
+}
+
+/* " at PCI 00:03.0", " number 1" */
+static const char *where(const struct desc_device *d, char *buf, size_t size)
+{
+	if (d->place)
+		snprintf(buf, size, " at %s", d->place);
+	else
+		snprintf(buf, size, " number %u", d->instance);
+	return buf;
+}
+
+/* What to say for @a: ", give --device virtio-blk-pci,bus=rp1", if that is known. */
+static const char *remedy(const struct desc *d, const struct desc_device *a, char *buf, size_t size)
+{
+	const char *slash = a->place ? strchr(a->place, '/') : NULL;
+	AUTO_FREE char *port = slash ? strndup(a->place, (size_t)(slash - a->place)) : NULL;
+	const struct desc_device *p = find_place(d, port);
+	const struct device_type *t = a->type ? device_type_find(a->type) : NULL;
+
+	buf[0] = 0;
+	if (t && t->flags & DEVICE_USER)
+		snprintf(buf, size, " (--device %s%s%s, ...)", a->type, p && p->id ? ",bus=" : "",
+			p && p->id ? p->id : "");
+	return buf;
+}
+
+static bool lacks(const struct desc *saved, const struct desc *own, const struct desc_device *a,
+	struct error *err)
+{
+	const struct desc_device *o = find_moved(own, saved, a);
+	const char *name = a->id ?: a->type ?: "", *type = a->type ?: "device without type";
+	char at[96], how[384];
+
+	if (o)
+		return error_set(err, "device '%s': it was at %s, here it is at %s", name, a->place,
+			o->place);
+	o = find_place(own, a->place);
+	if (o)
+		return error_set(err,
+			"device '%s': at %s the saved machine has a %s, this one a %s", name,
+			a->place, type, o->type);
+	return error_set(err, "device '%s': the saved machine has a %s%s, this one has not%s", name,
+		type, where(a, at, sizeof(at)), remedy(saved, a, how, sizeof(how)));
+}
+
+static bool check_device(
+	const struct desc_device *a, const struct desc_device *b, struct error *err)
+{
+	const char *name = a->id ?: a->type;
+
+	if (!same_text(a->place, b->place))
+		return error_set(err, "device '%s': it was at %s, here it is at %s", name,
+			a->place ?: "its usual place", b->place ?: "its usual place");
+	if (a->id && b->id && strcmp(a->id, b->id))
+		return error_set(
+			err, "device '%s': here the %s at its place is '%s'", name, a->type, b->id);
+	return true;
+}
+
+/* Each of the one is exactly one of the other. */
 static bool check_devices(const struct desc *saved, const struct desc *own, struct error *err)
 {
+	AUTO_FREE bool *taken = calloc(own->devices.len + 1, sizeof(*taken));
+	char at[96];
+
+	if (!taken)
+		return error_set(err, "out of memory");
 	for (size_t i = 0; i < saved->devices.len; i++) {
 		const struct desc_device *a = &saved->devices.items[i], *b = find_device(own, a);
-		const char *name = a->id ?: a->type ?: "";
 
 		if (!b)
-			return error_set(err,
-				"device '%s': the saved machine has %s number %u, this one has not",
-				name, a->type ?: "a device without type", a->instance);
-		if (!same_text(a->place, b->place))
-			return error_set(err, "device '%s': it was at %s, here it is at %s", name,
-				a->place ?: "its usual place", b->place ?: "its usual place");
-		if (a->id && b->id && strcmp(a->id, b->id))
-			return error_set(err, "device '%s': here %s number %u is '%s'", name,
-				a->type, a->instance, b->id);
+			return lacks(saved, own, a, err);
+		if (taken[b - own->devices.items])
+			return error_set(err, "the saved state is damaged: device '%s' twice",
+				a->id ?: a->type);
+		taken[b - own->devices.items] = true;
+		if (!check_device(a, b, err))
+			return false;
 	}
 	for (size_t i = 0; i < own->devices.len; i++) {
 		const struct desc_device *b = &own->devices.items[i];
 
-		if (!find_device(saved, b))
+		if (!taken[i])
 			return error_set(err,
-				"device '%s': the saved machine has no %s number %u, this one has",
-				b->id ?: b->type, b->type, b->instance);
+				"device '%s': the saved machine has no %s%s, this one has",
+				b->id ?: b->type, b->type, where(b, at, sizeof(at)));
 	}
 	return true;
+}
+
+/* Tell each device under which number the state has it. @own: of the same devices, in the same order. */
+static void number_devices(const struct desc *saved, const struct desc *own, struct machine *m)
+{
+	struct device *d;
+	size_t i = 0;
+
+	list_for_each (d, &m->devices, node)
+		d->saved_instance = find_device(saved, &own->devices.items[i++])->instance;
 }
 
 static void to_cpuid(const struct desc_cpu *c, struct x86_cpuid *out)
@@ -263,11 +368,36 @@ static void to_cpuid(const struct desc_cpu *c, struct x86_cpuid *out)
 		memcpy(out->leaf, c->leaves.items, out->n * sizeof(*out->leaf));
 }
 
+/* What the guest uses must be there: in the engine, and in the model that the user has chosen for this
+ * machine, or a restart would take it away. */
+static bool check_cpu_features(uint32_t i, const struct x86_cpuid *want,
+	const struct x86_cpuid *supported, struct machine *m, struct error *err)
+{
+	const struct x86_cpuid *own = m->vcpus[i].cpuid;
+	const char *missing;
+	char buf[256];
+
+	if (!want->n != !own)
+		return error_set(err, "CPU %u: saved %s CPUID", i, want->n ? "with" : "without");
+	if (!own)
+		return true;
+	missing = x86_cpuid_missing(want, supported, own, buf, sizeof(buf));
+	if (missing)
+		return error_set(err,
+			"CPU %u: the guest was given features that the engine %s has not here: %s",
+			i, m->accel->name, missing);
+	missing = x86_cpuid_lacks(own, want, buf, sizeof(buf));
+	return !missing ||
+	       error_set(err,
+		       "CPU %u: the guest was given features that this machine's --cpu-model has "
+		       "not: %s",
+		       i, missing);
+}
+
 static bool check_features(const struct desc *saved, struct machine *m, struct error *err)
 {
 	AUTO_FREE struct x86_cpuid *supported = calloc(1, sizeof(*supported));
 	AUTO_FREE struct x86_cpuid *want = calloc(1, sizeof(*want));
-	char buf[256];
 
 	if (!supported || !want)
 		return error_set(err, "out of memory");
@@ -276,20 +406,9 @@ static bool check_features(const struct desc *saved, struct machine *m, struct e
 	if (!m->accel->cpuid_supported(m->vm, supported, err))
 		return false;
 	for (uint32_t i = 0; i < m->n_vcpus; i++) {
-		const char *missing;
-
 		to_cpuid(&saved->cpus.items[i], want);
-		if (!want->n != !m->vcpus[i].cpuid)
-			return error_set(
-				err, "CPU %u: saved %s CPUID", i, want->n ? "with" : "without");
-		missing = want->n ? x86_cpuid_missing(
-					    want, supported, m->vcpus[i].cpuid, buf, sizeof(buf))
-				  : NULL;
-		if (missing)
-			return error_set(err,
-				"CPU %u: the guest was given features that the engine %s has not "
-				"here: %s",
-				i, m->accel->name, missing);
+		if (!check_cpu_features(i, want, supported, m, err))
+			return false;
 	}
 	return true;
 }
@@ -328,8 +447,10 @@ bool desc_check(const struct desc *saved, struct machine *m, struct error *err)
 
 	ok = ok && check_memory(saved, &own, err) && check_devices(saved, &own, err) &&
 	     check_cpus(saved, m, err);
-	if (ok)
+	if (ok) {
+		number_devices(saved, &own, m);
 		check_tsc(saved, &own);
+	}
 	fields_fini(&desc_table, &own);
 	return ok;
 }

@@ -376,7 +376,8 @@ static bool answer(struct job *j, struct error *err)
 void load_run(struct job *j)
 {
 	struct error err = ERROR_INIT;
-	bool ok = accept_peer(j, &err) && read_head(j, &err) && load_desc(j, &err);
+	bool ok = accept_peer(j, &err) && job_on_main(j, job_active, &err) && read_head(j, &err) &&
+		  load_desc(j, &err);
 
 	if (ok)
 		job_threads(j, job_thread_count(j), load_sections);

@@ -191,6 +191,13 @@ static void set_status(struct migrate *g, enum migrate_status s)
 		g->changed(g->opaque, s);
 }
 
+static void tell_failure(struct migrate *g, const struct error *err)
+{
+	g->info.end_ns = clock_mono_ns();
+	memcpy(g->info.error, err->msg, sizeof(g->info.error));
+	set_status(g, MIGRATE_FAILED);
+}
+
 static void update_info(struct migrate *g)
 {
 	const struct job *j = g->job;
@@ -293,17 +300,16 @@ static void job_ended(void *opaque)
 	update_info(g);
 	g->info.end_ns = clock_mono_ns();
 	g->job = NULL;
-	if (!ok)
-		run_on(j);
 	if (ok) {
 		log_end(g);
 		set_status(g, MIGRATE_COMPLETED);
 	} else if (atomic_load(&j->cancel)) {
 		set_status(g, MIGRATE_CANCELLED);
 	} else {
-		memcpy(g->info.error, err.msg, sizeof(g->info.error));
-		set_status(g, MIGRATE_FAILED);
+		tell_failure(g, &err);
 	}
+	if (!ok)
+		run_on(j);
 	job_free(j);
 }
 
@@ -319,16 +325,33 @@ static void *job_thread(void *arg)
 
 /* -------- the start -------- */
 
+static bool is_idle(const struct migrate *g, struct error *err)
+{
+	return !g->job || error_set(err, "the machine is being %s already",
+				  g->job->incoming ? "loaded" : "saved");
+}
+
+bool migrate_may_save(struct machine *m, struct error *err)
+{
+	if (m->state == RUN_INCOMING)
+		return error_set(err, "the machine waits for its own saved state");
+	if (m->state == RUN_POSTMIGRATE)
+		return error_set(err, "the machine has been saved, and given up its disks");
+	return is_idle(m->migrate, err) && disks_check(m, err);
+}
+
+bool migrate_may_load(struct machine *m, struct error *err)
+{
+	if (m->state != RUN_INCOMING)
+		return error_set(err, "the machine does not wait for a saved state (--incoming)");
+	return is_idle(m->migrate, err);
+}
+
 static struct job *job_new(struct migrate *g, bool incoming, struct error *err)
 {
 	struct job *j;
 
 	assert(thread_is(ROLE_MAIN));
-	if (g->job) {
-		error_set(err, "the machine is being %s already",
-			g->job->incoming ? "loaded" : "saved");
-		return NULL;
-	}
 	j = calloc(1, sizeof(*j));
 	if (!j) {
 		error_set(err, "out of memory");
@@ -339,21 +362,34 @@ static struct job *job_new(struct migrate *g, bool incoming, struct error *err)
 	return j;
 }
 
+/* Before the machine stops, as clients of QEMU's see it. */
+static void tell_start(struct migrate *g, const struct job *j)
+{
+	g->info = (struct migrate_info){ .incoming = j->incoming, .start_ns = clock_mono_ns() };
+	set_status(g, MIGRATE_SETUP);
+	if (!j->incoming)
+		set_status(g, MIGRATE_ACTIVE);
+}
+
+/* On main: the other side has come, or there is none. */
+bool job_active(struct job *j, struct error *err)
+{
+	set_status(j->g, MIGRATE_ACTIVE);
+	return true;
+}
+
 static bool start(struct migrate *g, struct job *j, struct error *err)
 {
 	struct stat st;
 	int rc;
 
 	j->ch.regular = j->ch.fd >= 0 && !fstat(j->ch.fd, &st) && S_ISREG(st.st_mode);
-	g->info = (struct migrate_info){ .incoming = j->incoming, .start_ns = clock_mono_ns() };
 	rc = thread_create(&j->thread, false, -1, job_thread, j);
 	if (rc)
 		return error_set_errno(
 			err, rc, "no thread to %s the machine", j->incoming ? "load" : "save");
 	j->thread_started = true;
 	g->job = j;
-	set_status(g, MIGRATE_SETUP);
-	set_status(g, MIGRATE_ACTIVE);
 	return true;
 }
 
@@ -394,14 +430,14 @@ bool migrate_save(struct machine *m, const char *uri, struct error *err)
 	struct migrate *g = m->migrate;
 	struct job *j;
 
-	if (m->state == RUN_POSTMIGRATE)
-		return error_set(err, "the machine has been saved, and given up its disks");
-	if (!disks_check(m, err) || !(j = job_new(g, false, err)))
+	if (!migrate_may_save(m, err) || !(j = job_new(g, false, err)))
 		return false;
 	if (channel_open_save(&j->ch, uri, err)) {
 		j->answer = j->ch.socket;
+		tell_start(g, j);
 		if (stop_and_take(j, err) && start(g, j, err))
 			return true;
+		tell_failure(g, err);
 		run_on(j);
 	}
 	job_free(j);
@@ -422,10 +458,7 @@ bool migrate_load(struct machine *m, const char *uri, struct error *err)
 	struct migrate *g = m->migrate;
 	struct job *j;
 
-	if (m->state != RUN_INCOMING)
-		return error_set(err, "the machine does not wait for a saved state (--incoming)");
-	j = job_new(g, true, err);
-	if (!j)
+	if (!migrate_may_load(m, err) || !(j = job_new(g, true, err)))
 		return false;
 	if (uri) {
 		if (!channel_open_load(&j->ch, uri, err)) {
@@ -437,8 +470,10 @@ bool migrate_load(struct machine *m, const char *uri, struct error *err)
 		j->ch = g->opened;
 		g->has_opened = false;
 	}
+	tell_start(g, j);
 	if (ram_set_init(&j->ram, m, err) && start(g, j, err))
 		return true;
+	tell_failure(g, err);
 	job_free(j);
 	return false;
 }

@@ -63,6 +63,9 @@ struct migrate *migrate_of(struct machine *m);
 bool migrate_has_zstd(void);
 struct migrate_params *migrate_params(struct migrate *g);
 
+/* Could it be saved, or loaded, at all, now? For those who give something away with the URI. */
+bool migrate_may_save(struct machine *m, struct error *err) MUST_USE;
+bool migrate_may_load(struct machine *m, struct error *err) MUST_USE;
 /* Stop the machine and save it. True: the job runs, and its end comes through the hook. When it has
  * ended well the machine is RUN_POSTMIGRATE and its disks are free; otherwise it runs on if it ran. */
 bool migrate_save(struct machine *m, const char *uri, struct error *err) MUST_USE;

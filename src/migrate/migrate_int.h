@@ -118,7 +118,8 @@ extern const struct field_table desc_table;
 
 /* Fill @d from the machine. */
 bool desc_fill(struct desc *d, struct machine *m, struct error *err) MUST_USE;
-/* Can @m go on where the machine of @saved stopped? The error says what is different. */
+/* Can @m go on where the machine of @saved stopped? The error says what is different. If so, @m's devices
+ * know under which numbers the saved state has them (device.saved_instance). */
 bool desc_check(const struct desc *saved, struct machine *m, struct error *err) MUST_USE;
 /* Give @m's CPUs the features of @saved's. @cpuids: room for all of them, lives as long as @m. */
 bool desc_adopt(const struct desc *saved, struct machine *m, struct x86_cpuid *cpuids,
@@ -244,6 +245,8 @@ struct job {
 	bool (*ask_fn)(struct job *j, struct error *err);
 	struct error *ask_err;
 };
+/* For job_on_main(): what was waited for has come. */
+bool job_active(struct job *j, struct error *err);
 void job_init(struct job *j, struct migrate *g, bool incoming);
 
 /* Does this job have to end early? */

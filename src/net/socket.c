@@ -15,6 +15,7 @@
 #include "base/sock_file.h"
 #include "base/str.h"
 #include "base/types.h"
+#include "base/patience.h"
 #include "net/net_int.h"
 
 static int new_socket(int family, int type)
@@ -26,11 +27,17 @@ static int new_socket(int family, int type)
 static bool bind_any(int fd, const struct sockaddr_storage *a, socklen_t len, const char *text,
 	struct error *err)
 {
-	int on = 1;
+	int r, on = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	return bind(fd, (const struct sockaddr *)a, len) == 0 ||
-	       error_set_errno(err, errno, "cannot use the address '%s'", text);
+	for (unsigned int waited = 0;
+		(r = bind(fd, (const struct sockaddr *)a, len)) < 0 && errno == EADDRINUSE;) {
+		if (!patience_wait(&waited)) {
+			errno = EADDRINUSE;
+			break;
+		}
+	}
+	return r == 0 || error_set_errno(err, errno, "cannot use the address '%s'", text);
 }
 
 /* A Unix socket of ours: only the owner may connect; a file that nobody has any more is replaced. */

@@ -12,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,7 +23,10 @@
 struct net_stream {
 	struct net_dev *dev;
 	int listener; /* owned, or -1 */
-	int conn;     /* owned, or -1: what the queue's fd is */
+	/* An epoll descriptor that watches the listener, owned, or -1. What the loop watches: its io_uring, which
+	 * may outlive a process that was killed by seconds, would keep the listener's address. */
+	int gate;
+	int conn; /* owned, or -1: what the queue's fd is */
 	struct connector
 		*connector; /* owned; NULL: a server, or a client that connects only once */
 	bool connecting;    /* the connector was asked */
@@ -73,7 +77,7 @@ static void listen_watch(struct net_stream *s, bool on)
 	loop_fd_del(&s->watch);
 	if (!on || !s->dev->loop)
 		return;
-	s->watch.fd = s->connecting ? connector_fd(s->connector) : s->listener;
+	s->watch.fd = s->connecting ? connector_fd(s->connector) : s->gate;
 	s->watch.events = s->connecting ? LOOP_OUT : LOOP_IN;
 	if (s->watch.fd >= 0 && loop_fd_add(s->dev->loop, &s->watch) < 0)
 		log_debug("net", "%s: cannot watch", s->dev->id);
@@ -155,6 +159,15 @@ static void conn_ready(void *opaque, unsigned int events)
 		use_conn(s, fd);
 }
 
+static bool make_gate(struct net_stream *s, struct error *err)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+
+	s->gate = epoll_create1(EPOLL_CLOEXEC);
+	return (s->gate >= 0 && !epoll_ctl(s->gate, EPOLL_CTL_ADD, s->listener, &e)) ||
+	       error_set_errno(err, errno, "cannot watch the socket");
+}
+
 bool net_stream_open(struct net_dev *d, int listener, int conn, const struct sockaddr_storage *addr,
 	socklen_t len, uint32_t reconnect_s, struct error *err)
 {
@@ -163,7 +176,7 @@ bool net_stream_open(struct net_dev *d, int listener, int conn, const struct soc
 	if (!s)
 		return error_set(err, "out of memory");
 	*s = (struct net_stream){
-		.dev = d, .listener = listener, .conn = -1, .reconnect_s = reconnect_s
+		.dev = d, .listener = listener, .gate = -1, .conn = -1, .reconnect_s = reconnect_s
 	};
 	d->data = s;
 	d->kind = &net_stream_kind;
@@ -177,6 +190,8 @@ bool net_stream_open(struct net_dev *d, int listener, int conn, const struct soc
 		if (!s->connector)
 			return false;
 	}
+	if (listener >= 0 && !make_gate(s, err))
+		return false;
 	d->carrier = false;
 	d->connected = true;
 	if (conn >= 0)
@@ -192,6 +207,8 @@ static void stream_close(struct net_dev *d)
 		close(s->conn);
 	if (s->listener >= 0 && !d->borrowed)
 		close(s->listener);
+	if (s->gate >= 0)
+		close(s->gate);
 	connector_free(s->connector);
 	free(s->in.buf);
 	free(s->out);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include "base/patience.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/types.h"
@@ -65,13 +66,20 @@ static int new_queue(const char *name, bool multi, bool vnet, char *made, struct
 	AUTO_FD int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	struct ifreq ifr = { .ifr_flags = (short)(IFF_TAP | IFF_NO_PI | (vnet ? IFF_VNET_HDR : 0) |
 						  (multi ? IFF_MULTI_QUEUE : 0)) };
+	int r;
 
 	if (fd < 0) {
 		error_set_errno(err, errno, "cannot open /dev/net/tun");
 		return -1;
 	}
 	snprintf(ifr.ifr_name, IFNAMSIZ, "%s", name);
-	if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
+	for (unsigned int waited = 0; (r = ioctl(fd, TUNSETIFF, &ifr)) < 0 && errno == EBUSY;) {
+		if (!patience_wait(&waited)) {
+			errno = EBUSY;
+			break;
+		}
+	}
+	if (r < 0) {
 		error_set_errno(err, errno,
 			"cannot have the tap interface '%s' (a user without CAP_NET_ADMIN needs "
 			"one made "

@@ -96,6 +96,15 @@ class Vm:
     def descriptors(self):
         return len(os.listdir('/proc/%d/fd' % self.process.pid))
 
+    def heap(self):
+        """Bytes of the process's heap that are in use by its main thread's allocations, more or less."""
+        with open('/proc/%d/smaps' % self.process.pid) as f:
+            found = re.search(r'\[heap\]\n(?:\S+:.*\n)*?Private_Dirty:\s+(\d+)', f.read())
+        return int(found.group(1)) << 10 if found else 0
+
+    def threads(self):
+        return len(os.listdir('/proc/%d/task' % self.process.pid))
+
     def until(self, what, condition, timeout=60):
         end = time.monotonic() + timeout
         while not condition():
@@ -111,7 +120,7 @@ class Qmp:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(60)
         self.socket.connect(os.path.join(vm.work, 'qmp'))
-        self.lines = self.socket.makefile('rw')
+        self.lines = self.socket.makefile('r')      # 'rw' forgets what it has read ahead at each write
         self.events = []
         json.loads(self.lines.readline())
         self.call('qmp_capabilities')
@@ -125,8 +134,7 @@ class Qmp:
     def ask(self, command, **arguments):
         """The reply: an object with `return` or `error`; `_` in arguments' names is `-`."""
         arguments = {k.replace('_', '-'): v for k, v in arguments.items()}
-        self.lines.write(json.dumps({'execute': command, 'arguments': arguments}) + '\n')
-        self.lines.flush()
+        self.socket.sendall((json.dumps({'execute': command, 'arguments': arguments}) + '\n').encode())
         while True:
             message = self.message()
             if 'event' not in message:

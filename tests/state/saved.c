@@ -6,7 +6,7 @@
  *
  * usage: saved STATE_DIR [SEED]. LODGE_GOLDEN=write writes the golden stream when it is missing.
  */
-#include "base/testing.h"
+#include "tests/state/saved_vm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,240 +17,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "accel/null/null.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/str.h"
-#include "block/block.h"
-#include "chardev/chardev.h"
 #include "core/io.h"
-#include "core/machine.h"
-#include "core/vcpu.h"
 #include "hw/pci/pci.h"
-#include "mem/ram.h"
-#include "migrate/stream_testing.h"
 
 static const char *state_dir;
-static uint64_t seed;
-static char dir[64] = "/tmp/lodge-saved-XXXXXX";
-static struct loop *loop;
-
-struct shape {
-	uint64_t ram;
-	uint32_t cpus;
-	const char *devices[8];
-};
-static const struct shape usual = { 2 * MIB, 2,
-	{ "acpi-pm", "i8042", "mc146818-rtc", "i8254", "isa-serial chardev=serial",
-		"virtio-blk-pci drive=disk", "virtio-rng-pci",
-		"virtio-console-pci console=console" } };
-
-struct vm {
-	struct machine *m;
-	struct ram_block *ram;
-	struct as_region region;
-	struct chardev *serial, *console;
-	struct block_dev *disk;
-};
-
-/* -------- machines -------- */
-
-static void vcpu_reset(struct machine *m, struct vcpu *v)
-{
-	static struct x86_cpu_state s;
-
-	x86_cpu_state_reset(&s, v->apic_id, v->index == 0);
-	assert_int_equal(m->accel->vcpu_set(v->accel, &s, X86_STATE_ALL), 0);
-}
-
-static const struct board_ops board = { .vcpu_reset = vcpu_reset };
-
-static void make_devices(struct vm *vm, const struct shape *s)
-{
-	struct error err = ERROR_INIT;
-
-	for (size_t i = 0; i < ARRAY_SIZE(s->devices) && s->devices[i]; i++) {
-		AUTO_FREE char *type = strdup(s->devices[i]);
-		char *space = strchr(type, ' ');
-
-		if (space)
-			*space++ = 0;
-		if (!device_create(vm->m, type, space, &err))
-			fail_msg("%s", err.msg);
-	}
-}
-
-static void make_machine(struct vm *vm, const struct shape *s)
-{
-	static const struct pci_host_config pci = {
-		.ecam_base = 0xe0000000,
-		.ecam_buses = 1,
-		.mmio32_base = 0xc0000000,
-		.mmio32_size = 0x20000000,
-		.mmio64_base = 0x100000000,
-		.mmio64_size = 0x100000000,
-		.io_base = 0x1000,
-		.io_size = 0xf000,
-		.intx_gsi = { 16, 17, 18, 19 },
-		.assign = true,
-	};
-	struct accel_vm_config vc = { .max_vcpus = s->cpus };
-	struct error err = ERROR_INIT;
-
-	vm->m = machine_new("saved", loop, &err);
-	assert_non_null(vm->m);
-	vm->m->board = &board;
-	assert_true(machine_set_accel(vm->m, &null_accel, &vc, &err));
-	vm->region = (struct as_region){
-		.name = "ram", .kind = AS_RAM, .priority = -10, .ram = vm->ram
-	};
-	assert_int_equal(as_add(&vm->m->mem, &vm->region, 0, s->ram), 0);
-	assert_non_null(pci_host_new(vm->m, &pci, &err));
-	assert_true(machine_backend_add(vm->m, BACKEND_CHARDEV, "serial", vm->serial, &err));
-	assert_true(machine_backend_add(vm->m, BACKEND_CHARDEV, "console", vm->console, &err));
-	assert_true(machine_backend_add(vm->m, BACKEND_BLOCK, "disk", vm->disk, &err));
-	assert_true(machine_add_vcpus(vm->m, s->cpus, &err));
-	make_devices(vm, s);
-	assert_true(machine_init_vcpus(vm->m, &err));
-	assert_true(migrate_new(vm->m, &err));
-}
-
-static void vm_make(struct vm *vm, const struct shape *s)
-{
-	struct ram_config rc = { .name = "ram", .size = s->ram, .host_node = -1 };
-	struct error err = ERROR_INIT;
-
-	memset(vm, 0, sizeof(*vm));
-	vm->ram = ram_block_new(&rc, &err);
-	vm->serial = chardev_open("null", "serial", loop, &err);
-	vm->console = chardev_open("null", "console", loop, &err);
-	vm->disk = block_open_test(1 * MIB, &err);
-	assert_true(vm->ram && vm->serial && vm->console && vm->disk);
-	make_machine(vm, s);
-}
-
-static void vm_free(struct vm *vm)
-{
-	struct migrate *g = migrate_of(vm->m);
-
-	machine_free(vm->m);
-	migrate_free(g);
-	block_close(vm->disk);
-	chardev_close(vm->serial);
-	chardev_close(vm->console);
-	ram_block_unref(vm->ram);
-}
-
-static void vm_wait_incoming(struct vm *vm, const struct shape *s)
-{
-	struct error err = ERROR_INIT;
-
-	vm_make(vm, s);
-	assert_true(machine_wait_incoming(vm->m, &err));
-}
-
-/* It has run, touched its devices, and its memory has pages of all kinds. */
-static void vm_use(struct vm *vm, uint64_t *rnd)
-{
-	struct error err = ERROR_INIT;
-
-	assert_true(machine_resume(vm->m, &err));
-	for (int i = 0; i < 200; i++) {
-		static const uint16_t ports[] = { 0x3f8, 0x3f9, 0x3fb, 0x40, 0x43, 0x70, 0x71,
-			0x60 };
-		uint8_t data[4] = { (uint8_t)test_random(rnd) };
-
-		io_access_port(vm->m, ports[test_random(rnd) % ARRAY_SIZE(ports)], data, 1,
-			test_random(rnd) % 2);
-	}
-	machine_pause(vm->m);
-	for (uint64_t p = 0; p < vm->ram->size / PAGE; p++) {
-		uint8_t *page = vm->ram->host + p * PAGE;
-
-		if (p % 7 == 3)
-			memset(page, 0, PAGE); /* touched, and zero */
-		for (uint32_t i = 0; p % 5 == 1 && i < PAGE; i += 8)
-			wr_le64(page + i, i % 64 ? p : test_random(rnd));
-	}
-}
-
-static void save_state(struct vm *vm, struct str *out)
-{
-	struct error err = ERROR_INIT;
-
-	if (!machine_save_devices(vm->m, out, &err))
-		fail_msg("%s", err.msg);
-}
-
-/* -------- streams -------- */
-
-static const char *path_of(const char *name)
-{
-	static char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return path;
-}
-
-static bool vm_save(struct vm *vm, const char *uri, struct error *err)
-{
-	return migrate_save(vm->m, uri, err) && migrate_wait(migrate_of(vm->m), err);
-}
-
-static bool vm_load(struct vm *vm, const char *uri, struct error *err)
-{
-	return migrate_load(vm->m, uri, err) && migrate_wait(migrate_of(vm->m), err);
-}
-
-static void read_file(const char *path, struct str *out)
-{
-	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char buf[65536];
-	ssize_t n;
-
-	assert_true(fd >= 0);
-	while ((n = read(fd, buf, sizeof(buf))) > 0)
-		str_append_mem(out, buf, (size_t)n);
-	assert_true(n == 0 && !out->failed);
-}
-
-/* A stream in memory as a file of its own, as fd:N: the job closes it. */
-static bool load_bytes(struct vm *vm, const void *p, size_t len, struct error *err)
-{
-	char uri[32];
-	int fd = memfd_create("stream", MFD_CLOEXEC);
-
-	assert_true(fd >= 0 && write(fd, p, len) == (ssize_t)len && lseek(fd, 0, SEEK_SET) == 0);
-	snprintf(uri, sizeof(uri), "fd:%d", fd);
-	return vm_load(vm, uri, err);
-}
-
-/* A used machine's stream; the machine is gone. */
-static void make_stream(struct str *out, int compress)
-{
-	struct error err = ERROR_INIT;
-	uint64_t rnd = seed;
-	struct vm vm;
-
-	vm_make(&vm, &usual);
-	vm_use(&vm, &rnd);
-	migrate_params(migrate_of(vm.m))->compress = compress;
-	migrate_params(migrate_of(vm.m))->tuned = true;
-	if (!vm_save(&vm, path_of("stream"), &err))
-		fail_msg("%s", err.msg);
-	read_file(path_of("stream"), out);
-	vm_free(&vm);
-}
-
-static void expect_refused(struct vm *vm, const void *p, size_t len, const char *why)
-{
-	struct error err = ERROR_INIT;
-
-	if (load_bytes(vm, p, len, &err))
-		fail_msg("was loaded: %s", why);
-	assert_true(err.kind != ERROR_NONE && err.msg[0]);
-	assert_int_equal(vm->m->state, RUN_INCOMING);
-}
 
 /* -------- tests -------- */
 
@@ -417,154 +189,80 @@ static void test_other_machines(void **state)
 	s.devices[4] = "isa-serial chardev=serial,index=1";
 	refused_by(&s, &stream, "0x2f8");
 	s = usual;
+	s = usual;
+	s.devices[5] = "virtio-blk-pci drive=disk,num-queues=7";
+	refused_by(&s, &stream, "2 queues, the device has 7");
+	s = usual;
+	s.devices[6] = NULL;
+	refused_by(&s, &stream, "virtio-rng-pci at PCI 00:02.0");
+	s.devices[6] = "virtio-balloon-pci";
+	refused_by(&s, &stream, "this one a virtio-balloon-pci");
+	s = usual;
 	s.devices[3] = "pvpanic"; /* the timer is the engine's then, which is all the same */
 	refused_by(&s, &stream, "pvpanic");
 }
 
-/* Cut anywhere it is refused, and nothing has happened to the machine that waits. */
-static void test_truncated(void **state)
+static uint8_t interrupt_line(struct vm *vm, uint32_t slot, const uint8_t *set)
 {
-	AUTO(str) stream = STR_INIT;
-	uint64_t rnd = seed;
-	struct vm vm;
+	uint8_t address[4], line = set ? *set : 0;
 
-	make_stream(&stream, MIGRATE_PLAIN);
-	vm_wait_incoming(&vm, &usual);
-	migrate_params(migrate_of(vm.m))->threads = 1;
-	migrate_params(migrate_of(vm.m))->tuned = true;
-	for (size_t n = 0; n < stream.len; n += n < 200 ? 1 : 1 + test_random(&rnd) % 4096)
-		expect_refused(&vm, stream.s, n, "cut");
-	for (size_t off = STREAM_HEAD, n;
-		(n = stream_section((uint8_t *)stream.s, stream.len, off)); off += n) {
-		expect_refused(&vm, stream.s, off, "cut before a section");
-		expect_refused(&vm, stream.s, off + SECTION_HEAD - 1, "cut in a header");
-		expect_refused(&vm, stream.s, off + SECTION_HEAD, "cut after a header");
-		expect_refused(&vm, stream.s, off + n - 1, "cut at a section's end");
+	wr_le32(address, 0x80000000 | slot << 11 | PCI_INTERRUPT_LINE);
+	io_access_port(vm->m, 0xcf8, address, 4, true);
+	io_access_port(vm->m, 0xcfc, &line, 1, set);
+	return line;
+}
+
+static struct device *device_of(struct vm *vm, const char *id)
+{
+	struct device *d;
+
+	list_for_each (d, &vm->m->devices, node) {
+		if (d->id && !strcmp(d->id, id))
+			return d;
 	}
-	str_append(&stream, "x");
-	expect_refused(&vm, stream.s, stream.len, "a byte too many");
-	vm_free(&vm);
+	fail_msg("no device '%s'", id);
+	return NULL;
 }
 
-static void test_flipped(void **state)
+/* Devices that came and went have other numbers than those of a machine that is made anew: what counts is
+ * where they are. */
+static void test_other_numbers(void **state)
 {
+	static const uint8_t lines[] = { 55, 99 };
+	static const struct shape made = { 2 * MIB, 1,
+		{ "virtio-rng-pci id=first,addr=4", "virtio-rng-pci id=a,addr=5" } };
+	static const struct shape like = { 2 * MIB, 1,
+		{ "virtio-rng-pci id=a,addr=5", "virtio-rng-pci id=b,addr=9" } };
+	static const struct shape mixed = { 2 * MIB, 1,
+		{ "virtio-rng-pci id=b,addr=5", "virtio-rng-pci id=a,addr=9" } };
 	AUTO(str) stream = STR_INIT;
-	uint64_t rnd = seed;
-	struct vm vm;
-
-	make_stream(&stream, migrate_has_zstd() ? MIGRATE_ZSTD : MIGRATE_PLAIN);
-	vm_wait_incoming(&vm, &usual);
-	for (int i = 0; i < 600; i++) {
-		size_t at = i < 128 ? (size_t)i : test_random(&rnd) % stream.len;
-		char bit = (char)(1 << test_random(&rnd) % 8);
-
-		stream.s[at] ^= bit;
-		/* But for who wrote it, which nobody reads: even that has a checksum. */
-		expect_refused(&vm, stream.s, stream.len, "a bit");
-		stream.s[at] ^= bit;
-	}
-	/* Sections lost, twice, or in another order. */
-	for (size_t off = STREAM_HEAD, n;
-		(n = stream_section((uint8_t *)stream.s, stream.len, off)); off += n) {
-		AUTO(str) other = STR_INIT;
-
-		str_append_mem(&other, stream.s, off);
-		str_append_mem(&other, stream.s + off + n, stream.len - off - n);
-		expect_refused(&vm, other.s, other.len, "a section is lost");
-		str_clear(&other);
-		str_append_mem(&other, stream.s, off + n);
-		str_append_mem(&other, stream.s + off, stream.len - off);
-		expect_refused(&vm, other.s, other.len, "a section twice");
-	}
-	vm_free(&vm);
-}
-
-/* What has right checksums is judged by what it means. */
-static void test_enemy(void **state)
-{
-	AUTO(str) stream = STR_INIT;
-	uint64_t rnd = seed;
-	int loaded = 0;
-
-	make_stream(&stream, migrate_has_zstd() ? MIGRATE_ZSTD : MIGRATE_PLAIN);
-	for (int i = 0; i < 250; i++) {
-		AUTO(str) bad = STR_INIT;
-		struct error err = ERROR_INIT;
-		struct vm vm;
-
-		str_append_mem(&bad, stream.s, stream.len);
-		for (uint64_t n = 1 + test_random(&rnd) % 3; n; n--) {
-			/* Memory is most of it, and the least interesting. */
-			size_t at = test_random(&rnd) % bad.len;
-
-			if (i % 2)
-				at = bad.len - 1 - test_random(&rnd) % MIN(bad.len, (size_t)12000);
-			else if (i % 4)
-				at %= 3000;
-			bad.s[at] = (char)test_random(&rnd);
-		}
-		stream_reseal((uint8_t *)bad.s, bad.len);
-		vm_wait_incoming(&vm, &usual);
-		if (load_bytes(&vm, bad.s, bad.len, &err))
-			loaded += machine_resume(vm.m, &err);
-		else
-			assert_true(err.kind != ERROR_NONE && err.msg[0]);
-		vm_free(&vm);
-	}
-	print_message("%d of 250 were loaded\n", loaded);
-}
-
-/* -------- forms that this version does not write yet -------- */
-
-static void put_section(struct str *out, uint16_t type, uint16_t flags, const void *p, size_t len)
-{
-	struct section s = { .type = type, .flags = flags, .len = len, .crc = crc32c(0, p, len) };
-	uint8_t head[SECTION_HEAD];
-
-	section_put_head(&s, head);
-	str_append_mem(out, head, sizeof(head));
-	str_append_mem(out, p, len);
-}
-
-/* @stream with more sections behind the first one. */
-static void insert_sections(const struct str *stream, const struct str *more, struct str *out)
-{
-	size_t n = STREAM_HEAD +
-		   stream_section((const uint8_t *)stream->s, stream->len, STREAM_HEAD);
-
-	str_append_mem(out, stream->s, n);
-	str_append_mem(out, more->s, more->len);
-	str_append_mem(out, stream->s + n, stream->len - n);
-	stream_reseal((uint8_t *)out->s, out->len);
-}
-
-static void test_unknown_sections(void **state)
-{
-	AUTO(str) stream = STR_INIT;
-	AUTO(str) more = STR_INIT;
-	AUTO(str) made = STR_INIT;
 	struct error err = ERROR_INIT;
 	struct vm vm;
 
-	make_stream(&stream, MIGRATE_PLAIN);
-	put_section(&more, 77, 0, "whatever", 8);
-	insert_sections(&stream, &more, &made);
-	vm_wait_incoming(&vm, &usual);
-	if (!load_bytes(&vm, made.s, made.len, &err))
-		fail_msg("%s", err.msg);
+	vm_make(&vm, &made);
+	device_free(device_of(&vm, "first"));
+	assert_non_null(device_create(vm.m, "virtio-rng-pci", "id=b,addr=9", &err));
+	assert_int_equal(device_of(&vm, "b")->instance, 0);
+	assert_true(machine_resume(vm.m, &err));
+	machine_pause(vm.m);
+	interrupt_line(&vm, 5, &lines[0]);
+	interrupt_line(&vm, 9, &lines[1]);
+	assert_true(vm_save(&vm, path_of("numbers"), &err));
 	vm_free(&vm);
-	str_clear(&more);
-	str_clear(&made);
-	put_section(&more, 77, SECTION_F_MUST, "whatever", 8);
-	insert_sections(&stream, &more, &made);
-	vm_wait_incoming(&vm, &usual);
-	expect_refused(&vm, made.s, made.len, "unknown, and must be known");
-	/* A newer form. */
-	wr_le32(stream.s + 8, STREAM_VERSION + 1);
-	stream_reseal((uint8_t *)stream.s, stream.len);
-	expect_refused(&vm, stream.s, stream.len, "a newer version");
-	vm_free(&vm);
+	read_file(path_of("numbers"), &stream);
+	for (int i = 0; i < 2; i++) { /* and what is made of that can be saved, too */
+		vm_wait_incoming(&vm, &like);
+		if (!vm_load(&vm, path_of("numbers"), &err))
+			fail_msg("%s", err.msg);
+		assert_int_equal(interrupt_line(&vm, 5, NULL), lines[0]);
+		assert_int_equal(interrupt_line(&vm, 9, NULL), lines[1]);
+		assert_true(vm_save(&vm, path_of("numbers"), &err));
+		vm_free(&vm);
+	}
+	refused_by(&mixed, &stream, "is 'b'");
 }
+
+/* -------- forms that this version does not write yet -------- */
 
 /* Live migration's: pages come again in later rounds, and some have become zero. */
 static void test_rounds(void **state)
@@ -795,10 +493,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_whose_timer),
 		cmocka_unit_test(test_goes_on),
 		cmocka_unit_test(test_other_machines),
-		cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_flipped),
-		cmocka_unit_test(test_enemy),
-		cmocka_unit_test(test_unknown_sections),
+		cmocka_unit_test(test_other_numbers),
 		cmocka_unit_test(test_rounds),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_uris),
@@ -807,23 +502,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_golden),
 	};
-	struct error err = ERROR_INIT;
-	AUTO_FREE char *clean = NULL;
-	int failed;
 
 	if (argc < 2) {
 		fprintf(stderr, "usage: saved STATE_DIR [SEED]\n");
 		return 2;
 	}
 	state_dir = argv[1];
-	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)clock_wall_ns() | 1;
-	printf("seed %llu\n", (unsigned long long)seed);
-	log_level = LOG_ERR;
-	loop = loop_new("main", 0, &err);
-	if (!loop || !mkdtemp(dir))
-		return 1;
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	loop_free(loop);
-	clean = str_printf("rm -rf %s", dir);
-	return failed || (clean && system(clean));
+	saved_begin(argc > 2 ? argv[2] : NULL);
+	return saved_end(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -52,6 +52,9 @@ static bool start_job(struct qmp_call *c, bool incoming, struct error *err)
 	const char *uri = a->uri, *name;
 	char buf[32];
 
+	/* The descriptor is the job's from then on. */
+	if (!(incoming ? migrate_may_load : migrate_may_save)(c->m, err))
+		return false;
 	if (str_has_prefix(uri, "fd:", &name)) {
 		int fd = qmp_named_fd_take(c->q, name, err);
 
@@ -93,12 +96,14 @@ static void put_ram(const struct migrate_info *i, struct str *out)
 		"\"duplicate\": %llu, \"skipped\": 0, \"normal\": %llu, \"normal-bytes\": %llu, "
 		"\"dirty-pages-rate\": 0, \"mbps\": %.3f, \"dirty-sync-count\": 1, "
 		"\"postcopy-requests\": 0, \"page-size\": %d, \"multifd-bytes\": 0, "
-		"\"pages-per-second\": 0}",
+		"\"pages-per-second\": 0, \"precopy-bytes\": 0, \"downtime-bytes\": %llu, "
+		"\"postcopy-bytes\": 0, \"dirty-sync-missed-zero-copy\": 0}",
 		(unsigned long long)i->stream_bytes, (unsigned long long)left,
 		(unsigned long long)i->ram_bytes, (unsigned long long)i->zero_pages,
 		(unsigned long long)i->data_pages,
 		(unsigned long long)i->data_pages * PAGE_SIZE_TOLD,
-		ns > 0 ? (double)i->stream_bytes * 8000 / (double)ns : 0.0, PAGE_SIZE_TOLD);
+		ns > 0 ? (double)i->stream_bytes * 8000 / (double)ns : 0.0, PAGE_SIZE_TOLD,
+		(unsigned long long)i->stream_bytes);
 }
 
 static bool query_migrate(struct qmp_call *c, struct error *err)

@@ -104,6 +104,7 @@ struct serial {
 	struct irq_source irq;
 	struct chardev *chr; /* borrowed from the machine; NULL: none */
 	size_t room;	     /* last told to the back end */
+	bool quiet;	     /* between quiesce and resume: under dev.lock */
 };
 
 static const struct field config_fields[] = {
@@ -190,7 +191,7 @@ static void update_irq(struct serial *u)
 static void update_room(struct serial *u)
 {
 	const struct serial_state *s = &u->s;
-	size_t room = s->mcr & MCR_LOOP ? 0 : fifo_on(s) ? FIFO_SIZE : 1;
+	size_t room = u->quiet || s->mcr & MCR_LOOP ? 0 : fifo_on(s) ? FIFO_SIZE : 1;
 
 	if (s->rx_len && room)
 		return;
@@ -532,6 +533,28 @@ static void serial_unrealize(struct device *d)
 	irq_set(&u->irq, false);
 }
 
+/* Input stays where it is while the machine stands still: what came between a saved state and its end, or
+ * before one is loaded, would be lost in a FIFO that nobody reads. */
+static void set_quiet(struct device *d, bool quiet)
+{
+	struct serial *u = CONTAINER_OF(d, struct serial, dev);
+
+	mutex_lock(&d->lock);
+	u->quiet = quiet;
+	update_room(u);
+	mutex_unlock(&d->lock);
+}
+
+static void serial_quiesce(struct device *d)
+{
+	set_quiet(d, true);
+}
+
+static void serial_resume(struct device *d)
+{
+	set_quiet(d, false);
+}
+
 static bool serial_post_load(struct device *d, struct error *err)
 {
 	struct serial *u = CONTAINER_OF(d, struct serial, dev);
@@ -563,6 +586,8 @@ const struct device_type isa_serial_type = {
 	.realize = serial_realize,
 	.unrealize = serial_unrealize,
 	.reset = serial_reset,
+	.quiesce = serial_quiesce,
+	.resume = serial_resume,
 	.post_load = serial_post_load,
 	.test_options = "chardev=test",
 };

@@ -554,14 +554,18 @@ static bool check_saved(struct virtio_device *v, struct error *err)
 		(s->status & VIRTIO_S_DRIVER_OK && !features_ok) ||
 		s->broken != !!(s->status & VIRTIO_S_NEEDS_RESET))
 		return error_set(err, "saved device status 0x%x cannot be", s->status);
-	if (features_ok && !features_acceptable(v, s->guest_features))
-		return error_set(err,
-			"the saved driver uses features 0x%llx, the device has 0x%llx",
-			(unsigned long long)s->guest_features,
-			(unsigned long long)v->host_features);
 	if (s->queues.len != v->n_queues)
 		return error_set(err, "saved state has %zu queues, the device has %u",
 			s->queues.len, v->n_queues);
+	if (features_ok && !features_acceptable(v, s->guest_features)) {
+		uint64_t lacking = s->guest_features & ~v->host_features;
+
+		return error_set(err,
+			"the guest's driver uses features (bits %#llx) that this device does not "
+			"offer: give it the options and the kind of back end that the saved one "
+			"had",
+			(unsigned long long)(lacking ?: s->guest_features));
+	}
 	return true;
 }
 
@@ -593,7 +597,8 @@ bool virtio_post_load(struct device *d, struct error *err)
 	const struct virtio_saved *s = &v->saved;
 	bool ok = true;
 
-	if (!pci_post_load(&v->pci, err) || !check_saved(v, err))
+	/* What differs in the registers of its PCI function follows from what check_saved() can name. */
+	if (!check_saved(v, err) || !pci_post_load(&v->pci, err))
 		return false;
 	mutex_lock(&d->lock);
 	v->generation++;

@@ -50,6 +50,7 @@ struct helper {
 	struct timer *timers;
 	struct waiting *first, **last;
 	size_t waiting;
+	bool used;   /* frames have come */
 	uint8_t *in; /* BATCH frames */
 	uint8_t out[FRAME_ROOM];
 };
@@ -154,6 +155,7 @@ static bool read_frames(struct helper *h)
 	n = recvmmsg(NET_USER_DATA_FD, m, BATCH, MSG_DONTWAIT, NULL);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
+	h->used |= n > 0;
 	for (int i = 0; i < n; i++) {
 		uint8_t *p = iov[i].iov_base;
 		struct vnet_hdr v;
@@ -256,26 +258,45 @@ static void answer_error(const struct error *err)
 	answer(text);
 }
 
+static int add_forward(struct helper *h, const struct forward *f)
+{
+	const struct sockaddr_in *a = (const struct sockaddr_in *)&f->host,
+				 *g = (const struct sockaddr_in *)&f->guest;
+
+	if (f->host.ss_family == AF_INET) /* knows what a guest address of 0 means */
+		return slirp_add_hostfwd(h->slirp, f->udp, a->sin_addr, ntohs(a->sin_port),
+			g->sin_addr, ntohs(g->sin_port));
+	return slirp_add_hostxfwd(h->slirp, (const struct sockaddr *)&f->host, f->len,
+		(const struct sockaddr *)&f->guest, f->len,
+		SLIRP_HOSTFWD_V6ONLY | (f->udp ? SLIRP_HOSTFWD_UDP : 0));
+}
+
+/* When lodge is killed its helper may have the port for some moments more than it: a VM that starts again at
+ * once waits for that. Later nobody is kept waiting. */
+static int add_forward_patiently(struct helper *h, const struct forward *f)
+{
+	int r;
+
+	for (int i = 0; (r = add_forward(h, f)) < 0 && errno == EADDRINUSE && !h->used && i < 300;
+		i++) {
+		poll(NULL, 0, 10);
+		errno = EADDRINUSE;
+	}
+	return r;
+}
+
 static bool forward(struct helper *h, const char *spec, bool add, struct error *err)
 {
 	struct forward f;
-	int flags, r;
+	int r;
 
 	if (!forward_parse(spec, !add, &f, err))
 		return false;
-	flags = f.udp ? SLIRP_HOSTFWD_UDP : 0;
-	if (add && f.host.ss_family == AF_INET) { /* knows what a guest address of 0 means */
-		struct sockaddr_in *a = (struct sockaddr_in *)&f.host,
-				   *g = (struct sockaddr_in *)&f.guest;
-
-		r = slirp_add_hostfwd(h->slirp, f.udp, a->sin_addr, ntohs(a->sin_port), g->sin_addr,
-			ntohs(g->sin_port));
-	} else if (add) {
-		r = slirp_add_hostxfwd(h->slirp, (struct sockaddr *)&f.host, f.len,
-			(struct sockaddr *)&f.guest, f.len, flags | SLIRP_HOSTFWD_V6ONLY);
-	} else {
-		r = slirp_remove_hostxfwd(h->slirp, (struct sockaddr *)&f.host, f.len, flags);
-	}
+	if (add)
+		r = add_forward_patiently(h, &f);
+	else
+		r = slirp_remove_hostxfwd(
+			h->slirp, (struct sockaddr *)&f.host, f.len, f.udp ? SLIRP_HOSTFWD_UDP : 0);
 	if (r >= 0)
 		return true;
 	return add ? error_set_errno(err, errno, "cannot forward '%s'", spec)
