@@ -667,16 +667,10 @@ static bool make_board_config(struct run *r, struct error *err)
 
 /* -------- the sandbox -------- */
 
-static void confine_loop(void *opaque)
-{
-	thread_confine();
-}
-
 /* The last thing before the guest runs: all is open that was asked for. */
 static bool confine(struct run *r, struct error *err)
 {
 	struct sandbox *s = r->sandbox;
-	struct loop **l;
 	bool ok = true;
 
 	if (!s)
@@ -686,10 +680,6 @@ static bool confine(struct run *r, struct error *err)
 	ok = ok && sandbox_enter(s, chardev_stdio_restore, err);
 	sandbox_free(s);
 	r->sandbox = NULL;
-	vec_for_each (l, &r->m->io_loops) {
-		if (ok)
-			loop_call(*l, confine_loop, NULL);
-	}
 	return ok;
 }
 
