@@ -14,8 +14,7 @@
 #include "chardev/chardev.h"
 #include "core/device.h"
 #include "core/io.h"
-#include "core/machine.h"
-#include "mem/ram.h"
+#include "testing/machine.h"
 
 static const char *const types[] = { "acpi-pm", "fw_cfg", "i8042", "isa-debug-exit", "isa-debugcon",
 	"isa-serial", "mc146818-rtc", "pc-testdev", "pvpanic" };
@@ -24,31 +23,21 @@ static const char *const types[] = { "acpi-pm", "fw_cfg", "i8042", "isa-debug-ex
 static const uint16_t ports[] = { 0x600, 0x620, 0xcf8, 0xb0, 0x510, 0x60, 0x92, 0x501, 0xe0, 0x3f8,
 	0x70, 0x2000, 0x505 };
 
-static struct loop *loop;
 static struct machine *m;
-static struct ram_block *ram;
-static struct as_region region;
 
 static void set_up(void)
 {
-	struct ram_config rc = { .name = "fuzz", .size = 4 * MIB, .host_node = -1 };
-	struct accel_vm_config vc = { .max_vcpus = 1 };
+	static struct test_machine t;
+	struct test_machine_config tc = { .accel = &null_accel, .ram = 4 * MIB };
 	struct error err = ERROR_INIT;
+	bool ok = test_machine_init(&t, &tc, &err);
 	struct chardev *c;
 
-	loop = loop_new("fuzz", 0, &err);
-	ram = ram_block_new(&rc, &err);
-	c = chardev_open("null", "test", loop, &err);
-	m = machine_new("fuzz", loop, &err);
-	assert(loop && ram && c && m);
-	bool ok = machine_set_accel(m, &null_accel, &vc, &err) &&
-		  machine_backend_add(m, BACKEND_CHARDEV, "test", c, &err);
-
 	assert(ok);
-	region = (struct as_region){ .name = "ram", .kind = AS_RAM, .ram = ram };
-	int rc2 = as_add(&m->mem, &region, 0, 4 * MIB);
-
-	assert(!rc2);
+	m = t.m;
+	c = chardev_open("null", "test", t.loop, &err);
+	ok = c && machine_backend_add(m, BACKEND_CHARDEV, "test", c, &err);
+	assert(ok);
 }
 
 struct input {
@@ -128,7 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		else if ((op & 0xfc) == 4)
 			load_input(d, &in);
 		else
-			loop_run_once(loop, 0);
+			loop_run_once(m->main_loop, 0);
 	}
 	device_free(d);
 	atomic_store(&m->pending, 0);

@@ -17,6 +17,7 @@
 #include "base/types.h"
 #include "base/wire.h"
 #include "core/vcpu.h"
+#include "fuzz/input.h"
 #include "mem/ram.h"
 #include "x86/cpuid.h"
 
@@ -33,28 +34,12 @@
 
 enum mode { REAL, PROT32, PROT16, LONG64, LONG32, VM86, MODES };
 
-struct input {
-	const uint8_t *p;
-	size_t len;
-};
-
-static uint64_t take(struct input *in, unsigned int size)
-{
-	uint8_t b[8] = { 0 };
-	size_t n = MIN(size, in->len);
-
-	memcpy(b, in->p, n);
-	in->p += n;
-	in->len -= n;
-	return rd_le64(b);
-}
-
 /* -------- the machine that there is not -------- */
-static struct input *io_input; /* what registers read as */
+static struct fuzz_input *io_input; /* what registers read as */
 
 static void io_mem(struct soft_vcpu *v, uint64_t gpa, void *data, unsigned int size, bool write)
 {
-	uint64_t x = take(io_input, 1) * 0x0101010101010101ull;
+	uint64_t x = fuzz_take(io_input, 1) * 0x0101010101010101ull;
 
 	assert(size >= 1 && size <= 8 && gpa >= RAM_SIZE);
 	if (!write)
@@ -64,7 +49,7 @@ static void io_port(struct soft_vcpu *v, uint16_t port, void *data, unsigned int
 {
 	assert(size == 1 || size == 2 || size == 4);
 	if (!write)
-		memset(data, (int)take(io_input, 1), size);
+		memset(data, (int)fuzz_take(io_input, 1), size);
 }
 static const struct soft_io io = { .mem = io_mem, .port = io_port };
 
@@ -236,9 +221,9 @@ static void make_segments(struct x86_cpu_state *s, enum mode mode, bool user)
 	s->idtr = (struct x86_dtable){ .base = mode == REAL ? 0 : IDT, .limit = 0x3ff };
 }
 
-static void make_state(struct vm *m, struct x86_cpu_state *s, enum mode mode, struct input *in)
+static void make_state(struct vm *m, struct x86_cpu_state *s, enum mode mode, struct fuzz_input *in)
 {
-	uint8_t flags = (uint8_t)take(in, 1);
+	uint8_t flags = (uint8_t)fuzz_take(in, 1);
 	bool long_mode = mode == LONG64 || mode == LONG32, user = (flags & 1) || mode == VM86;
 	bool paging = long_mode || (mode != REAL && (flags & 2)), pae = long_mode || (flags & 4);
 
@@ -260,32 +245,32 @@ static void make_state(struct vm *m, struct x86_cpu_state *s, enum mode mode, st
 	if (paging)
 		make_paging(m, pae, long_mode);
 	for (int i = 0; i < 16; i++)
-		s->gpr[i] = flags & 128 ? take(in, 3) : 0x100u * i;
+		s->gpr[i] = flags & 128 ? fuzz_take(in, 3) : 0x100u * i;
 	s->gpr[X86_RSP] = STACK;
 }
 
 /* Spoil some bytes of the state. */
-static void spoil(struct x86_cpu_state *s, struct input *in)
+static void spoil(struct x86_cpu_state *s, struct fuzz_input *in)
 {
-	unsigned int n = take(in, 1) & 15;
+	unsigned int n = fuzz_take(in, 1) & 15;
 
 	for (unsigned int i = 0; i < n; i++) {
-		size_t at = take(in, 2) % sizeof(*s);
+		size_t at = fuzz_take(in, 2) % sizeof(*s);
 
-		((uint8_t *)s)[at] ^= (uint8_t)take(in, 1);
+		((uint8_t *)s)[at] ^= (uint8_t)fuzz_take(in, 1);
 	}
 }
 
 /* Stretches of memory: where, how long, what. The first is the code. */
-static void fill(struct vm *m, struct input *in, unsigned int stretches)
+static void fill(struct vm *m, struct fuzz_input *in, unsigned int stretches)
 {
 	uint64_t at = CODE, n = 64;
 
 	for (unsigned int i = 0; i <= stretches && in->len; i++) {
 		for (uint64_t k = 0; k < n && in->len; k++)
-			m->ram->host[(at + k) % RAM_SIZE] = (uint8_t)take(in, 1);
-		at = take(in, 3);
-		n = take(in, 1);
+			m->ram->host[(at + k) % RAM_SIZE] = (uint8_t)fuzz_take(in, 1);
+		at = fuzz_take(in, 3);
+		n = fuzz_take(in, 1);
 	}
 }
 
@@ -309,7 +294,7 @@ static void disturb(struct vm *m, struct soft_vcpu *v, uint8_t how)
 	soft_vcpu_run(&v->base, &e);
 }
 
-static void run(struct vm *m, struct input *in)
+static void run(struct vm *m, struct fuzz_input *in)
 {
 	io_input = in;
 	for (unsigned int round = 0; round < ROUNDS; round++)
@@ -323,7 +308,7 @@ static void run(struct vm *m, struct input *in)
 			} else {
 				soft_vcpu_steps(v, STEPS, NULL);
 			}
-			disturb(m, v, (uint8_t)take(in, 1));
+			disturb(m, v, (uint8_t)fuzz_take(in, 1));
 		}
 }
 
@@ -341,9 +326,9 @@ static void round_trip(struct vm *m, struct x86_cpu_state *s)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct input in = { data, size };
+	struct fuzz_input in = { data, size };
 	struct x86_cpu_state *s = calloc(1, sizeof(*s));
-	uint8_t shape = (uint8_t)take(&in, 1);
+	uint8_t shape = (uint8_t)fuzz_take(&in, 1);
 	struct vm m;
 	bool ok = true;
 

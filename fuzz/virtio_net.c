@@ -3,8 +3,7 @@
  * virtio-net: the input is a program of control commands, frames, buffers of odd sizes, kicks, stray stores and
  * plugs pulled, on a network that gives back what it is given; afterwards the card must come out of a reset.
  */
-#include "fuzz/machine.h"
-#include "hw/virtio/virtio_testing.h"
+#include "fuzz/virtio.h"
 #include "net/net.h"
 
 static struct vt_driver t;
@@ -101,7 +100,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = { data, size };
-	bool ok;
 
 	if (!t.m)
 		make();
@@ -109,12 +107,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (in.len && area)
 		step(&in);
 	net_set_link(net, true);
-	ok = vt_reset(&t);
-	assert(ok);
-	t.v->pci.dev.type->quiesce(&t.v->pci.dev);
-	t.v->pci.dev.type->reset(&t.v->pci.dev);
-	t.v->pci.dev.type->resume(&t.v->pci.dev);
-	ok = vt_attach(&t, t.v);
-	assert(ok);
+	fuzz_virtio_reset(&t);
 	return 0;
 }

@@ -3,8 +3,7 @@
  * A virtio device's registers and guest memory: the input is a program of register accesses and
  * stores to RAM; afterwards the device must come out of a reset.
  */
-#include "fuzz/machine.h"
-#include "hw/virtio/virtio_testing.h"
+#include "fuzz/virtio.h"
 
 static struct vt_driver t;
 
@@ -12,7 +11,8 @@ static void make(void)
 {
 	struct machine *m = fuzz_machine();
 	struct error err = ERROR_INIT;
-	struct device *d = device_create(m, "virtio-rng-pci", "queue-size=8", &err);
+	/* All doorbells in the BAR that the input reaches. */
+	struct device *d = device_create(m, "virtio-rng-pci", "queue-size=8,notify=mmio", &err);
 	bool ok;
 
 	assert(d);
@@ -77,18 +77,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = { data, size };
-	bool ok;
 
 	if (!t.m)
 		make();
 	while (in.len)
 		step(&in);
-	ok = vt_reset(&t);
-	assert(ok);
-	t.v->pci.dev.type->quiesce(&t.v->pci.dev);
-	t.v->pci.dev.type->reset(&t.v->pci.dev);
-	t.v->pci.dev.type->resume(&t.v->pci.dev);
-	ok = vt_attach(&t, t.v);
-	assert(ok);
+	fuzz_virtio_reset(&t);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/wire.h"
+#include "fuzz/input.h"
 #include "hw/virtio/virtqueue.h"
 #include "mem/gmem.h"
 
@@ -42,29 +43,13 @@ static void set_up(void)
 	assert(rc == 0);
 }
 
-struct input {
-	const uint8_t *p;
-	size_t len;
-};
-
-static uint64_t take(struct input *in, unsigned int size)
-{
-	uint8_t b[8] = { 0 };
-	size_t n = MIN(size, in->len);
-
-	memcpy(b, in->p, n);
-	in->p += n;
-	in->len -= n;
-	return rd_le64(b);
-}
-
 /* Overwrite a stretch of guest memory; the ring's three parts are near the start. */
-static void poke(struct input *in)
+static void poke(struct fuzz_input *in)
 {
-	uint64_t at = take(in, 2), n = 1 + (take(in, 1) & 63);
+	uint64_t at = fuzz_take(in, 2), n = 1 + (fuzz_take(in, 1) & 63);
 
 	for (uint64_t i = 0; i < n && in->len; i++)
-		ram[0]->host[(at + i) % RAM] = (uint8_t)take(in, 1);
+		ram[0]->host[(at + i) % RAM] = (uint8_t)fuzz_take(in, 1);
 }
 
 static void check_chain(const struct vq_chain *c, const struct virtqueue *q)
@@ -109,13 +94,13 @@ static bool pop(struct virtqueue *q, struct slot *s)
 	return rc == 1;
 }
 
-static void run(struct virtqueue *q, struct input *in)
+static void run(struct virtqueue *q, struct fuzz_input *in)
 {
 	static struct slot out[64];
 	unsigned int n = 0;
 
 	while (in->len) {
-		uint8_t op = (uint8_t)take(in, 1);
+		uint8_t op = (uint8_t)fuzz_take(in, 1);
 
 		switch (op & 7) {
 		case 0:
@@ -130,7 +115,8 @@ static void run(struct virtqueue *q, struct input *in)
 			if (n) {
 				struct slot *s = &out[(op >> 3) % n];
 
-				int rc = vq_push(q, &s->c, (uint32_t)MIN(take(in, 2), s->c.in_len));
+				int rc = vq_push(
+					q, &s->c, (uint32_t)MIN(fuzz_take(in, 2), s->c.in_len));
 
 				assert(rc == 0 || rc == -EPROTO);
 				*s = out[--n];
@@ -163,7 +149,7 @@ static void run(struct virtqueue *q, struct input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct input in = { data, size };
+	struct fuzz_input in = { data, size };
 	struct virtqueue q;
 	uint8_t shape;
 
@@ -171,14 +157,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		set_up();
 	memset(ram[0]->host, 0, RAM);
 	vq_init(&q, &as, 0, 64);
-	shape = (uint8_t)take(&in, 1);
-	q.size = (uint16_t)(shape & 1 ? 1 + take(&in, 1) % 64 : 1u << take(&in, 1) % 7);
+	shape = (uint8_t)fuzz_take(&in, 1);
+	q.size = (uint16_t)(shape & 1 ? 1 + fuzz_take(&in, 1) % 64 : 1u << fuzz_take(&in, 1) % 7);
 	q.packed = shape & 2;
 	q.event_idx = shape & 4;
 	q.indirect = shape & 8;
-	q.desc = shape & 16 ? take(&in, 3) : DESC;
-	q.avail = shape & 32 ? take(&in, 3) : AVAIL;
-	q.used = shape & 64 ? take(&in, 3) : USED;
+	q.desc = shape & 16 ? fuzz_take(&in, 3) : DESC;
+	q.avail = shape & 32 ? fuzz_take(&in, 3) : AVAIL;
+	q.used = shape & 64 ? fuzz_take(&in, 3) : USED;
 	if (vq_enable(&q) == 0)
 		run(&q, &in);
 	vq_fini(&q);

@@ -100,6 +100,8 @@ int field_parse_scalar(const struct field *f, void *obj, const char *text);
 void field_format_scalar(const struct field *f, const void *obj, struct str *out);
 /* Append what would be valid: "a number 1..64". */
 void field_want(const struct field *f, struct str *out);
+/* FT_ENUM: its words with @sep between them. */
+void field_names_text(const struct field *f, const char *sep, struct str *out);
 /* `1..64`, or nothing when the type has no limit worth saying. */
 void field_range_text(const struct field *f, struct str *out);
 /* Fail with `unknown key 'KEY' for PATH; valid: a, b`. Returns false. */

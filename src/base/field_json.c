@@ -67,6 +67,13 @@ void field_to_json(const struct field *f, const void *obj, struct str *out)
 	}
 }
 
+static bool is_zero(const void *p, size_t n)
+{
+	const char *c = p;
+
+	return !n || (!c[0] && !memcmp(c, c + 1, n - 1));
+}
+
 /* An absent text has no key, nor has an empty arm; a secret is nobody's business. */
 static bool json_absent(const struct field *f, const void *obj)
 {
@@ -76,6 +83,8 @@ static bool json_absent(const struct field *f, const void *obj)
 		return !field_num(f, obj);
 	if (f->flags & FF_OMIT_ZERO && (f->type == FT_LIST || f->type == FT_ARRAY))
 		return !field_len(f, obj);
+	if (f->flags & FF_OMIT_ZERO && f->type == FT_STRUCT)
+		return is_zero(field_ptr(f, obj), f->sub->struct_size);
 	if (f->type == FT_STR)
 		return !*(char **)field_ptr(f, obj);
 	return field_is_aggregate(f) && !field_sub(f, obj);

@@ -1,23 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "base/fault.h"
 #include "base/field_random.h"
-#include "base/field_sample.h"
+#include "base/field_sample_testing.h"
 #include "base/json.h"
 #include "base/testing.h"
-
-static void sample_new(struct sample *s)
-{
-	struct error err = ERROR_INIT;
-
-	memset(s, 0, sizeof(*s));
-	assert_true(fields_init(&sample_table, s, &err));
-}
-
-static void sample_fini(struct sample *s)
-{
-	fields_fini(&sample_table, s);
-}
-DEFINE_AUTO(sample, struct sample, sample_fini)
 
 static void sample_node_fini(struct sample_node *n)
 {
@@ -240,7 +226,17 @@ static void test_out_of_memory(void **state)
 }
 
 /* What QMP asks of its arguments and results beyond the rest. */
+struct part {
+	uint32_t a;
+	uint64_t b;
+};
+static const struct field part_fields[] = {
+	FIELD_U32(struct part, a, "a"),
+	FIELD_U64(struct part, b, "b"),
+};
+static const struct field_table part_table = FIELD_TABLE("part", struct part, part_fields);
 struct strict {
+	struct part part;
 	uint32_t zero;
 	bool flag;
 	char *any;
@@ -250,6 +246,7 @@ struct strict {
 	} list;
 };
 static const struct field strict_fields[] = {
+	FIELD_STRUCT(struct strict, part, "part", &part_table, .flags = FF_OMIT_ZERO),
 	FIELD_U32(struct strict, zero, "zero", .flags = FF_OMIT_ZERO),
 	FIELD_BOOL(struct strict, flag, "flag", .flags = FF_GIVEN),
 	FIELD_STR(struct strict, any, "any", .flags = FF_ANY),
@@ -285,6 +282,10 @@ static void typed_documents_are_strict(void **state)
 	fields_to_json(&strict_table, &s, &out);
 	assert_string_equal(
 		str_cstr(&out), "{\"flag\": false, \"any\": [1, \"x\"], \"list\": [7]}");
+	s.part.b = 1;
+	str_clear(&out);
+	fields_to_json(&strict_table, &s, &out);
+	assert_non_null(strstr(str_cstr(&out), "{\"part\": {\"a\": 0, \"b\": 1}, "));
 	assert_non_null(fields_list_add(&strict_table, &s, "list", &err));
 	assert_null(fields_list_add(&strict_table, &s, "list", &err));
 	str_clear(&out);

@@ -18,7 +18,7 @@
 #include "base/str.h"
 
 #define JSON_TEXT_MAX  (1u << 20) /* bytes of a document */
-#define JSON_DEPTH_MAX 32u	  /* objects and arrays in each other */
+#define JSON_DEPTH_MAX 1024u /* objects and arrays in each other; QMP's clients may send as deep */
 
 enum json_type {
 	JSON_NULL,

@@ -123,7 +123,7 @@ static void test_limits(void **state)
 	str_clear(&text);
 	for (int i = 0; i < 100000; i++)
 		str_append(&text, "[");
-	expect_bad(text.s, text.len, "line 1, column 33: nested too deeply");
+	expect_bad(text.s, text.len, "line 1, column 1025: nested too deeply");
 	while (text.len <= JSON_TEXT_MAX)
 		str_append(&text, "          ");
 	expect_bad(text.s, JSON_TEXT_MAX + 1, "1048577 bytes of JSON; at most 1048576 are read");

@@ -4,7 +4,7 @@
 
 #include "base/fault.h"
 #include "base/field_random.h"
-#include "base/field_sample.h"
+#include "base/field_sample_testing.h"
 #include "base/testing.h"
 #include "base/wire.h"
 
@@ -63,20 +63,6 @@ static void test_damaged_records(void **state)
 }
 
 /* -------- objects -------- */
-
-static void sample_new(struct sample *s)
-{
-	struct error err = ERROR_INIT;
-
-	memset(s, 0, sizeof(*s));
-	assert_true(fields_init(&sample_table, s, &err));
-}
-
-static void sample_fini(struct sample *s)
-{
-	fields_fini(&sample_table, s);
-}
-DEFINE_AUTO(sample, struct sample, sample_fini)
 
 /* Load from memory of exactly that size, so that ASan sees a read past the end. */
 static bool load_exact(

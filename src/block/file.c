@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include "base/fdset.h"
 #include "base/str.h"
 #include "block/block_int.h"
 
@@ -54,6 +55,9 @@ void block_file_close(struct block_file *f)
 	free(f->overlay_map);
 	if (f->bounce)
 		munmap(f->bounce, (size_t)BOUNCE_SLOTS * BOUNCE_SIZE);
+	/* The locks are the open file's, which who passed it in may still hold. */
+	if (f->fd >= 0 && fdset_is_path(f->path))
+		block_file_unlock(f);
 	if (f->fd >= 0)
 		close(f->fd);
 	free(f->path);
@@ -74,7 +78,7 @@ static bool check_kind(struct block_file *f, struct error *err)
 {
 	struct stat st;
 
-	if (stat(f->path, &st) < 0)
+	if ((f->fd >= 0 ? fstat(f->fd, &st) : stat(f->path, &st)) < 0)
 		return error_set_errno(err, errno, "cannot open '%s'", f->path);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return error_set(err, "'%s' is neither a regular file nor a block device", f->path);
@@ -111,6 +115,21 @@ static bool open_fd(struct block_file *f, bool shared, struct error *err)
 		flags |= O_EXCL;
 	f->fd = open(f->path, flags);
 	return f->fd >= 0 || open_failed(f, errno, err);
+}
+
+/* One that was passed in; who opened it has decided on O_EXCL. */
+static bool take_fd(struct block_file *f, struct error *err)
+{
+	f->fd = fdset_open(
+		f->path, (f->readonly ? O_RDONLY : O_RDWR) | (f->direct ? O_DIRECT : 0), err);
+	return f->fd >= 0 && check_kind(f, err);
+}
+
+static bool open_path(struct block_file *f, bool shared, struct error *err)
+{
+	if (fdset_is_path(f->path))
+		return take_fd(f, err);
+	return check_kind(f, err) && open_fd(f, shared, err);
 }
 
 static bool pow2(uint32_t x)
@@ -373,8 +392,7 @@ static bool file_setup(struct block_file *f, const struct block_config *c, struc
 	f->cache_through = c->cache == BLOCK_CACHE_WRITETHROUGH;
 	f->discard = c->discard & 1;
 	f->detect_zeroes = c->detect_zeroes;
-	if (!check_kind(f, err) || !open_fd(f, c->unlocked, err) ||
-		(!c->unlocked && !block_file_lock(f, err)) ||
+	if (!open_path(f, c->unlocked, err) || (!c->unlocked && !block_file_lock(f, err)) ||
 		!(f->blkdev ? blkdev_info(f, err) : regular_info(f, err)) || !find_align(f, err))
 		return false;
 	if (snapshot) {

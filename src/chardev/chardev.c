@@ -20,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/fdset.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -351,19 +352,40 @@ static bool null_open(struct chardev *c, const char *arg, struct error *err)
 
 static const struct chardev_kind chardev_null = { .name = "null", .open = null_open };
 
-static bool file_open(struct chardev *c, const char *arg, struct error *err)
+static int file_fd(struct chardev *c, const char *path, int flags, struct error *err)
+{
+	int fd;
+
+	if (fdset_is_path(path))
+		return fdset_open(path, O_WRONLY, err);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags, 0666);
+	if (fd < 0)
+		error_set_errno(err, errno, "chardev '%s': cannot write to '%s'", c->id, path);
+	return fd;
+}
+
+static bool open_file(struct chardev *c, const char *arg, int flags, struct error *err)
 {
 	if (!arg || !*arg)
-		return error_usage(err, "chardev '%s': file needs a path: file:PATH", c->id);
-	c->out_fd = open(
-		arg, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
+		return error_usage(err, "chardev '%s': %s needs a path: %s:PATH", c->id,
+			c->kind->name, c->kind->name);
+	c->out_fd = file_fd(c, arg, flags, err);
 	if (c->out_fd < 0)
-		return error_set_errno(
-			err, errno, "chardev '%s': cannot write to '%s'", c->id, arg);
+		return false;
 	c->data = (void *)(intptr_t)c->out_fd;
 	c->filename = str_printf("file:%s", arg);
 	atomic_store(&c->open, true);
 	return true;
+}
+
+static bool file_open(struct chardev *c, const char *arg, struct error *err)
+{
+	return open_file(c, arg, O_TRUNC, err);
+}
+
+static bool append_open(struct chardev *c, const char *arg, struct error *err)
+{
+	return open_file(c, arg, O_APPEND, err);
 }
 
 static void file_close(struct chardev *c)
@@ -377,11 +399,18 @@ static const struct chardev_kind chardev_file = {
 	.close = file_close,
 };
 
+static const struct chardev_kind chardev_append = {
+	.name = "append",
+	.open = append_open,
+	.close = file_close,
+};
+
 static const struct chardev_kind *const kinds[] = {
 	&chardev_stdio,
 	&chardev_null,
 	&chardev_pty,
 	&chardev_file,
+	&chardev_append,
 	&chardev_unix,
 };
 
@@ -441,8 +470,8 @@ struct chardev *chardev_open(const char *spec, const char *id, struct loop *l, s
 	c->kind = kind_find(spec, &arg);
 	if (!c->kind) {
 		error_usage(err,
-			"chardev '%s': unknown kind '%s': use stdio, null, pty, file:PATH or "
-			"unix:PATH[,server]",
+			"chardev '%s': unknown kind '%s': use stdio, null, pty, file:PATH, "
+			"append:PATH or unix:PATH[,server]",
 			id, spec);
 		chardev_free(c);
 		return NULL;
@@ -538,4 +567,15 @@ bool chardev_size(const struct chardev *c, uint16_t *cols, uint16_t *rows)
 bool chardev_is_open(const struct chardev *c)
 {
 	return atomic_load(&c->open);
+}
+
+bool chardev_is_socket(const struct chardev *c)
+{
+	return c->kind->cut;
+}
+
+void chardev_break(struct chardev *c)
+{
+	if (c->kind->cut)
+		c->kind->cut(c);
 }

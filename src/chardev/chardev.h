@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * chardev - byte streams for serial ports and consoles: stdio, null, pty, file:PATH,
- * unix:PATH[,server]. Lives on one loop (main). The front end (a device) sets callbacks; input is
+ * chardev - byte streams for serial ports and consoles: stdio, null, pty, file:PATH (emptied first),
+ * append:PATH, unix:PATH[,server]. A file may be /dev/fdset/N (base/fdset.h). Lives on one loop (main). The front end (a device) sets callbacks; input is
  * offered when the front end says it has room, so a slow guest never makes us buffer without bound.
  */
 #ifndef CHARDEV_CHARDEV_H
@@ -15,7 +15,7 @@
 
 struct chardev;
 
-/* @spec: `stdio`, `null`, `pty`, `file:PATH`, `unix:PATH[,server]`; @id for messages and QMP. */
+/* @spec: `stdio`, `null`, `pty`, `file:PATH`, `append:PATH`, `unix:PATH[,server]`; @id for messages and QMP. */
 struct chardev *chardev_open(
 	const char *spec, const char *id, struct loop *l, struct error *err) MUST_USE;
 /* Writes out what is buffered (bounded wait of 1 s), restores the terminal. */
@@ -43,6 +43,11 @@ void chardev_set_room(struct chardev *c, size_t room);
  * dropped. After a short count writable() is called when half of the buffer is free. */
 size_t chardev_write(struct chardev *c, const uint8_t *p, size_t n);
 bool chardev_is_open(const struct chardev *c);
+/* Does it stand on connections that can be broken off? */
+bool chardev_is_socket(const struct chardev *c);
+/* Break the connection off, if there is one, without waiting for anything; a server then takes the next
+ * client. Loop's thread. */
+void chardev_break(struct chardev *c);
 /* The size of the terminal behind it, in characters; false (and zeroes) when there is none. */
 bool chardev_size(const struct chardev *c, uint16_t *cols, uint16_t *rows);
 

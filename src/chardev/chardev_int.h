@@ -31,6 +31,8 @@ struct chardev_kind {
 	/* Loop's thread: the peer is gone, but has left input for which there is no room yet; hangup()
 	 * follows when it has been read. May be NULL. */
 	void (*lingers)(struct chardev *c);
+	/* Loop's thread: break the connection off; its end is then noticed as any other. NULL: no socket. */
+	void (*cut)(struct chardev *c);
 	/* Loop's thread: take out of @n input bytes what is not the guest's; returns what is left. */
 	size_t (*filter)(struct chardev *c, uint8_t *p, size_t n);
 };

@@ -278,6 +278,20 @@ static void sock_path(char *path)
 	unlink(path);
 }
 
+/* A server with a client, connected. */
+static struct front *served(int *client)
+{
+	char path[64], spec[80];
+	struct front *f;
+
+	sock_path(path);
+	snprintf(spec, sizeof(spec), "unix:%s,server", path);
+	f = front_new(spec);
+	*client = dial(path);
+	run_until(f, chardev_is_open(f->c));
+	return f;
+}
+
 static void test_unix_server(void **state)
 {
 	char path[64], spec[80], buf[64];
@@ -324,6 +338,35 @@ static void test_unix_server(void **state)
 	expect_error(spec, "another process listens");
 	front_free(f);
 	assert_true(stat(path, &st) < 0); /* removed */
+}
+
+/* A client is put out, and the next one comes in. */
+static void test_unix_break(void **state)
+{
+	char path[64], spec[80], buf[64];
+	struct front *f;
+	int a, b;
+
+	sock_path(path);
+	snprintf(spec, sizeof(spec), "unix:%s,server", path);
+	f = front_new(spec);
+	assert_true(chardev_is_socket(f->c));
+	chardev_break(f->c); /* there is none */
+	a = dial(path);
+	b = dial(path);
+	run_until(f, chardev_is_open(f->c));
+	chardev_break(f->c);
+	run_until(f, f->opens == 2);
+	assert_int_equal(read(a, buf, sizeof(buf)), 0);
+	assert_int_equal(put(f, "hello"), 5);
+	read_all(b, buf, 5);
+	close(a);
+	close(b);
+	front_free(f);
+	f = front_new("null");
+	assert_false(chardev_is_socket(f->c));
+	chardev_break(f->c);
+	front_free(f);
 }
 
 /* Half-closed (`printf x | nc -U`): output still goes. With a hang-up and no room: no busy loop, and
@@ -435,15 +478,10 @@ static void test_unix_client(void **state)
 static void test_hangup_full(void **state)
 {
 	static const uint8_t line[1000] = { 'x' };
-	char path[64], spec[80];
 	struct front *f;
 	int a;
 
-	sock_path(path);
-	snprintf(spec, sizeof(spec), "unix:%s,server", path);
-	f = front_new(spec);
-	a = dial(path);
-	run_until(f, chardev_is_open(f->c));
+	f = served(&a);
 	while (chardev_write(f->c, line, sizeof(line)) == sizeof(line))
 		;
 	f->c->kind->hangup(f->c); /* as the watch of a half-closed client does */
@@ -457,16 +495,11 @@ static void test_hangup_full(void **state)
 static void test_backpressure(void **state)
 {
 	static char big[300000], back[400000];
-	char path[64], spec[80];
 	struct front *f;
 	size_t n;
 	int a;
 
-	sock_path(path);
-	snprintf(spec, sizeof(spec), "unix:%s,server", path);
-	f = front_new(spec);
-	a = dial(path);
-	run_until(f, chardev_is_open(f->c));
+	f = served(&a);
 	for (size_t i = 0; i < sizeof(big); i++)
 		big[i] = (char)(i * 7 + i / 256);
 	n = 0;
@@ -503,16 +536,11 @@ static void test_backpressure(void **state)
 static void test_close_bounded(void **state)
 {
 	static char big[300000];
-	char path[64], spec[80];
 	struct front *f;
 	int64_t start;
 	int a;
 
-	sock_path(path);
-	snprintf(spec, sizeof(spec), "unix:%s,server", path);
-	f = front_new(spec);
-	a = dial(path);
-	run_until(f, chardev_is_open(f->c));
+	f = served(&a);
 	chardev_write(f->c, (uint8_t *)big, sizeof(big));
 	start = clock_mono_ns();
 	front_free(f);
@@ -851,6 +879,7 @@ int main(void)
 		cmocka_unit_test(test_pty),
 		cmocka_unit_test(test_hangup_full),
 		cmocka_unit_test(test_unix_server),
+		cmocka_unit_test(test_unix_break),
 		cmocka_unit_test(test_unix_ends),
 		cmocka_unit_test(test_unix_stale),
 		cmocka_unit_test(test_unix_client),

@@ -10,17 +10,15 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "base/field.h"
-#include "base/removal.h"
+#include "base/sock_file.h"
 #include "base/str.h"
 #include "chardev/chardev_int.h"
 
 struct unix_sock {
 	struct chardev *c;
-	struct sockaddr_un addr;
+	char *path; /* owned */
 	bool server;
 	int fd;		      /* owned: listening, or -1 */
 	int client;	      /* owned: the connection, or -1 */
@@ -84,6 +82,14 @@ static void unix_lingers(struct chardev *c)
 	listen_update(c->data);
 }
 
+static void unix_cut(struct chardev *c)
+{
+	struct unix_sock *s = c->data;
+
+	if (s->client >= 0)
+		shutdown(s->client, SHUT_RDWR);
+}
+
 static void unix_gone(void *opaque, unsigned int events)
 {
 	struct unix_sock *s = opaque;
@@ -120,74 +126,26 @@ static void unix_close(struct chardev *c)
 	if (s->fd >= 0)
 		close(s->fd);
 	removal_do(s->file);
+	free(s->path);
 	free(s);
-}
-
-static int try_connect(const struct sockaddr_un *addr)
-{
-	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
-		return -errno;
-	return TAKE_FD(fd);
-}
-
-/* A socket file is in the way: remove it if nobody listens on it. */
-static bool replace_stale(struct unix_sock *s, struct error *err)
-{
-	struct stat st;
-	int r;
-
-	if (lstat(s->addr.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return error_set(err,
-			"chardev '%s': '%s' exists and is not a socket: remove it first", s->c->id,
-			s->addr.sun_path);
-	r = try_connect(&s->addr);
-	if (r >= 0)
-		close(r);
-	if (r != -ECONNREFUSED)
-		return error_set(err, "chardev '%s': another process listens on '%s'", s->c->id,
-			s->addr.sun_path);
-	if (unlink(s->addr.sun_path) < 0)
-		return error_set_errno(err, errno, "chardev '%s': cannot replace '%s'", s->c->id,
-			s->addr.sun_path);
-	return true;
 }
 
 static bool server_start(struct unix_sock *s, struct error *err)
 {
-	const struct sockaddr *addr = (const struct sockaddr *)&s->addr;
-	int r;
-
-	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* The mode of an unbound socket is the mode that bind gives to the file: never open to
-	 * others, not even for an instant. */
-	if (s->fd < 0 || fchmod(s->fd, 0600) < 0)
-		return error_set_errno(err, errno, "chardev '%s': cannot make a socket", s->c->id);
-	r = bind(s->fd, addr, sizeof(s->addr));
-	if (r < 0 && errno == EADDRINUSE) {
-		if (!replace_stale(s, err))
-			return false;
-		r = bind(s->fd, addr, sizeof(s->addr));
-	}
-	if (r < 0)
-		return error_set_errno(err, errno, "chardev '%s': cannot listen on '%s'", s->c->id,
-			s->addr.sun_path);
-	s->file = removal_expect(s->addr.sun_path);
-	if (listen(s->fd, 1) < 0)
-		return error_set_errno(err, errno, "chardev '%s': cannot listen on '%s'", s->c->id,
-			s->addr.sun_path);
+	s->fd = sock_file_make(&s->file, s->path, SOCK_STREAM | SOCK_NONBLOCK, 1, err);
+	if (s->fd < 0)
+		return error_prefix(err, "chardev '%s'", s->c->id);
 	listen_update(s);
 	return true;
 }
 
 static bool client_start(struct unix_sock *s, struct error *err)
 {
-	int r = try_connect(&s->addr);
+	int r = sock_connect(s->path, SOCK_NONBLOCK);
 
 	if (r < 0)
 		return error_set_errno(
-			err, r, "chardev '%s': cannot connect to '%s'", s->c->id, s->addr.sun_path);
+			err, r, "chardev '%s': cannot connect to '%s'", s->c->id, s->path);
 	s->client = r;
 	chardev_connect(s->c, r, true);
 	return true;
@@ -197,16 +155,17 @@ static bool client_start(struct unix_sock *s, struct error *err)
 static bool parse(struct unix_sock *s, const char *arg, struct error *err)
 {
 	const char *cursor = arg;
+	struct sockaddr_un a;
 	AUTO(str) tok = STR_INIT;
 
 	if (!arg || !fields_next_token(&cursor, &tok) || !tok.len)
 		return error_usage(
 			err, "chardev '%s': unix needs a path: unix:PATH[,server]", s->c->id);
-	if (tok.len >= sizeof(s->addr.sun_path))
-		return error_usage(err, "chardev '%s': socket path is longer than %zu bytes: '%s'",
-			s->c->id, sizeof(s->addr.sun_path) - 1, str_cstr(&tok));
-	s->addr.sun_family = AF_UNIX;
-	memcpy(s->addr.sun_path, str_cstr(&tok), tok.len + 1);
+	if (!sock_address(&a, str_cstr(&tok), err))
+		return error_prefix(err, "chardev '%s'", s->c->id);
+	s->path = strdup(a.sun_path);
+	if (!s->path)
+		return error_set(err, "chardev '%s': out of memory", s->c->id);
 	while (fields_next_token(&cursor, &tok)) {
 		const char *t = str_cstr(&tok);
 
@@ -236,7 +195,7 @@ static bool unix_open(struct chardev *c, const char *arg, struct error *err)
 		unix_close(c);
 		return false;
 	}
-	c->filename = str_printf("unix:%s%s", s->addr.sun_path, s->server ? ",server" : "");
+	c->filename = str_printf("unix:%s%s", s->path, s->server ? ",server" : "");
 	return true;
 }
 
@@ -247,4 +206,5 @@ const struct chardev_kind chardev_unix = {
 	.input_end = unix_input_end,
 	.hangup = unix_hangup,
 	.lingers = unix_lingers,
+	.cut = unix_cut,
 };

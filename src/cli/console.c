@@ -7,10 +7,10 @@
 #include <string.h>
 #include <termios.h>
 #include "base/json.h"
+#include "base/sock_file.h"
 #include "base/types.h"
 #include "cli/cli.h"
 #include "cli/remote.h"
-#include "control/listen.h"
 #include "control/rundir.h"
 
 #define ESCAPE 0x1d
@@ -57,7 +57,7 @@ static int open_port(const char *name, struct error *err)
 		!strcmp(path + strlen(path) - strlen(tail), tail)) {
 		AUTO_FREE char *file = strndup(path, strlen(path) - strlen(tail));
 
-		fd = file ? listen_connect(file) : -ENOMEM;
+		fd = file ? sock_connect(file, 0) : -ENOMEM;
 		if (fd < 0)
 			error_set_errno(err, fd, "'%s'", path);
 		return fd;

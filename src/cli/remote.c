@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "base/json.h"
-#include "control/listen.h"
+#include "base/sock_file.h"
 #include "control/rundir.h"
 
 #define LINE_MAX_LEN (16u << 20)
@@ -188,7 +188,7 @@ bool remote_open(struct remote *r, const char *name, const char *file, struct er
 	path = str_printf("%s/%s", r->dir, file);
 	if (!path)
 		return error_set(err, "out of memory");
-	r->fd = listen_connect(path);
+	r->fd = sock_connect(path, 0);
 	if (r->fd < 0)
 		return error_set_errno(err, r->fd, "virtual machine '%s' (process %d): '%s'", name,
 			(int)r->pid, path);

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "base/types.h"
+#include "core/notice.h"
 
 #define LIST_MAX	64
 #define CONFIG_FILE_MAX (1 << 20)
@@ -99,7 +100,8 @@ static const struct field vm_fields[] = {
 		       "help); "
 		       "repeatable"),
 	FIELD_LIST(V, serial, "serial", FT_STR, 4,
-		.doc = "stdio, null, pty, file:PATH, unix:PATH[,server] or none: COM1..4; "
+		.doc = "stdio, null, pty, file:PATH, append:PATH, unix:PATH[,server] or none: "
+		       "COM1..4; "
 		       "repeatable"),
 	FIELD_LIST(V, console, "console", FT_STR, LIST_MAX,
 		.doc = "a virtio console, same back ends; repeatable"),
@@ -122,6 +124,8 @@ static const struct field vm_fields[] = {
 	FIELD_BOOL(V, daemonize, "daemonize",
 		.doc = "go to the background when the guest has started"),
 	FIELD_BOOL(V, no_reboot, "no-reboot", .doc = "end instead of resetting"),
+	FIELD_ENUM(V, watchdog_action, "watchdog-action", notice_action_names, .dflt = "reset",
+		.doc = "what follows when the guest's watchdog (--device i6300esb) expires"),
 	FIELD_BOOL(V, paused, "paused", .doc = "do not start the CPUs"),
 	FIELD_STR(V, config, "config",
 		.doc = "a JSON object of these options; the command line wins"),

@@ -61,6 +61,7 @@ struct vm_config {
 	char *gdb, *uuid;
 	char *pidfile, *log;
 	bool daemonize, no_reboot, paused;
+	int watchdog_action; /* enum notice_action */
 	char *config;
 };
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* gdb_int - the parts of the gdb server: packets and their framing, registers, the server itself. */
+/* gdb_int - the parts of the gdb server: packets and their framing, registers, vCPUs, commands, the server. */
 #ifndef CONTROL_GDB_INT_H
 #define CONTROL_GDB_INT_H
 
 #include <stdatomic.h>
-#include <sys/un.h>
+#include "base/sock_file.h"
 #include "base/str.h"
 #include "control/gdb.h"
 #include "core/machine.h"
@@ -16,7 +16,7 @@
 struct gdb {
 	struct machine *m;    /* borrowed */
 	int listen_fd, fd;    /* owned; -1 */
-	struct removal *file; /* of our unix socket */
+	struct removal *file; /* of the socket, if it has one */
 	struct loop_fd listen_watch, watch;
 	struct loop_defer stop_defer;
 	/* Of the client */
@@ -39,6 +39,8 @@ struct gdb {
 
 /* gdb_packet.c: framing. Append a packet with @text (binary bytes escaped) to the output. */
 void gdb_put_packet(struct gdb *g, const char *text, size_t len);
+void gdb_put(struct gdb *g, const char *text);
+void gdb_put_str(struct gdb *g, struct str *s);
 /* Take a whole packet's text out of the input; its length, -1: none yet, -2: the client breaks the
  * rules. Interrupt bytes are told in *@interrupts. @text of GDB_PACKET_MAX + 1 bytes. */
 int gdb_take_packet(struct gdb *g, char *text, bool *interrupt);
@@ -58,5 +60,39 @@ unsigned int gdb_reg_get(const struct x86_cpu_state *s, unsigned int n, uint8_t 
 unsigned int gdb_reg_set(struct x86_cpu_state *s, unsigned int n, const uint8_t *in, size_t len);
 #define GDB_REG_MAX   16 /* bytes of the longest */
 #define GDB_REG_PARTS (X86_STATE_REGS | X86_STATE_SREGS | X86_STATE_FPU)
+
+/* gdb_run.c: the vCPU of the thread at hand, and its state: NULL, or the caller's to free. */
+struct vcpu *gdb_vcpu(struct gdb *g);
+struct x86_cpu_state *gdb_state_get(struct gdb *g);
+bool gdb_state_set(struct gdb *g, struct x86_cpu_state *s);
+/* Tell all vCPUs of g->debug; 0 or a negative errno. */
+int gdb_debug_set_all(struct gdb *g);
+/* For machine.debug_exit: on the vCPU's thread; and what follows on main. */
+void gdb_debug_exit(void *opaque, struct vcpu *v, const struct vcpu_exit *e);
+void gdb_stopped(void *opaque);
+void gdb_pause_all(struct gdb *g);
+void gdb_put_stop(struct gdb *g, int signal);
+/* The client asks for a stop, if the machine runs. */
+void gdb_interrupt(struct gdb *g);
+/* "vCont;s:1;c", from the first ';' on: the first action that fits a thread is its. */
+void gdb_vcont(struct gdb *g, const char *p);
+/* 's' or 'c' */
+void gdb_go(struct gdb *g, char kind);
+
+/* gdb_cmd.c: carry out the packet @p of @len bytes, a NUL behind it. */
+void gdb_command(struct gdb *g, const char *p, size_t len);
+
+/* gdb.c. Write what there is; what the socket does not take now waits for it. */
+void gdb_flush(struct gdb *g);
+/* Without a client the machine runs on, as if there had been none. */
+void gdb_disconnect(struct gdb *g);
+
+/* Replies and signals of the protocol. */
+#define E_NOMEM	    "E0c"
+#define E_FAULT	    "E0e"
+#define E_INVAL	    "E16"
+#define E_NOSPC	    "E1c"
+#define SIGNAL_INT  2
+#define SIGNAL_TRAP 5
 
 #endif

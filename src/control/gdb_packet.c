@@ -73,6 +73,18 @@ void gdb_put_packet(struct gdb *g, const char *text, size_t len)
 	str_appendf(&g->out, "#%02x", sum);
 }
 
+void gdb_put(struct gdb *g, const char *text)
+{
+	gdb_put_packet(g, text, strlen(text));
+}
+
+void gdb_put_str(struct gdb *g, struct str *s)
+{
+	const char *text = str_cstr(s);
+
+	gdb_put_packet(g, text, s->len);
+}
+
 static void drop_input(struct gdb *g, size_t n)
 {
 	memmove(g->in, g->in + n, g->in_len - n);

@@ -4,17 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "base/log.h"
 #include "base/removal.h"
+#include "base/sock_file.h"
 
 struct listen_sock {
-	int fd; /* owned */
-	struct sockaddr_un addr;
+	int fd;		      /* owned */
 	struct removal *file; /* of the socket, if we made it */
 	struct loop_fd watch;
 	void (*accepted)(void *opaque, int fd);
@@ -62,75 +59,6 @@ static void ready(void *opaque, unsigned int events)
 	close(fd);
 }
 
-static bool set_address(struct sockaddr_un *a, const char *path, struct error *err)
-{
-	size_t len = strlen(path);
-
-	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (!len || len >= sizeof(a->sun_path))
-		return error_usage(err, "socket path '%s': 1 to %zu bytes are wanted", path,
-			sizeof(a->sun_path) - 1);
-	memcpy(a->sun_path, path, len + 1);
-	return true;
-}
-
-static int try_connect(const struct sockaddr_un *a, int flags)
-{
-	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
-
-	if (fd < 0 || connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
-		return -errno;
-	return TAKE_FD(fd);
-}
-
-int listen_connect(const char *path)
-{
-	struct sockaddr_un a;
-	struct error err;
-
-	return set_address(&a, path, &err) ? try_connect(&a, 0) : -ENAMETOOLONG;
-}
-
-/* Something is in the way: remove it if it is a socket on which nobody listens. */
-static bool replace_stale(const struct sockaddr_un *a, struct error *err)
-{
-	struct stat st;
-	int r;
-
-	if (lstat(a->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return error_set(
-			err, "'%s' exists and is not a socket: remove it first", a->sun_path);
-	r = try_connect(a, SOCK_NONBLOCK);
-	if (r >= 0)
-		close(r);
-	if (r != -ECONNREFUSED)
-		return error_set(err, "another process listens on '%s'", a->sun_path);
-	return !unlink(a->sun_path) ||
-	       error_set_errno(err, errno, "cannot replace '%s'", a->sun_path);
-}
-
-static bool start(struct listen_sock *s, struct error *err)
-{
-	const struct sockaddr *a = (const struct sockaddr *)&s->addr;
-	const char *path = s->addr.sun_path;
-	int r;
-
-	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* bind gives the file the mode of the socket: never open to others, not for an instant. */
-	if (s->fd < 0 || fchmod(s->fd, 0600) < 0)
-		return error_set_errno(err, errno, "cannot make a socket");
-	r = bind(s->fd, a, sizeof(s->addr));
-	if (r < 0 && errno == EADDRINUSE) {
-		if (!replace_stale(&s->addr, err))
-			return false;
-		r = bind(s->fd, a, sizeof(s->addr));
-	}
-	if (r < 0)
-		return error_set_errno(err, errno, "cannot listen on '%s'", path);
-	s->file = removal_expect(path);
-	return !listen(s->fd, 16) || error_set_errno(err, errno, "cannot listen on '%s'", path);
-}
-
 static struct listen_sock *sock_new(
 	void (*accepted)(void *opaque, int fd), void *opaque, struct error *err)
 {
@@ -167,7 +95,8 @@ struct listen_sock *listen_unix(struct loop *l, const char *path,
 
 	if (!s)
 		return NULL;
-	if (!set_address(&s->addr, path, err) || !start(s, err)) {
+	s->fd = sock_file_make(&s->file, path, SOCK_STREAM | SOCK_NONBLOCK, 16, err);
+	if (s->fd < 0) {
 		listen_free(s);
 		return NULL;
 	}

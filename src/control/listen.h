@@ -23,7 +23,5 @@ void listen_free(struct listen_sock *s);
 /* From now on, all users but ourselves are seen as @uid, root too (in a user namespace): such a client is
  * allowed where only root could pass the mode of the socket's file. */
 void listen_set_unknown_uid(uid_t uid);
-/* Connect to the socket at @path; the descriptor (blocking), or -errno. */
-int listen_connect(const char *path);
 
 #endif

@@ -9,12 +9,18 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/fdset.h"
 #include "base/log.h"
 #include "control/qmp_int.h"
 
 const struct qmp_info *qmp_get_info(const struct qmp *q)
 {
 	return q->info;
+}
+
+static int fdset_dup(void *opaque, uint64_t set, int flags, struct error *err)
+{
+	return qmp_fdset_dup(opaque, set, flags, err);
 }
 
 struct qmp *qmp_new(struct machine *m, const struct qmp_info *info, struct error *err)
@@ -30,6 +36,7 @@ struct qmp *qmp_new(struct machine *m, const struct qmp_info *info, struct error
 	q->info = info;
 	list_init(&q->clients);
 	events_init(q);
+	fdset_provide(fdset_dup, q);
 	return q;
 }
 
@@ -49,6 +56,7 @@ void qmp_free(struct qmp *q)
 	vec_for_each (l, &q->listeners)
 		listen_free(*l);
 	vec_fini(&q->listeners);
+	fdset_provide(NULL, NULL);
 	fds_fini(q);
 	free(q);
 }

@@ -100,13 +100,17 @@ bool qmp_given(const struct qmp_call *c, const char *key);
 bool qmp_set_text(char **member, const char *text, struct error *err) MUST_USE;
 
 const struct qmp_info *qmp_get_info(const struct qmp *q);
+/* The machine's UUID, written into @text and returned; its state as query-status names it. */
+#define QMP_UUID_LEN 36
+char *qmp_uuid_text(const struct qmp *q, char text[QMP_UUID_LEN + 1]);
+const char *qmp_status_name(const struct machine *m);
 /* Client's descriptor that came with the message at hand; -1: none. The caller owns it. */
 int qmp_client_take_fd(struct qmp_client *c);
 /* A descriptor that getfd has named; removes it from the names; -1 and @err: there is none. The
  * caller owns it. For netdev_add, migrate fd:NAME and the like. */
 int qmp_named_fd_take(struct qmp *q, const char *name, struct error *err) MUST_USE;
 /* A duplicate of one of the fds of fdset @set whose access mode is that of @flags (O_RDONLY ...); for
- * file names /dev/fdset/N. -1 and @err. The caller owns it. */
+ * file names /dev/fdset/N (base/fdset.h). -1 and @err. The caller owns it. */
 int qmp_fdset_dup(struct qmp *q, uint64_t set, int flags, struct error *err) MUST_USE;
 
 #endif

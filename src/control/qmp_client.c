@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * qmp_client - a connection: bytes and descriptors in, lines out. While more than QMP_OUT_BUSY bytes
- * wait for a client its commands wait too; events go on, and when QMP_OUT_MAX bytes wait the client
- * is cut off: it never misses an event without noticing.
+ * wait for a client its commands wait too, but for those that it wants out of band; events go on, and
+ * when QMP_OUT_MAX bytes wait the client is cut off: it never misses an event without noticing.
  */
 #include "control/qmp_int.h"
 
@@ -17,6 +17,18 @@
 static size_t waiting(const struct qmp_client *c)
 {
 	return c->out.len - c->out_off;
+}
+
+/* Its commands wait until it has read. */
+static bool is_jammed(const struct qmp_client *c)
+{
+	return waiting(c) > QMP_OUT_BUSY;
+}
+
+/* May the next request be looked at? */
+static bool takes_requests(const struct qmp_client *c)
+{
+	return !is_jammed(c) || (c->oob && c->n_queued < QMP_QUEUE_MAX);
 }
 
 static void close_fds(struct qmp_client *c)
@@ -42,6 +54,8 @@ void client_free(struct qmp_client *c)
 	frame_fini(&c->frame);
 	str_fini(&c->in);
 	str_fini(&c->out);
+	for (unsigned int i = 0; i < c->n_queued; i++)
+		str_fini(&c->queue[i]);
 	close(c->fd);
 	free(c);
 }
@@ -81,7 +95,7 @@ static void update(struct qmp_client *c)
 {
 	unsigned int want = waiting(c) ? LOOP_OUT : 0;
 
-	if (!c->eof && c->in_off == c->in.len && waiting(c) <= QMP_OUT_BUSY)
+	if (!c->eof && c->in_off == c->in.len && takes_requests(c))
 		want |= LOOP_IN;
 	if (!c->dead && want != c->watch.events && loop_fd_modify(&c->watch, want))
 		c->dead = true;
@@ -121,7 +135,20 @@ void client_drain(struct qmp_client *c)
 
 static bool answered(const struct qmp_client *c)
 {
-	return c->eof && c->in_off == c->in.len && !waiting(c);
+	return c->eof && c->in_off == c->in.len && !c->n_queued && !waiting(c);
+}
+
+static void request(struct qmp_client *c)
+{
+	struct str *text = &c->frame.text;
+
+	if (is_jammed(c) && !dispatch_is_oob(str_cstr(text), text->len)) {
+		c->queue[c->n_queued++] = *text;
+		*text = (struct str)STR_INIT;
+	} else {
+		dispatch(c, str_cstr(text), text->len);
+	}
+	frame_reset(&c->frame);
 }
 
 static void take_one(struct qmp_client *c)
@@ -129,11 +156,30 @@ static void take_one(struct qmp_client *c)
 	enum frame_result r;
 
 	c->in_off += frame_take(&c->frame, c->in.s + c->in_off, c->in.len - c->in_off, &r);
-	if (r == FRAME_WHOLE) {
-		dispatch(c, str_cstr(&c->frame.text), c->frame.text.len);
-		frame_reset(&c->frame);
-	} else if (r == FRAME_BAD) {
+	if (r == FRAME_WHOLE)
+		request(c);
+	else if (r == FRAME_BAD)
 		dispatch_error(c, "GenericError", c->frame.what);
+}
+
+static void take_queued(struct qmp_client *c)
+{
+	struct str text = c->queue[0];
+
+	memmove(c->queue, c->queue + 1, --c->n_queued * sizeof(text));
+	dispatch(c, str_cstr(&text), text.len);
+	str_fini(&text);
+}
+
+static void take_all(struct qmp_client *c)
+{
+	while (!c->dead) {
+		if (c->n_queued && !is_jammed(c))
+			take_queued(c);
+		else if (c->in_off < c->in.len && takes_requests(c))
+			take_one(c);
+		else
+			return;
 	}
 }
 
@@ -142,8 +188,7 @@ static void work(struct qmp_client *c)
 {
 	c->busy = true;
 	flush(c);
-	while (!c->dead && c->in_off < c->in.len && waiting(c) <= QMP_OUT_BUSY)
-		take_one(c);
+	take_all(c);
 	if (c->in_off == c->in.len) {
 		str_clear(&c->in);
 		c->in_off = 0;
@@ -212,7 +257,7 @@ static void too_slow(void *opaque)
 	struct qmp_client *c = opaque;
 
 	frame_reset(&c->frame);
-	c->frame.skip = true;
+	c->frame.lex = LEX_SKIP;
 	c->busy = true;
 	dispatch_error(c, "GenericError", "the request is not complete after 60 s and is dropped");
 	c->busy = false;

@@ -254,8 +254,8 @@ static void carry_out(struct qmp_client *c, const struct request *r, const struc
 	free_object(cmd->args, k.args);
 	free_object(cmd->ret, k.ret);
 	if (c->q->quit) {
-		c->q->quit = false;
-		machine_quit(c->q->m, REASON_HOST_QMP_QUIT, 0);
+		machine_quit(c->q->m, c->q->quit, 0);
+		c->q->quit = REASON_NONE;
 	}
 }
 
@@ -289,6 +289,15 @@ static void execute(struct qmp_client *c, const struct request *r)
 		reply_error(c, r, class, str_cstr(&why));
 	else
 		carry_out(c, r, cmd);
+}
+
+bool dispatch_is_oob(const char *text, size_t len)
+{
+	AUTO(json_doc) doc = JSON_DOC_INIT;
+	struct error err = ERROR_INIT;
+
+	return json_parse(&doc, text, len, &err) && doc.tokens->type == JSON_OBJECT &&
+	       json_member(&doc, doc.tokens, "exec-oob");
 }
 
 void dispatch(struct qmp_client *c, const char *text, size_t len)

@@ -32,8 +32,6 @@ struct event_data {
 static const char *const reason_names[] = { "none", "host-error", "host-qmp-quit",
 	"host-qmp-system-reset", "host-signal", "host-ui", "guest-shutdown", "guest-reset",
 	"guest-panic", "subsystem-reset", "snapshot-load", NULL };
-static const char *const watchdog_names[] = { "reset", "shutdown", "poweroff", "pause", "debug",
-	"none", "inject-nmi", NULL };
 /* In the order of enum migrate_status. */
 static const char *const migration_names[] = { "none", "setup", "active", "completed", "failed",
 	"cancelling", "cancelled", NULL };
@@ -53,7 +51,7 @@ static const struct field migration_fields[] = {
 	FIELD_ENUM(D, migration, "status", migration_names, .doc = "how it stands"),
 };
 static const struct field watchdog_fields[] = {
-	FIELD_ENUM(D, action, "action", watchdog_names, .doc = "what happens to the machine"),
+	FIELD_ENUM(D, action, "action", notice_action_names, .doc = "what happens to the machine"),
 };
 static const struct field rtc_fields[] = {
 	FIELD_I64(D, value, "offset", .doc = "seconds between the guest's clock and the host's"),
@@ -279,7 +277,7 @@ static void emit_notice(struct qmp *q, struct queued_notice *n)
 		.guest = n->n.guest,
 		.flag = n->n.flag,
 		.reason = n->n.reason,
-		.action = n->n.kind == NOTICE_GUEST_PANICKED ? 1 : n->n.reason,
+		.action = n->n.reason,
 		.operation = n->n.flag,
 		.io_action = 1, /* report: all that a disk does here */
 		.value = n->n.value,

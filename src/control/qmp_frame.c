@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * qmp_frame - finds the end of each JSON value in a stream. Only brackets and strings are looked at:
- * whether it is JSON the parser says, on the whole text. Every byte is seen once, so a peer that
- * sends a request byte by byte costs no more than one that sends it whole.
+ * qmp_frame - finds the end of each JSON value in a stream. Tokens are recognised and brackets are
+ * counted; whether it is JSON the parser says, on the whole text. Every byte is seen once, so a peer
+ * that sends a request byte by byte costs no more than one that sends it whole.
  *
- * After something that cannot be the beginning of a value the rest of the line is skipped: one error
- * for one mistake, and no guess where the next request begins.
+ * After a byte that no token can have, what follows is skipped up to where a token may begin again, by
+ * the rule of QEMU's qmp-spec (2.6): to a structural character, or a control character but a tab, or
+ * 0xfe or 0xff, which clients send on purpose. So a client that goes on after its own mistake gets as
+ * many errors from here as from there. Where a limit is passed the rest of the line is skipped.
  */
 #include "control/qmp_int.h"
 
@@ -13,7 +15,7 @@
 
 bool frame_empty(const struct frame *f)
 {
-	return !f->text.len && !f->skip;
+	return !f->text.len && f->lex != LEX_SKIP;
 }
 
 void frame_reset(struct frame *f)
@@ -31,47 +33,60 @@ void frame_fini(struct frame *f)
 	frame_reset(f);
 }
 
+static bool is_structural(char c)
+{
+	return c && strchr("{}[]:,", c);
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static enum frame_result bad(struct frame *f, const char *what)
+static enum frame_result bad(struct frame *f, enum frame_lex then, const char *what)
 {
 	frame_reset(f);
 	f->what = what;
-	f->skip = true;
+	f->lex = then;
 	return FRAME_BAD;
 }
 
-static enum frame_result whole(struct frame *f)
+/* A token has ended; with it the value, unless it is inside another. Brackets that do not match end
+ * it, too: the parser will say so. */
+static enum frame_result token_end(struct frame *f)
 {
-	f->scalar = false;
-	if (f->text.failed)
-		return bad(f, "out of memory");
-	return FRAME_WHOLE;
+	f->lex = LEX_START;
+	if (f->braces + f->brackets > (int)JSON_DEPTH_MAX)
+		return bad(f, LEX_SKIP, "nested too deeply");
+	if ((f->braces > 0 || f->brackets > 0) && f->braces >= 0 && f->brackets >= 0)
+		return FRAME_MORE;
+	return f->text.failed ? bad(f, LEX_START, "out of memory") : FRAME_WHOLE;
 }
 
 /* A byte inside a string. What QEMU takes beyond JSON (single quotes, \') becomes JSON's. */
 static enum frame_result in_string(struct frame *f, char c)
 {
-	if ((unsigned char)c < 0x20)
-		return bad(f, "a control character in a string");
-	if (f->escaped) {
-		f->escaped = false;
+	if ((unsigned char)c < 0x20 || (unsigned char)c >= 0xfe)
+		return bad(f, LEX_RECOVER, "a stray byte in a string");
+	if (f->lex == LEX_ESCAPE) {
+		f->lex = LEX_STRING;
 		if (c != '\'')
 			str_append_char(&f->text, '\\');
 		str_append_char(&f->text, c);
 		return FRAME_MORE;
 	}
 	if (c == '\\') {
-		f->escaped = true; /* appended with what follows */
+		f->lex = LEX_ESCAPE; /* appended with what follows */
 		return FRAME_MORE;
 	}
 	if (c == f->quote) {
-		f->quote = 0;
 		str_append_char(&f->text, '"');
-		return f->depth ? FRAME_MORE : whole(f);
+		return token_end(f);
 	}
 	if (c == '"')
 		str_append_char(&f->text, '\\');
@@ -79,53 +94,102 @@ static enum frame_result in_string(struct frame *f, char c)
 	return FRAME_MORE;
 }
 
-static enum frame_result open_bracket(struct frame *f, char c)
+/* Where @c leads inside a number or a word; LEX_START: it is the token's end, LEX_RECOVER: a mistake. */
+static enum frame_lex scalar_next(enum frame_lex lex, char c)
 {
-	if (f->depth == JSON_DEPTH_MAX)
-		return bad(f, "nested too deeply");
-	f->objects = f->objects << 1 | (c == '{');
-	f->depth++;
+	bool digit = is_digit(c), e = c == 'e' || c == 'E';
+
+	switch (lex) {
+	case LEX_SIGN:
+		return c == '0' ? LEX_ZERO : digit ? LEX_DIGITS : LEX_RECOVER;
+	case LEX_ZERO:
+		return digit ? LEX_RECOVER : c == '.' ? LEX_POINT : LEX_START;
+	case LEX_DIGITS:
+		return digit ? lex : c == '.' ? LEX_POINT : e ? LEX_E : LEX_START;
+	case LEX_POINT:
+		return digit ? LEX_FRACTION : LEX_RECOVER;
+	case LEX_FRACTION:
+		return digit ? lex : e ? LEX_E : LEX_START;
+	case LEX_E:
+		return digit ? LEX_POWER : c == '+' || c == '-' ? LEX_E_SIGN : LEX_RECOVER;
+	case LEX_E_SIGN:
+		return digit ? LEX_POWER : LEX_RECOVER;
+	case LEX_POWER:
+		return digit ? lex : LEX_START;
+	default: /* LEX_WORD */
+		return c >= 'a' && c <= 'z' ? lex : LEX_START;
+	}
+}
+
+/* *@again: the byte is not the number's or the word's. */
+static enum frame_result in_scalar(struct frame *f, char c, bool *again)
+{
+	enum frame_lex next = scalar_next(f->lex, c);
+
+	if (next == LEX_RECOVER)
+		return bad(f, LEX_RECOVER, "a stray byte");
+	if (next == LEX_START) {
+		*again = true;
+		return token_end(f);
+	}
+	f->lex = next;
 	str_append_char(&f->text, c);
 	return FRAME_MORE;
 }
 
-static enum frame_result close_bracket(struct frame *f, char c)
+/* A byte where a token may begin. */
+static enum frame_result outside(struct frame *f, char c)
 {
-	if (!f->depth || (f->objects & 1) != (c == '}'))
-		return bad(f, c == '}' ? "a '}' too many" : "a ']' too many");
-	f->objects >>= 1;
-	str_append_char(&f->text, c);
-	return --f->depth ? FRAME_MORE : whole(f);
-}
-
-/* A byte outside strings. *@again: it does not belong to the value that ended before it. */
-static enum frame_result outside(struct frame *f, char c, bool *again)
-{
-	bool blank = is_blank(c);
-
-	if (f->scalar && (blank || strchr("{}[],:\"'", c))) {
-		*again = !blank;
-		return whole(f);
-	}
-	if (blank) {
+	if (is_blank(c)) {
 		if (f->text.len)
 			str_append_char(&f->text, ' ');
 		return FRAME_MORE;
 	}
-	if ((unsigned char)c < 0x20 || (unsigned char)c >= 0x7f)
-		return bad(f, "a stray byte");
-	if (c == '{' || c == '[')
-		return open_bracket(f, c);
-	if (c == '}' || c == ']')
-		return close_bracket(f, c);
-	if (!f->depth && (c == ',' || c == ':'))
-		return bad(f, "a value is wanted");
-	if (c == '"' || c == '\'')
+	if (is_structural(c)) {
+		f->braces += (c == '{') - (c == '}');
+		f->brackets += (c == '[') - (c == ']');
+		str_append_char(&f->text, c);
+		return token_end(f);
+	}
+	if (c == '"' || c == '\'') {
 		f->quote = c;
-	else if (!f->depth)
-		f->scalar = true;
-	str_append_char(&f->text, f->quote ? '"' : c);
+		f->lex = LEX_STRING;
+		str_append_char(&f->text, '"');
+		return FRAME_MORE;
+	}
+	if (c == '-')
+		f->lex = LEX_SIGN;
+	else if (is_digit(c))
+		f->lex = c == '0' ? LEX_ZERO : LEX_DIGITS;
+	else if (c >= 'a' && c <= 'z')
+		f->lex = LEX_WORD;
+	else
+		return bad(f, LEX_RECOVER, "a stray byte");
+	str_append_char(&f->text, c);
 	return FRAME_MORE;
+}
+
+static enum frame_result take(struct frame *f, char c, bool *again)
+{
+	switch (f->lex) {
+	case LEX_SKIP:
+		if (c == '\n')
+			f->lex = LEX_START;
+		return FRAME_MORE;
+	case LEX_RECOVER:
+		*again = is_structural(c) || ((unsigned char)c < 0x20 && c != '\t') ||
+			 (unsigned char)c >= 0xfe;
+		if (*again)
+			f->lex = LEX_START;
+		return FRAME_MORE;
+	case LEX_START:
+		return outside(f, c);
+	case LEX_STRING:
+	case LEX_ESCAPE:
+		return in_string(f, c);
+	default:
+		return in_scalar(f, c, again);
+	}
 }
 
 size_t frame_take(struct frame *f, const char *p, size_t n, enum frame_result *out)
@@ -136,19 +200,12 @@ size_t frame_take(struct frame *f, const char *p, size_t n, enum frame_result *o
 	if (f->text.len == 0)
 		f->text.failed = false;
 	while (i < n && *out == FRAME_MORE) {
-		char c = p[i++];
 		bool again = false;
 
-		if (f->skip) {
-			f->skip = c != '\n';
-			continue;
-		}
-		*out = f->quote ? in_string(f, c) : outside(f, c, &again);
-		i -= again;
-		if (*out == FRAME_BAD)
-			f->skip = c != '\n';
+		*out = take(f, p[i], &again);
+		i += !again;
 		if (*out == FRAME_MORE && f->text.len > JSON_TEXT_MAX)
-			*out = bad(f, "the request is longer than 1 MiB");
+			*out = bad(f, LEX_SKIP, "the request is longer than 1 MiB");
 	}
 	return i;
 }

@@ -18,6 +18,9 @@
 #define QMP_OUT_MAX	  (4u << 20) /* more than this: the client is cut off */
 #define QMP_REQUEST_NS	  60000000000ll /* from a request's first byte to its last */
 #define QMP_FDS_MAX	  16u		/* descriptors in one message */
+/* Requests that wait because the client does not read, while those out of band overtake: qmp-spec's
+ * number, on which clients rely. */
+#define QMP_QUEUE_MAX	  8u
 #define QMP_NAMED_FDS_MAX 64u
 #define QMP_NOTICES_MAX	  64u /* told by other threads, not yet sent */
 #define QMP_THROTTLES_MAX 256u
@@ -27,16 +30,33 @@
 enum frame_result {
 	FRAME_MORE,  /* all was taken, the request goes on */
 	FRAME_WHOLE, /* ->text holds a request */
-	FRAME_BAD,   /* ->what says why; the rest of the line will be skipped */
+	FRAME_BAD,   /* ->what says why; the rest of it will be skipped */
+};
+
+/* What is being read. */
+enum frame_lex {
+	LEX_START, /* between tokens */
+	LEX_RECOVER,
+	LEX_SKIP, /* the rest of the line */
+	LEX_STRING,
+	LEX_ESCAPE,
+	LEX_WORD,
+	LEX_SIGN,
+	LEX_ZERO,
+	LEX_DIGITS,
+	LEX_POINT,
+	LEX_FRACTION,
+	LEX_E,
+	LEX_E_SIGN,
+	LEX_POWER,
 };
 
 struct frame {
 	struct str text;
 	const char *what;
-	uint64_t objects; /* a bit for each level: an object (or an array) */
-	unsigned int depth;
-	char quote; /* in a string that began so; 0: not in one */
-	bool escaped, skip, scalar;
+	enum frame_lex lex;
+	int braces, brackets; /* open ones */
+	char quote;	      /* the string began so */
 };
 
 /* Take bytes from @p; returns how many were taken, all of them with FRAME_MORE. A request may also be
@@ -59,6 +79,8 @@ struct qmp_client {
 	struct frame frame;
 	struct str in; /* read, and held back because too much output waits */
 	size_t in_off;
+	struct str queue[QMP_QUEUE_MAX]; /* whole requests; only with ->oob */
+	unsigned int n_queued;
 	struct str out;
 	size_t out_off;
 	int fds[QMP_FDS_MAX]; /* owned: came with the last message */
@@ -96,7 +118,7 @@ struct qmp {
 	VEC(struct fdset_fd) fdsets;
 	struct list throttles;
 	unsigned int n_throttles;
-	bool quit; /* after the reply at hand */
+	enum notice_reason quit; /* after the reply at hand; none: do not */
 
 	struct notice_listener listener;
 	struct loop_defer defer;
@@ -115,6 +137,8 @@ void client_drain(struct qmp_client *c);
 
 /* qmp_dispatch.c: one request's text; the reply is sent. */
 void dispatch(struct qmp_client *c, const char *text, size_t len);
+/* Does it ask to be executed out of band? */
+bool dispatch_is_oob(const char *text, size_t len);
 /* {"error": ..} with the id at @tok (NULL: none) */
 void dispatch_error(struct qmp_client *c, const char *class, const char *desc);
 void qmp_greeting(struct str *out);

@@ -42,6 +42,14 @@ static bool echo(struct qmp_call *c, struct error *err)
 	return true;
 }
 
+static unsigned int overtakings;
+
+static bool overtake(struct qmp_call *c, struct error *err)
+{
+	overtakings++;
+	return true;
+}
+
 static bool take_fd(struct qmp_call *c, struct error *err)
 {
 	int fd = qmp_client_take_fd(c->client);
@@ -65,24 +73,26 @@ static bool chatter(struct qmp_call *c, struct error *err)
 
 static bool negotiate(struct qmp_call *c, struct error *err)
 {
+	c->client->oob = c->tok;
 	return c->client->negotiated = true;
 }
 
 static const struct qmp_command commands[] = {
-	{ .name = "qmp_capabilities", .flags = QMP_EARLY, .run = negotiate },
+	{ .name = "qmp_capabilities", .flags = QMP_EARLY | QMP_OPEN, .run = negotiate },
 	{ .name = "echo", .args = &args, .flags = QMP_RAW | QMP_QUERY, .run = echo },
 	{ .name = "take-fd", .run = take_fd },
 	{ .name = "chatter", .flags = QMP_RAW, .run = chatter },
+	{ .name = "overtake", .flags = QMP_OOB, .run = overtake },
 };
 const struct qmp_command *const qmp_command_table[] = { &commands[0], &commands[1], &commands[2],
-	&commands[3], NULL };
+	&commands[3], &commands[4], NULL };
 
 /* -------- framing -------- */
 
 /* Feed @text in pieces of @step bytes; what was framed, '|' after each, '!' for an error. */
 static void frames(const char *text, size_t step, struct str *out)
 {
-	struct frame f = { .depth = 0 };
+	struct frame f = { .what = NULL };
 	size_t len = strlen(text), at = 0;
 
 	str_clear(out);
@@ -111,15 +121,34 @@ static void requests_are_framed(void **state)
 			"{}|[1, {\"b\": \"}]\\\"\"}]|5|\"x\"|true|" },
 		{ "{'a': 'b\"c', \"d\": \"e\\'f\"}", "{\"a\": \"b\\\"c\", \"d\": \"e'f\"}|" },
 		{ "{\"a\":\n\n 1}", "{\"a\":   1}|" },
-		{ "{\"a\": [}]} x\n{}", "!{}|" },
-		{ "}} {}\n{}", "!{}|" },
-		{ "\001{}\n[]", "![]|" },
-		{ "{\"a\xff\": 1}", "{\"a\xff\": 1}|" }, /* the parser refuses it */
+		{ "{\"a\": [}]} x\n{}", "{\"a\": [}]|}|x|{}|" }, /* the parser refuses it */
+		{ "}} {}\n{}", "}|}|{}|{}|" },
+		{ "{]{}", "{]|{}|" },
+		{ "\001{}\n[]", "!{}|[]|" },
+		{ "{\"a\xfd\": 1}", "{\"a\xfd\": 1}|" },
+		{ "{\"a\xff\": 1}[]", "!:|1|}|[]|" },
 		{ "{\"a\n{}", "!{}|" },
-		{ "\xff{\n{}", "!{}|" },
+		{ "\xff{}", "!{}|" },
+		{ "\xff\xff{}", "!!{}|" },
+		{ "\xef\xbb\xbf{}", "!{}|" },
+		{ "{\"a\": \xff\n{}", "!{}|" },
+		{ "# a comment \"here\"\n{}", "!{}|" },
+		{ "// a\tcomment\n{}", "!{}|" },
+		{ "/* a comment */ {}", "!{}|" },
+		{ "{} // after\n{}", "{}|!{}|" },
 		{ "{\"a\"", "..." },
 		{ "12{}", "12|{}|" },
-		{ ", {}\n{}", "!{}|" },
+		{ "[01, 2]{}", "!,|2|]|{}|" },
+		{ "[-0.5e+1, 0, 12, 1E9, -1.25]", "[-0.5e+1, 0, 12, 1E9, -1.25]|" },
+		{ "[.5]", "!]|" },
+		{ "[5.]", "!" },
+		{ "[1e]", "!" },
+		{ "[1e+]", "!" },
+		{ "[-]", "!" },
+		{ "[-a]", "!]|" },
+		{ "1x \"y\"'z'nul{}", "1|x|\"y\"|\"z\"|nul|{}|" },
+		{ ", {}\n{}", ",|{}|{}|" },
+		{ "Null {}", "!{}|" },
 	};
 	AUTO(str) out = STR_INIT;
 
@@ -377,6 +406,45 @@ static void who_does_not_read_is_cut_off(void **state)
 	rig_free(r);
 }
 
+static void some_commands_overtake(void **state)
+{
+	static const char jam[] = "{\"execute\": \"chatter\", \"id\": 1} ",
+			  next[] = "{\"execute\": \"overtake\", \"id\": 2} ",
+			  oob[] = "{\"exec-oob\": \"overtake\", \"id\": 3} ";
+	struct rig *r = rig_new(false);
+	AUTO(str) all = STR_INIT;
+
+	assert_says(r, oob, "'oob', which is not enabled");
+	assert_non_null(strstr(str_cstr(&r->got), "\"capabilities\": [\"oob\"]"));
+	say(r, "{\"execute\": \"qmp_capabilities\", \"arguments\": {}}");
+	assert_says(r, "{\"exec-oob\": \"echo\"}", "cannot be executed out of band");
+	assert_says(r, "{\"exec-oob\": \"none\", \"id\": []}", "CommandNotFound");
+	assert_says(r, oob, "{\"return\": {}, \"id\": 3}");
+	overtakings = 0;
+	/* The replies to the first few fill the socket; what follows waits, at most so many. */
+	for (int i = 0; i < 6; i++)
+		assert_true(send(r->fd, jam, strlen(jam), 0) > 0);
+	assert_true(send(r->fd, next, strlen(next), 0) > 0);
+	assert_true(send(r->fd, oob, strlen(oob), 0) > 0);
+	for (int i = 0; i < 50; i++)
+		loop_run_once(r->loop, 0);
+	assert_int_equal(overtakings, 1);
+	for (int i = 0; i < 20; i++)
+		assert_true(send(r->fd, next, strlen(next), 0) > 0);
+	assert_true(send(r->fd, oob, strlen(oob), 0) > 0);
+	for (int i = 0; i < 50; i++)
+		loop_run_once(r->loop, 0);
+	assert_int_equal(overtakings, 1);
+	assert_int_equal(
+		list_first(&r->q->clients, struct qmp_client, node)->n_queued, QMP_QUEUE_MAX);
+	/* When it reads everything is done, in order. */
+	for (int i = 0; i < 100; i++)
+		str_append(&all, say(r, " "));
+	assert_int_equal(overtakings, 23);
+	assert_non_null(strstr(str_cstr(&all), "\"id\": 2"));
+	rig_free(r);
+}
+
 static void many_clients_come_and_go(void **state)
 {
 	struct rig *r = rig_new(false);
@@ -421,6 +489,7 @@ int main(void)
 		cmocka_unit_test(descriptors_come_with_their_message),
 		cmocka_unit_test(events_are_limited),
 		cmocka_unit_test(who_does_not_read_is_cut_off),
+		cmocka_unit_test(some_commands_overtake),
 		cmocka_unit_test(many_clients_come_and_go),
 		cmocka_unit_test(tables_are_sound),
 	};

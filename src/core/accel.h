@@ -115,9 +115,8 @@ struct accel_debug {
 struct accel_vm {
 	const struct accel *accel;
 	struct machine *machine;
-	uint32_t tsc_khz;	 /* guest TSC frequency, 0 unknown */
-	int irqchip;		 /* enum accel_irqchip: what vm_new made; an option may say split */
-	bool fast_port_doorbell; /* a port write is a cheaper doorbell than a memory write */
+	uint32_t tsc_khz; /* guest TSC frequency, 0 unknown */
+	int irqchip;	  /* enum accel_irqchip: what vm_new made; an option may say split */
 };
 
 struct accel_vcpu {

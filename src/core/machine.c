@@ -11,8 +11,6 @@
 
 #define PHYS_LIMIT (1ull << 52)
 
-static void handle_events(void *opaque);
-
 /* -------- the engine follows the address spaces -------- */
 
 static int mem_added(struct as_listener *l, const struct as_range *r)
@@ -68,7 +66,7 @@ struct machine *machine_new(const char *name, struct loop *main_loop, struct err
 	mutex_init(&m->vcpu_lock);
 	pthread_cond_init(&m->vcpu_cond, NULL);
 	pthread_cond_init(&m->vcpu_parked, NULL);
-	loop_defer_init(&m->event_defer, handle_events, m);
+	loop_defer_init(&m->event_defer, machine_handle_events, m);
 	m->mem_listener = (struct as_listener){ .added = mem_added, .removed = mem_removed };
 	m->pio_listener = (struct as_listener){ .added = pio_added, .removed = pio_removed };
 	list_init(&m->mem_listener.node);
@@ -347,6 +345,7 @@ void machine_pause(struct machine *m)
 			 m->accel->clock_get(m->vm, &m->paused_clock_ns) == 0;
 	quiesce_devices(m);
 	m->state = RUN_PAUSED;
+	m->paused_for = PAUSED_USER;
 }
 
 /* The engine's chips at power-on. A machine that has not run yet has them so. */
@@ -387,6 +386,10 @@ bool machine_reset(struct machine *m, struct error *err)
 		return false;
 	for (uint32_t i = 0; i < m->n_vcpus; i++)
 		m->vcpus[i].needs_reset = true;
+	if (m->state == RUN_SHUTDOWN && !m->over)
+		m->state = RUN_PAUSED;
+	if (!was_running)
+		m->paused_for = PAUSED_RESET;
 	return !was_running || machine_resume(m, err);
 }
 
@@ -472,108 +475,4 @@ void machine_stalled(struct machine *m)
 {
 	for (uint32_t i = 0; m->state == RUN_RUNNING && i < m->n_vcpus; i++)
 		vcpu_ask(&m->vcpus[i], VCPU_REQ_STALLED);
-}
-
-/* -------- events -------- */
-
-const char *machine_event_name(enum machine_event e)
-{
-	static const char *const names[] = {
-		[MACHINE_POWEROFF] = "guest power-off",
-		[MACHINE_RESET] = "guest reset",
-		[MACHINE_TRIPLE_FAULT] = "triple fault",
-		[MACHINE_PANIC] = "guest panic",
-		[MACHINE_DEBUG_EXIT] = "debug exit",
-		[MACHINE_ERROR] = "engine error",
-		[MACHINE_QUIT] = "host request",
-	};
-
-	return names[e];
-}
-
-void machine_event(struct machine *m, enum machine_event e, int code)
-{
-	struct vcpu *v = vcpu_current();
-
-	if (e == MACHINE_DEBUG_EXIT || e == MACHINE_QUIT)
-		atomic_store(&m->pending_code, code);
-	/* Pairs with the exchange in handle_events: the code is seen with the bit. */
-	atomic_fetch_or(&m->pending, 1u << e);
-	if (v && v->machine == m)
-		atomic_fetch_or(&v->requests, VCPU_REQ_STOP);
-	loop_post(m->main_loop, &m->event_defer);
-}
-
-/* What the world is told when it ends or resets by @e. */
-static void tell(struct machine *m, enum notice_kind kind, enum machine_event e)
-{
-	static const enum notice_reason reasons[] = {
-		[MACHINE_POWEROFF] = REASON_GUEST_SHUTDOWN,
-		[MACHINE_RESET] = REASON_GUEST_RESET,
-		[MACHINE_TRIPLE_FAULT] = REASON_GUEST_RESET,
-		[MACHINE_PANIC] = REASON_GUEST_PANIC,
-		[MACHINE_DEBUG_EXIT] = REASON_GUEST_SHUTDOWN,
-		[MACHINE_ERROR] = REASON_HOST_ERROR,
-	};
-	struct notice n = { .kind = kind, .guest = e != MACHINE_ERROR && e != MACHINE_QUIT };
-
-	n.reason = e == MACHINE_QUIT ? m->quit_reason : (int)reasons[e];
-	if (e == MACHINE_PANIC && kind == NOTICE_SHUTDOWN)
-		machine_notice(m, &(struct notice){ .kind = NOTICE_GUEST_PANICKED });
-	machine_notice(m, &n);
-}
-
-static void end(struct machine *m, enum machine_event e)
-{
-	machine_pause(m);
-	m->state = RUN_SHUTDOWN;
-	m->end = e;
-	m->exit_code = atomic_load(&m->pending_code);
-	log_info("machine", "%s ends: %s", m->name, machine_event_name(e));
-	tell(m, NOTICE_SHUTDOWN, e);
-	loop_stop(m->main_loop);
-}
-
-void machine_quit(struct machine *m, enum notice_reason why, int code)
-{
-	assert(thread_is(ROLE_MAIN));
-	if (m->state == RUN_SHUTDOWN)
-		return;
-	m->quit_reason = why;
-	atomic_store(&m->pending_code, code);
-	end(m, MACHINE_QUIT);
-}
-
-/* On main. Where several came at once the one that says most wins. */
-static void handle_events(void *opaque)
-{
-	static const enum machine_event final[] = { MACHINE_ERROR, MACHINE_PANIC,
-		MACHINE_DEBUG_EXIT, MACHINE_POWEROFF, MACHINE_QUIT };
-	struct machine *m = opaque;
-	uint32_t pending = atomic_exchange(&m->pending, 0);
-	struct error err = ERROR_INIT;
-
-	if (m->state == RUN_SHUTDOWN || m->state == RUN_PRELAUNCH)
-		return;
-	for (unsigned int i = 0; i < ARRAY_SIZE(final); i++) {
-		if (pending & 1u << final[i]) {
-			end(m, final[i]);
-			return;
-		}
-	}
-	if (m->no_reboot && pending) {
-		end(m, pending & 1u << MACHINE_TRIPLE_FAULT ? MACHINE_TRIPLE_FAULT : MACHINE_RESET);
-		return;
-	}
-	if (!pending)
-		return;
-	log_info("machine", "%s resets: %s", m->name,
-		machine_event_name(
-			pending & 1u << MACHINE_RESET ? MACHINE_RESET : MACHINE_TRIPLE_FAULT));
-	if (!machine_reset(m, &err)) {
-		log_err("machine", "reset failed: %s", err.msg);
-		end(m, MACHINE_ERROR);
-		return;
-	}
-	tell(m, NOTICE_RESET, MACHINE_RESET);
 }

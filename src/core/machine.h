@@ -32,7 +32,7 @@ enum run_state {
 	RUN_PRELAUNCH, /* made, never run */
 	RUN_RUNNING,
 	RUN_PAUSED,
-	RUN_SHUTDOWN,	 /* over: see machine->end */
+	RUN_SHUTDOWN,	 /* over, or off until it is reset: see machine->end */
 	RUN_INCOMING,	 /* made to be filled with a saved state, which has not come yet */
 	RUN_POSTMIGRATE, /* saved: paused, and its disks given up for who loads it */
 };
@@ -46,6 +46,23 @@ enum machine_event {
 	MACHINE_DEBUG_EXIT, /* isa-debug-exit; ->exit_code */
 	MACHINE_ERROR,	    /* the engine failed; already logged */
 	MACHINE_QUIT,	    /* the host side wants it to end: ->exit_code */
+	MACHINE_WATCHDOG,   /* the guest has let it expire: ->watchdog_action */
+};
+
+/* RUN_PAUSED: why. */
+enum pause_reason {
+	PAUSED_USER,
+	PAUSED_RESET, /* it was reset since and would start anew */
+	PAUSED_WATCHDOG,
+	PAUSED_PANICKED,
+};
+
+/* What follows when the guest says that it crashed. */
+enum panic_action {
+	PANIC_SHUTDOWN, /* it ends; or waits, see ->shutdown_pauses */
+	PANIC_EXIT,	/* it ends in any case */
+	PANIC_PAUSE,
+	PANIC_NONE,
 };
 
 enum backend_kind { BACKEND_BLOCK, BACKEND_CHARDEV, BACKEND_NET, BACKEND_KINDS };
@@ -116,8 +133,14 @@ struct machine {
 	_Atomic uint32_t pending; /* 1 << enum machine_event, set by any thread */
 	_Atomic int pending_code;
 	struct loop_defer event_defer;
-	int quit_reason;	/* enum notice_reason: who asks for MACHINE_QUIT; main */
-	bool no_reboot;		/* a reset ends the machine */
+	int quit_reason; /* enum notice_reason: who asks for MACHINE_QUIT; main */
+	/* What follows from what; main, see events.c */
+	bool no_reboot;	      /* a reset ends the machine */
+	bool shutdown_pauses; /* a power-off leaves it there, off; or it ends */
+	enum panic_action panic_action;
+	enum notice_action watchdog_action;
+	enum pause_reason paused_for;
+	bool over;		/* the main loop has been told to end */
 	enum machine_event end; /* why it ended */
 	int exit_code;		/* MACHINE_DEBUG_EXIT, MACHINE_QUIT */
 	bool quiesced;		/* devices are; from pause to resume */
@@ -184,6 +207,7 @@ void machine_event(struct machine *m, enum machine_event e, int code);
 /* End it now, whatever its state is; as MACHINE_QUIT. Main. */
 void machine_quit(struct machine *m, enum notice_reason why, int code);
 const char *machine_event_name(enum machine_event e);
+void machine_handle_events(void *machine); /* of machine->event_defer */
 /* Saved state of all devices and vCPUs (RAM is migrate/'s business). Paused. Loading asks for all of
  * them, each once; on failure the machine is of no more use. */
 #define MACHINE_PIT "i8254"

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include "core/machine.h"
 
+const char *const notice_action_names[] = { "reset", "shutdown", "poweroff", "pause", "debug",
+	"none", "inject-nmi", NULL };
+
 void machine_notice(struct machine *m, const struct notice *n)
 {
 	struct notice_listener *l = atomic_load_explicit(&m->notice, memory_order_acquire);

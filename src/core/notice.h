@@ -17,14 +17,14 @@ struct machine;
 struct device;
 
 enum notice_kind {
-	NOTICE_SHUTDOWN,  /* guest, reason */
-	NOTICE_POWERDOWN, /* - */
-	NOTICE_RESET,	  /* guest, reason */
-	NOTICE_STOP,	  /* - */
-	NOTICE_RESUME,	  /* - */
-	NOTICE_MIGRATION, /* value: enum migrate_status */
-	NOTICE_GUEST_PANICKED,
-	NOTICE_WATCHDOG,	/* action */
+	NOTICE_SHUTDOWN,	/* guest, reason */
+	NOTICE_POWERDOWN,	/* - */
+	NOTICE_RESET,		/* guest, reason */
+	NOTICE_STOP,		/* - */
+	NOTICE_RESUME,		/* - */
+	NOTICE_MIGRATION,	/* value: enum migrate_status */
+	NOTICE_GUEST_PANICKED,	/* reason: 0 it is paused, 1 it ends, 2 it runs on */
+	NOTICE_WATCHDOG,	/* reason: enum notice_action */
 	NOTICE_RTC_CHANGE,	/* device, value: seconds from the host's clock */
 	NOTICE_VSERPORT_CHANGE, /* id: the port's, flag: open */
 	NOTICE_BALLOON_CHANGE,	/* value: bytes that the guest has */
@@ -58,6 +58,7 @@ enum notice_action {
 	ACTION_NONE,
 	ACTION_INJECT_NMI,
 };
+extern const char *const notice_action_names[]; /* QMP's */
 
 #define NOTICE_ID_MAX 128
 

@@ -10,23 +10,14 @@
 #include "base/testing.h"
 
 #include "core/io.h"
-#include "core/machine.h"
-#include "hw/pci/pci.h"
 #include "hw/pci/pci_int.h"
 #include "mem/gmem.h"
+#include "testing/machine.h"
 
 #define TEST_RAM (16 * MIB)
 
 const struct accel *const accel_table[] = { NULL };
 const struct device_type *const device_type_table[] = { TEST_DEVICE_TYPES NULL };
-
-struct fixture {
-	struct loop *loop;
-	struct machine *m;
-	struct ram_block *ram;
-	struct as_region region;
-	struct pci_host *host;
-};
 
 /* What the engine has seen; msi_send and irq_set may come from any thread. */
 static bool test_irq_level[IRQ_GSI_PINS];
@@ -85,50 +76,26 @@ static const struct accel test_accel = {
 	.msi_send = test_msi_send,
 };
 
-static const struct pci_host_config test_pci = {
-	.ecam_base = 0xe0000000,
-	.ecam_buses = 1,
-	.mmio32_base = 0xc0000000,
-	.mmio32_size = 0x20000000,
-	.mmio64_base = 0x100000000,
-	.mmio64_size = 0x100000000,
-	.io_base = 0x1000,
-	.io_size = 0xf000,
-	.intx_gsi = { 16, 17, 18, 19 },
-	.assign = true,
-};
+static const struct pci_host_config test_pci = { TEST_PCI };
 
-static struct fixture *fixture_new(const struct pci_host_config *pci)
+static struct test_machine *fixture_new(const struct pci_host_config *pci)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct ram_config rc = { .name = "ram", .size = TEST_RAM, .host_node = -1 };
-	struct accel_vm_config vc = { .max_vcpus = 1 };
+	struct test_machine *f = calloc(1, sizeof(*f));
+	struct test_machine_config c = { .accel = &test_accel, .ram = TEST_RAM, .pci = pci };
 	struct error err = ERROR_INIT;
 
 	assert_non_null(f);
 	memset(test_irq_level, 0, sizeof(test_irq_level));
 	memset(test_irq_rises, 0, sizeof(test_irq_rises));
 	test_msis = 0;
-	f->loop = loop_new("main", 0, &err);
-	f->ram = ram_block_new(&rc, &err);
-	assert_true(f->loop && f->ram);
-	f->m = machine_new("test", f->loop, &err);
-	assert_non_null(f->m);
-	assert_true(machine_set_accel(f->m, &test_accel, &vc, &err));
-	f->region =
-		(struct as_region){ .name = "ram", .kind = AS_RAM, .priority = -10, .ram = f->ram };
-	assert_int_equal(as_add(&f->m->mem, &f->region, 0, TEST_RAM), 0);
-	f->host = pci_host_new(f->m, pci, &err);
-	if (!f->host)
+	if (!test_machine_init(f, &c, &err))
 		fail_msg("%s", err.msg);
 	return f;
 }
 
-static void fixture_free(struct fixture *f)
+static void fixture_free(struct test_machine *f)
 {
-	machine_free(f->m);
-	loop_free(f->loop);
-	ram_block_unref(f->ram);
+	test_machine_fini(f);
 	free(f);
 }
 

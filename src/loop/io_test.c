@@ -5,8 +5,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "base/testing.h"
-#include "loop/loop.h"
+#include "loop/testing.h"
 
 #define SIZE 65536u
 
@@ -19,10 +18,8 @@ struct env {
 static int setup(void **state)
 {
 	struct env *e = calloc(1, sizeof(*e));
-	struct error err = ERROR_INIT;
 
-	e->l = loop_new("test", *(unsigned int *)*state, &err);
-	assert_non_null(e->l);
+	e->l = test_loop(state);
 	e->fd = memfd_create("test", MFD_CLOEXEC);
 	for (uint32_t i = 0; i < SIZE; i++)
 		e->content[i] = (uint8_t)(i * 7 + i / 256);
@@ -270,23 +267,15 @@ static void test_free_in_flight(void **state)
 	assert_int_equal(total, 200);
 }
 
-static unsigned int with_epoll = LOOP_URING | LOOP_NO_URING, with_uring = LOOP_URING;
-
-#define BOTH(f)                                                  \
-	{ #f "(epoll)", f, setup, teardown, &with_epoll },       \
-	{                                                        \
-#f "(io_uring)", f, setup, teardown, &with_uring \
-	}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BOTH(test_read_write),
-		BOTH(test_short_and_errors),
-		BOTH(test_fallocate),
-		BOTH(test_many),
-		BOTH(test_chains),
-		BOTH(test_free_in_flight),
+		BOTH_WITH(test_read_write, setup, teardown),
+		BOTH_WITH(test_short_and_errors, setup, teardown),
+		BOTH_WITH(test_fallocate, setup, teardown),
+		BOTH_WITH(test_many, setup, teardown),
+		BOTH_WITH(test_chains, setup, teardown),
+		BOTH_WITH(test_free_in_flight, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

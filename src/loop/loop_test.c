@@ -12,17 +12,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fault.h"
-#include "base/testing.h"
-#include "loop/loop.h"
-
-static struct loop *make(void **state)
-{
-	struct error err = ERROR_INIT;
-	struct loop *l = loop_new("test", *(unsigned int *)*state, &err);
-
-	assert_non_null(l);
-	return l;
-}
+#include "loop/testing.h"
 
 /* A pass that handles what is ready; nothing may be ready for @quiet_ms. */
 static void settle(struct loop *l)
@@ -72,7 +62,7 @@ static void seen_init(struct seen *s, struct loop *l, int fd, unsigned int event
 
 static void test_level_triggered(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct seen s;
 	int p[2];
 	char c = 'x';
@@ -109,7 +99,7 @@ static void test_level_triggered(void **state)
 
 static void test_hup_and_eof(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct seen s, none;
 	int p[2], sv[2];
 
@@ -141,7 +131,7 @@ static void test_hup_and_eof(void **state)
 
 static void test_modify(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct seen s;
 	int sv[2];
 
@@ -176,7 +166,7 @@ static void test_modify(void **state)
 
 static void test_refused(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct loop_fd w;
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), reg = open("/proc/self/exe", O_RDONLY);
 
@@ -193,7 +183,7 @@ static void test_refused(void **state)
 
 static void test_twice_is_busy(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct seen s;
 	int p[2];
 
@@ -209,7 +199,7 @@ static void test_twice_is_busy(void **state)
 /* Two are ready in one batch; whichever comes first removes and frees the other. */
 static void test_callback_frees_other(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct seen *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
 	int p[2];
 
@@ -232,7 +222,7 @@ static void test_callback_frees_other(void **state)
 
 static void test_callback_removes_itself(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct seen s;
 	int p[2];
 
@@ -252,7 +242,7 @@ static void test_callback_removes_itself(void **state)
 
 static void test_many_descriptors(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	static struct seen s[MANY];
 	static int p[MANY][2];
 
@@ -285,7 +275,7 @@ static void test_many_descriptors(void **state)
 /* A closed descriptor's number is used again while the old watch is being removed. */
 static void test_number_reused(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 
 	for (int i = 0; i < 300; i++) {
 		struct seen s;
@@ -331,7 +321,7 @@ static void count_cb(void *opaque)
 
 static void test_event(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct counter c = { 0 };
 	struct loop_event e;
 
@@ -362,7 +352,7 @@ static void test_event(void **state)
 
 static void test_event_frees_itself(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct counter c = { .del = malloc(sizeof(struct loop_event)) };
 
 	assert_int_equal(loop_event_init(c.del, count_cb, &c), 0);
@@ -376,7 +366,7 @@ static void test_event_frees_itself(void **state)
 
 static void test_event_between_loops(void **state)
 {
-	struct loop *a = make(state), *b = make(state);
+	struct loop *a = test_loop(state), *b = test_loop(state);
 	struct counter c = { 0 };
 	struct loop_event e;
 
@@ -406,7 +396,7 @@ static uint64_t eventfd_value(int fd)
 
 static void test_signal(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct counter c = { 0 };
 	struct loop_event e;
 	int fd[20];
@@ -472,7 +462,7 @@ static void run_until(struct loop *l, int64_t ns)
 
 static void test_timers_in_order(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	int64_t now = clock_mono_ns();
 	struct tick t[100];
 
@@ -505,7 +495,7 @@ static void test_timers_in_order(void **state)
 
 static void test_timer_random_model(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	int64_t far = clock_mono_ns() + 1000 * NS_PER_SEC;
 	static struct tick t[60];
 	bool armed[60] = { false };
@@ -550,7 +540,7 @@ static void rearm_cb(void *opaque)
 
 static void test_timer_in_past_does_not_starve(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct counter c = { 0 };
 	struct loop_event e;
 	struct tick t = { 0 };
@@ -586,7 +576,7 @@ static void free_both_cb(void *opaque)
 
 static void test_timer_frees_itself_and_other(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct pair p = { malloc(sizeof(struct loop_timer)), malloc(sizeof(struct loop_timer)), 0 };
 
 	loop_timer_init(p.self, l, free_both_cb, &p);
@@ -626,7 +616,7 @@ static void post_init(struct post *p, struct loop *l, int id)
 
 static void test_posts(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct post p[6];
 
 	for (int i = 0; i < 6; i++)
@@ -656,7 +646,7 @@ static void test_posts(void **state)
 
 static void test_cancel_random(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct post p[8];
 	bool queued[8] = { false };
 
@@ -695,7 +685,7 @@ static void stop_cb(void *opaque)
 
 static void test_run_and_stop(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	struct loop_defer d;
 	struct loop_timer t;
 
@@ -732,7 +722,7 @@ static void test_out_of_memory(void **state)
 /* The slots are used up after some watches: the next one says so. */
 static void test_out_of_slots(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 	static struct loop_event e[100];
 	int n = 0, rc = 0;
 
@@ -781,7 +771,7 @@ static void test_uring_forbidden(void **state)
 
 static void test_backend(void **state)
 {
-	struct loop *l = make(state);
+	struct loop *l = test_loop(state);
 
 	if (*(unsigned int *)*state & LOOP_NO_URING)
 		assert_false(loop_has_uring(l));
@@ -789,14 +779,6 @@ static void test_backend(void **state)
 		print_message("io_uring is not to be had here: epoll was tested twice\n");
 	loop_free(l);
 }
-
-static unsigned int with_epoll = LOOP_URING | LOOP_NO_URING, with_uring = LOOP_URING;
-
-#define BOTH(f)                                             \
-	{ #f "(epoll)", f, NULL, NULL, &with_epoll },       \
-	{                                                   \
-#f "(io_uring)", f, NULL, NULL, &with_uring \
-	}
 
 int main(void)
 {

@@ -8,8 +8,8 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-#include "base/testing.h"
 #include "base/clock.h"
+#include "loop/testing.h"
 #include "loop/worker.h"
 
 static struct loop *start(void **state)
@@ -434,14 +434,6 @@ static void test_worker_pool(void **state)
 	worker_pool_free(NULL);
 	worker_pool_free(worker_pool_new("unused", WORKER_THREADS_MAX, &err));
 }
-
-static unsigned int with_epoll = LOOP_URING | LOOP_NO_URING, with_uring = LOOP_URING;
-
-#define BOTH(f)                                             \
-	{ #f "(epoll)", f, NULL, NULL, &with_epoll },       \
-	{                                                   \
-#f "(io_uring)", f, NULL, NULL, &with_uring \
-	}
 
 int main(void)
 {

@@ -22,7 +22,7 @@ static struct net_dev *add(struct machine *m, const char *options, struct error 
 
 static void test_add_and_del(void **state)
 {
-	struct fixture *f = fixture_new(&test_pci);
+	struct test_machine *f = fixture_new(&test_pci);
 	struct error err = ERROR_INIT;
 	struct net_dev *a = add(f->m, "none,id=a", &err);
 	struct device *d;

@@ -5,19 +5,10 @@
 #include "base/testing.h"
 #include "mem/gmem.h"
 #include "mem/mem_int.h"
+#include "mem/testing.h"
 
 #define LIMIT	256u
 #define REGIONS 12u
-
-static struct ram_block *new_ram(uint64_t size)
-{
-	struct ram_config c = { .name = "test", .size = size, .host_node = -1 };
-	struct error err = ERROR_INIT;
-	struct ram_block *b = ram_block_new(&c, &err);
-
-	assert_non_null(b);
-	return b;
-}
 
 static void init(struct as *as, uint64_t limit)
 {
@@ -123,7 +114,7 @@ static void model_init(struct model *m)
 {
 	memset(m, 0, sizeof(*m));
 	init(&m->as, LIMIT);
-	m->ram = new_ram(4096);
+	m->ram = test_ram(4096);
 	m->l.removed = model_removed;
 	m->l.added = model_added;
 	m->fail_in = -1;
@@ -198,7 +189,7 @@ static void test_bad_arguments(void **state)
 	struct as as;
 	struct as_region io = { .name = "io", .kind = AS_IO },
 			 ram = { .name = "ram", .kind = AS_RAM };
-	struct ram_block *b = new_ram(8192);
+	struct ram_block *b = test_ram(8192);
 
 	init(&as, 0x10000);
 	assert_int_equal(as_add(&as, &io, 0, 0), -EINVAL);
@@ -280,7 +271,7 @@ static void test_listener_sees_difference_only(void **state)
 /* A change by a reader that is inside a section, and what it found stays valid. */
 static void test_change_inside_section(void **state)
 {
-	struct ram_block *b = new_ram(4096);
+	struct ram_block *b = test_ram(4096);
 	struct as_region r = { .name = "ram", .kind = AS_RAM, .ram = b };
 	const struct as_range *p;
 	struct as as;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "base/testing.h"
 #include "mem/gmem.h"
+#include "mem/testing.h"
 
 #define READERS 3
 #define MOVES	3000
@@ -15,20 +16,10 @@ struct env {
 	_Atomic uint64_t found;
 };
 
-static struct ram_block *new_ram(uint64_t size)
-{
-	struct ram_config c = { .name = "test", .size = size, .host_node = -1 };
-	struct error err = ERROR_INIT;
-	struct ram_block *b = ram_block_new(&c, &err);
-
-	assert_non_null(b);
-	return b;
-}
-
 static void env_init(struct env *e)
 {
 	struct error err = ERROR_INIT;
-	struct ram_block *b = new_ram(0x10000);
+	struct ram_block *b = test_ram(0x10000);
 
 	memset(e, 0, sizeof(*e));
 	assert_true(as_init(&e->as, "test", 1ull << 32, &err));
@@ -160,7 +151,7 @@ static void test_synchronize_waits(void **state)
 /* RAM that is unplugged goes away when the last reader has left. */
 static void test_unplugged_ram_is_released(void **state)
 {
-	struct ram_block *b = new_ram(4096);
+	struct ram_block *b = test_ram(4096);
 	struct as_region r = { .name = "dimm", .kind = AS_RAM, .ram = b };
 	struct env e;
 

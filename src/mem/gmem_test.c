@@ -3,6 +3,7 @@
 #include <errno.h>
 #include "base/testing.h"
 #include "mem/gmem.h"
+#include "mem/testing.h"
 
 /*
  * 0x0000 RAM a (12 KiB)   0x1800-0x1fff covered by a device
@@ -18,25 +19,15 @@ struct env {
 	struct as_region ra, rb, rrom, rdev;
 };
 
-static struct ram_block *new_ram(uint64_t size)
-{
-	struct ram_config c = { .name = "test", .size = size, .host_node = -1 };
-	struct error err = ERROR_INIT;
-	struct ram_block *b = ram_block_new(&c, &err);
-
-	assert_non_null(b);
-	return b;
-}
-
 static int setup(void **state)
 {
 	struct env *e = calloc(1, sizeof(*e));
 	struct error err = ERROR_INIT;
 
 	assert_true(as_init(&e->as, "test", 1ull << 40, &err));
-	e->a = new_ram(0x3000);
-	e->b = new_ram(0x1000);
-	e->rom = new_ram(0x1000);
+	e->a = test_ram(0x3000);
+	e->b = test_ram(0x1000);
+	e->rom = test_ram(0x1000);
 	e->ra = (struct as_region){ .name = "a", .kind = AS_RAM, .ram = e->a };
 	e->rb = (struct as_region){ .name = "b", .kind = AS_RAM, .ram = e->b };
 	e->rrom = (struct as_region){ .name = "rom", .kind = AS_ROM, .ram = e->rom };

@@ -9,12 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "base/clock.h"
-#include "base/removal.h"
 #include "migrate/migrate_int.h"
 
 static void channel_init(struct channel *c)
@@ -26,10 +23,9 @@ void channel_close(struct channel *c)
 {
 	if (c->fd >= 0)
 		close(c->fd);
-	if (c->listen_fd >= 0) {
+	if (c->listen_fd >= 0)
 		close(c->listen_fd);
-		unlink(c->path);
-	}
+	removal_do(c->listen_file);
 	if (c->tmp_path && !c->nameless)
 		unlink(c->tmp_path);
 	free(c->path);
@@ -185,44 +181,22 @@ void migrate_file_free(struct migrate_file *f)
 
 /* -------- sockets and descriptors -------- */
 
-static bool unix_address(struct sockaddr_un *a, const char *path, struct error *err)
-{
-	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (!*path || strlen(path) >= sizeof(a->sun_path))
-		return error_usage(err, "unix:%s: a path of 1 to %zu characters is wanted", path,
-			sizeof(a->sun_path) - 1);
-	strcpy(a->sun_path, path);
-	return true;
-}
-
-static bool unix_open(struct channel *c, const char *path, bool listening, struct error *err)
+static bool unix_connect(struct channel *c, const char *path, struct error *err)
 {
 	struct sockaddr_un a;
-	int fd, r;
 
-	if (!unix_address(&a, path, err))
+	if (!sock_address(&a, path, err))
 		return false;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return error_set_errno(err, errno, "unix:%s", path);
 	c->socket = true;
-	if (!listening) {
-		c->fd = fd;
-		r = connect(fd, (struct sockaddr *)&a, sizeof(a));
-		return !r || error_set_errno(err, errno, "cannot connect to unix:%s", path);
-	}
-	r = bind(fd, (struct sockaddr *)&a, sizeof(a));
-	if (!r)
-		r = listen(fd, 1);
-	if (r < 0) {
-		r = errno;
-		close(fd);
-		return error_set_errno(err, r, "cannot listen at unix:%s", path);
-	}
-	c->listen_fd = fd;
-	c->path = strdup(path);
-	removal_expect(path);
-	return c->path || error_set(err, "out of memory");
+	c->fd = sock_connect(path, 0);
+	return c->fd >= 0 || error_set_errno(err, c->fd, "cannot connect to unix:%s", path);
+}
+
+static bool unix_listen(struct channel *c, const char *path, struct error *err)
+{
+	c->socket = true;
+	c->listen_fd = sock_file_make(&c->listen_file, path, SOCK_STREAM, 1, err);
+	return c->listen_fd >= 0;
 }
 
 static bool fd_open(struct channel *c, const char *text, struct error *err)
@@ -261,7 +235,7 @@ bool channel_open_save(struct channel *c, const char *uri, struct error *err)
 
 	channel_init(c);
 	if (str_has_prefix(uri, "unix:", &rest))
-		ok = unix_open(c, rest, false, err);
+		ok = unix_connect(c, rest, err);
 	else if (str_has_prefix(uri, "fd:", &rest))
 		ok = fd_open(c, rest, err);
 	else if (is_path(uri, &rest) && *rest)
@@ -280,7 +254,7 @@ bool channel_open_load(struct channel *c, const char *uri, struct error *err)
 
 	channel_init(c);
 	if (str_has_prefix(uri, "unix:", &rest)) {
-		ok = unix_open(c, rest, true, err);
+		ok = unix_listen(c, rest, err);
 	} else if (str_has_prefix(uri, "fd:", &rest)) {
 		ok = fd_open(c, rest, err);
 	} else if (is_path(uri, &rest) && *rest) {

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <sys/uio.h>
 #include "base/field.h"
+#include "base/sock_file.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "base/types.h"
@@ -170,9 +171,10 @@ bool chunk_unpack(struct packer *z, const uint8_t *p, size_t len, const struct i
 /* -------- jobs -------- */
 
 struct channel {
-	int fd;		/* owned; -1 */
-	int listen_fd;	/* owned; loading from unix:, until somebody has connected */
-	char *path;	/* owned: file: what it will be called; unix: listening: to be removed */
+	int fd;	       /* owned; -1 */
+	int listen_fd; /* owned; loading from unix:, until somebody has connected */
+	struct removal *listen_file;
+	char *path;	/* owned: file: what it will be called */
 	char *tmp_path; /* owned: file: what it is called now */
 	bool socket, file;
 	bool nameless; /* the file has no name yet */

@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/un.h>
+#include "base/sock_file.h"
 #include "base/str.h"
 #include "base/types.h"
 #include "net/net_int.h"
@@ -13,15 +13,8 @@
 static bool unix_addr(
 	const char *path, struct sockaddr_storage *out, socklen_t *len, struct error *err)
 {
-	struct sockaddr_un *un = (struct sockaddr_un *)out;
-
-	if (!*path || strlen(path) >= sizeof(un->sun_path))
-		return error_usage(err, "socket path '%s': 1 to %zu bytes are possible", path,
-			sizeof(un->sun_path) - 1);
-	un->sun_family = AF_UNIX;
-	memcpy(un->sun_path, path, strlen(path) + 1);
-	*len = sizeof(*un);
-	return true;
+	*len = sizeof(struct sockaddr_un);
+	return sock_address((struct sockaddr_un *)out, path, err);
 }
 
 static bool inet_addr_parse(

@@ -308,6 +308,11 @@ const char *net_id(const struct net_dev *d)
 	return d->id;
 }
 
+const char *net_type_name(const struct net_dev *d)
+{
+	return d->kind->name;
+}
+
 uint32_t net_queues(const struct net_dev *d)
 {
 	return d->n_queues;

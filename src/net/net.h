@@ -110,6 +110,7 @@ void net_close(struct net_dev *d);
 struct net_dev *net_open_test(struct error *err) MUST_USE;
 
 const char *net_id(const struct net_dev *d);
+const char *net_type_name(const struct net_dev *d); /* "user", ... */
 uint32_t net_queues(const struct net_dev *d);
 /* NET_*: what the NIC may leave to be done in what it sends. */
 unsigned int net_offloads(const struct net_dev *d);

@@ -7,6 +7,7 @@
 #define NET_NET_INT_H
 
 #include <sys/socket.h>
+#include "base/sock_file.h"
 #include "net/net.h"
 
 struct net_kind {

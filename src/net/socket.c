@@ -11,10 +11,8 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-#include "base/removal.h"
+#include "base/sock_file.h"
 #include "base/str.h"
 #include "base/types.h"
 #include "net/net_int.h"
@@ -24,43 +22,24 @@ static int new_socket(int family, int type)
 	return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* A unix socket of ours: only the owner may connect; a file that nobody listens to any more is replaced. */
-static bool bind_unix(struct net_dev *d, int fd, const struct sockaddr_storage *a, socklen_t len,
+/* Bind to a network's address. */
+static bool bind_any(int fd, const struct sockaddr_storage *a, socklen_t len, const char *text,
 	struct error *err)
-{
-	const char *path = ((const struct sockaddr_un *)a)->sun_path;
-	struct stat st;
-	int r, type;
-	socklen_t size = sizeof(type);
-
-	if (fchmod(fd, 0600) < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
-		return error_set_errno(err, errno, "socket");
-	r = bind(fd, (const struct sockaddr *)a, len);
-	if (r < 0 && errno == EADDRINUSE && !lstat(path, &st) && S_ISSOCK(st.st_mode)) {
-		AUTO_FD int probe = new_socket(AF_UNIX, type);
-
-		r = connect(probe, (const struct sockaddr *)a, len);
-		if (!r || errno != ECONNREFUSED)
-			return error_set(err, "'%s' is used by another process", path);
-		unlink(path);
-		r = bind(fd, (const struct sockaddr *)a, len);
-	}
-	if (r < 0)
-		return error_set_errno(err, errno, "cannot make the socket '%s'", path);
-	d->file = removal_expect(path);
-	return true;
-}
-
-static bool bind_any(struct net_dev *d, int fd, const struct sockaddr_storage *a, socklen_t len,
-	const char *text, struct error *err)
 {
 	int on = 1;
 
-	if (a->ss_family == AF_UNIX)
-		return bind_unix(d, fd, a, len, err);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	return bind(fd, (const struct sockaddr *)a, len) == 0 ||
 	       error_set_errno(err, errno, "cannot use the address '%s'", text);
+}
+
+/* A Unix socket of ours: only the owner may connect; a file that nobody has any more is replaced. */
+static int make_unix(
+	struct net_dev *d, const struct sockaddr_storage *a, int type, struct error *err)
+{
+	const char *path = ((const struct sockaddr_un *)a)->sun_path;
+
+	return sock_file_make(&d->file, path, type | SOCK_NONBLOCK, 1, err);
 }
 
 /* -------- streams -------- */
@@ -73,10 +52,14 @@ static bool open_listen(struct net_dev *d, const char *text, struct error *err)
 
 	if (!net_addr_parse(text, &a, &len, err))
 		return false;
+	if (a.ss_family == AF_UNIX) {
+		fd = make_unix(d, &a, SOCK_STREAM, err);
+		return fd >= 0 && net_stream_open(d, TAKE_FD(fd), -1, NULL, 0, 0, err);
+	}
 	fd = new_socket(a.ss_family, SOCK_STREAM);
 	if (fd < 0)
 		return error_set_errno(err, errno, "socket");
-	if (!bind_any(d, fd, &a, len, text, err))
+	if (!bind_any(fd, &a, len, text, err))
 		return false;
 	if (listen(fd, 1) < 0)
 		return error_set_errno(err, errno, "cannot listen at '%s'", text);
@@ -151,7 +134,7 @@ static bool open_mcast(struct net_dev *d, const struct net_socket_config *c, str
 	d->tx_fd = new_socket(AF_INET, SOCK_DGRAM);
 	if (d->queue[0].fd < 0 || d->tx_fd < 0)
 		return error_set_errno(err, errno, "socket");
-	return bind_any(d, d->queue[0].fd, &d->peer, d->peer_len, c->mcast, err) &&
+	return bind_any(d->queue[0].fd, &d->peer, d->peer_len, c->mcast, err) &&
 	       join_group(d->queue[0].fd, d->tx_fd, group, via, err);
 }
 
@@ -184,7 +167,7 @@ static bool open_udp(struct net_dev *d, const struct net_socket_config *c, struc
 	d->queue[0].fd = new_socket(local.ss_family, SOCK_DGRAM);
 	if (d->queue[0].fd < 0)
 		return error_set_errno(err, errno, "socket");
-	return bind_any(d, d->queue[0].fd, &local, len, c->local, err);
+	return bind_any(d->queue[0].fd, &local, len, c->local, err);
 }
 
 static bool open_dgram(struct net_dev *d, const struct net_socket_config *c, struct error *err)
@@ -199,13 +182,11 @@ static bool open_dgram(struct net_dev *d, const struct net_socket_config *c, str
 		return false;
 	if (local.ss_family != AF_UNIX || d->peer.ss_family != AF_UNIX)
 		return error_usage(err, "dgram= and peer= are unix:PATH (udp= is for the network)");
-	d->queue[0].fd = new_socket(AF_UNIX, SOCK_DGRAM);
 	d->tx_fd = new_socket(AF_UNIX, SOCK_DGRAM);
-	if (d->queue[0].fd < 0 || d->tx_fd < 0)
+	if (d->tx_fd < 0)
 		return error_set_errno(err, errno, "socket");
-	if (!bind_any(d, d->queue[0].fd, &local, len, c->dgram, err))
-		return false;
-	return true;
+	d->queue[0].fd = make_unix(d, &local, SOCK_DGRAM, err);
+	return d->queue[0].fd >= 0;
 }
 
 /* -------- an open socket -------- */

@@ -29,11 +29,9 @@
 #include "block/block.h"
 #include "chardev/chardev.h"
 #include "core/io.h"
-#include "core/machine.h"
-#include "hw/pci/pci.h"
 #include "hw/virtio/virtio_testing.h"
-#include "mem/ram.h"
 #include "net/net.h"
+#include "testing/machine.h"
 
 #define RAM_SIZE (16 * MIB)
 
@@ -42,73 +40,47 @@ static uint64_t seed;
 
 struct fixture {
 	const struct device_type *type;
-	struct loop *loop;
-	struct machine *m;
-	struct ram_block *ram;
-	struct as_region region;
+	struct test_machine t;
+	struct loop *loop; /* the back ends', too */
+	struct machine *m; /* t's */
 	struct chardev *chardev;
 	struct block_dev *disk;
 	struct net_dev *net;
 	struct device *dev;
 };
 
-static struct machine *make_machine(struct fixture *f)
-{
-	static const struct pci_host_config pci = {
-		.ecam_base = 0xe0000000,
-		.ecam_buses = 2,
-		.n_ports = 1,
-		.mmio32_base = 0xc0000000,
-		.mmio32_size = 0x20000000,
-		.mmio64_base = 0x100000000,
-		.mmio64_size = 0x100000000,
-		.io_base = 0x1000,
-		.io_size = 0xf000,
-		.intx_gsi = { 16, 17, 18, 19 },
-		.assign = true,
-	};
-	struct accel_vm_config vc = { .max_vcpus = 1 };
-	struct error err = ERROR_INIT;
-	struct machine *m = machine_new("conformance", f->loop, &err);
-
-	assert_non_null(m);
-	assert_true(machine_set_accel(m, &null_accel, &vc, &err));
-	f->region =
-		(struct as_region){ .name = "ram", .kind = AS_RAM, .priority = -10, .ram = f->ram };
-	assert_int_equal(as_add(&m->mem, &f->region, 0, RAM_SIZE), 0);
-	assert_non_null(pci_host_new(m, &pci, &err));
-	assert_true(machine_backend_add(m, BACKEND_CHARDEV, "test", f->chardev, &err));
-	assert_true(machine_backend_add(m, BACKEND_BLOCK, "test", f->disk, &err));
-	assert_true(machine_backend_add(m, BACKEND_NET, "test", f->net, &err));
-	return m;
-}
-
 static void setup(struct fixture *f, const struct device_type *type)
 {
-	struct ram_config rc = { .name = "ram", .size = RAM_SIZE, .host_node = -1 };
+	struct pci_host_config pci = { TEST_PCI };
+	struct test_machine_config c = { .accel = &null_accel, .ram = RAM_SIZE, .pci = &pci };
 	struct error err = ERROR_INIT;
 
 	memset(f, 0, sizeof(*f));
 	f->type = type;
-	f->loop = loop_new("main", 0, &err);
-	f->ram = ram_block_new(&rc, &err);
+	pci.ecam_buses = 2;
+	pci.n_ports = 1;
+	c.loop = f->loop = loop_new("main", 0, &err);
+	if (!f->loop || !test_machine_init(&f->t, &c, &err))
+		fail_msg("%s", err.msg);
+	f->m = f->t.m;
 	f->chardev = chardev_open("null", "test", f->loop, &err);
 	f->disk = block_open_test(1 * MIB, &err);
 	f->net = net_open_test(&err);
-	assert_true(f->loop && f->ram && f->chardev && f->disk && f->net);
-	f->m = make_machine(f);
+	assert_true(f->chardev && f->disk && f->net);
+	assert_true(machine_backend_add(f->m, BACKEND_CHARDEV, "test", f->chardev, &err));
+	assert_true(machine_backend_add(f->m, BACKEND_BLOCK, "test", f->disk, &err));
+	assert_true(machine_backend_add(f->m, BACKEND_NET, "test", f->net, &err));
 }
 
 static void teardown(struct fixture *f)
 {
 	device_free(f->dev);
 	f->dev = NULL;
-	machine_free(f->m);
+	test_machine_fini(&f->t);
 	block_close(f->disk);
 	net_close(f->net);
 	chardev_close(f->chardev);
 	loop_free(f->loop);
-	ram_block_unref(f->ram);
 }
 
 static void make(struct fixture *f)

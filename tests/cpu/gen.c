@@ -774,16 +774,30 @@ static void aim_memory(struct test *t, uint32_t at, struct x86_insn *i, uint32_t
 	}
 }
 
+uint64_t gen_string_to(uint64_t from, uint32_t size)
+{
+	if (gen_one_in(4)) /* overlapping */
+		return from + gen_below(200) - 100;
+	return gen_target(size, false);
+}
+
+uint64_t gen_string_count(void)
+{
+	return gen_one_in(8) ? gen_below(3 * PAGE) : gen_below(40);
+}
+
 static void aim_string(struct test *t, struct x86_insn *i)
 {
 	uint32_t size = i->operand[0].size ? i->operand[0].size : 1;
 	uint64_t si = segment_base(&t->in, (enum x86_seg)i->seg, (enum x86_code)t->mode);
 	uint64_t di = segment_base(&t->in, X86_ES, (enum x86_code)t->mode);
 
-	set_gpr(t, X86_RSI, gen_target(size, false) - si);
-	set_gpr(t, X86_RDI, gen_target(size, false) - di);
+	uint64_t from = gen_target(size, false), to = gen_string_to(from, size);
+
+	set_gpr(t, X86_RSI, from - si);
+	set_gpr(t, X86_RDI, to - di);
 	if (i->rep && !gen_one_in(16))
-		set_gpr(t, X86_RCX, gen_one_in(8) ? gen_below(3 * PAGE) : gen_below(40));
+		set_gpr(t, X86_RCX, gen_string_count());
 }
 
 uint64_t gen_peek(const struct batch *b, uint64_t at, uint32_t size)

@@ -16,6 +16,9 @@ static inline bool gen_one_in(uint32_t n)
 uint64_t gen_integer(void);
 /* A place for @size bytes in the data: mostly plain, sometimes at an edge. */
 uint64_t gen_target(uint32_t size, bool aligned);
+/* Where a string instruction of units of @size writes to that reads at @from; how many of them. */
+uint64_t gen_string_to(uint64_t from, uint32_t size);
+uint64_t gen_string_count(void);
 /* Of the data at @at, as the test will find it. */
 uint64_t gen_peek(const struct batch *b, uint64_t at, uint32_t size);
 /* One instruction of a row that @fits chooses at @p: its length; 0: there is none. */

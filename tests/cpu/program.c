@@ -119,9 +119,10 @@ static bool aim_string(struct program *p, const struct x86_insn *i)
 {
 	uint32_t size = i->operand[0].size ? i->operand[0].size : 1;
 
-	return put_mov(p, X86_RSI, gen_target(size, false)) &&
-	       put_mov(p, X86_RDI, gen_target(size, false)) &&
-	       (!i->rep || put_mov(p, X86_RCX, gen_below(20)));
+	uint64_t from = gen_target(size, false);
+
+	return put_mov(p, X86_RSI, from) && put_mov(p, X86_RDI, gen_string_to(from, size)) &&
+	       (!i->rep || put_mov(p, X86_RCX, gen_string_count()));
 }
 
 static bool put_stack(struct program *p, uint32_t reg)

@@ -155,8 +155,8 @@ class Qmp:
         """The data of the first event of that name with these members that has not been taken yet."""
         while True:
             for i, e in enumerate(self.events):
-                if e['event'] == name and all(e['data'].get(k) == v for k, v in data.items()):
-                    return self.events.pop(i)['data']
+                if e['event'] == name and all(e.get('data', {}).get(k) == v for k, v in data.items()):
+                    return self.events.pop(i).get('data', {})
             message = self.message()
             if 'event' not in message:
                 raise Failed('a reply that nobody asked for: %s' % message)

@@ -19,6 +19,14 @@
 #include "base/clock.h"
 #include "x86/pit.h"
 
+/* What both structs of a channel have, but for the count. */
+#define SAME(c)                                                                      \
+	.latched_count = (c)->latched_count, .count_latched = (c)->count_latched,    \
+	.status_latched = (c)->status_latched, .status = (c)->status,                \
+	.read_state = (c)->read_state, .write_state = (c)->write_state,              \
+	.write_latch = (c)->write_latch, .rw_mode = (c)->rw_mode, .mode = (c)->mode, \
+	.bcd = (c)->bcd, .gate = (c)->gate, .count_load_time = (c)->count_load_time
+
 static void from_kvm(struct x86_pit_state *o, const struct kvm_pit_state2 *k)
 {
 	memset(o, 0, sizeof(*o));
@@ -27,18 +35,7 @@ static void from_kvm(struct x86_pit_state *o, const struct kvm_pit_state2 *k)
 
 		o->channel[i] = (struct x86_pit_channel_state){
 			.count = c->count,
-			.latched_count = c->latched_count,
-			.count_latched = c->count_latched,
-			.status_latched = c->status_latched,
-			.status = c->status,
-			.read_state = c->read_state,
-			.write_state = c->write_state,
-			.write_latch = c->write_latch,
-			.rw_mode = c->rw_mode,
-			.mode = c->mode,
-			.bcd = c->bcd,
-			.gate = c->gate,
-			.count_load_time = c->count_load_time,
+			SAME(c),
 		};
 	}
 	o->flags = k->flags;
@@ -52,18 +49,7 @@ static void to_kvm(struct kvm_pit_state2 *k, const struct x86_pit_state *s)
 
 		k->channels[i] = (struct kvm_pit_channel_state){
 			.count = c->next_count ?: c->count,
-			.latched_count = c->latched_count,
-			.count_latched = c->count_latched,
-			.status_latched = c->status_latched,
-			.status = c->status,
-			.read_state = c->read_state,
-			.write_state = c->write_state,
-			.write_latch = c->write_latch,
-			.rw_mode = c->rw_mode,
-			.mode = c->mode,
-			.bcd = c->bcd,
-			.gate = c->gate,
-			.count_load_time = c->count_load_time,
+			SAME(c),
 		};
 	}
 	k->flags = s->flags;

@@ -79,10 +79,6 @@ struct accel_vm *kvm_vm_new(struct machine *m, const struct accel_vm_config *c, 
 	mutex_init(&vm->msrs_lock);
 	vm->split = c->irqchip == ACCEL_IRQCHIP_SPLIT;
 	vm->base.irqchip = vm->split ? ACCEL_IRQCHIP_SPLIT : ACCEL_IRQCHIP_FULL;
-	/* AMD's port intercept tells everything about the access; a memory write has to be decoded.
-	 * With EPT a doorbell of any length is found by its address alone, as cheap as a port: and a
-	 * machine must look the same there, as it may be moved. */
-	vm->base.fast_port_doorbell = true;
 	if (!create(vm, opt && opt->device ? opt->device : KVM_DEVICE_DEFAULT, err) ||
 		!check_limits(vm, c, err) || !kvm_chips_new(vm, c, err)) {
 		kvm_vm_free(&vm->base);

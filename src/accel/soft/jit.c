@@ -456,14 +456,14 @@ static uint32_t block_mode(const struct soft_vcpu *v)
 	return v->jit->mode | (v->mmu_index == SOFT_MMU_USER ? JIT_MODE_USER : 0);
 }
 
-static uint32_t block_new(struct soft_vcpu *v, uint32_t page, uint32_t off)
+static uint32_t block_new(struct soft_vcpu *v, uint32_t page, uint32_t off, uint32_t apart)
 {
 	struct soft_jit *j = v->jit;
 	uint32_t b = j->n_blocks, slot = block_slot(page, off);
 
 	j->block[b] = (struct jit_block){ .page = page,
 		.off = off,
-		.mode = block_mode(v),
+		.mode = block_mode(v) | apart,
 		.next_hash = j->hash[slot],
 		.next_page = j->page[page].first,
 		.page2 = JIT_NONE };
@@ -483,10 +483,10 @@ static uint32_t block_new(struct soft_vcpu *v, uint32_t page, uint32_t off)
 	return b;
 }
 
-static uint32_t block_find(struct soft_vcpu *v, uint32_t page, uint32_t off)
+static uint32_t block_find(struct soft_vcpu *v, uint32_t page, uint32_t off, uint32_t apart)
 {
 	struct soft_jit *j = v->jit;
-	uint32_t b = j->hash[block_slot(page, off)], mode = block_mode(v);
+	uint32_t b = j->hash[block_slot(page, off)], mode = block_mode(v) | apart;
 
 	while (b != JIT_NONE &&
 		(j->block[b].page != page || j->block[b].off != off || j->block[b].mode != mode))
@@ -534,7 +534,7 @@ uint32_t jit_next_page(struct soft_vcpu *v)
 	return p ? page_get(v->jit, word, p) : JIT_NONE;
 }
 
-uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
+static uint32_t find(struct soft_vcpu *v, uint64_t lin, uint32_t apart)
 {
 	struct soft_jit *j = v->jit;
 	uint32_t page, b;
@@ -555,7 +555,7 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 		return JIT_NONE;
 	jit_sync(v); /* that, and the walk may have swept the TLB's contexts */
 	page = page_get(j, word, p - (lin & 0xfff));
-	b = page == JIT_NONE ? JIT_NONE : block_find(v, page, lin & 0xfff);
+	b = page == JIT_NONE ? JIT_NONE : block_find(v, page, lin & 0xfff, apart);
 	if (b == JIT_NONE) {
 		j->count.misses++;
 		if (page == JIT_NONE || !has_room(j)) {
@@ -563,7 +563,7 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 			jit_sync(v);
 			page = page_get(j, word, p - (lin & 0xfff));
 		}
-		b = block_new(v, page, lin & 0xfff);
+		b = block_new(v, page, lin & 0xfff, apart);
 		if (b == JIT_NONE)
 			return b;
 		jit_sync(v);
@@ -572,7 +572,21 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 			(j->block[b].page2 != JIT_NONE && !as_it_was(j, j->block[b].page2)))
 			return JIT_NONE;
 	}
-	*soft_goto_at(v, lin) = (struct soft_goto){ lin + v->g.id,
-		j->lockstep ? j->stub.stray : j->code.rx + j->block[b].ind };
 	return b;
+}
+
+uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
+{
+	const struct soft_jit *j = v->jit;
+	uint32_t b = find(v, lin, 0);
+
+	if (b != JIT_NONE)
+		*soft_goto_at(v, lin) = (struct soft_goto){ lin + v->g.id,
+			j->lockstep ? j->stub.stray : j->code.rx + j->block[b].ind };
+	return b;
+}
+
+uint32_t jit_find_apart(struct soft_vcpu *v, uint64_t lin)
+{
+	return find(v, lin, JIT_MODE_APART);
 }

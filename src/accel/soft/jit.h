@@ -35,8 +35,7 @@
 #define JIT_L1_SIZE (1u << JIT_L1_BITS)
 #define JIT_L1_SETS 8 /* address spaces that keep theirs */
 /* For SOFT_READ and SOFT_WRITE each. What may not be has a tag that is no address and whose index is
- * another one's, and j->no_page behind it: generated code compares with entries that it came to by another
- * address, too. */
+ * another one's, and j->no_page behind it. */
 struct jit_l1 {
 	uint64_t tag[2];  /* the linear page */
 	uint8_t *host[2]; /* the page's first byte */
@@ -63,8 +62,9 @@ enum jit_res { JIT_VEC, JIT_X87 };
 #define JIT_MODE_SSE   BIT(5) /* may run */
 #define JIT_MODE_AVX   BIT(6)
 #define JIT_MODE_X87   BIT(7)
-#define JIT_MODE_FPEXC BIT(8) /* MXCSR has unmasked exceptions */
-#define JIT_MODE_USER  BIT(9) /* of blocks only: accesses are the user's */
+#define JIT_MODE_FPEXC BIT(8)  /* MXCSR has unmasked exceptions */
+#define JIT_MODE_USER  BIT(9)  /* of blocks only: accesses are the user's */
+#define JIT_MODE_APART BIT(10) /* the same: no group of accesses is looked up at once */
 
 #define JIT_DEAD_SIZE 9 /* of what takes the place of its first instructions when it is gone */
 
@@ -106,10 +106,19 @@ struct jit_site {
 	uint16_t off;	/* in the page: of the instruction; of stubs go and link: the target's */
 	uint8_t len;	/* of the instruction */
 	uint8_t size;	/* of the access */
-	uint8_t access; /* enum soft_access */
+	uint8_t access; /* enum soft_access; JIT_STRING_* */
 	uint8_t flags_saved; /* the status flags are in ->flags2, not in the CPU */
 	uint8_t first;	     /* JIT_FIRST_* */
 	uint8_t have;	     /* JIT_RES_*: what is certain to be in the host's registers */
+} __attribute__((packed));
+
+/* What follows that of the first access of a group (jit_share.c). The jump to the block that does
+ * without follows. Unaligned. */
+struct jit_share_site {
+	uint16_t rel;  /* from the group's lowest address to the access */
+	uint16_t span; /* bytes from there on that the group touches */
+	uint8_t stack; /* the stack's page is meant */
+	uint8_t write; /* may all of it be written to? */
 } __attribute__((packed));
 
 /* -------- the regions of access sites: jit_region.c -------- */
@@ -123,14 +132,14 @@ struct jit_region {
 	uint64_t base;	/* linear */
 	uint64_t limit; /* an access may begin so far behind; 0: nowhere */
 	uint8_t *host;	/* of the base */
-	uint64_t pad;
+	uint64_t delta; /* from linear to host addresses */
 };
 struct jit_region_state {
 	uint64_t mask; /* 0: on trial, it holds nothing; else all ones */
 	int32_t left;  /* misses until jit_region_again() */
 	uint32_t same; /* of those in the same page as the one before */
 	uint8_t tries, level;
-	uint64_t pad;
+	uint64_t page_limit; /* of one page */
 };
 struct jit_regions {
 	struct jit_region region[JIT_REGIONS];
@@ -148,12 +157,21 @@ struct jit_op_slot {
 	struct soft_op op;
 };
 
+/* Repeated MOVS, STOS, CMPS, SCAS: the ->access of their sites. */
+#define JIT_STRINGS	    4
+#define JIT_STRING_KIND	    3u
+#define JIT_STRING_SI_FIRST 4u
+
 struct jit_stubs {
 	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *far_link, *stale,
 		*stale_saved, *miss, *stray, *span;
 	const uint8_t *leave, *load, *syscall, *sysret;
 	const uint8_t *region[2][JIT_REGION_STUBS]; /* writes? by log2 of the size */
-	const uint8_t *slow_popped, *again_popped;
+	const uint8_t *region_share[2];		    /* writes? */
+	const uint8_t *share, *link_apart;
+	const uint8_t *slow_popped, *again_popped, *share_popped, *share_again_popped;
+	const uint8_t *string[JIT_STRINGS][2][4][2]; /* REPNE? log2 of the size, 64-bit code? */
+	const uint8_t *string_slow;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
 	const void *ensured, *ensure_vec, *ensure_x87;
 };
@@ -209,7 +227,7 @@ struct soft_jit {
 	 * *v->g.stack_at. */
 	_Alignas(32) struct soft_stack_page stack[JIT_L1_SETS][2];
 	struct soft_stack_page no_stack;
-	struct jit_l1 no_entry;	 /* has nothing */
+	uint32_t epoch;		 /* changes when something that was remembered is dropped */
 	uint8_t no_page[0x1000]; /* where an empty one leads */
 	/* Under soft.code_lock (jit.c): pages that were written to, for soft_jit_serve_code(). */
 	struct soft_jit *next;
@@ -247,6 +265,8 @@ bool jit_synced(struct soft_vcpu *v);
 /* The block at linear @lin, translated if it is not there: its index. May raise. JIT_NONE: it cannot
  * be translated. */
 uint32_t jit_find(struct soft_vcpu *v, uint64_t lin);
+/* The same of JIT_MODE_APART. */
+uint32_t jit_find_apart(struct soft_vcpu *v, uint64_t lin);
 uint32_t jit_mode(const struct soft_vcpu *v);
 
 /* The block is no more: who comes to it finds its successor. */
@@ -301,7 +321,15 @@ void jit_regions_clear(struct soft_jit *j, bool writes_only);
 void jit_regions_reset(struct soft_jit *j);
 void jit_make_region_stubs(struct jit_buf *b, struct soft_jit *j);
 /* Site @s misses its region by @lin, which the TLB has, and not for the first time. */
-void jit_region_again(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin);
+void jit_region_again(
+	struct soft_vcpu *v, const struct jit_site *s, uint64_t lin, enum soft_access access);
+
+/* -------- jit_string.c -------- */
+/* After those of jit_run.c. */
+void jit_make_string_stubs(struct jit_buf *b, struct jit_stubs *s);
+/* The pages that rSI and rDI are in, as far as string instruction @s uses them, to the TLB. False: they are not
+ * both there. May raise what the instruction would. */
+bool jit_string_fill(struct soft_vcpu *v, const struct jit_site *s);
 
 /* -------- jit_hot.c -------- */
 /* Generated code is about to be entered at v->rip: is it often there? May raise. */
@@ -328,6 +356,9 @@ void jit_l1_use(struct soft_vcpu *v);
 void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin);
 /* Writes to the page at @host, NULL: any, are to be seen again. */
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
+/* Is what generated code compares the entry of @lin with such that @size bytes there may be accessed? */
+bool jit_l1_has(
+	const struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access);
 /* The page of @lin, which was just entered, is the stack's, if it may be read and written. */
 void jit_stack_fill(struct soft_vcpu *v, uint64_t lin);
 /* Host address of @size bytes at @lin for generated code; NULL: the interpreter must do it. May raise. */

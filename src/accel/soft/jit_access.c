@@ -112,50 +112,51 @@ bool jit_ea_possible(const struct jit_tr *t, const struct x86_insn *i)
 	return true;
 }
 
-/* The effective address to r9; no flags change. r10 is lost. */
-void jit_ea_only(struct jit_tr *t, unsigned int k)
+/* The effective address to @to, or 32 bits of it; no flags change. r10 is lost, and r9. */
+void jit_ea_to(struct jit_tr *t, unsigned int k, unsigned int to, bool w)
 {
 	const struct x86_insn *i = &t->insn[k];
-	bool w = i->addrsize == 8;
 	unsigned int base, index;
 
 	if (i->base == X86_REG_RIP) {
-		jit_lea_page(t, R_9, (int64_t)t->off[k] + i->len + i->disp);
+		jit_lea_page(t, to, (int64_t)t->off[k] + i->len + i->disp);
 		if (!w)
-			j_rr(&t->b, false, OP_LOAD, R_9, R_9);
+			j_rr(&t->b, false, OP_LOAD, to, to);
 		return;
 	}
 	if (i->base == X86_REG_NONE && i->index == X86_REG_NONE) {
 		if (w && jit_fits32(i->disp)) {
-			jb(&t->b, 0x49);
-			jb(&t->b, 0xc7);
-			jb(&t->b, 0xc1);
+			j_rr(&t->b, true, 0xc7, 0, to);
 			j32(&t->b, (uint32_t)i->disp);
-		} else if (w) {
-			jb(&t->b, 0x49);
-			jb(&t->b, 0xb9);
-			j64(&t->b, (uint64_t)i->disp);
 		} else {
-			jb(&t->b, 0x41);
-			jb(&t->b, 0xb9);
-			j32(&t->b, (uint32_t)i->disp);
+			j_rex(&t->b, w, 0, 0, to, false);
+			jb(&t->b, 0xb8 | (to & 7));
+			if (w)
+				j64(&t->b, (uint64_t)i->disp);
+			else
+				j32(&t->b, (uint32_t)i->disp);
 		}
 		return;
 	}
 	if (i->base == X86_REG_NONE) {
 		index = jit_reg_in(t, i->index, R_10);
-		j_lea_scaled(&t->b, w, R_9, index, i->scale, (int32_t)i->disp);
+		j_lea_scaled(&t->b, w, to, index, i->scale, (int32_t)i->disp);
 		return;
 	}
 	base = jit_reg_in(t, i->base, R_9);
 	if (i->index != X86_REG_NONE) {
 		index = jit_reg_in(t, i->index, R_10);
-		j_lea_index(&t->b, w, R_9, base, index, i->scale, (int32_t)i->disp);
+		j_lea_index(&t->b, w, to, base, index, i->scale, (int32_t)i->disp);
 	} else if (i->disp || !w) {
-		j_lea(&t->b, w, R_9, base, (int32_t)i->disp);
-	} else if (base != R_9) {
-		j_mov(&t->b, R_9, base);
+		j_lea(&t->b, w, to, base, (int32_t)i->disp);
+	} else if (base != to) {
+		j_mov(&t->b, to, base);
 	}
+}
+
+void jit_ea_only(struct jit_tr *t, unsigned int k)
+{
+	jit_ea_to(t, k, R_9, t->insn[k].addrsize == 8);
 }
 
 void jit_ea(struct jit_tr *t, unsigned int k)
@@ -175,7 +176,7 @@ static uint8_t *compare(struct jit_tr *t, unsigned int size, enum soft_access ac
 
 /* Look the linear address in r9 up: r9 becomes the offset in the page, r10 the entry. Returns the jump
  * that is taken when the page is not there; then r9 XOR the entry's tag is the address. */
-static uint8_t *probe(struct jit_tr *t, unsigned int size, enum soft_access access)
+static uint8_t *find_page(struct jit_tr *t, unsigned int size, enum soft_access access)
 {
 	struct jit_buf *b = &t->b;
 
@@ -199,7 +200,15 @@ static void add_host(struct jit_tr *t, unsigned int access)
 		(int32_t)offsetof(struct jit_l1, host) + 8 * (int32_t)(access == SOFT_WRITE));
 }
 
-static struct jit_slow *slow_at(
+uint8_t *jit_probe(struct jit_tr *t, unsigned int size, enum soft_access access)
+{
+	uint8_t *ja = find_page(t, size, access);
+
+	add_host(t, access);
+	return ja;
+}
+
+struct jit_slow *jit_slow_at(
 	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
 {
 	struct jit_slow *s = &t->slow[t->n_slow++];
@@ -211,30 +220,41 @@ static struct jit_slow *slow_at(
 	return s;
 }
 
+uint8_t *jit_stack_compare(struct jit_tr *t, unsigned int size)
+{
+	struct jit_buf *b = &t->b;
+	uint8_t *ja;
+
+	j_mov(b, R_10, R_9);
+	j_rm(b, true, 0x33, R_10, R_SP, F_STACK_TAG); /* xor */
+	JCODE(b, "\x49\x81\xfa");		      /* cmp r10, */
+	j32(b, JIT_PAGE - size);
+	ja = j_ahead(b, 0x0f87);
+	j_rm(b, true, 0x03, R_9, R_SP, F_STACK_DELTA); /* add */
+	return ja;
+}
+
 void jit_stack_access(
 	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access, bool operand)
 {
-	struct jit_buf *b = &t->b;
 	struct jit_slow *s;
 
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
-	s = slow_at(t, k, size, access);
+	s = jit_slow_at(t, k, size, access);
 	s->how = operand ? JIT_BY_SP : JIT_STACK;
-	j_rm(b, true, 0x33, R_9, R_SP, F_STACK_TAG); /* xor */
-	JCODE(b, "\x49\x81\xf9");		     /* cmp r9, */
-	j32(b, JIT_PAGE - size);
-	s->ja = j_ahead(b, 0x0f87);
-	j_rm(b, true, 0x03, R_9, R_SP, F_STACK_HOST); /* add */
-	s->retry = b->p;
+	s->ja = jit_stack_compare(t, size);
+	s->retry = t->b.p;
 }
 
 /* -------- the stack -------- */
-/* r9 becomes the host's address of the slot that a push fills. */
-void jit_push_slot(struct jit_tr *t, unsigned int k)
+void jit_push_slot(struct jit_tr *t, unsigned int k, struct jit_mem *m)
 {
 	unsigned int n = jit_slot_size(t);
 
+	if (jit_share_operand(t, k, JIT_IMPLIED, n, SOFT_WRITE, m))
+		return;
+	*m = (struct jit_mem){ R_9, R_SP, 0 };
 	j_lea(&t->b, t->wide, R_9, R_11, -(int32_t)n);
 	jit_stack_access(t, k, n, SOFT_WRITE, false);
 }
@@ -244,8 +264,11 @@ void jit_move_sp(struct jit_tr *t, int32_t by)
 	j_lea(&t->b, t->wide, R_11, R_11, by);
 }
 
-void jit_stack_top(struct jit_tr *t, unsigned int k)
+void jit_stack_top(struct jit_tr *t, unsigned int k, struct jit_mem *m)
 {
+	if (jit_share_operand(t, k, JIT_IMPLIED, jit_slot_size(t), SOFT_READ, m))
+		return;
+	*m = (struct jit_mem){ R_9, R_SP, 0 };
 	if (t->wide)
 		j_mov(&t->b, R_9, R_11);
 	else
@@ -253,94 +276,7 @@ void jit_stack_top(struct jit_tr *t, unsigned int k)
 	jit_stack_access(t, k, jit_slot_size(t), SOFT_READ, false);
 }
 
-/* -------- addresses by one register, again -------- */
-/* The entry that an access by a register found is remembered (F_ENTRY) where the block has another access
- * by it before it changes: that looks into the same entry first. What is remembered is an entry of the
- * set at hand whose tag is compared again, or, after C code was called, one that has nothing. */
-static bool by_register(const struct jit_tr *t, unsigned int k)
-{
-	const struct x86_insn *i = &t->insn[k];
-
-	return i->flags & X86_I_MODRM && i->modrm < 0xc0 && i->index == X86_REG_NONE &&
-	       i->base < 16 && i->base != R_SP && i->seg < X86_FS;
-}
-
-/* Does @k leave register @g alone, for certain? */
-static bool leaves_alone(const struct x86_insn *i, unsigned int g)
-{
-	switch (i->op) {
-	case X86_OP_ADD ... X86_OP_NOT:
-	case X86_OP_IMUL:
-	case X86_OP_ROL ... X86_OP_BSR:
-	case X86_OP_MOV ... X86_OP_LEA:
-	case X86_OP_PUSH:
-	case X86_OP_POP:
-	case X86_OP_SETCC:
-	case X86_OP_CMOVCC:
-	case X86_OP_JCC:
-	case X86_OP_NOP:
-		break;
-	default:
-		return false;
-	}
-	for (unsigned int n = 0; n < i->n_operands; n++)
-		if ((i->operand[n].kind == X86_OPND_GPR || i->operand[n].kind == X86_OPND_GPR_H) &&
-			i->operand[n].access & X86_ACC_W && i->operand[n].reg == g)
-			return false;
-	return true;
-}
-
-static bool comes_again(const struct jit_tr *t, unsigned int k)
-{
-	unsigned int base = t->insn[k].base;
-
-	for (unsigned int n = k; n + 1 < t->n && n < k + 8; n++) {
-		if (!leaves_alone(&t->insn[n], base))
-			return false;
-		if (by_register(t, n + 1) && t->insn[n + 1].base == base &&
-			t->insn[n + 1].op != X86_OP_LEA)
-			return true;
-	}
-	return false;
-}
-
-void jit_forget_entries(struct jit_tr *t)
-{
-	for (unsigned int n = 0; n < JIT_ENTRIES; n++)
-		t->entry_of[n] = X86_REG_NONE;
-}
-
-/* After @k: what it has changed is not remembered. */
-void jit_note_changes(struct jit_tr *t, unsigned int k)
-{
-	for (unsigned int n = 0; n < JIT_ENTRIES; n++)
-		if (!leaves_alone(&t->insn[k], t->entry_of[n]))
-			t->entry_of[n] = X86_REG_NONE;
-}
-
-/* Is what the last access by the same register found remembered? Look there, or remember what is found. */
-static void probe_again(struct jit_tr *t, unsigned int k, struct jit_slow *s)
-{
-	unsigned int n = 0;
-
-	while (n < JIT_ENTRIES && !(by_register(t, k) && t->entry_of[n] == t->insn[k].base))
-		n++;
-	if (n < JIT_ENTRIES) {
-		s->how = JIT_AGAIN;
-		s->entry = (uint8_t)n;
-		j_rm(&t->b, true, OP_LOAD, R_10, R_SP, F_ENTRY + 8 * (int32_t)n);
-		s->ja = compare(t, s->size, s->access);
-	} else {
-		s->ja = probe(t, s->size, s->access);
-		if (by_register(t, k) && comes_again(t, k)) {
-			n = t->next_entry++ % JIT_ENTRIES;
-			t->entry_of[n] = t->insn[k].base;
-			j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_ENTRY + 8 * (int32_t)n);
-		}
-	}
-	add_host(t, s->access);
-}
-
+/* -------- operands -------- */
 /* The linear address in r9 becomes the host's. r10 is lost. */
 void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
 {
@@ -352,28 +288,49 @@ void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_a
 	}
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
-	s = slow_at(t, k, size, access);
+	s = jit_slow_at(t, k, size, access);
 	if (t->hot && jit_region_for(t, k, size, access, &s->region)) {
 		s->how = JIT_REGION;
 		s->ja = jit_region_check(t, s->region);
 	} else {
-		probe_again(t, k, s);
+		s->ja = jit_probe(t, size, access);
 	}
 	s->retry = t->b.p;
 }
 
-uint8_t *jit_access_or(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
+void jit_operand(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access,
+	struct jit_mem *m)
 {
-	uint8_t *ja;
-
-	if (t->live[k] && !t->flags_saved)
-		jit_save_flags(t);
-	ja = probe(t, size, access);
-	add_host(t, access);
-	return ja;
+	if (jit_share_operand(t, k, JIT_OPERAND, size, access, m))
+		return;
+	*m = (struct jit_mem){ R_9, R_SP, 0 };
+	jit_ea(t, k);
+	jit_access(t, k, size, access);
 }
 
-static uint8_t first_of(const struct x86_insn *i)
+void jit_mem_base(struct jit_tr *t, struct jit_mem *m)
+{
+	if (m->index != R_SP)
+		j_lea_index(&t->b, true, R_9, m->base, m->index, 0, 0);
+	*m = (struct jit_mem){ R_9, R_SP, m->disp };
+}
+
+void jit_mem_plain(struct jit_tr *t, struct jit_mem *m)
+{
+	jit_mem_base(t, m);
+	if (m->disp)
+		j_lea(&t->b, true, R_9, R_9, m->disp);
+	m->disp = 0;
+}
+
+void jit_rm(struct jit_tr *t, bool w, uint32_t op, unsigned int reg, const struct jit_mem *m)
+{
+	j_rex(&t->b, w, reg, m->index == R_SP ? 0 : m->index, m->base, false);
+	j_opcode(&t->b, op);
+	j_modrm_index(&t->b, reg, m->base, m->index, m->disp);
+}
+
+uint8_t jit_first_of(const struct x86_insn *i)
 {
 	bool x87 = i->cls == X86_CLASS_X87 || i->cls == X86_CLASS_MMX;
 
@@ -387,14 +344,7 @@ static uint8_t *emit_probe_after_all(struct jit_tr *t, const struct jit_slow *w)
 	uint8_t *ja;
 
 	j_here(&t->b, w->ja);
-	if (w->how == JIT_AGAIN)
-		j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
-	else
-		j_rm(&t->b, true, 0x33, R_9, R_SP, F_STACK_TAG);
-	ja = probe(t, w->size, w->access);
-	if (w->how == JIT_AGAIN)
-		j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_ENTRY + 8 * w->entry);
-	add_host(t, w->access);
+	ja = jit_probe(t, w->size, w->access);
 	j_to(&t->b, 0xe9, w->retry + t->b.to_rx);
 	return ja;
 }
@@ -408,12 +358,10 @@ static void emit_not_found(struct jit_tr *t, const struct jit_slow *w)
 		jit_region_missed(t, w);
 		return;
 	}
-	if (w->how == JIT_AGAIN || w->how == JIT_BY_SP)
+	if (w->how == JIT_BY_SP)
 		ja = emit_probe_after_all(t, w);
 	j_here(&t->b, ja);
-	if (w->how == JIT_STACK)
-		j_rm(&t->b, true, 0x33, R_9, R_SP, F_STACK_TAG);
-	else
+	if (w->how != JIT_STACK)
 		j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
 	jit_call_stub(t, w->how == JIT_STACK ? t->j->stub.slow_stack : t->j->stub.slow);
 }
@@ -423,13 +371,21 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 	struct jit_site s = jit_site_of(t, w->insn);
 	uint8_t *at;
 
-	emit_not_found(t, w);
+	if (w->how == JIT_SHARED) {
+		jit_emit_share_slow(t, w);
+		return;
+	}
+	if (w->how == JIT_STRING)
+		j_here(&t->b, w->ja);
+	else
+		emit_not_found(t, w);
 	at = t->b.p;
 	s.retry = (int32_t)(w->retry - at);
 	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
 	s.size = w->size;
 	s.access = w->access;
-	s.first = first_of(&t->insn[w->insn]);
+	s.first = jit_first_of(&t->insn[w->insn]);
 	s.flags_saved = w->flags_saved;
+	s.have = w->have;
 	jit_put_site(t, &s);
 }

@@ -36,7 +36,7 @@ enum {
 
 /* What lies at the host's stack pointer while generated code runs: what is used most, because the CPU
  * forwards stores to loads there almost for nothing, and because it is short. */
-#define JIT_ENTRIES 2
+#define JIT_DELTAS 2
 enum jit_frame {
 	F_R9 = 0, /* guest r9, r10, r11 */
 	F_R10 = 8,
@@ -45,8 +45,8 @@ enum jit_frame {
 	F_PAGE = 32,	  /* v->g.page */
 	F_ID = 40,	  /* v->g.id */
 	F_STACK_TAG = 48, /* v->g.stack */
-	F_STACK_HOST = 56,
-	F_ENTRY = 64,	      /* JIT_ENTRIES entries of the TLB */
+	F_STACK_DELTA = 56,
+	F_DELTA = 64,	      /* JIT_DELTAS of them: jit_share.c */
 	F_SIZE = 64 + 16 + 8, /* with what aligns it */
 };
 
@@ -114,6 +114,24 @@ static inline void j_modrm_mem(struct jit_buf *b, unsigned int reg, unsigned int
 	jb(b, mod | (reg & 7) << 3 | (base & 7));
 	if ((base & 7) == 4)
 		jb(b, 0x24);
+	if (mod == 0x40)
+		jb(b, disp);
+	else if (mod)
+		j32(b, disp);
+}
+
+/* [base + index + disp]; index R_SP: none */
+static inline void j_modrm_index(
+	struct jit_buf *b, unsigned int reg, unsigned int base, unsigned int index, int32_t disp)
+{
+	unsigned int mod = disp == 0 && (base & 7) != 5 ? 0 : disp == (int8_t)disp ? 0x40 : 0x80;
+
+	if (index == R_SP) {
+		j_modrm_mem(b, reg, base, disp);
+		return;
+	}
+	jb(b, mod | (reg & 7) << 3 | 4);
+	jb(b, (index & 7) << 3 | (base & 7));
 	if (mod == 0x40)
 		jb(b, disp);
 	else if (mod)

@@ -180,8 +180,6 @@ static void emit_rest(struct jit_tr *t)
 		j_here(&t->b, t->side[n].jcc);
 		jit_emit_branch(t, t->side[n].insn, t->side[n].target, t->dead[t->side[n].insn]);
 	}
-	for (unsigned int n = 0; n < t->n_group; n++)
-		jit_emit_apart(t, &t->group[n]);
 	for (unsigned int n = 0; n < t->n_slow; n++)
 		jit_emit_slow(t, &t->slow[n]);
 	if (t->spans)
@@ -224,10 +222,12 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	t->host = j->page[bl->page].host;
 	t->start = bl->off;
 	t->wide = v->code == X86_CODE_64;
+	t->apart = bl->mode & JIT_MODE_APART;
 	t->hot = jit_is_hot(j, bl->page, bl->off);
 	if (!jit_faults_room(j) || (!decode_block(t) && !decode_span(t, bl)))
 		return false;
 	find_live(t);
+	jit_share_find(t);
 	bl->ind = (uint32_t)(t->b.p - j->code.rw);
 	j_lea(&t->b, true, R_10, R_9, -(int32_t)bl->off);
 	j_rm(&t->b, true, 0x2b, R_10, R_SP, F_ID); /* sub */
@@ -238,11 +238,10 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	while (t->b.p - j->code.rw < bl->page_entry + JIT_DEAD_SIZE)
 		JCODE(&t->b, "\x66\x0f\x1f\x84\0\0\0\0\0"); /* nop */
 	emit_entry(t, bl);
-	jit_forget_entries(t);
 	jit_region_forget(t);
 	if (t->spans)
 		emit_span(t);
-	for (unsigned int k = 0; k < t->n && !t->ended; k = MAX(k + 1, t->next))
+	for (unsigned int k = 0; k < t->n && !t->ended; k++)
 		jit_emit_insn(t, k);
 	emit_rest(t);
 	j->count.guest_bytes += t->off[t->n] - t->start;

@@ -254,13 +254,13 @@ static bool emit_where_to(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	const struct x86_operand *p = &i->operand[0];
+	struct jit_mem m;
 
 	if (p->kind == X86_OPND_MEM) {
 		if (!jit_ea_possible(t, i))
 			return false;
-		jit_ea(t, k);
-		jit_access(t, k, jit_slot_size(t), SOFT_READ);
-		j_rm(&t->b, t->wide, OP_LOAD, R_9, R_9, 0);
+		jit_operand(t, k, jit_slot_size(t), SOFT_READ, &m);
+		jit_rm(t, t->wide, OP_LOAD, R_9, &m);
 	} else if (jit_pinned(p->reg)) {
 		j_rr(&t->b, t->wide, OP_LOAD, R_9, jit_host_of(p->reg));
 	} else {
@@ -290,9 +290,11 @@ bool jit_emit_jmp(struct jit_tr *t, unsigned int k)
 /* Push the address of the next instruction. */
 static void push_next(struct jit_tr *t, unsigned int k)
 {
-	jit_push_slot(t, k);
+	struct jit_mem m;
+
+	jit_push_slot(t, k, &m);
 	jit_lea_page(t, R_10, t->off[k] + t->insn[k].len);
-	j_rm(&t->b, t->wide, OP_STORE, R_10, R_9, 0);
+	jit_rm(t, t->wide, OP_STORE, R_10, &m);
 	jit_move_sp(t, -(int32_t)jit_slot_size(t));
 }
 
@@ -337,10 +339,12 @@ bool jit_emit_call(struct jit_tr *t, unsigned int k)
 
 bool jit_emit_ret(struct jit_tr *t, unsigned int k)
 {
+	struct jit_mem m;
+
 	if (!jit_branch_ok(t, &t->insn[k]))
 		return false;
-	jit_stack_top(t, k);
-	j_rm(&t->b, t->wide, OP_LOAD, R_9, R_9, 0);
+	jit_stack_top(t, k, &m);
+	jit_rm(t, t->wide, OP_LOAD, R_9, &m);
 	lookup(t, k);
 	jit_move_sp(t, (int32_t)jit_slot_size(t) + (uint16_t)t->insn[k].imm);
 	jit_jump_host(t);

@@ -67,8 +67,9 @@ static bool has_66(const struct x86_insn *i)
 	return i->cls == X86_CLASS_GPR ? i->operand[0].size == 2 : i->opsize == 2;
 }
 
-static void emit_legacy(
-	struct jit_tr *t, const struct x86_insn *i, unsigned int reg, unsigned int rm, bool mem)
+/* @mem: the memory operand; NULL: register @rm. */
+static void emit_legacy(struct jit_tr *t, const struct x86_insn *i, unsigned int reg,
+	unsigned int rm, const struct jit_mem *mem)
 {
 	struct jit_buf *b = &t->b;
 	bool force = false, high = false, w = i->opsize == 8;
@@ -91,9 +92,9 @@ static void emit_legacy(
 		j_opcode(b, op);
 		j_modrm_mem(b, reg, R_DI, 0);
 	} else if (mem) {
-		j_rex(b, w, reg, 0, R_9, force);
+		j_rex(b, w, reg, mem->index == R_SP ? 0 : mem->index, mem->base, force);
 		j_opcode(b, op);
-		j_modrm_mem(b, reg, R_9, 0);
+		j_modrm_index(b, reg, mem->base, mem->index, mem->disp);
 	} else {
 		j_rex(b, w, reg, 0, rm, force);
 		j_opcode(b, op);
@@ -103,26 +104,29 @@ static void emit_legacy(
 }
 
 /* AH to BH and memory: the address is where no REX prefix is needed, for a moment. */
-static void emit_high_mem(struct jit_tr *t, const struct x86_insn *i, unsigned int reg)
+static void emit_high_mem(
+	struct jit_tr *t, const struct x86_insn *i, unsigned int reg, struct jit_mem *mem)
 {
+	jit_mem_plain(t, mem);
 	j_mov(&t->b, R_10, R_DI);
 	j_mov(&t->b, R_DI, R_9);
-	emit_legacy(t, i, reg, 0, true);
+	emit_legacy(t, i, reg, 0, mem);
 	j_mov(&t->b, R_DI, R_10);
 }
 
 static void emit_vex(struct jit_tr *t, const struct x86_insn *i, unsigned int reg, unsigned int rm,
-	unsigned int vvvv, bool mem)
+	unsigned int vvvv, const struct jit_mem *mem)
 {
 	struct jit_buf *b = &t->b;
 	unsigned int pp = i->rep == 0xf3 ? 2 : i->rep == 0xf2 ? 3 : i->has_66 ? 1 : 0;
 
 	jb(b, 0xc4);
-	jb(b, (reg & 8 ? 0 : 0x80) | 0x40 | ((mem ? R_9 : rm) & 8 ? 0 : 0x20) | i->map);
+	jb(b, (reg & 8 ? 0 : 0x80) | (mem && mem->index & 8 ? 0 : 0x40) |
+			((mem ? mem->base : rm) & 8 ? 0 : 0x20) | i->map);
 	jb(b, (i->operand[0].size == 8) << 7 | (~vvvv & 15) << 3 | pp);
 	jb(b, i->opcode);
 	if (mem)
-		j_modrm_mem(b, reg, R_9, 0);
+		j_modrm_index(b, reg, mem->base, mem->index, mem->disp);
 	else
 		jb(b, 0xc0 | (reg & 7) << 3 | (rm & 7));
 	emit_imm(t, i);
@@ -161,15 +165,14 @@ static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 	const struct x86_operand *v = f->vvvv >= 0 ? &i->operand[f->vvvv] : NULL;
 	bool mem = m && m->kind == X86_OPND_MEM;
 	unsigned int reg = i->modrm >> 3 & 7, rm = 0, vvvv = 0;
+	struct jit_mem at;
 
 	if (!high_ok(i) || (mem && !jit_ea_possible(t, i)))
 		return false;
 	if (v && !jit_pinned(v->reg) && (mem || !jit_pinned(m->reg)))
 		return false;
-	if (mem) {
-		jit_ea(t, k);
-		jit_access(t, k, m->size, m->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ);
-	}
+	if (mem)
+		jit_operand(t, k, m->size, m->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ, &at);
 	jit_flags_before(t, k);
 	if (m && !mem && i->op == X86_OP_MOV && r && m->size == 8) {
 		move(t, m->access & X86_ACC_W ? m->reg : r->reg,
@@ -189,11 +192,11 @@ static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 		reg += r->kind == X86_OPND_GPR_H ? 4 : 0;
 	}
 	if (i->vex)
-		emit_vex(t, i, reg, rm, vvvv, mem);
+		emit_vex(t, i, reg, rm, vvvv, mem ? &at : NULL);
 	else if (mem && r && r->kind == X86_OPND_GPR_H)
-		emit_high_mem(t, i, reg);
+		emit_high_mem(t, i, reg, &at);
 	else
-		emit_legacy(t, i, reg, rm, mem);
+		emit_legacy(t, i, reg, rm, mem ? &at : NULL);
 	/* Where two are written and are the same, the last counts: XADD's sum, MULX's upper half. */
 	if (v && v->access & X86_ACC_W)
 		jit_reg_out(t, v->reg, R_9);
@@ -217,20 +220,19 @@ static bool emit_push(struct jit_tr *t, unsigned int k)
 	const struct x86_insn *i = &t->insn[k];
 	const struct x86_operand *p = &i->operand[0];
 	unsigned int n = jit_slot_size(t), reg;
+	struct jit_mem m;
 
 	if (!stack_ok(t, i))
 		return false;
 	if (p->kind == X86_OPND_MEM)
 		return jit_push_mem(t, k);
-	jit_push_slot(t, k);
+	jit_push_slot(t, k, &m);
 	if (p->kind == X86_OPND_IMM) {
-		j_rex(&t->b, t->wide, 0, 0, R_9, false);
-		jb(&t->b, 0xc7);
-		j_modrm_mem(&t->b, 0, R_9, 0);
+		jit_rm(t, t->wide, 0xc7, 0, &m);
 		j32(&t->b, (uint32_t)i->imm);
 	} else {
 		reg = jit_reg_in(t, p->reg, R_10);
-		j_rm(&t->b, t->wide, OP_STORE, reg, R_9, 0);
+		jit_rm(t, t->wide, OP_STORE, reg, &m);
 	}
 	jit_move_sp(t, -(int32_t)n);
 	return true;
@@ -241,25 +243,34 @@ static bool emit_pop(struct jit_tr *t, unsigned int k)
 	const struct x86_insn *i = &t->insn[k];
 	const struct x86_operand *p = &i->operand[0];
 	unsigned int reg;
+	struct jit_mem m;
 
 	if (!stack_ok(t, i) || p->kind == X86_OPND_MEM)
 		return false;
-	jit_stack_top(t, k);
-	jit_move_sp(t, (int32_t)jit_slot_size(t));
+	jit_stack_top(t, k, &m);
 	reg = jit_pinned(p->reg) ? jit_host_of(p->reg) : R_10;
-	j_rm(&t->b, t->wide, OP_LOAD, reg, R_9, 0);
+	if (reg == R_11) {
+		jit_rm(t, t->wide, OP_LOAD, R_11, &m);
+		return true;
+	}
+	jit_rm(t, t->wide, OP_LOAD, reg, &m);
+	jit_move_sp(t, (int32_t)jit_slot_size(t));
 	jit_reg_out(t, p->reg, R_10);
 	return true;
 }
 
 static bool emit_leave(struct jit_tr *t, unsigned int k)
 {
+	struct jit_mem m = { R_9, R_SP, 0 };
+
 	if (!stack_ok(t, &t->insn[k]))
 		return false;
-	j_rr(&t->b, t->wide, OP_LOAD, R_9, R_BP);
-	jit_access(t, k, jit_slot_size(t), SOFT_READ);
+	if (!jit_share_operand(t, k, JIT_OPERAND, jit_slot_size(t), SOFT_READ, &m)) {
+		j_rr(&t->b, t->wide, OP_LOAD, R_9, R_BP);
+		jit_access(t, k, jit_slot_size(t), SOFT_READ);
+	}
 	j_lea(&t->b, t->wide, R_11, R_BP, (int32_t)jit_slot_size(t));
-	j_rm(&t->b, t->wide, OP_LOAD, R_BP, R_9, 0);
+	jit_rm(t, t->wide, OP_LOAD, R_BP, &m);
 	return true;
 }
 
@@ -355,6 +366,10 @@ static bool emit_lea(struct jit_tr *t, unsigned int k)
 
 	if (i->addrsize == 2 || i->opsize == 2 || (i->addrsize == 8 && !t->wide))
 		return false;
+	if (jit_pinned(p->reg) && i->opsize <= i->addrsize) {
+		jit_ea_to(t, k, jit_host_of(p->reg), i->opsize == 8);
+		return true;
+	}
 	jit_ea_only(t, k);
 	if (jit_pinned(p->reg))
 		j_rr(&t->b, i->opsize == 8, OP_LOAD, jit_host_of(p->reg), R_9);
@@ -585,13 +600,13 @@ void jit_emit_insn(struct jit_tr *t, unsigned int k)
 	struct x86_insn copy = *i;
 	uint8_t *start = t->b.p;
 	unsigned int n_slow = t->n_slow, n_fault = t->n_fault, n_miss = t->n_miss;
-	unsigned int n_side = t->n_side, n_group = t->n_group, next = t->next;
+	unsigned int n_side = t->n_side;
 	uint8_t have = t->have;
 	bool flags_saved = t->flags_saved;
 
 	if (emit_known(t, k)) {
-		jit_note_changes(t, k);
 		jit_region_note(t, k);
+		jit_share_note(t, k);
 		if (!t->ended)
 			t->end[k] = t->b.p;
 		return;
@@ -602,11 +617,9 @@ void jit_emit_insn(struct jit_tr *t, unsigned int k)
 	t->n_fault = n_fault;
 	t->n_miss = n_miss;
 	t->n_side = n_side;
-	t->n_group = n_group;
-	t->next = next;
 	t->flags_saved = flags_saved;
 	t->have = have;
-	jit_forget_entries(t);
+	jit_share_forget(t);
 	jit_region_forget(t);
 	emit_interp(t, k);
 }

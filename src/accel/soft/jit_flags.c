@@ -136,6 +136,9 @@ struct jit_flags jit_flags_of(const struct x86_insn *i)
 	case X86_OP_STOS:
 	case X86_OP_LODS:
 		return (struct jit_flags){ 0, 0 };
+	case X86_OP_CMPS:
+	case X86_OP_SCAS:
+		return (struct jit_flags){ 0, i->rep ? 0 : ALL };
 	case X86_OP_CMPXCHG16B:
 		return (struct jit_flags){ 0, X86_FLAG_ZF };
 	default:

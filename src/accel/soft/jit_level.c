@@ -179,9 +179,9 @@ static void switch_memory(struct jit_buf *b, bool user)
 	j_rm(b, true, OP_LOAD, R_9, R_10, offsetof(struct soft_stack_page, tag));
 	j_gs_store(b, R_9, V_OFF(g.stack.tag));
 	j_rm(b, true, OP_STORE, R_9, R_SP, F_STACK_TAG);
-	j_rm(b, true, OP_LOAD, R_9, R_10, offsetof(struct soft_stack_page, host));
-	j_gs_store(b, R_9, V_OFF(g.stack.host));
-	j_rm(b, true, OP_STORE, R_9, R_SP, F_STACK_HOST);
+	j_rm(b, true, OP_LOAD, R_9, R_10, offsetof(struct soft_stack_page, delta));
+	j_gs_store(b, R_9, V_OFF(g.stack.delta));
+	j_rm(b, true, OP_STORE, R_9, R_SP, F_STACK_DELTA);
 }
 
 static void load_target(struct jit_buf *b, bool user)

@@ -52,6 +52,7 @@ void jit_regions_clear(struct soft_jit *j, bool writes_only)
 {
 	struct jit_regions *r = regions(j);
 
+	j->epoch++;
 	log_clear(&r->log[SOFT_WRITE]);
 	if (!writes_only)
 		log_clear(&r->log[SOFT_READ]);
@@ -110,12 +111,21 @@ static uint32_t *given_up_at(struct soft_jit *j, uint32_t page, uint32_t off)
 	return &j->given_up[given_up_key(page, off) * 0x9e3779b1u >> (32 - JIT_GIVEN_UP_BITS)];
 }
 
-static uint32_t region_new(struct soft_jit *j)
+static uint32_t region_new(struct soft_jit *j, unsigned int tail)
 {
 	uint32_t n = j->n_regions++;
 
-	regions(j)->state[n] = (struct jit_region_state){ .mask = UINT64_MAX, .left = MISSES };
+	regions(j)->state[n] = (struct jit_region_state){
+		.mask = UINT64_MAX, .left = MISSES, .page_limit = JIT_PAGE - tail
+	};
 	return n;
+}
+
+static bool given_up(const struct jit_tr *t, unsigned int k)
+{
+	uint32_t page = t->j->block[t->block].page;
+
+	return *given_up_at(t->j, page, t->off[k]) == given_up_key(page, t->off[k]);
 }
 
 bool jit_region_for(
@@ -124,16 +134,22 @@ bool jit_region_for(
 	unsigned int reg = register_of(&t->insn[k]);
 	uint32_t alone = 0, *same = &alone;
 
-	uint32_t page = t->j->block[t->block].page;
-
 	if (!size || size > 32 || size & (size - 1) || t->j->n_regions == JIT_REGIONS ||
-		*given_up_at(t->j, page, t->off[k]) == given_up_key(page, t->off[k]))
+		given_up(t, k))
 		return false;
 	if (reg != X86_REG_NONE)
 		same = &t->region_of[reg][access == SOFT_WRITE][size > 8];
 	if (!*same)
-		*same = 1 + region_new(t->j);
+		*same = 1 + region_new(t->j, tail_of(size));
 	*n = *same - 1;
+	return true;
+}
+
+bool jit_region_for_span(struct jit_tr *t, unsigned int k, unsigned int span, uint32_t *n)
+{
+	if (t->j->n_regions == JIT_REGIONS || given_up(t, k))
+		return false;
+	*n = region_new(t->j, span - 1);
 	return true;
 }
 
@@ -158,6 +174,19 @@ uint8_t *jit_region_check(struct jit_tr *t, uint32_t n)
 	return jae;
 }
 
+void jit_region_delta(struct jit_tr *t, uint32_t n, unsigned int to)
+{
+	with_data(&t->b, OP_LOAD, to, &regions(t->j)->region[n].delta);
+}
+
+void jit_region_share_missed(struct jit_tr *t, const struct jit_slow *w)
+{
+	j_here(&t->b, w->ja);
+	with_data(&t->b, OP_LEA, R_10, &regions(t->j)->region[w->region]);
+	jit_call_stub(t, t->j->stub.region_share[w->share->write]);
+	j_to(&t->b, 0xe9, w->done + t->b.to_rx);
+}
+
 void jit_region_missed(struct jit_tr *t, const struct jit_slow *w)
 {
 	const struct jit_stubs *s = &t->j->stub;
@@ -176,12 +205,11 @@ static bool no_regions(const struct soft_vcpu *v)
 }
 
 /* ecx: a page's limit, or none. */
-static void put_limit(struct jit_buf *b, unsigned int size)
+static void put_limit(struct jit_buf *b)
 {
 	uint8_t *other, *no_smap;
 
-	jb(b, 0xb9); /* mov ecx, */
-	j32(b, JIT_PAGE - tail_of(size));
+	j_rm(b, false, OP_LOAD, R_CX, R_10, STATE(page_limit));
 	j_gs_byte(b, 7, V_OFF(mmu_index), SOFT_MMU_KERNEL_AC);
 	other = j_ahead8(b, 0x75);
 	j_gs(b, false, 0xf7, 0, V_OFF(cr4)); /* test dword */
@@ -194,7 +222,7 @@ static void put_limit(struct jit_buf *b, unsigned int size)
 
 /* The region at r10 becomes the page in r9, which the entry at rax has; rcx is the offset in it. r9 becomes
  * the host's address; rax and rcx are lost. */
-static void put_fill(struct jit_buf *b, const struct jit_regions *r, unsigned int size, bool write)
+static void put_fill(struct jit_buf *b, const struct jit_regions *r, bool write)
 {
 	uint8_t *other, *nothing, *logged, *full;
 
@@ -205,8 +233,11 @@ static void put_fill(struct jit_buf *b, const struct jit_regions *r, unsigned in
 	j_rm(b, true, OP_STORE, R_9, R_10, REGION(base));
 	j_rm(b, true, OP_LOAD, R_9, R_AX, (int32_t)offsetof(struct jit_l1, host) + 8 * write);
 	j_rm(b, true, OP_STORE, R_9, R_10, REGION(host));
-	j_rr(b, true, 0x03, R_9, R_CX); /* add */
-	put_limit(b, size);
+	j_rm(b, true, 0x2b, R_9, R_10, REGION(base)); /* sub */
+	j_rm(b, true, OP_STORE, R_9, R_10, REGION(delta));
+	j_rm(b, true, 0x03, R_9, R_10, REGION(base)); /* add */
+	j_rr(b, true, 0x03, R_9, R_CX);
+	put_limit(b);
 	j_rm(b, true, 0x23, R_CX, R_10, STATE(mask)); /* and */
 	nothing = j_ahead8(b, 0x74);
 	j_rm(b, true, 0x83, 7, R_10, REGION(limit)); /* cmp .., 0 */
@@ -235,11 +266,29 @@ static void put_leave(struct jit_buf *b, const uint8_t *to)
 	j_to(b, 0xe9, to);
 }
 
-/* Called with the distance from the region's base in r9 and the region's place in r10. Returns with the
+/* A group that is not in one page: on to its block that does without. */
+static void put_apart(struct jit_buf *b)
+{
+	uint8_t *within;
+
+	j_rr(b, false, OP_LOAD, R_CX, R_9);
+	JCODE(b, "\x81\xe1"); /* and ecx, */
+	j32(b, JIT_PAGE - 1);
+	j_rm(b, false, 0x3b, R_CX, R_10, STATE(page_limit)); /* cmp */
+	within = j_ahead8(b, 0x72);
+	JCODE(b, "\x59\x58");	      /* pop rcx; pop rax */
+	JCODE(b, "\x48\x81\x04\x24"); /* add qword [rsp], */
+	j32(b, CALL_LEN + sizeof(struct jit_site) + sizeof(struct jit_share_site));
+	jb(b, 0xc3);
+	j_here8(b, within);
+}
+
+/* @size 0: of a group, by what the region's state says. Called with the distance from the region's base in r9 and the region's place in r10. Returns with the
  * host's address in r9; or does not. */
 static void make_stub(struct jit_buf *b, struct jit_stubs *s, const struct jit_regions *r,
 	unsigned int size, bool write)
 {
+	bool share = !size;
 	uint8_t *ja, *js;
 
 	j_rm(b, true, 0x03, R_9, R_10, REGION(base)); /* add */
@@ -252,27 +301,37 @@ static void make_stub(struct jit_buf *b, struct jit_stubs *s, const struct jit_r
 	j_rm(b, true, 0x03, R_AX, R_SP, 24 + F_L1); /* add */
 	j_mov(b, R_CX, R_9);
 	j_rm(b, true, 0x33, R_CX, R_AX, 8 * write); /* xor */
-	JCODE(b, "\x48\x81\xf9");		    /* cmp rcx, */
-	j32(b, JIT_PAGE - size);
-	ja = j_ahead(b, 0x0f87);
+	if (share) {
+		j_rm(b, true, 0x3b, R_CX, R_10, STATE(page_limit));
+		ja = j_ahead(b, 0x0f83);
+	} else {
+		JCODE(b, "\x48\x81\xf9"); /* cmp rcx, */
+		j32(b, JIT_PAGE - size);
+		ja = j_ahead(b, 0x0f87);
+	}
 	j_rm(b, false, 0xff, 1, R_10, STATE(left)); /* dec */
 	js = j_ahead(b, 0x0f88);
 	j_rr(b, true, 0x2b, R_9, R_CX); /* sub */
-	put_fill(b, r, size, write);
+	put_fill(b, r, write);
 	JCODE(b, "\x59\x58\xc3"); /* pop rcx; pop rax; ret */
 	j_here(b, ja);
-	put_leave(b, s->slow_popped);
+	if (share)
+		put_apart(b);
+	put_leave(b, share ? s->share_popped : s->slow_popped);
 	j_here(b, js);
-	put_leave(b, s->again_popped);
+	put_leave(b, share ? s->share_again_popped : s->again_popped);
 }
 
 void jit_make_region_stubs(struct jit_buf *b, struct soft_jit *j)
 {
-	for (unsigned int write = 0; write < 2; write++)
+	for (unsigned int write = 0; write < 2; write++) {
+		j->stub.region_share[write] = b->p + b->to_rx;
+		make_stub(b, &j->stub, regions(j), 0, write);
 		for (unsigned int n = 0; n < JIT_REGION_STUBS; n++) {
 			j->stub.region[write][n] = b->p + b->to_rx;
 			make_stub(b, &j->stub, regions(j), 1u << n, write);
 		}
+	}
 }
 
 /* -------- widening, trials -------- */
@@ -297,22 +356,24 @@ static bool page_at(
 
 /* The region becomes what lies around @lin. Returns how many pages that are. */
 static unsigned int widen(
-	struct soft_vcpu *v, struct jit_region *r, uint64_t lin, const struct jit_site *s)
+	struct soft_vcpu *v, struct jit_region *r, uint64_t lin, enum soft_access access)
 {
 	uint64_t page = lin & ~0xfffull, below = 0, above = 0x1000;
-	uint8_t *host = v->l1[lin >> 12 & (JIT_L1_SIZE - 1)].host[s->access];
+	uint8_t *host = v->l1[lin >> 12 & (JIT_L1_SIZE - 1)].host[access];
 
-	if (no_regions(v) || !page_at(v, page, host, s->access) ||
-		!log_add(&regions(v->jit)->log[s->access], r))
+	if (no_regions(v) || !page_at(v, page, host, access) ||
+		!log_add(&regions(v->jit)->log[access], r))
 		return 0;
 	while (below < WIDE * 0x1000 &&
-		page_at(v, page - below - 0x1000, host - below - 0x1000, s->access))
+		page_at(v, page - below - 0x1000, host - below - 0x1000, access))
 		below += 0x1000;
-	while (above < WIDE * 0x1000 && page_at(v, page + above, host + above, s->access))
+	while (above < WIDE * 0x1000 && page_at(v, page + above, host + above, access))
 		above += 0x1000;
 	r->base = page - below;
 	r->host = host - below;
-	r->limit = below + above - tail_of(s->size);
+	r->delta = (uintptr_t)r->host - r->base;
+	r->limit = below + above -
+		   (JIT_PAGE - regions(v->jit)->state[r - regions(v->jit)->region].page_limit);
 	return (unsigned int)((below + above) >> 12);
 }
 
@@ -335,7 +396,8 @@ static struct jit_region *region_of(const struct jit_site *s)
 	return (struct jit_region *)(uintptr_t)(lea_end + d);
 }
 
-void jit_region_again(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+void jit_region_again(
+	struct soft_vcpu *v, const struct jit_site *s, uint64_t lin, enum soft_access access)
 {
 	struct jit_regions *all = regions(v->jit);
 	struct jit_region *r = region_of(s);
@@ -351,7 +413,7 @@ void jit_region_again(struct soft_vcpu *v, const struct jit_site *s, uint64_t li
 		return;
 	}
 	st->left = MISSES;
-	if (widen(v, r, lin, s) >= WIDENED && ++st->tries < TRIES)
+	if (widen(v, r, lin, access) >= WIDENED && ++st->tries < TRIES)
 		return;
 	st->mask = st->same = 0;
 	st->left = TRIAL;

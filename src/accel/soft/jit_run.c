@@ -206,6 +206,7 @@ static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 {
 	const struct soft_op *o;
 	uint64_t next;
+	uint32_t epoch = v->jit->epoch;
 
 	if (v->jit->lockstep)
 		return soft_lockstep_stop(v, true);
@@ -214,7 +215,7 @@ static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 		return interpret_anew(v);
 	next = carry_out(v, o);
 	if (v->rip != next || o->i.len != s->len || !s->next || v->stop || !quiet(v) ||
-		!jit_synced(v))
+		!jit_synced(v) || v->jit->epoch != epoch)
 		return go_on(v);
 	flags_give(v);
 	return (const uint8_t *)s + s->next;
@@ -263,6 +264,7 @@ static bool something_first(const struct soft_vcpu *v, const struct jit_site *s,
 /* An access that the small TLB does not know. */
 static const uint8_t *on_slow(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
+	uint32_t epoch = v->jit->epoch;
 	uint8_t *host;
 
 	at_site(v, s);
@@ -271,6 +273,8 @@ static const uint8_t *on_slow(struct soft_vcpu *v, const struct jit_site *s, uin
 	host = something_first(v, s, lin) ? NULL : jit_l1_fill(v, lin, s->size, s->access);
 	if (!host)
 		return interpret(v, s);
+	if (v->jit->epoch != epoch)
+		return go_on(v);
 	v->g.r9 = (uintptr_t)host;
 	return (const uint8_t *)s + s->retry;
 }
@@ -279,10 +283,22 @@ static const uint8_t *on_slow(struct soft_vcpu *v, const struct jit_site *s, uin
 static const uint8_t *on_slow_stack(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	const uint8_t *to = on_slow(v, s, lin);
+	uint32_t epoch = v->jit->epoch;
 
 	if (to == (const uint8_t *)s + s->retry)
 		jit_stack_fill(v, lin);
-	return to;
+	return v->jit->epoch == epoch ? to : go_on(v);
+}
+
+/* The pages of a string instruction that the small TLB does not know. */
+static const uint8_t *on_string(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	at_site(v, s);
+	v->jit->count.slows++;
+	v->gpr[X86_REG_RIP] = v->rip + s->len;
+	if (!jit_string_fill(v, s))
+		return interpret(v, s);
+	return (const uint8_t *)s + s->retry;
 }
 
 /* The same, of a page that is not in the site's region, again. */
@@ -291,8 +307,47 @@ static const uint8_t *on_again(struct soft_vcpu *v, const struct jit_site *s, ui
 	const uint8_t *to = on_slow(v, s, lin);
 
 	if (to == (const uint8_t *)s + s->retry)
-		jit_region_again(v, s, lin);
+		jit_region_again(v, s, lin, s->access);
 	return to;
+}
+
+/* The first access of a group: what is looked up at once does not lie where it did the last time. */
+static const uint8_t *share_again(
+	struct soft_vcpu *v, const struct jit_site *s, uint64_t lin, bool region)
+{
+	const struct jit_share_site *g = (const void *)(s + 1);
+	uint32_t epoch = v->jit->epoch;
+	enum soft_access access = g->write ? SOFT_WRITE : SOFT_READ;
+
+	at_site(v, s);
+	v->jit->count.shares++;
+	v->gpr[X86_REG_RIP] = v->rip + s->len;
+	flags_give(v);
+	if (something_first(v, s, lin + g->rel) ||
+		!jit_l1_fill(v, lin + g->rel, s->size, s->access) ||
+		!jit_l1_has(v, lin, g->span, access))
+		return (const uint8_t *)s + s->next;
+	if (v->jit->epoch != epoch)
+		return go_on(v);
+	if (region)
+		jit_region_again(v, s, lin, access);
+	if (v->jit->block[s->block].dead) /* what the site goes back to may be no more */
+		return go_on(v);
+	if (!g->stack)
+		return (const uint8_t *)s + s->retry;
+	jit_stack_fill(v, lin);
+	return v->g.stack.tag == (lin & ~0xfffull) ? (const uint8_t *)s + s->retry
+						   : (const uint8_t *)s + s->next;
+}
+
+static const uint8_t *on_share(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	return share_again(v, s, lin, false);
+}
+
+static const uint8_t *on_share_again(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	return share_again(v, s, lin, true);
 }
 
 /* To offset @s->off of the page, whatever is there; or something else is due. */
@@ -302,15 +357,15 @@ static const uint8_t *on_go(struct soft_vcpu *v, const struct jit_site *s, uint6
 	return v->jit->lockstep ? soft_lockstep_stop(v, false) : go_on(v);
 }
 
-/* The block at v->rip, if nothing else is due; or JIT_NONE. */
-static uint32_t find_here(struct soft_vcpu *v)
+/* The block at v->rip, maybe that of JIT_MODE_APART, if nothing else is due; or JIT_NONE. */
+static uint32_t find_here(struct soft_vcpu *v, bool apart)
 {
 	uint32_t b;
 
 	v->stop = false;
 	if (!quiet(v))
 		return JIT_NONE;
-	b = jit_find(v, code_linear(v));
+	b = apart ? jit_find_apart(v, code_linear(v)) : jit_find(v, code_linear(v));
 	return b != JIT_NONE && attentive(v) ? b : JIT_NONE;
 }
 
@@ -332,7 +387,7 @@ static bool far_fits(const struct soft_vcpu *v, uint64_t from)
 }
 
 /* The same, and henceforth straight to there. */
-static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+static const uint8_t *link_to(struct soft_vcpu *v, const struct jit_site *s, bool apart)
 {
 	struct soft_jit *j = v->jit;
 	uint32_t generation = j->generation, from = s->block, b;
@@ -340,7 +395,7 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 	at_site(v, s);
 	if (j->lockstep)
 		return soft_lockstep_stop(v, false);
-	b = find_here(v);
+	b = find_here(v, apart);
 	if (b == JIT_NONE)
 		return leave(v);
 	if (j->generation == generation && !j->block[from].dead &&
@@ -352,6 +407,16 @@ static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uin
 		j->count.links++;
 	}
 	return enter_block(v, code_at(j, j->block[b].ind));
+}
+
+static const uint8_t *on_link(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	return link_to(v, s, false);
+}
+
+static const uint8_t *on_link_apart(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
+{
+	return link_to(v, s, true);
 }
 
 /* The constant at offset @at of the code, before the first comparison's jump, gets a page. */
@@ -400,7 +465,7 @@ static const uint8_t *on_far_link(struct soft_vcpu *v, const struct jit_site *s,
 		v->rip = (uint32_t)v->rip;
 	if (j->lockstep)
 		return soft_lockstep_stop(v, false);
-	b = find_here(v);
+	b = find_here(v, false);
 	if (b == JIT_NONE)
 		return NULL;
 	if (j->generation == generation && !j->block[from].dead && far_fits(v, page))
@@ -452,7 +517,7 @@ static const uint8_t *go_to_heir(struct soft_vcpu *v, const uint8_t *after_call,
 	at_site(v, &s);
 	if (j->lockstep)
 		return soft_lockstep_stop(v, false);
-	b = find_here(v);
+	b = find_here(v, j->block[old].mode & JIT_MODE_APART);
 	if (b == JIT_NONE)
 		return leave(v);
 	if (j->generation == generation && j->block[b].page == j->block[old].page &&
@@ -495,9 +560,9 @@ static const struct {
 	{ F_L1, V_OFF(l1), true },
 	{ F_ID, V_OFF(g.id), true },
 	{ F_STACK_TAG, V_OFF(g.stack.tag), true },
-	{ F_STACK_HOST, V_OFF(g.stack.host), true },
-	{ F_ENTRY, V_OFF(g.no_entry), true },
-	{ F_ENTRY + 8, V_OFF(g.no_entry), true },
+	{ F_STACK_DELTA, V_OFF(g.stack.delta), true },
+	{ F_DELTA, V_OFF(g.delta[0]), false },
+	{ F_DELTA + 8, V_OFF(g.delta[1]), false },
 };
 
 static void save_all(struct jit_buf *b)
@@ -604,16 +669,21 @@ void jit_make_stubs(struct soft_jit *j)
 	load_all_and_go(&b, s);
 	s->slow = make_call(&b, on_slow, s, &s->slow_popped);
 	make_call(&b, on_again, s, &s->again_popped);
+	s->share = make_call(&b, on_share, s, &s->share_popped);
+	make_call(&b, on_share_again, s, &s->share_again_popped);
 	s->slow_stack = make_call(&b, on_slow_stack, s, NULL);
 	s->interp = make_call(&b, on_interp, s, &s->miss);
 	s->go = make_call(&b, on_go, s, NULL);
 	s->link = make_call(&b, on_link, s, NULL);
+	s->link_apart = make_call(&b, on_link_apart, s, NULL);
 	s->far_link = make_call(&b, on_far_link, s, NULL);
 	s->stale_saved = make_call(&b, on_stale_saved, s, NULL);
 	s->span = make_call(&b, on_span, s, NULL);
 	s->stale = make_call(&b, on_stale, s, NULL);
 	jit_make_region_stubs(&b, j);
 	make_call(&b, on_stray, s, &s->stray);
+	make_call(&b, on_string, s, &s->string_slow);
+	jit_make_string_stubs(&b, s);
 	jit_make_level_stubs(&b, s);
 	j->stubs_end = ALIGN_UP((size_t)(b.p - j->code.rw), (size_t)64);
 }

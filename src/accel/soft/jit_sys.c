@@ -18,7 +18,6 @@
 #define OP_MOVZX16 0x0fb7u
 #define JNE	   0x0f85u
 #define JE	   0x0f84u
-#define JA	   0x0f87u
 
 /* -------- writing -------- */
 /* An operation (ModRM's reg field) between a dword of the vCPU and an immediate. */
@@ -295,92 +294,6 @@ static bool emit_from_cr(struct jit_tr *t, unsigned int k)
 	return true;
 }
 
-/* -------- strings -------- */
-static unsigned int unit(const struct x86_insn *i)
-{
-	for (unsigned int n = 0; n < i->n_operands; n++)
-		if (i->operand[n].kind == X86_OPND_MEM)
-			return i->operand[n].size;
-	return 0;
-}
-
-/* The instruction itself on the host's rSI and rDI; REP comes before. */
-static void put_string(struct jit_tr *t, unsigned int opcode, unsigned int size)
-{
-	if (size == 2)
-		jb(&t->b, 0x66);
-	j_rex(&t->b, size == 8, 0, 0, 0, false);
-	jb(&t->b, (opcode & ~1u) | (size > 1));
-}
-
-/* Are rCX units from @reg on within its page? Else the interpreter goes from page to page. */
-static void within_page(struct jit_tr *t, unsigned int k, unsigned int reg, unsigned int size)
-{
-	struct jit_buf *b = &t->b;
-
-	j_rr(b, false, OP_LOAD, R_10, reg);
-	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
-	j32(b, JIT_PAGE - 1);
-	j_lea_index(b, true, R_10, R_10, R_CX, (unsigned int)__builtin_ctz(size), 0);
-	JCODE(b, "\x49\x81\xfa"); /* cmp r10, */
-	j32(b, JIT_PAGE);
-	jit_miss(t, k, JA);
-}
-
-/* Within a page, upwards, the host's own instruction does it. */
-static bool emit_string(struct jit_tr *t, unsigned int k)
-{
-	const struct x86_insn *i = &t->insn[k];
-	unsigned int size = unit(i);
-	bool movs = i->op == X86_OP_MOVS;
-	struct jit_buf *b = &t->b;
-	uint8_t *none = NULL;
-
-	if (!t->wide || i->addrsize != 8 || (movs && i->seg >= X86_FS) || !size)
-		return false;
-	flags_free(t, k);
-	if (i->rep) {
-		JCODE(b, "\x48\x85\xc9"); /* test rcx, rcx */
-		none = j_ahead(b, JE);
-		JCODE(b, "\x48\x81\xf9"); /* cmp rcx, */
-		j32(b, JIT_PAGE);
-		jit_miss(t, k, JA);
-		within_page(t, k, R_DI, size);
-		if (movs)
-			within_page(t, k, R_SI, size);
-	}
-	op_dword(t, TEST_OP, V_OFF(rflags), X86_FLAG_DF);
-	jit_miss(t, k, JNE);
-	if (movs) {
-		j_mov(b, R_9, R_SI);
-		jit_access(t, k, size, SOFT_READ);
-		j_gs_store(b, R_9, V_OFF(g.goal));
-	}
-	j_mov(b, R_9, R_DI);
-	jit_access(t, k, size, SOFT_WRITE);
-	/* The guest's registers as they will be wait in r9 and r10. */
-	j_rr(b, true, 0x87, R_9, R_DI); /* xchg */
-	if (movs) {
-		j_gs_load(b, R_10, V_OFF(g.goal));
-		j_rr(b, true, 0x87, R_10, R_SI);
-	}
-	for (unsigned int r = R_9; r <= R_9 + movs; r++) {
-		if (i->rep)
-			j_lea_index(b, true, r, r, R_CX, (unsigned int)__builtin_ctz(size), 0);
-		else
-			j_lea(b, true, r, r, (int32_t)size);
-	}
-	if (i->rep)
-		jb(b, 0xf3);
-	put_string(t, movs ? 0xa4 : 0xaa, size);
-	j_mov(b, R_DI, R_9);
-	if (movs)
-		j_mov(b, R_SI, R_10);
-	if (none)
-		j_here(b, none);
-	return true;
-}
-
 /* -------- bits -------- */
 /* The register's lower bits choose the bit, the others the unit of memory. */
 bool jit_bit_mem(struct jit_tr *t, unsigned int k)
@@ -474,7 +387,10 @@ bool jit_emit_sys(struct jit_tr *t, unsigned int k)
 		return emit_pkru(t, k);
 	case X86_OP_MOVS:
 	case X86_OP_STOS:
-		return emit_string(t, k);
+	case X86_OP_LODS:
+	case X86_OP_CMPS:
+	case X86_OP_SCAS:
+		return jit_emit_string(t, k);
 	case X86_OP_CMPXCHG16B:
 		return emit_cmpxchg16b(t, k);
 	case X86_OP_SYSCALL:

@@ -224,8 +224,8 @@ static void sites_keep_to_regions(void **state)
 {
 	v->jit->hot_all = true;
 	chase(1, 1000, 4);
-	assert_int_equal(v->jit->n_regions, 3);
-	chase(8, 100000, 400); /* to the next page now and then */
+	assert_int_equal(v->jit->n_regions, 2); /* those by RDX are a group */
+	chase(8, 100000, 400);			/* to the next page now and then */
 	assert_int_equal(v->jit->n_given_up, 0);
 	chase(9, 100000, 1); /* with each access: that site, and no other, does without */
 	assert_int_equal(v->jit->n_given_up, 1);
@@ -491,6 +491,82 @@ static void interpreted_in_between(void **state)
 	}
 }
 
+/* ---- accesses that are looked up at once ---- */
+
+/* push rbx; mov eax, [rbx]; add eax, [rbx + 4]; mov [rbx + 8], eax; add [rbx + 12], eax; push rbx; pop rcx;
+ * pop rdx; xor ecx, ecx; mov edi, [rbx + rcx * 4]; add edi, [rbx + rcx * 4 + 4]; hlt */
+static const uint8_t fields[] = { 0x53, 0x8b, 0x03, 0x03, 0x43, 0x04, 0x89, 0x43, 0x08, 0x01, 0x43,
+	0x0c, 0x53, 0x59, 0x5a, 0x31, 0xc9, 0x8b, 0x3c, 0x8b, 0x03, 0x7c, 0x8b, 0x04, 0xf4 };
+
+/* Two linear pages that do not lie side by side: the dword at @at. */
+static void *of_two_pages(uint64_t at)
+{
+	return e->ram->host + CODE + (at & 0x1000 ? 0x24000 : 0x20000) + (at & 0xfff);
+}
+
+static uint32_t get32(uint64_t at)
+{
+	uint8_t b[4];
+	uint32_t x;
+
+	for (unsigned int i = 0; i < 4; i++)
+		b[i] = *(uint8_t *)of_two_pages(at + i);
+	memcpy(&x, b, 4);
+	return x;
+}
+
+static void put32(uint64_t at, uint32_t x)
+{
+	for (unsigned int i = 0; i < 4; i++)
+		*(uint8_t *)of_two_pages(at + i) = (uint8_t)(x >> 8 * i);
+}
+
+/* The fields at @at, the stack's slots at @sp and below. */
+static void run_fields(uint64_t at, uint64_t sp)
+{
+	uint64_t data = LIN + 0x30000;
+
+	for (unsigned int i = 0; i < 4; i++)
+		put32(at + 4 * i, 1000 * (i + 1) + (uint32_t)at);
+	v->gpr[X86_RBX] = data + at;
+	v->gpr[X86_RSP] = data + 0x4000 + sp;
+	assert_int_equal(run_from(LIN), 3000 + 2 * at);
+	assert_int_equal(get32(at + 8), 3000 + 2 * at);
+	assert_int_equal(get32(at + 12), 7000 + 3 * at);
+	assert_int_equal(v->gpr[X86_RDX], data + at);
+	assert_int_equal(v->gpr[X86_RDI], 3000 + 2 * at);
+	assert_int_equal(v->gpr[X86_RSP], data + 0x4000 + sp);
+}
+
+static void groups_over_a_page_end(void **state)
+{
+	uint64_t data = LIN + 0x30000;
+
+	map(e, data, CODE + 0x20000, W);
+	map(e, data + 0x1000, CODE + 0x24000, W);
+	map(e, data + 0x4000, CODE + 0x28000, W);
+	map(e, data + 0x5000, CODE + 0x2c000, W);
+	for (unsigned int hot = 0; hot < 2; hot++) {
+		v->jit->hot_all = hot;
+		soft_jit_reset(v);
+		for (unsigned int round = 0; round < 4; round++) {
+			/* Its blocks go: also those for what is over a page's end. */
+			put(CODE, fields, sizeof(fields));
+			for (uint64_t at = 0xfd0; at < 0x1010; at++)
+				run_fields(at, 0x1000);
+			for (uint64_t sp = 0xff0; sp < 0x1020; sp++)
+				run_fields(0x100, sp);
+		}
+		assert_true(v->jit->count.shares > 0);
+		/* Not looked up one by one where it need not be. */
+		run_fields(0x200, 0x800);
+		v->jit->count.shares = v->jit->count.slows = 0;
+		for (uint64_t at = 0x200; at < 0x300; at++)
+			run_fields(at, 0x800);
+		assert_int_equal(v->jit->count.shares + v->jit->count.slows, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -511,6 +587,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(code_elsewhere_changes, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(code_is_added, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(interpreted_in_between, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(groups_over_a_page_end, setup_jit, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

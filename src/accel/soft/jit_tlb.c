@@ -21,7 +21,7 @@ static void entry_deny(
 {
 	e->tag[access] = (j->no_stack.tag & ~((JIT_L1_SIZE - 1ull) << 12)) | (uint64_t)(at ^ 1)
 										     << 12;
-	e->host[access] = j->no_stack.host;
+	e->host[access] = (uint8_t *)(uintptr_t)j->no_page;
 }
 
 static void entry_drop(const struct soft_jit *j, struct jit_l1 *e, uint32_t at)
@@ -125,6 +125,13 @@ static bool for_all_of_privilege(struct soft_vcpu *v, uint64_t lin, unsigned int
 }
 
 /* -------- the page that the stack pointer is in -------- */
+bool jit_l1_has(const struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access)
+{
+	const struct jit_l1 *e = &v->l1[lin >> 12 & (JIT_L1_SIZE - 1)];
+
+	return (lin ^ e->tag[access]) <= PAGE_SIZE - size;
+}
+
 void jit_stack_fill(struct soft_vcpu *v, uint64_t lin)
 {
 	const struct jit_l1 *e = &v->l1[lin >> 12 & (JIT_L1_SIZE - 1)];
@@ -132,8 +139,11 @@ void jit_stack_fill(struct soft_vcpu *v, uint64_t lin)
 
 	if (!for_all_of_privilege(v, lin, SOFT_READ) || !for_all_of_privilege(v, lin, SOFT_WRITE))
 		return;
-	if (e->tag[SOFT_READ] == page && e->tag[SOFT_WRITE] == page)
-		*v->g.stack_at = v->g.stack = (struct soft_stack_page){ page, e->host[SOFT_WRITE] };
+	if (e->tag[SOFT_READ] != page || e->tag[SOFT_WRITE] != page || v->g.stack.tag == page)
+		return;
+	*v->g.stack_at = v->g.stack = (struct soft_stack_page){ page,
+		(uintptr_t)e->host[SOFT_WRITE] - page };
+	v->jit->epoch++;
 }
 
 void jit_l1_init(struct soft_vcpu *v)
@@ -144,10 +154,7 @@ void jit_l1_init(struct soft_vcpu *v)
 	j->no_stack.tag = ((uint64_t)(uintptr_t)j * 0x9e3779b97f4a7c15ull & ~PAGE_OFF) >> 2 |
 			  1ull << 62;
 	j->no_stack.tag &= ~PAGE_OFF;
-	j->no_stack.host = j->no_page;
-	j->no_entry = (struct jit_l1){ .tag = { j->no_stack.tag, j->no_stack.tag },
-		.host = { j->no_page, j->no_page } };
-	v->g.no_entry = &j->no_entry;
+	j->no_stack.delta = (uintptr_t)j->no_page - j->no_stack.tag;
 	v->g.stack_at = &j->stack[0][0];
 	no_stacks(v, false);
 	memset(j->l1_used, 1, sizeof(j->l1_used));

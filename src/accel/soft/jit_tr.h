@@ -19,10 +19,11 @@
 
 enum jit_way {	    /* what an access tries first */
 	JIT_PROBE,  /* the TLB */
-	JIT_AGAIN,  /* the entry of the last access by the same register */
+	JIT_SHARED, /* what its group has (jit_share.c) */
 	JIT_REGION, /* the site's region */
 	JIT_BY_SP,  /* the stack's page, but it is just an operand by the stack pointer */
 	JIT_STACK,  /* the stack's page */
+	JIT_STRING, /* a stub does; @ja: where its site's place is wanted */
 };
 
 struct jit_slow { /* an access that the TLB does not know */
@@ -30,8 +31,49 @@ struct jit_slow { /* an access that the TLB does not know */
 	uint8_t insn, size, access;
 	uint8_t how; /* enum jit_way */
 	bool flags_saved;
-	uint8_t entry;	 /* JIT_AGAIN: which of F_ENTRY */
+	uint8_t have;	 /* JIT_STRING, JIT_SHARED: JIT_RES_* */
 	uint32_t region; /* JIT_REGION: which */
+	/* JIT_SHARED: */
+	uint8_t *done;
+	const struct jit_share *share;
+	uint8_t shared_by; /* enum jit_share_how */
+	uint16_t rel;	   /* from the group's lowest address */
+};
+
+/* -------- jit_share.c: accesses that are looked up at once -------- */
+enum jit_slot {	     /* of an instruction's accesses */
+	JIT_OPERAND, /* that ModRM names */
+	JIT_IMPLIED, /* on the stack */
+	JIT_SLOTS
+};
+
+enum jit_share_how { /* where the distance to the host's addresses is */
+	JIT_SHARE_NOT_YET,
+	JIT_SHARE_STACK,  /* F_STACK_DELTA */
+	JIT_SHARE_REGION, /* of the group */
+	JIT_SHARE_FRAME,  /* F_DELTA */
+};
+
+struct jit_share {	/* a group */
+	int32_t lo, hi; /* from what the register was at first */
+	uint32_t region;
+	uint8_t base, index, scale; /* X86_REG_* */
+	uint8_t how, slot;
+	uint8_t n; /* accesses */
+	bool write;
+	bool needs_delta; /* r9 alone does not do */
+};
+
+struct jit_member {
+	int32_t at, adj; /* its address and the register, from what that was at first */
+	uint8_t group;	 /* 1 + which; 0: none */
+	uint8_t size;
+};
+
+/* A memory operand in host code: [base + index + disp]. */
+struct jit_mem {
+	uint8_t base, index; /* index R_SP: none */
+	int32_t disp;
 };
 
 struct jit_side { /* a conditional branch that is taken */
@@ -60,14 +102,6 @@ struct jit_miss { /* something that is not as it should be: the instruction is i
 };
 #define JIT_MISS_MAX (6 * JIT_INSNS)
 
-/* Instructions whose operands were looked up together, and what leads to their looking up one by one:
- * from @ja to there, and after them to @resume. */
-struct jit_group {
-	uint8_t *ja, *resume;
-	uint8_t first, last, have;
-	bool flags_saved;
-};
-
 struct jit_tr {
 	struct jit_buf b;
 	struct soft_vcpu *v;
@@ -83,21 +117,22 @@ struct jit_tr {
 	uint8_t *last;	  /* the last copied instruction */
 	bool spans;	  /* its only instruction ends in the next page */
 	uint8_t *span_word, *span_jne, *span_back;
-	bool end_dead;		       /* nobody reads flags behind the last instruction */
-	uint8_t entry_of[JIT_ENTRIES]; /* by which register; X86_REG_NONE: none */
-	unsigned int next_entry;
-	bool hot; /* its sites have regions */
+	bool end_dead; /* nobody reads flags behind the last instruction */
+	bool hot;      /* its sites have regions */
+	bool apart;    /* each access is looked up for itself */
+	unsigned int n_share, next_delta;
+	const struct jit_share *in_r9; /* r9 is the host's address of its lowest; or NULL */
 	uint32_t
 		region_of[16][2]
 			 [2]; /* 1 + that of accesses by a register alone, 0: none; writes? wide? */
-	unsigned int next;    /* what comes before it is translated */
-	unsigned int n, n_group, n_slow, n_side, n_miss, n_fault;
+	unsigned int n, n_slow, n_side, n_miss, n_fault;
 	/* -- from here on not cleared -- */
 	struct jit_miss miss[JIT_MISS_MAX];
 	struct jit_slow slow[JIT_SLOW_MAX];
 	struct jit_side side[JIT_SIDE_MAX];
 	struct jit_tr_fault fault[JIT_FAULT_MAX];
-	struct jit_group group[JIT_INSNS];
+	struct jit_share share[JIT_SLOTS * JIT_INSNS];
+	struct jit_member member[JIT_INSNS][JIT_SLOTS];
 	uint16_t off[JIT_INSNS + 1];
 	uint16_t live[JIT_INSNS]; /* flags that must be kept before the instruction */
 	bool dead[JIT_INSNS];	  /* nobody reads flags where it branches to */
@@ -144,10 +179,23 @@ void jit_ea(struct jit_tr *t, unsigned int k);
 void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access);
 /* Linear address of offset @off from the beginning of the block's page. */
 void jit_lea_page(struct jit_tr *t, unsigned int reg, int64_t off);
-/* The linear address in r9 becomes the host's of @size bytes as jit_access() does it; where the jump is
- * that is taken if it does not. */
-uint8_t *jit_access_or(
+/* Find @k's memory operand of @size bytes, as jit_ea() and jit_access() do. @m: it, good until r9, r10 or a
+ * register that it names are changed. */
+void jit_operand(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access,
+	struct jit_mem *m);
+/* It becomes [r9]; [r9 + m->disp]. No flags change. */
+void jit_mem_plain(struct jit_tr *t, struct jit_mem *m);
+void jit_mem_base(struct jit_tr *t, struct jit_mem *m);
+/* reg, operand @m */
+void jit_rm(struct jit_tr *t, bool w, uint32_t op, unsigned int reg, const struct jit_mem *m);
+/* An access that is not found, for the caller to say more. */
+struct jit_slow *jit_slow_at(
 	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access);
+/* Look the linear address in r9 up: it becomes the host's. r10 is the TLB's entry. Returns the jump that is
+ * taken when it is not there; then r9 XOR the entry's tag is the address. */
+uint8_t *jit_probe(struct jit_tr *t, unsigned int size, enum soft_access access);
+/* The same with the stack's page; then r9 is as it was. */
+uint8_t *jit_stack_compare(struct jit_tr *t, unsigned int size);
 /* r9 becomes the host's address of @size bytes at the linear address in it, which the stack pointer gave:
  * mostly in the page of the last one. @operand: it may well be in another one, which is no reason to take
  * that for the stack's page. */
@@ -157,17 +205,33 @@ static inline unsigned int jit_slot_size(const struct jit_tr *t)
 {
 	return t->wide ? 8 : 4;
 }
-/* r9 becomes the host's address of the slot that a push fills; of the top of the stack. */
-void jit_push_slot(struct jit_tr *t, unsigned int k);
-void jit_stack_top(struct jit_tr *t, unsigned int k);
+/* The slot that a push fills; the top of the stack. r10 is lost, the flags may be. */
+void jit_push_slot(struct jit_tr *t, unsigned int k, struct jit_mem *m);
+void jit_stack_top(struct jit_tr *t, unsigned int k, struct jit_mem *m);
 void jit_move_sp(struct jit_tr *t, int32_t by);
-/* Which register gave which of F_ENTRY: none; what is still so after @k. */
-void jit_forget_entries(struct jit_tr *t);
-void jit_note_changes(struct jit_tr *t, unsigned int k);
+/* JIT_FIRST_* */
+uint8_t jit_first_of(const struct x86_insn *i);
 /* What an access that was not found comes to. */
 void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w);
 
+/* -------- jit_share.c -------- */
+/* Which accesses of the block are groups. */
+void jit_share_find(struct jit_tr *t);
+/* No group has been looked up: the next of each is. */
+void jit_share_forget(struct jit_tr *t);
+/* After @k: what host registers hold. */
+void jit_share_note(struct jit_tr *t, unsigned int k);
+/* If access @slot of @k is one of a group: as jit_operand(). */
+bool jit_share_operand(struct jit_tr *t, unsigned int k, enum jit_slot slot, unsigned int size,
+	enum soft_access access, struct jit_mem *m) MUST_USE;
+void jit_emit_share_slow(struct jit_tr *t, const struct jit_slow *w);
+
 /* -------- jit_region.c -------- */
+/* A region for accesses of @span bytes around the address of @k's. False: there is none. */
+bool jit_region_for_span(struct jit_tr *t, unsigned int k, unsigned int span, uint32_t *n) MUST_USE;
+/* @to becomes the distance from linear to host addresses in a region. */
+void jit_region_delta(struct jit_tr *t, uint32_t region, unsigned int to);
+void jit_region_share_missed(struct jit_tr *t, const struct jit_slow *w);
 /* The region that an access of @k is to have, to @n. False: there is none for it. */
 bool jit_region_for(
 	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access, uint32_t *n);
@@ -220,6 +284,9 @@ void jit_emit_insn(struct jit_tr *t, unsigned int k);
 bool jit_emit_syscall(struct jit_tr *t, unsigned int k);
 bool jit_emit_sysret(struct jit_tr *t, unsigned int k);
 
+/* -------- jit_string.c -------- */
+bool jit_emit_string(struct jit_tr *t, unsigned int k);
+
 /* -------- jit_sys.c -------- */
 bool jit_emit_sys(struct jit_tr *t, unsigned int k);
 /* BT and its like, of memory and a register. */
@@ -227,13 +294,12 @@ bool jit_bit_mem(struct jit_tr *t, unsigned int k);
 /* PUSH of memory, of the stack's width. */
 bool jit_push_mem(struct jit_tr *t, unsigned int k);
 
-/* The effective address, without the segment's base, to r9. No flags change. r10 is lost. */
+/* The effective address, without the segment's base, to r9; to @to. No flags change. r10 is lost, and r9. */
 void jit_ea_only(struct jit_tr *t, unsigned int k);
+void jit_ea_to(struct jit_tr *t, unsigned int k, unsigned int to, bool w);
 
 /* -------- jit_vec.c: instructions of the classes X87, MMX, SSE and AVX -------- */
 bool jit_emit_vec(struct jit_tr *t, unsigned int k);
-/* The instructions of a group one by one. */
-void jit_emit_apart(struct jit_tr *t, const struct jit_group *g);
 /* JIT_RES_*: what @i needs if it gets a translation. */
 uint8_t jit_needs(const struct jit_tr *t, const struct x86_insn *i);
 /* No flags change, no registers. */

@@ -117,7 +117,7 @@ static void note_x87(struct jit_tr *t, unsigned int k, bool mem)
 	j_gs_imm(&t->b, V_OFF(g.x87_last), JIT_LAST_THERE | fop << JIT_LAST_FOP | t->off[k]);
 }
 
-/* The memory operand is [r9 + @disp]. */
+/* The memory operand is [r9 + @disp]; of x87 @disp is 0. */
 static void emit_at(struct jit_tr *t, unsigned int k, int32_t disp)
 {
 	const struct x86_insn *i = &t->insn[k];
@@ -154,13 +154,17 @@ static void emit_operation(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
 	const struct x86_operand *m = native_mem(i);
+	struct jit_mem at = { R_9, R_SP, 0 };
 
 	jit_ensure(t, jit_needs(t, i));
 	if (m) {
-		jit_ea(t, k);
-		jit_access(t, k, m->size, access_of(m));
+		jit_operand(t, k, m->size, access_of(m), &at);
+		if (i->cls == X86_CLASS_SSE || i->cls == X86_CLASS_AVX)
+			jit_mem_base(t, &at);
+		else
+			jit_mem_plain(t, &at);
 	}
-	emit_at(t, k, 0);
+	emit_at(t, k, at.disp);
 }
 
 /* VZEROUPPER, VZEROALL; outside 64-bit code they leave registers 8 to 15 alone. */
@@ -193,110 +197,6 @@ static bool possible(const struct jit_tr *t, const struct x86_insn *i)
 	return !native_has_mem(i) || (m && m->size && m->size <= 64 && jit_ea_possible(t, i));
 }
 
-/* -------- groups -------- */
-/*
- * SSE and AVX instructions, one after the other, that use the same kind of access to memory around one
- * address: it is looked up once for all of them, if all lies in one page. Otherwise the same
- * instructions come again elsewhere, one by one. Nothing between them changes r9.
- */
-#define SPAN_MAX 512
-
-static bool same_place(const struct x86_insn *a, const struct x86_insn *b)
-{
-	return a->base == b->base && a->index == b->index && a->scale == b->scale &&
-	       a->seg == b->seg && a->addrsize == b->addrsize &&
-	       access_of(native_mem(a)) == access_of(native_mem(b));
-}
-
-/* May @i be in a group at the place of @first? */
-static bool in_group(const struct jit_tr *t, const struct x86_insn *i, const struct x86_insn *first)
-{
-	if ((i->cls != X86_CLASS_SSE && i->cls != X86_CLASS_AVX) || native_flags_use(i) ||
-		!may_run(t, i) || (i->feature != X86_FEAT_NONE && !soft_has(t->v, i->feature)) ||
-		!possible(t, i))
-		return false;
-	return !native_has_mem(i) || same_place(i, first);
-}
-
-/* Does @i change the address? */
-static bool moves_place(const struct x86_insn *i, const struct x86_insn *first)
-{
-	struct native_gpr u[NATIVE_GPRS];
-	unsigned int n = native_gprs(i, u);
-
-	for (unsigned int a = 0; a < n; a++)
-		if (u[a].write && (u[a].guest == first->base || u[a].guest == first->index))
-			return true;
-	return false;
-}
-
-/* The last of the group that begins with @k; @k: there is none. The operands' first and last bytes. */
-static unsigned int group_from(const struct jit_tr *t, unsigned int k, int64_t *lo, int64_t *hi)
-{
-	const struct x86_insn *first = &t->insn[k];
-	unsigned int last = k;
-
-	*lo = *hi = first->disp;
-	if (!native_mem(first) || first->seg >= X86_FS || first->base == R_SP ||
-		first->base == X86_REG_RIP)
-		return k;
-	*hi += native_mem(first)->size;
-	for (unsigned int n = k; n < t->n && in_group(t, &t->insn[n], first); n++) {
-		const struct x86_operand *m = native_mem(&t->insn[n]);
-		int64_t disp = t->insn[n].disp, from, to;
-
-		from = m ? MIN(*lo, disp) : *lo;
-		to = m ? MAX(*hi, disp + m->size) : *hi;
-		if (to - from > SPAN_MAX)
-			break;
-		*lo = from;
-		*hi = to;
-		if (m)
-			last = n;
-		if (moves_place(&t->insn[n], first))
-			break;
-	}
-	return last;
-}
-
-static bool emit_group(struct jit_tr *t, unsigned int k)
-{
-	struct jit_group *g = &t->group[t->n_group];
-	struct x86_insn *first = &t->insn[k];
-	int64_t lo, hi, disp = first->disp;
-	unsigned int last = group_from(t, k, &lo, &hi);
-
-	if (last == k)
-		return false;
-	t->n_group++;
-	jit_ensure(t, JIT_RES_VEC);
-	first->disp = lo;
-	jit_ea(t, k);
-	first->disp = disp;
-	g->ja = jit_access_or(t, k, (unsigned int)(hi - lo), access_of(native_mem(first)));
-	g->first = (uint8_t)k;
-	g->last = (uint8_t)last;
-	g->have = t->have;
-	g->flags_saved = t->flags_saved;
-	for (unsigned int n = k; n <= last; n++)
-		emit_at(t, n, (int32_t)(t->insn[n].disp - lo));
-	g->resume = t->b.p;
-	t->next = last + 1;
-	return true;
-}
-
-void jit_emit_apart(struct jit_tr *t, const struct jit_group *g)
-{
-	j_here(&t->b, g->ja);
-	t->have = g->have;
-	t->flags_saved = g->flags_saved;
-	for (unsigned int k = g->first; k <= g->last; k++) {
-		emit_operation(t, k);
-		t->end[k] = t->b.p;
-	}
-	j_to(&t->b, 0xe9, g->resume + t->b.to_rx);
-}
-
 bool jit_emit_vec(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
@@ -309,7 +209,6 @@ bool jit_emit_vec(struct jit_tr *t, unsigned int k)
 		return emit_fwait(t, k);
 	if (!possible(t, i))
 		return false;
-	if (!emit_group(t, k))
-		emit_operation(t, k);
+	emit_operation(t, k);
 	return true;
 }

@@ -708,7 +708,7 @@ const uint8_t *soft_fetch_some(
 	if (!r.host)
 		return NULL;
 	mark_code(v, r.code, r.host);
-	tlb_note_fetch(v->mmu, lin);
+	tlb_note_fetch(v->mmu, lin, soft_fetch_global(v, lin));
 	*gpa = r.gpa + (lin & PAGE_OFF);
 	*code = r.code;
 	return r.host + (lin & PAGE_OFF);

@@ -32,9 +32,11 @@
 #define CTX_OLD	  0u /* of swept entries of global pages: never v->ctx, in tags only */
 #define PCIDS	  4096u
 
-#define LARGE_2M_BITS 4096u
-#define LARGE_1G_BITS 1024u
-#define FETCHED_BITS  32768u
+/* Numbers of pages, hashed. A set that is full is taken for all of its hash. */
+#define PAGE_WAYS    4
+#define LARGE_SETS   1024u
+#define FETCHED_SETS 2048u
+typedef uint64_t page_set[PAGE_WAYS];
 
 /* Whole pages of RAM or ROM that lie in one piece. */
 struct piece {
@@ -71,10 +73,10 @@ struct soft_mmu {
 	/* Requests to drop write tags: asked and done. Pairs: see soft_mmu_drop_writes(). */
 	_Atomic uint32_t drop_asked, drop_done;
 	bool exclusive_locked;
-	uint64_t large_2m[LARGE_2M_BITS / 64], large_1g[LARGE_1G_BITS / 64];
-	/* Linear pages that code was fetched from since v->fetch_gen changed, hashed; others may be dropped
-	 * without a change of it. */
-	uint64_t fetched[FETCHED_BITS / 64];
+	/* Large pages by size, bit 0: of 1 GiB; linear pages that code was fetched from since
+	 * v->fetch_gen changed, bit 0: global ones. Others may be dropped without a change of it. */
+	page_set large[LARGE_SETS], fetched[FETCHED_SETS];
+	uint16_t fetched_round;	  /* never 0; what is in ->fetched with another one is forgotten */
 	uint16_t pcid_ctx[PCIDS]; /* 0: none */
 };
 
@@ -82,8 +84,8 @@ struct soft_mmu {
 void mmu_paging_changed(struct soft_vcpu *v);
 
 /* tlb.c */
-/* Code is fetched from the page of @lin. */
-void tlb_note_fetch(struct soft_mmu *m, uint64_t lin);
+/* Code is fetched from the page of @lin, which is global or not. */
+void tlb_note_fetch(struct soft_mmu *m, uint64_t lin, bool global);
 /* Has the address map changed since the TLB was filled? Then flush. */
 bool tlb_check_map(struct soft_vcpu *v);
 void tlb_drop_page(struct soft_vcpu *v, uint64_t lin);

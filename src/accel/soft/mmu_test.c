@@ -497,6 +497,56 @@ static void breakpoints(void **state)
 
 /* -------- code -------- */
 
+/* INVLPG has code looked up anew where some was fetched: on a global page by all contexts, else by this one. */
+static void flushes_of_code(void **state)
+{
+	struct env *e = *state;
+	struct soft_vcpu *v = e->v;
+	_Atomic uint32_t *code;
+	uint64_t gpa, gen, ctx;
+
+	v->cr4 |= X86_CR4_PGE;
+	soft_mode_changed(v);
+	map(e, LIN, DATA, W);
+	map(e, LIN + 0x1000, DATA + 0x1000, W | G);
+	for (int round = 0; round < 3; round++) {
+		fine(v, soft_fetch(v, LIN, &gpa, &code));
+		fine(v, soft_fetch(v, LIN + 0x1000, &gpa, &code));
+		gen = v->fetch_gen;
+		ctx = v->ctx;
+		for (uint64_t i = 2; i < 1000000; i++)
+			if (i % 512 < 2 || i < 10000)
+				soft_tlb_flush_page(v, LIN + 0x1000 * i);
+		assert_true(v->fetch_gen == gen && v->ctx == ctx);
+		soft_tlb_flush_page(v, LIN);
+		assert_true(v->fetch_gen == gen && v->ctx != ctx);
+		ctx = v->ctx;
+		soft_tlb_flush_page(v, LIN + 0x1000);
+		assert_true(v->fetch_gen != gen && v->ctx == ctx);
+		gen = v->fetch_gen;
+		soft_tlb_flush_page(v, LIN + 0x1000);
+		assert_true(v->fetch_gen == gen && v->ctx == ctx);
+	}
+	/* Too much to be remembered. */
+	for (uint64_t i = 0; i < 512; i++)
+		map(e, LIN + 0x1000 * i, DATA + 0x1000 * (i % 8), W | G);
+	for (uint64_t n = 0; n < 40; n++) {
+		map(e, LIN + 0x200000 * n, DATA, W | G);
+		map(e, LIN + 0x200000 * n + 0x5000, DATA, W | G);
+		fine(v, soft_fetch(v, LIN + 0x200000 * n, &gpa, &code));
+		fine(v, soft_fetch(v, LIN + 0x200000 * n + 0x5000, &gpa, &code));
+	}
+	for (uint64_t i = 0; i < 512; i++)
+		fine(v, soft_fetch(v, LIN + 0x1000 * i, &gpa, &code));
+	for (uint64_t i = 0; i < 512; i++) {
+		gen = v->fetch_gen;
+		soft_tlb_flush_page(v, LIN + 0x1000 * i);
+		assert_true(v->fetch_gen != gen);
+		for (uint64_t k = i + 1; k < 512; k++)
+			fine(v, soft_fetch(v, LIN + 0x1000 * k, &gpa, &code));
+	}
+}
+
 static void code_words(void **state)
 {
 	struct env *e = *state;
@@ -635,6 +685,7 @@ int main(void)
 		T(pae),
 		T(alignment),
 		T(breakpoints),
+		T(flushes_of_code),
 		T(code_words),
 		T(code_in_page_table),
 		T(spans),

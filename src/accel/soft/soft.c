@@ -109,8 +109,6 @@ static struct accel_vm *soft_vm_new(
 	vm->base.machine = m;
 	/* The interrupt chips are the engine's but for the PIT, which is a device like others. */
 	vm->base.irqchip = ACCEL_IRQCHIP_SPLIT;
-	/* No cheaper here, and no dearer: the machine looks as it does under kvm. */
-	vm->base.fast_port_doorbell = true;
 	vm->base.tsc_khz = soft_tsc_khz();
 	vm->max_vcpus = c->max_vcpus;
 	vm->io = &soft_machine_io;

@@ -115,8 +115,8 @@ enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_FETCH };
 
 /* A page that may be read and written: jit_tlb.c. */
 struct soft_stack_page {
-	uint64_t tag; /* linear address */
-	uint8_t *host;
+	uint64_t tag;	/* linear address */
+	uint64_t delta; /* from there to the host's */
 };
 
 /* A context of generated code: what makes it one, and its number. */
@@ -228,7 +228,7 @@ struct soft_vcpu {
 		uint64_t save;		     /* rax for a moment */
 		uint64_t goal, r9;  /* a branch's target; what is in r9 when C code is left */
 		const void *target; /* where to go on then */
-		const struct jit_l1 *no_entry;	  /* one that has nothing: jit_tlb.c */
+		uint64_t delta[2];  /* F_DELTA, while C code runs */
 		struct soft_stack_page stack;	  /* the one that the stack pointer is in, */
 		struct soft_stack_page *stack_at; /* and where it is kept */
 		uint16_t flags, flags2;		  /* status flags as LAHF and SETO give them */
@@ -512,7 +512,7 @@ int soft_vcpu_set(struct accel_vcpu *v, const struct x86_cpu_state *s, unsigned 
 void soft_vcpu_init_signal(struct soft_vcpu *v);
 void soft_vcpu_sipi(struct soft_vcpu *v, uint8_t vector);
 
-/* ---- irqchip.c: LAPICs, I/O APIC, PICs; io.c: register accesses ---- */
+/* ---- lapic.c: local APICs; irqchip.c: I/O APIC, PICs, messages; io.c: register accesses ---- */
 void soft_chips_init(struct soft_vm *vm);
 /* Power-on; the vCPU is not among vm->vcpus yet, or stopped. */
 void soft_lapic_init(struct soft_vcpu *v);

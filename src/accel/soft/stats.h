@@ -9,32 +9,33 @@
 #include <stdint.h>
 
 /* The translator's; struct jit_counters, in v->jit->count. */
-#define JIT_COUNTERS(X)                                                  \
-	X(blocks, "blocks translated")                                   \
-	X(guest_bytes, "  their guest code, bytes")                      \
-	X(host_bytes, "  their host code, bytes")                        \
-	X(links, "branches linked straight to a block")                  \
-	X(finds, "branches to addresses that the table did not have")    \
-	X(misses, "  of these to code that had no block")                \
-	X(strays, "branches to dropped blocks, by address")              \
-	X(stales, "branches to dropped blocks, linked")                  \
-	X(spans, "instructions over a page's end: pages looked up")      \
-	X(slows, "accesses that the small TLB did not know")             \
-	X(fills, "  of these then entered into it")                      \
-	X(host_faults, "exceptions of the host's CPU in generated code") \
-	X(interps, "instructions of blocks that were interpreted")       \
-	X(dropped, "blocks dropped: code written to, or other code")     \
-	X(resets, "all blocks dropped: no room, or memory map changed")  \
-	X(entries, "generated code entered")                             \
-	X(left_timer, "  left: a tick, or the timer is due")             \
-	X(left_irq, "  left: an interrupt may be due")                   \
-	X(left_code, "  left: code was written to")                      \
-	X(left_flush, "  left: another vCPU wants this one to stop")     \
-	X(left_other, "  left: main thread, INIT, SIPI, NMI")            \
-	X(left_window, "  left: interrupts were let in")                 \
-	X(left_halt, "  left: HLT")                                      \
-	X(left_step, "  left: single steps, shadows, breakpoints")       \
-	X(left_rest, "  left: VM stops, or yields")                      \
+#define JIT_COUNTERS(X)                                                      \
+	X(blocks, "blocks translated")                                       \
+	X(guest_bytes, "  their guest code, bytes")                          \
+	X(host_bytes, "  their host code, bytes")                            \
+	X(links, "branches linked straight to a block")                      \
+	X(finds, "branches to addresses that the table did not have")        \
+	X(misses, "  of these to code that had no block")                    \
+	X(strays, "branches to dropped blocks, by address")                  \
+	X(stales, "branches to dropped blocks, linked")                      \
+	X(spans, "instructions over a page's end: pages looked up")          \
+	X(slows, "accesses that the small TLB did not know")                 \
+	X(shares, "groups of accesses that were not where they were before") \
+	X(fills, "  of these then entered into it")                          \
+	X(host_faults, "exceptions of the host's CPU in generated code")     \
+	X(interps, "instructions of blocks that were interpreted")           \
+	X(dropped, "blocks dropped: code written to, or other code")         \
+	X(resets, "all blocks dropped: no room, or memory map changed")      \
+	X(entries, "generated code entered")                                 \
+	X(left_timer, "  left: a tick, or the timer is due")                 \
+	X(left_irq, "  left: an interrupt may be due")                       \
+	X(left_code, "  left: code was written to")                          \
+	X(left_flush, "  left: another vCPU wants this one to stop")         \
+	X(left_other, "  left: main thread, INIT, SIPI, NMI")                \
+	X(left_window, "  left: interrupts were let in")                     \
+	X(left_halt, "  left: HLT")                                          \
+	X(left_step, "  left: single steps, shadows, breakpoints")           \
+	X(left_rest, "  left: VM stops, or yields")                          \
 	X(left_none, "  left: code that is not translated in this mode")
 
 /* Of any vCPU; struct soft_counters, in v->count. */

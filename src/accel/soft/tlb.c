@@ -38,7 +38,7 @@ bool soft_mmu_new(struct soft_vcpu *v)
 		e->code = no_code;
 	}
 	m->next_ctx = CTX_FIRST;
-	m->global = 1;
+	m->global = m->fetched_round = 1;
 	v->mmu = m;
 	v->tlb = m->tlb;
 	soft_tlb_flush(v, true);
@@ -51,8 +51,6 @@ void soft_mmu_free(struct soft_vcpu *v)
 	v->mmu = NULL;
 	v->tlb = NULL;
 }
-
-/* -------- contexts -------- */
 
 static bool entry_is_global(const struct soft_mmu *m, const struct soft_tlb_entry *e)
 {
@@ -74,27 +72,72 @@ bool tlb_adopt_global(struct soft_mmu *m, struct soft_tlb_entry *e, uint64_t pag
 	return true;
 }
 
-static uint32_t fetched_slot(uint64_t lin)
+/* -------- sets of pages -------- */
+#define ROUND_BITS 16
+#define ALL	   (UINT64_MAX << ROUND_BITS) /* a page that stands for all of them */
+
+static page_set *set_of(page_set *sets, uint32_t n, uint64_t page)
 {
-	return (uint32_t)((lin >> 12) * 0x9e3779b97f4a7c15ull >> 32) & (FETCHED_BITS - 1);
+	return &sets[page * 0x9e3779b97f4a7c15ull >> 32 & (n - 1)];
 }
 
-void tlb_note_fetch(struct soft_mmu *m, uint64_t lin)
+static void set_add(page_set *set, uint64_t page, uint16_t round)
 {
-	m->fetched[fetched_slot(lin) / 64] |= BIT_ULL(fetched_slot(lin) % 64);
+	uint64_t *way = *set, e = page << ROUND_BITS | round;
+
+	for (unsigned int i = 0; i < PAGE_WAYS; i++) {
+		if (way[i] == e || way[i] == (ALL | round))
+			return;
+		if ((uint16_t)way[i] != round) {
+			way[i] = e;
+			return;
+		}
+	}
+	way[0] = ALL | round;
 }
 
-static bool fetched(const struct soft_mmu *m, uint64_t lin)
+static bool set_has(const page_set *set, uint64_t page, uint16_t round)
 {
-	return m->fetched[fetched_slot(lin) / 64] >> (fetched_slot(lin) % 64) & 1;
+	const uint64_t *way = *set;
+
+	for (unsigned int i = 0; i < PAGE_WAYS; i++)
+		if (way[i] == (page << ROUND_BITS | round) || way[i] == (ALL | round))
+			return true;
+	return false;
+}
+
+/* -------- where code was fetched from -------- */
+static uint64_t fetched_page(uint64_t lin, bool global)
+{
+	return lin >> 12 << 1 | global;
+}
+
+void tlb_note_fetch(struct soft_mmu *m, uint64_t lin, bool global)
+{
+	uint64_t page = fetched_page(lin, global);
+
+	set_add(set_of(m->fetched, FETCHED_SETS, page), page, m->fetched_round);
+}
+
+static bool fetched(struct soft_mmu *m, uint64_t lin, bool global)
+{
+	uint64_t page = fetched_page(lin, global);
+
+	return set_has(set_of(m->fetched, FETCHED_SETS, page), page, m->fetched_round);
 }
 
 static void fetch_changed(struct soft_vcpu *v)
 {
+	struct soft_mmu *m = v->mmu;
+
 	v->fetch_gen++;
-	memset(v->mmu->fetched, 0, sizeof(v->mmu->fetched));
+	if (++m->fetched_round)
+		return;
+	memset(m->fetched, 0, sizeof(m->fetched));
+	m->fetched_round = 1;
 }
 
+/* -------- contexts -------- */
 /* The numbers of contexts have run out: nothing but global pages is left, and all are free again. */
 static void sweep(struct soft_vcpu *v)
 {
@@ -169,8 +212,7 @@ void soft_tlb_flush(struct soft_vcpu *v, bool global)
 	m->pcids_used = false;
 	if (global) {
 		drop_global(v);
-		memset(m->large_2m, 0, sizeof(m->large_2m));
-		memset(m->large_1g, 0, sizeof(m->large_1g));
+		memset(m->large, 0, sizeof(m->large));
 	}
 	enter_context(v, true);
 }
@@ -210,22 +252,23 @@ void tlb_drop_page(struct soft_vcpu *v, uint64_t lin)
 		drop_if_near(soft_tlb_at(v, i, lin), lin, 12);
 }
 
-static uint32_t slot_2m(uint64_t lin)
+static uint64_t large_page(uint64_t lin, unsigned int shift)
 {
-	return lin >> 21 & (LARGE_2M_BITS - 1);
-}
-
-static uint32_t slot_1g(uint64_t lin)
-{
-	return lin >> 30 & (LARGE_1G_BITS - 1);
+	return lin >> shift << 1 | (shift > 21);
 }
 
 void tlb_note_large(struct soft_mmu *m, uint64_t lin, unsigned int shift)
 {
-	if (shift == 21)
-		m->large_2m[slot_2m(lin) / 64] |= BIT_ULL(slot_2m(lin) % 64);
-	else
-		m->large_1g[slot_1g(lin) / 64] |= BIT_ULL(slot_1g(lin) % 64);
+	uint64_t page = large_page(lin, shift = shift == 21 ? 21 : 30);
+
+	set_add(set_of(m->large, LARGE_SETS, page), page, 1);
+}
+
+static bool is_large(struct soft_mmu *m, uint64_t lin, unsigned int shift)
+{
+	uint64_t page = large_page(lin, shift);
+
+	return set_has(set_of(m->large, LARGE_SETS, page), page, 1);
 }
 
 /* All pieces of a large page. Those of 2 MiB lie in one half of the table. */
@@ -244,24 +287,27 @@ static void drop_pieces(struct soft_vcpu *v, uint64_t lin, unsigned int shift)
 void soft_tlb_flush_page(struct soft_vcpu *v, uint64_t lin)
 {
 	struct soft_mmu *m = v->mmu;
-	bool code;
+	bool code, here;
 
 	v->count.flush_pages++;
 	if (!soft_long_mode(v))
 		lin = (uint32_t)lin;
-	code = fetched(m, lin);
+	code = fetched(m, lin, true);
+	here = fetched(m, lin, false);
 	tlb_drop_page(v, lin);
-	if (m->large_2m[slot_2m(lin) / 64] >> (slot_2m(lin) % 64) & 1) {
+	if (is_large(m, lin, 21)) {
 		drop_pieces(v, lin, 21);
 		code = true;
 	}
 	/* Pages of 4 MiB too: a few more go than must. */
-	if (m->large_1g[slot_1g(lin) / 64] >> (slot_1g(lin) % 64) & 1) {
+	if (is_large(m, lin, 30)) {
 		drop_pieces(v, lin, 30);
 		code = true;
 	}
 	if (code)
 		fetch_changed(v);
+	else if (here) /* what other contexts fetched there stays */
+		enter_context(v, true);
 }
 
 /* Registers whose change makes other rights or other tables of what is in the TLB. */

@@ -77,6 +77,7 @@ struct nothing {
 };
 struct file {
 	char *out;
+	bool append;
 };
 struct unix_path {
 	char *path;
@@ -108,7 +109,8 @@ static const struct field_table nothing = {
 	.name = "data", .struct_size = sizeof(struct nothing), .version = 1
 };
 static const struct field file_fields[] = {
-	FIELD_STR(struct file, out, "out", .flags = FF_GIVEN, .doc = "the file"),
+	FIELD_STR(struct file, out, "out", .flags = FF_GIVEN, .doc = "the file, or /dev/fdset/N"),
+	FIELD_BOOL(struct file, append, "append", .doc = "keep what is in it"),
 };
 static const struct field_table file = FIELD_TABLE("file", struct file, file_fields);
 static const struct field path_fields[] = {
@@ -154,7 +156,9 @@ static bool spec_of(const struct backend *b, struct str *out, struct error *err)
 {
 	str_append(out, type_names[b->type]);
 	if (b->type == TYPE_FILE) {
-		str_appendf(out, ":%s", b->data.file.out);
+		str_clear(out);
+		str_appendf(
+			out, "%s:%s", b->data.file.append ? "append" : "file", b->data.file.out);
 	} else if (b->type == TYPE_SOCKET) {
 		const struct socket *s = &b->data.socket;
 

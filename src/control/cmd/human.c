@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* human-monitor-command - the few texts of QEMU's human monitor that tools still ask for. */
+/*
+ * human-monitor-command - the lines of QEMU's human monitor that tools still send: a few texts for
+ * people, in its form, and what are commands of QMP anyway.
+ */
 #include <string.h>
-#include "base/str.h"
+#include <unistd.h>
+#include "block/block.h"
+#include "chardev/chardev.h"
 #include "control/qmp.h"
 #include "control/version.h"
 #include "core/machine.h"
+#include "core/vcpu.h"
+#include "hw/pci/pci.h"
+#include "net/net.h"
 
 struct args {
 	char *line;
@@ -12,7 +20,7 @@ struct args {
 };
 static const struct field fields[] = {
 	FIELD_STR(struct args, line, "command-line", .flags = FF_GIVEN,
-		.doc = "`info version`, `info status`, `info name`"),
+		.doc = "`help` lists what there is"),
 	FIELD_I64(struct args, cpu, "cpu-index", .doc = "has no meaning here"),
 };
 static const struct field_table args = FIELD_TABLE("human-monitor-command", struct args, fields);
@@ -25,41 +33,217 @@ static const struct field ret_fields[] = {
 };
 static const struct field_table ret = FIELD_TABLE("text", struct ret, ret_fields);
 
-static const char *status(const struct machine *m)
+/* -------- texts -------- */
+
+static void info_version(struct qmp_call *c, struct str *s)
 {
-	switch (m->state) {
-	case RUN_RUNNING:
-		return "running";
-	case RUN_PRELAUNCH:
-		return "paused (prelaunch)";
-	case RUN_SHUTDOWN:
-		return "paused (shutdown)";
-	default:
-		return "paused";
+	str_appendf(s, "%d.%d.%d (%s)\r\n", QMP_VERSION_MAJOR, QMP_VERSION_MINOR, QMP_VERSION_MICRO,
+		QMP_PACKAGE);
+}
+
+static void info_status(struct qmp_call *c, struct str *s)
+{
+	const char *name = qmp_status_name(c->m);
+
+	if (c->m->state == RUN_RUNNING || !strcmp(name, "paused"))
+		str_appendf(s, "VM status: %s\r\n", name);
+	else
+		str_appendf(s, "VM status: paused (%s)\r\n", name);
+}
+
+static void info_name(struct qmp_call *c, struct str *s)
+{
+	str_appendf(s, "%s\r\n", c->m->name);
+}
+
+static void info_uuid(struct qmp_call *c, struct str *s)
+{
+	char text[QMP_UUID_LEN + 1];
+
+	str_appendf(s, "%s\r\n", qmp_uuid_text(c->q, text));
+}
+
+static void info_kvm(struct qmp_call *c, struct str *s)
+{
+	bool kvm = c->m->accel && !strcmp(c->m->accel->name, "kvm");
+
+	str_appendf(s, "kvm support: %s\r\n", kvm ? "enabled" : "disabled");
+}
+
+static void info_cpus(struct qmp_call *c, struct str *s)
+{
+	for (uint32_t i = 0; i < c->m->n_vcpus; i++)
+		str_appendf(s, "%c CPU #%u: thread_id=%d\r\n", i ? ' ' : '*', i,
+			(int)(c->m->vcpus[i].tid ?: getpid()));
+}
+
+static void info_chardev(struct qmp_call *c, struct str *s)
+{
+	struct map_entry *e;
+
+	map_for_each (e, &c->m->backends[BACKEND_CHARDEV])
+		str_appendf(s, "%s: filename=%s\r\n", e->key, chardev_filename(e->value));
+}
+
+/* The device whose option @key is @id; NULL. */
+static struct device *user_of(struct machine *m, const char *key, const char *id)
+{
+	struct device *d;
+
+	list_for_each (d, &m->devices, node) {
+		AUTO(str) value = STR_INIT;
+
+		if (d->type->config && fields_find(d->type->config, key) &&
+			fields_get(d->type->config, device_config(d), key, &value) &&
+			!strcmp(str_cstr(&value), id))
+			return d;
 	}
+	return NULL;
+}
+
+static void info_block(struct qmp_call *c, struct str *s)
+{
+	static const char *const modes[] = { [BLOCK_CACHE_NONE] = "writeback, direct",
+		[BLOCK_CACHE_WRITEBACK] = "writeback",
+		[BLOCK_CACHE_WRITETHROUGH] = "writethrough",
+		[BLOCK_CACHE_UNSAFE] = "writeback, ignore flushes" };
+	struct map_entry *e;
+	char path[200];
+
+	map_for_each (e, &c->m->backends[BACKEND_BLOCK]) {
+		const struct block_dev *b = e->value;
+		struct device *d = user_of(c->m, "drive", e->key);
+
+		str_appendf(s, "%s (%s): %s (%s%s)\r\n", e->key, block_id(b), block_filename(b),
+			block_format_name(b), block_get_info(b)->readonly ? ", read-only" : "");
+		if (d)
+			str_appendf(s, "    Attached to:      %s/virtio-backend\r\n",
+				device_path(d, path, sizeof(path)));
+		str_appendf(s, "    Cache mode:       %s\r\n", modes[block_cache_mode(b)]);
+	}
+}
+
+static void info_network(struct qmp_call *c, struct str *s)
+{
+	struct map_entry *e;
+
+	map_for_each (e, &c->m->backends[BACKEND_NET]) {
+		struct device *d = user_of(c->m, "netdev", e->key);
+		AUTO(str) mac = STR_INIT;
+
+		if (d && fields_get(d->type->config, device_config(d), "mac", &mac))
+			str_appendf(s, "%s: index=0,type=nic,model=%s,macaddr=%s\r\n \\ ",
+				device_name(d), d->type->name, str_cstr(&mac));
+		str_appendf(s, "%s: index=0,type=%s\r\n", e->key, net_type_name(e->value));
+	}
+}
+
+static void put_function(const struct pci_device *d, unsigned int bus, struct str *s)
+{
+	str_appendf(s,
+		"  Bus %2u, device %3u, function %u:\r\n    Class %04x: PCI device %04x:%04x\r\n"
+		"      PCI subsystem %04x:%04x\r\n      id \"%s\"\r\n",
+		bus, d->devfn >> 3, d->devfn & 7u, d->info.class_code >> 8, d->info.vendor,
+		d->info.device, d->info.subvendor, d->info.subdevice, d->dev.id ?: "");
+}
+
+static void info_pci(struct qmp_call *c, struct str *s)
+{
+	struct pci_device *d = NULL;
+	struct pci_port_info port;
+
+	while (c->m->pci && (d = pci_next(c->m->pci, d))) {
+		put_function(d, 0, s);
+		if (pci_port_get_info(d, &port) && port.child)
+			put_function(port.child, port.secondary, s);
+	}
+}
+
+/* -------- lines -------- */
+
+static void help(struct qmp_call *c, struct str *s);
+
+static const struct line {
+	const char *words, *alias;
+	void (*text)(struct qmp_call *c, struct str *s);
+	const char *command; /* or this command of QMP, which has neither arguments nor result */
+	const char *doc;
+} lines[] = {
+	{ "cont", "c", NULL, "cont", "resume emulation" },
+	{ "help", "?", help, NULL, "show this" },
+	{ "info block", NULL, info_block, NULL, "the disks" },
+	{ "info chardev", NULL, info_chardev, NULL, "the character devices" },
+	{ "info cpus", NULL, info_cpus, NULL, "the CPUs and their threads" },
+	{ "info kvm", NULL, info_kvm, NULL, "is KVM the engine?" },
+	{ "info name", NULL, info_name, NULL, "the machine's name" },
+	{ "info network", NULL, info_network, NULL, "the networks" },
+	{ "info pci", NULL, info_pci, NULL, "the functions on the PCI bus" },
+	{ "info status", NULL, info_status, NULL, "does the machine run?" },
+	{ "info uuid", NULL, info_uuid, NULL, "the machine's UUID" },
+	{ "info version", NULL, info_version, NULL, "what this is" },
+	{ "nmi", NULL, NULL, "inject-nmi", "a non-maskable interrupt" },
+	{ "quit", "q", NULL, "quit", "end the machine" },
+	{ "stop", "s", NULL, "stop", "stop the CPUs" },
+	{ "system_powerdown", NULL, NULL, "system_powerdown", "the power button" },
+	{ "system_reset", NULL, NULL, "system_reset", "reset the machine" },
+};
+
+static void help(struct qmp_call *c, struct str *s)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		str_appendf(s, "%s%s%s  -- %s\r\n", lines[i].words, lines[i].alias ? "|" : "",
+			lines[i].alias ?: "", lines[i].doc);
+}
+
+/* Words with one blank between them. */
+static void normalize(const char *line, struct str *out)
+{
+	while (*(line += strspn(line, " \t\r\n"))) {
+		size_t n = strcspn(line, " \t\r\n");
+
+		str_append(out, out->len ? " " : "");
+		str_append_mem(out, line, n);
+		line += n;
+	}
+}
+
+static void run_command(struct qmp_call *c, const char *name, struct str *s)
+{
+	struct qmp_call k = { .q = c->q,
+		.client = c->client,
+		.m = c->m,
+		.cmd = qmp_command_find(name),
+		.raw = c->raw };
+	struct error err = ERROR_INIT;
+
+	if (!k.cmd->run(&k, &err))
+		str_appendf(s, "Error: %s\r\n", err.msg);
 }
 
 static bool run(struct qmp_call *c, struct error *err)
 {
 	const struct args *a = c->args;
 	struct ret *r = c->ret;
+	const struct line *l = NULL;
+	AUTO(str) wanted = STR_INIT;
 	AUTO(str) s = STR_INIT;
 
 	if (qmp_given(c, "cpu-index") && (a->cpu < 0 || a->cpu >= c->m->n_vcpus))
 		return error_set(err, "'cpu-index': there is no such CPU");
-	if (!strcmp(a->line, "info version"))
-		str_appendf(&s, "%d.%d.%d (%s)\r\n", QMP_VERSION_MAJOR, QMP_VERSION_MINOR,
-			QMP_VERSION_MICRO, QMP_PACKAGE);
-	else if (!strcmp(a->line, "info status"))
-		str_appendf(&s, "VM status: %s\r\n", status(c->m));
-	else if (!strcmp(a->line, "info name"))
-		str_appendf(&s, "%s\r\n", c->m->name);
-	else
-		str_appendf(&s,
-			"unknown command: '%s' (this machine has no human monitor: "
-			"info version, info status, info name)\r\n",
-			a->line);
-	return qmp_set_text(&r->text, str_cstr(&s), err);
+	normalize(a->line, &wanted);
+	for (size_t i = 0; i < ARRAY_SIZE(lines) && !l; i++) {
+		if (!strcmp(lines[i].words, str_cstr(&wanted)) ||
+			!strcmp(lines[i].alias ?: " ", str_cstr(&wanted)))
+			l = &lines[i];
+	}
+	if (l && l->text)
+		l->text(c, &s);
+	else if (l)
+		run_command(c, l->command, &s);
+	else if (wanted.len)
+		str_appendf(&s, "unknown command: '%s'\r\n", str_cstr(&wanted));
+	return (!s.failed && !wanted.failed && qmp_set_text(&r->text, str_cstr(&s), err)) ||
+	       error_set(err, "out of memory");
 }
 
 const struct qmp_command human_monitor_command_cmd = {

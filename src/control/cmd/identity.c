@@ -44,17 +44,23 @@ static const struct field uuid_fields[] = {
 };
 static const struct field_table uuid_info = FIELD_TABLE("UuidInfo", struct uuid_info, uuid_fields);
 
-static bool query_uuid(struct qmp_call *c, struct error *err)
+char *qmp_uuid_text(const struct qmp *q, char text[QMP_UUID_LEN + 1])
 {
-	const uint8_t *u = qmp_get_info(c->q)->uuid;
-	struct uuid_info *r = c->ret;
-	char text[37];
+	const uint8_t *u = qmp_get_info(q)->uuid;
 
-	snprintf(text, sizeof(text),
+	snprintf(text, QMP_UUID_LEN + 1,
 		"%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
 		u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14],
 		u[15]);
-	return qmp_set_text(&r->uuid, text, err);
+	return text;
+}
+
+static bool query_uuid(struct qmp_call *c, struct error *err)
+{
+	struct uuid_info *r = c->ret;
+	char text[QMP_UUID_LEN + 1];
+
+	return qmp_set_text(&r->uuid, qmp_uuid_text(c->q, text), err);
 }
 
 const struct qmp_command query_uuid_cmd = {

@@ -28,6 +28,21 @@ struct class
 struct id {
 	int64_t device, vendor, subsystem, subvendor;
 };
+struct range {
+	int64_t base, limit;
+};
+struct bus_info {
+	int64_t number, secondary, subordinate;
+	struct range io, memory, prefetchable;
+};
+struct function;
+struct bridge {
+	struct bus_info bus;
+	struct {
+		struct function *items;
+		size_t len;
+	} devices;
+};
 struct function {
 	int64_t bus, slot, function, irq, irq_pin;
 	struct class class;
@@ -37,6 +52,7 @@ struct function {
 		struct region *items;
 		size_t len;
 	} regions;
+	struct bridge bridge; /* all zero: it is none */
 };
 struct bus {
 	int64_t bus;
@@ -79,16 +95,46 @@ static const struct field id_fields[] = {
 	FIELD_I64(struct id, subvendor, "subsystem-vendor"),
 };
 static const struct field_table id = FIELD_TABLE("PciDeviceId", struct id, id_fields);
+static const struct field range_fields[] = {
+	FIELD_I64(struct range, base, "base"),
+	FIELD_I64(struct range, limit, "limit"),
+};
+static const struct field_table range = FIELD_TABLE("PciMemoryRange", struct range, range_fields);
+static const struct field bus_info_fields[] = {
+	FIELD_I64(struct bus_info, number, "number"),
+	FIELD_I64(struct bus_info, secondary, "secondary"),
+	FIELD_I64(struct bus_info, subordinate, "subordinate"),
+	FIELD_STRUCT(struct bus_info, io, "io_range", &range, .doc = "always 0: there is none"),
+	FIELD_STRUCT(struct bus_info, memory, "memory_range", &range),
+	FIELD_STRUCT(struct bus_info, prefetchable, "prefetchable_range", &range,
+		.doc = "always 0: there is none"),
+};
+static const struct field_table bus_info = FIELD_TABLE(
+	"PciBusInfo", struct bus_info, bus_info_fields);
+#define FUNCTION_FIELDS                                                                        \
+	FIELD_I64(struct function, bus, "bus"), FIELD_I64(struct function, slot, "slot"),      \
+		FIELD_I64(struct function, function, "function"),                              \
+		FIELD_STRUCT(struct function, class, "class_info", &class),                    \
+		FIELD_STRUCT(struct function, id, "id", &id),                                  \
+		FIELD_I64(struct function, irq, "irq"),                                        \
+		FIELD_I64(struct function, irq_pin, "irq_pin"),                                \
+		FIELD_STR(struct function, qdev_id, "qdev_id", .flags = FF_GIVEN, .dflt = ""), \
+		FIELD_LIST(                                                                    \
+			struct function, regions, "regions", FT_STRUCT, PCI_BARS, .sub = &region)
+/* No bridge stands behind a root port. */
+static const struct field behind_fields[] = { FUNCTION_FIELDS };
+static const struct field_table behind = FIELD_TABLE(
+	"PciDeviceInfo", struct function, behind_fields);
+static const struct field bridge_fields[] = {
+	FIELD_STRUCT(struct bridge, bus, "bus", &bus_info),
+	FIELD_LIST(struct bridge, devices, "devices", FT_STRUCT, 256, .sub = &behind,
+		.flags = FF_OMIT_ZERO),
+};
+static const struct field_table bridge = FIELD_TABLE("PciBridgeInfo", struct bridge, bridge_fields);
 static const struct field function_fields[] = {
-	FIELD_I64(struct function, bus, "bus"),
-	FIELD_I64(struct function, slot, "slot"),
-	FIELD_I64(struct function, function, "function"),
-	FIELD_STRUCT(struct function, class, "class_info", &class),
-	FIELD_STRUCT(struct function, id, "id", &id),
-	FIELD_I64(struct function, irq, "irq"),
-	FIELD_I64(struct function, irq_pin, "irq_pin"),
-	FIELD_STR(struct function, qdev_id, "qdev_id", .flags = FF_GIVEN, .dflt = ""),
-	FIELD_LIST(struct function, regions, "regions", FT_STRUCT, PCI_BARS, .sub = &region),
+	FUNCTION_FIELDS,
+	FIELD_STRUCT(struct function, bridge, "pci_bridge", &bridge, .flags = FF_OMIT_ZERO,
+		.doc = "of a root port: what is behind it"),
 };
 static const struct field_table function = FIELD_TABLE(
 	"PciDeviceInfo", struct function, function_fields);
@@ -159,6 +205,36 @@ static bool fill(struct function *f, const struct pci_device *d, struct error *e
 	return qmp_set_text(&f->qdev_id, d->dev.id ?: "", err) && add_regions(f, d, err);
 }
 
+static bool fill_locked(struct function *f, struct pci_device *d, struct error *err)
+{
+	bool ok;
+
+	mutex_lock(&d->dev.lock);
+	ok = fill(f, d, err);
+	mutex_unlock(&d->dev.lock);
+	return ok;
+}
+
+/* What is behind @d, if it is a root port. */
+static bool fill_bridge(struct function *f, struct pci_device *d, struct error *err)
+{
+	struct pci_port_info i;
+	struct function *child;
+
+	if (!pci_port_get_info(d, &i))
+		return true;
+	f->bridge.bus = (struct bus_info){ .secondary = i.secondary,
+		.subordinate = i.subordinate,
+		.memory = { i.base, i.limit } };
+	if (!i.child)
+		return true;
+	child = fields_list_add(&bridge, &f->bridge, "devices", err);
+	if (!child)
+		return false;
+	child->bus = i.secondary;
+	return fill_locked(child, i.child, err);
+}
+
 static bool query_pci(struct qmp_call *c, struct error *err)
 {
 	struct pci_device *d = NULL;
@@ -169,14 +245,8 @@ static bool query_pci(struct qmp_call *c, struct error *err)
 	b = fields_list_add(&buses, c->ret, "buses", err);
 	while (b && (d = pci_next(c->m->pci, d))) {
 		struct function *f = fields_list_add(&bus, b, "devices", err);
-		bool ok;
 
-		if (!f)
-			return false;
-		mutex_lock(&d->dev.lock);
-		ok = fill(f, d, err);
-		mutex_unlock(&d->dev.lock);
-		if (!ok)
+		if (!f || !fill_locked(f, d, err) || !fill_bridge(f, d, err))
 			return false;
 	}
 	return b;

@@ -14,7 +14,9 @@ enum {
 	STATUS_POSTMIGRATE = 5,
 	STATUS_PRELAUNCH = 6,
 	STATUS_RUNNING = 9,
-	STATUS_SHUTDOWN = 11
+	STATUS_SHUTDOWN = 11,
+	STATUS_WATCHDOG = 13,
+	STATUS_PANICKED = 14,
 };
 
 struct status {
@@ -29,20 +31,36 @@ static const struct field status_fields[] = {
 };
 static const struct field_table status = FIELD_TABLE("StatusInfo", struct status, status_fields);
 
-static bool query_status(struct qmp_call *c, struct error *err)
+static int status_of(const struct machine *m)
 {
 	static const int names[] = {
 		[RUN_PRELAUNCH] = STATUS_PRELAUNCH,
 		[RUN_RUNNING] = STATUS_RUNNING,
-		[RUN_PAUSED] = STATUS_PAUSED,
 		[RUN_SHUTDOWN] = STATUS_SHUTDOWN,
 		[RUN_INCOMING] = STATUS_INMIGRATE,
 		[RUN_POSTMIGRATE] = STATUS_POSTMIGRATE,
 	};
+	static const int paused[] = {
+		[PAUSED_USER] = STATUS_PAUSED,
+		[PAUSED_RESET] = STATUS_PRELAUNCH,
+		[PAUSED_WATCHDOG] = STATUS_WATCHDOG,
+		[PAUSED_PANICKED] = STATUS_PANICKED,
+	};
+
+	return m->state == RUN_PAUSED ? paused[m->paused_for] : names[m->state];
+}
+
+const char *qmp_status_name(const struct machine *m)
+{
+	return status_names[status_of(m)];
+}
+
+static bool query_status(struct qmp_call *c, struct error *err)
+{
 	struct status *s = c->ret;
 
 	s->running = c->m->state == RUN_RUNNING;
-	s->status = names[c->m->state];
+	s->status = status_of(c->m);
 	return true;
 }
 
@@ -72,6 +90,10 @@ static bool cont(struct qmp_call *c, struct error *err)
 
 static bool system_reset(struct qmp_call *c, struct error *err)
 {
+	if (c->m->no_reboot) {
+		c->q->quit = REASON_HOST_QMP_SYSTEM_RESET;
+		return true;
+	}
 	if (!machine_reset(c->m, err))
 		return false;
 	machine_notice(c->m,
@@ -95,7 +117,7 @@ static bool inject_nmi(struct qmp_call *c, struct error *err)
 
 static bool quit(struct qmp_call *c, struct error *err)
 {
-	c->q->quit = true; /* after the reply */
+	c->q->quit = REASON_HOST_QMP_QUIT; /* after the reply */
 	return true;
 }
 

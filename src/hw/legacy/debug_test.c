@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The small ones: pvpanic, debug exit, debug console, kvm-unit-tests' device. */
-#include "hw/legacy/legacy_rig.h"
+#include "hw/legacy/legacy_testing.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -97,10 +97,10 @@ static void test_testdev(void **state)
 	io_access_mem(rig.m, 0xff000008, b, 8, true);
 	io_access_mem(rig.m, 0xff00000a, b, 2, false);
 	assert_int_equal(rd_le16(b), 0x5566);
-	rig.ram->host[0x3000] = 7;
+	rig.t.ram->host[0x3000] = 7;
 	rig_out(&rig, 0xe4, 0x3000, 4);
-	assert_int_equal(rig.ram->host[0x3000], 7);
-	rig.ram->host[0x3000] = 8;	    /* writable again */
+	assert_int_equal(rig.t.ram->host[0x3000], 7);
+	rig.t.ram->host[0x3000] = 8;	    /* writable again */
 	rig_out(&rig, 0xe4, 0xfffff000, 4); /* no RAM */
 	rig_save_load(&rig);
 	assert_int_equal(rig_in(&rig, 0xe0, 4), 0xabcd5678);

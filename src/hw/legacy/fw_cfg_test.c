@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "hw/legacy/legacy_rig.h"
+#include "hw/legacy/legacy_testing.h"
 
 #include <stdio.h>
 #include "hw/legacy/fw_cfg.h"
@@ -98,14 +98,14 @@ static void test_dma(void **state)
 
 	assert_int_equal(rig_in(&rig, 0x514, 4), htobe32(0x51454d55)); /* "QEMU" */
 	assert_int_equal(rig_in(&rig, 0x518, 4), htobe32(0x20434647)); /* " CFG" */
-	memset(rig.ram->host + BUFFER, 0xee, 16);
+	memset(rig.t.ram->host + BUFFER, 0xee, 16);
 	assert_int_equal(dma(0x0020000a, 3, BUFFER), 0);     /* select, read */
 	assert_int_equal(dma(0x00000002, 4, BUFFER + 3), 0); /* on; zeros behind the end */
 	assert_int_equal(gmem_read(&rig.m->mem, GPA(BUFFER), b, 8), 0);
 	assert_memory_equal(b, "hello\0\0\xee", 8);
 	assert_int_equal(dma(0x0020000c, 2, 0), 0); /* select, skip */
 	assert_int_equal(dma(0x00000002, 1, BUFFER), 0);
-	assert_int_equal(rig.ram->host[BUFFER], 'l');
+	assert_int_equal(rig.t.ram->host[BUFFER], 'l');
 	assert_int_equal(dma(0x00000010, 1, BUFFER), 1);     /* nothing can be written */
 	assert_int_equal(dma(0x0020000a, 5, 0xfff00000), 1); /* no RAM there */
 	assert_int_equal(dma(0x0020000a, 5, UINT64_MAX - 1), 1);
@@ -113,7 +113,7 @@ static void test_dma(void **state)
 	assert_int_equal(dma(0x0000000c, UINT32_MAX, 0), 0);
 	assert_int_equal(dma(0x00000004, UINT32_MAX, 0), 0); /* the offset does not wrap */
 	assert_int_equal(dma(0x00000002, 1, BUFFER), 0);
-	assert_int_equal(rig.ram->host[BUFFER], 0);
+	assert_int_equal(rig.t.ram->host[BUFFER], 0);
 	/* A descriptor outside RAM. */
 	rig_out(&rig, 0x514, 0xffffffff, 4);
 	rig_out(&rig, 0x518, 0xf0ffffff, 4);

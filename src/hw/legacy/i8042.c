@@ -19,14 +19,13 @@
 #include "core/irq.h"
 #include "core/machine.h"
 #include "hw/legacy/i8042.h"
+#include "hw/legacy/i8042_int.h"
 
 #define DATA_PORT    0x60
 #define COMMAND_PORT 0x64
 #define PORT_A	     0x92
 #define IRQ_KBD	     1
 #define IRQ_AUX	     12
-
-#define QUEUE 32
 
 #define ST_OBF	   0x01
 #define ST_SYS	   0x04
@@ -48,27 +47,7 @@
 #define PORT_A_RESET 0x01
 #define PORT_A_A20   0x02
 
-#define ACK    0xfa
-#define RESEND 0xfe
-
 enum { SRC_NONE, SRC_CTL, SRC_CTL_AUX, SRC_KBD, SRC_AUX }; /* whose byte is in the buffer */
-
-struct queue {
-	uint8_t b[QUEUE];
-	uint8_t len;
-};
-
-struct i8042_state {
-	uint8_t ctr, outport, last_write_command;
-	uint8_t data, source; /* the output buffer */
-	uint8_t pending;      /* controller command that waits for its byte; 0: none */
-	struct queue ctl, kbd, aux;
-	uint8_t ctl_aux; /* the controller's bytes are posed as the mouse's */
-	uint8_t kbd_pending, kbd_enabled, kbd_set, kbd_break, kbd_last;
-	uint8_t aux_pending, aux_enabled, aux_remote, aux_scale, aux_resolution, aux_rate;
-	uint8_t aux_id, aux_knock; /* how far the wheel mouse's magic rates have come */
-	uint8_t aux_buttons;
-};
 
 struct i8042 {
 	struct device dev;
@@ -115,12 +94,6 @@ static const struct field_table state_table = FIELD_TABLE(
 
 /* ---------------------------------------------------------------- queues and output buffer */
 
-static void queue_put(struct queue *q, uint8_t v)
-{
-	if (q->len < QUEUE)
-		q->b[q->len++] = v;
-}
-
 static uint8_t queue_take(struct queue *q)
 {
 	uint8_t v = q->b[0];
@@ -130,136 +103,15 @@ static uint8_t queue_take(struct queue *q)
 }
 
 /* Scan code set 2 to set 1, as the controller translates; higher codes pass but for two. */
-static const uint8_t xlate_table[128] = {
-	0xff,
-	0x43,
-	0x41,
-	0x3f,
-	0x3d,
-	0x3b,
-	0x3c,
-	0x58,
-	0x64,
-	0x44,
-	0x42,
-	0x40,
-	0x3e,
-	0x0f,
-	0x29,
-	0x59,
-	0x65,
-	0x38,
-	0x2a,
-	0x70,
-	0x1d,
-	0x10,
-	0x02,
-	0x5a,
-	0x66,
-	0x71,
-	0x2c,
-	0x1f,
-	0x1e,
-	0x11,
-	0x03,
-	0x5b,
-	0x67,
-	0x2e,
-	0x2d,
-	0x20,
-	0x12,
-	0x05,
-	0x04,
-	0x5c,
-	0x68,
-	0x39,
-	0x2f,
-	0x21,
-	0x14,
-	0x13,
-	0x06,
-	0x5d,
-	0x69,
-	0x31,
-	0x30,
-	0x23,
-	0x22,
-	0x15,
-	0x07,
-	0x5e,
-	0x6a,
-	0x72,
-	0x32,
-	0x24,
-	0x16,
-	0x08,
-	0x09,
-	0x5f,
-	0x6b,
-	0x33,
-	0x25,
-	0x17,
-	0x18,
-	0x0b,
-	0x0a,
-	0x60,
-	0x6c,
-	0x34,
-	0x35,
-	0x26,
-	0x27,
-	0x19,
-	0x0c,
-	0x61,
-	0x6d,
-	0x73,
-	0x28,
-	0x74,
-	0x1a,
-	0x0d,
-	0x62,
-	0x6e,
-	0x3a,
-	0x36,
-	0x1c,
-	0x1b,
-	0x75,
-	0x2b,
-	0x63,
-	0x76,
-	0x55,
-	0x56,
-	0x77,
-	0x78,
-	0x79,
-	0x7a,
-	0x0e,
-	0x7b,
-	0x7c,
-	0x4f,
-	0x7d,
-	0x4b,
-	0x47,
-	0x7e,
-	0x7f,
-	0x6f,
-	0x52,
-	0x53,
-	0x50,
-	0x4c,
-	0x4d,
-	0x48,
-	0x01,
-	0x45,
-	0x57,
-	0x4e,
-	0x51,
-	0x4a,
-	0x37,
-	0x49,
-	0x46,
-	0x54,
-};
+static const uint8_t xlate_table[128] = { 0xff, 0x43, 0x41, 0x3f, 0x3d, 0x3b, 0x3c, 0x58, 0x64,
+	0x44, 0x42, 0x40, 0x3e, 0x0f, 0x29, 0x59, 0x65, 0x38, 0x2a, 0x70, 0x1d, 0x10, 0x02, 0x5a,
+	0x66, 0x71, 0x2c, 0x1f, 0x1e, 0x11, 0x03, 0x5b, 0x67, 0x2e, 0x2d, 0x20, 0x12, 0x05, 0x04,
+	0x5c, 0x68, 0x39, 0x2f, 0x21, 0x14, 0x13, 0x06, 0x5d, 0x69, 0x31, 0x30, 0x23, 0x22, 0x15,
+	0x07, 0x5e, 0x6a, 0x72, 0x32, 0x24, 0x16, 0x08, 0x09, 0x5f, 0x6b, 0x33, 0x25, 0x17, 0x18,
+	0x0b, 0x0a, 0x60, 0x6c, 0x34, 0x35, 0x26, 0x27, 0x19, 0x0c, 0x61, 0x6d, 0x73, 0x28, 0x74,
+	0x1a, 0x0d, 0x62, 0x6e, 0x3a, 0x36, 0x1c, 0x1b, 0x75, 0x2b, 0x63, 0x76, 0x55, 0x56, 0x77,
+	0x78, 0x79, 0x7a, 0x0e, 0x7b, 0x7c, 0x4f, 0x7d, 0x4b, 0x47, 0x7e, 0x7f, 0x6f, 0x52, 0x53,
+	0x50, 0x4c, 0x4d, 0x48, 0x01, 0x45, 0x57, 0x4e, 0x51, 0x4a, 0x37, 0x49, 0x46, 0x54 };
 
 static uint8_t xlate(uint8_t v)
 {
@@ -315,75 +167,7 @@ static void answer(struct i8042_state *s, uint8_t v, bool as_aux)
 	queue_put(&s->ctl, v);
 }
 
-/* ---------------------------------------------------------------- keyboard */
-
-static void kbd_defaults(struct i8042_state *s, bool enabled)
-{
-	s->kbd_pending = 0;
-	s->kbd_set = 2;
-	s->kbd_enabled = enabled;
-}
-
-/* The second byte of a command. */
-static void kbd_argument(struct i8042_state *s, uint8_t v)
-{
-	uint8_t command = s->kbd_pending;
-
-	s->kbd_pending = 0;
-	queue_put(&s->kbd, ACK);
-	if (command != 0xf0)
-		return; /* LEDs, typematic rate */
-	if (v == 0)
-		queue_put(&s->kbd, s->kbd_set);
-	else if (v <= 3)
-		s->kbd_set = v;
-}
-
-static void kbd_write(struct i8042_state *s, uint8_t v)
-{
-	if (s->kbd_pending && v < 0xed) {
-		kbd_argument(s, v);
-		return;
-	}
-	s->kbd_pending = 0;
-	switch (v) {
-	case 0xed: /* LEDs */
-	case 0xf0: /* scan code set */
-	case 0xf3: /* typematic rate */
-		s->kbd_pending = v;
-		queue_put(&s->kbd, ACK);
-		break;
-	case 0xee:
-		queue_put(&s->kbd, v); /* echo */
-		break;
-	case 0xf2:
-		queue_put(&s->kbd, ACK);
-		queue_put(&s->kbd, 0xab);
-		queue_put(&s->kbd, 0x83);
-		break;
-	case 0xf4:
-		s->kbd_enabled = true;
-		queue_put(&s->kbd, ACK);
-		break;
-	case 0xf5:
-	case 0xf6:
-		kbd_defaults(s, v == 0xf6);
-		queue_put(&s->kbd, ACK);
-		break;
-	case 0xfe:
-		queue_put(&s->kbd, s->kbd_last);
-		break;
-	case 0xff:
-		s->kbd.len = 0;
-		kbd_defaults(s, true);
-		queue_put(&s->kbd, ACK);
-		queue_put(&s->kbd, 0xaa); /* self test passed */
-		break;
-	default:
-		queue_put(&s->kbd, RESEND);
-		break;
-	}
-}
+/* ---------------------------------------------------------------- input */
 
 bool i8042_put_keys(struct device *d, const uint8_t *p, size_t n)
 {
@@ -399,122 +183,6 @@ bool i8042_put_keys(struct device *d, const uint8_t *p, size_t n)
 	return ok;
 }
 
-/* ---------------------------------------------------------------- mouse */
-
-static void aux_defaults(struct i8042_state *s)
-{
-	s->aux_pending = s->aux_enabled = s->aux_remote = s->aux_scale = 0;
-	s->aux_resolution = 2;
-	s->aux_rate = 100;
-}
-
-/* A wheel mouse shows itself after the rates 200, 100, 80. */
-static void aux_set_rate(struct i8042_state *s, uint8_t rate)
-{
-	static const uint8_t knock[] = { 200, 100, 80 };
-
-	s->aux_rate = rate;
-	s->aux_knock = rate == knock[s->aux_knock] ? s->aux_knock + 1 : rate == knock[0];
-	if (s->aux_knock == sizeof(knock)) {
-		s->aux_id = 3;
-		s->aux_knock = 0;
-	}
-}
-
-static int clamp_move(int v)
-{
-	return v < -255 ? -255 : v > 255 ? 255 : v;
-}
-
-static void aux_packet(struct i8042_state *s, int dx, int dy, int dz)
-{
-	dx = clamp_move(dx);
-	dy = clamp_move(dy);
-	queue_put(&s->aux,
-		(uint8_t)(0x08 | s->aux_buttons | (dx < 0 ? 0x10 : 0) | (dy < 0 ? 0x20 : 0)));
-	queue_put(&s->aux, (uint8_t)dx);
-	queue_put(&s->aux, (uint8_t)dy);
-	if (s->aux_id == 3)
-		queue_put(&s->aux, (uint8_t)(dz < -8 ? -8 : dz > 7 ? 7 : dz));
-}
-
-static void aux_argument(struct i8042_state *s, uint8_t v)
-{
-	if (s->aux_pending == 0xf3)
-		aux_set_rate(s, v);
-	else
-		s->aux_resolution = v & 3;
-	s->aux_pending = 0;
-	queue_put(&s->aux, ACK);
-}
-
-static void aux_status(struct i8042_state *s)
-{
-	queue_put(&s->aux, (uint8_t)((s->aux_remote ? 0x40 : 0) | (s->aux_enabled ? 0x20 : 0) |
-				     (s->aux_scale ? 0x10 : 0) | s->aux_buttons));
-	queue_put(&s->aux, s->aux_resolution);
-	queue_put(&s->aux, s->aux_rate);
-}
-
-static void aux_reset(struct i8042_state *s)
-{
-	s->aux.len = 0;
-	aux_defaults(s);
-	s->aux_id = s->aux_knock = 0;
-	queue_put(&s->aux, ACK);
-	queue_put(&s->aux, 0xaa);
-	queue_put(&s->aux, s->aux_id);
-}
-
-static void aux_write(struct i8042_state *s, uint8_t v)
-{
-	if (s->aux_pending) {
-		aux_argument(s, v);
-		return;
-	}
-	if (v == 0xff) {
-		aux_reset(s);
-		return;
-	}
-	if (v < 0xe6 || (v > 0xeb && v < 0xf0) || v == 0xf1 || v > 0xf6) {
-		queue_put(&s->aux, RESEND); /* wrap mode (0xec, 0xee) included: nobody uses it */
-		return;
-	}
-	queue_put(&s->aux, ACK);
-	switch (v) {
-	case 0xe6:
-	case 0xe7:
-		s->aux_scale = v & 1;
-		break;
-	case 0xe8: /* resolution */
-	case 0xf3: /* sample rate */
-		s->aux_pending = v;
-		break;
-	case 0xe9:
-		aux_status(s);
-		break;
-	case 0xea:
-	case 0xf0:
-		s->aux_remote = v == 0xf0;
-		break;
-	case 0xeb:
-		aux_packet(s, 0, 0, 0);
-		break;
-	case 0xf2:
-		queue_put(&s->aux, s->aux_id);
-		break;
-	case 0xf4:
-	case 0xf5:
-		s->aux_enabled = v == 0xf4;
-		break;
-	case 0xf6:
-		aux_defaults(s);
-		break;
-	default:
-		break;
-	}
-}
-
 bool i8042_put_mouse(struct device *d, int dx, int dy, int dz, unsigned int buttons)
 {
 	struct i8042 *k = CONTAINER_OF(d, struct i8042, dev);
@@ -525,7 +193,7 @@ bool i8042_put_mouse(struct device *d, int dx, int dy, int dz, unsigned int butt
 	s->aux_buttons = buttons & 7;
 	ok = s->aux_enabled && !s->aux_remote && QUEUE - s->aux.len >= 4;
 	if (ok)
-		aux_packet(s, dx, dy, dz);
+		i8042_aux_packet(s, dx, dy, dz);
 	update(k);
 	mutex_unlock(&d->lock);
 	return ok;
@@ -616,11 +284,11 @@ static void data(struct i8042 *k, uint8_t v)
 		break;
 	case 0xd4:
 		s->ctr &= ~CTR_AUX_OFF;
-		aux_write(s, v);
+		i8042_aux_write(s, v);
 		break;
 	default:
 		s->ctr &= ~CTR_KBD_OFF; /* talking to it switches it on */
-		kbd_write(s, v);
+		i8042_kbd_write(s, v);
 		break;
 	}
 }
@@ -700,8 +368,8 @@ static void i8042_reset(struct device *d)
 	memset(s, 0, sizeof(*s));
 	s->ctr = CTR_DEFAULT;
 	s->outport = OUT_NO_RESET | OUT_A20;
-	kbd_defaults(s, true);
-	aux_defaults(s);
+	i8042_kbd_defaults(s, true);
+	i8042_aux_defaults(s);
 	update(k);
 	mutex_unlock(&d->lock);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "hw/legacy/legacy_rig.h"
+#include "hw/legacy/legacy_testing.h"
 
 #include "hw/legacy/i8042.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The 16550A from both sides: registers, and a socket as its line. */
-#include "hw/legacy/legacy_rig.h"
+#include "hw/legacy/legacy_testing.h"
 
 #include <stdio.h>
 #include <sys/socket.h>

@@ -44,32 +44,15 @@ static const struct field state_fields[] = {
 static const struct field_table state_table = FIELD_TABLE(
 	"pc-testdev", struct testdev_state, state_fields);
 
-static uint64_t echo_read(void *opaque, uint64_t off, unsigned int size)
+/* Registers that are bytes and nothing else. */
+static uint64_t bytes_read(void *opaque, uint64_t off, unsigned int size)
 {
-	struct testdev *t = opaque;
-
-	return rd_le(t->s.echo + off, size);
+	return rd_le((uint8_t *)opaque + off, size);
 }
 
-static void echo_write(void *opaque, uint64_t off, uint64_t value, unsigned int size)
+static void bytes_write(void *opaque, uint64_t off, uint64_t value, unsigned int size)
 {
-	struct testdev *t = opaque;
-
-	wr_le(t->s.echo + off, size, value);
-}
-
-static uint64_t iomem_read(void *opaque, uint64_t off, unsigned int size)
-{
-	struct testdev *t = opaque;
-
-	return rd_le(t->s.iomem + off, size);
-}
-
-static void iomem_write(void *opaque, uint64_t off, uint64_t value, unsigned int size)
-{
-	struct testdev *t = opaque;
-
-	wr_le(t->s.iomem + off, size, value);
+	wr_le((uint8_t *)opaque + off, size, value);
 }
 
 static void flush_write(void *opaque, uint64_t off, uint64_t value, unsigned int size)
@@ -101,9 +84,9 @@ static void irq_write(void *opaque, uint64_t off, uint64_t value, unsigned int s
 	irq_set(&t->irq[off], value != 0);
 }
 
-static const struct io_ops echo_ops = { echo_read, echo_write, 1, 4 };
-static const struct io_ops byte_ops = { echo_read, echo_write, 1, 1 };
-static const struct io_ops iomem_ops = { iomem_read, iomem_write, 1, 8 };
+static const struct io_ops echo_ops = { bytes_read, bytes_write, 1, 4 };
+static const struct io_ops byte_ops = { bytes_read, bytes_write, 1, 1 };
+static const struct io_ops iomem_ops = { bytes_read, bytes_write, 1, 8 };
 static const struct io_ops flush_ops = { none_read, flush_write, 4, 4 };
 static const struct io_ops irq_ops = { none_read, irq_write, 1, 1 };
 
@@ -131,12 +114,12 @@ static void testdev_unrealize(struct device *d)
 		irq_set(&t->irq[i], false);
 }
 
-static bool map(struct testdev *t, struct io_region *r, const struct io_ops *ops, bool pio,
-	uint64_t start, uint64_t size, struct error *err)
+static bool map(struct testdev *t, struct io_region *r, const struct io_ops *ops, void *opaque,
+	bool pio, uint64_t start, uint64_t size, struct error *err)
 {
 	int rc;
 
-	io_region_init(r, "testdev", ops, t, &t->dev.lock);
+	io_region_init(r, "testdev", ops, opaque, &t->dev.lock);
 	rc = io_region_map(t->dev.machine, r, pio, start, size);
 	return !rc || error_set_errno(err, rc, "cannot map %s 0x%llx", pio ? "port" : "memory",
 			      (unsigned long long)start);
@@ -148,11 +131,11 @@ static bool testdev_realize(struct device *d, struct error *err)
 
 	for (uint32_t i = 0; i < IRQ_GSI_PINS; i++)
 		irq_source_init(&t->irq[i], d->machine, i);
-	if (map(t, &t->echo_io, &echo_ops, true, ECHO_PORT, 4, err) &&
-		map(t, &t->flush_io, &flush_ops, true, FLUSH_PORT, 4, err) &&
-		map(t, &t->byte_io, &byte_ops, true, BYTE_PORT, 4, err) &&
-		map(t, &t->irq_io, &irq_ops, true, IRQ_PORT, IRQ_GSI_PINS, err) &&
-		map(t, &t->iomem_io, &iomem_ops, false, IOMEM_BASE, IOMEM_SIZE, err))
+	if (map(t, &t->echo_io, &echo_ops, t->s.echo, true, ECHO_PORT, 4, err) &&
+		map(t, &t->flush_io, &flush_ops, t, true, FLUSH_PORT, 4, err) &&
+		map(t, &t->byte_io, &byte_ops, t->s.echo, true, BYTE_PORT, 4, err) &&
+		map(t, &t->irq_io, &irq_ops, t, true, IRQ_PORT, IRQ_GSI_PINS, err) &&
+		map(t, &t->iomem_io, &iomem_ops, t->s.iomem, false, IOMEM_BASE, IOMEM_SIZE, err))
 		return true;
 	testdev_unrealize(d);
 	return false;

@@ -17,7 +17,7 @@ extern const struct device_type pci_host_type, virtio_rng_type, pcie_root_port_t
 #define NOTHING	  0xffffffffu
 #define GPE_BIT	  (1u << PCI_HOTPLUG_GPE)
 
-static struct fixture *f;
+static struct test_machine *f;
 
 static struct device *make(const char *type, const char *options)
 {

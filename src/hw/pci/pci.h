@@ -192,6 +192,14 @@ bool pci_bus_master(const struct pci_device *d);
 extern const struct field_table pci_device_state;
 void pci_pre_save(struct pci_device *d);
 bool pci_post_load(struct pci_device *d, struct error *err);
+/* A root port's numbers of the bus behind it and the memory that it passes on, as the guest has set them, and
+ * what is plugged there (NULL: nothing that the guest sees). False: @d is none. Main. */
+struct pci_port_info {
+	uint8_t secondary, subordinate;
+	uint32_t base, limit; /* inclusive; base above limit: none */
+	struct pci_device *child;
+};
+bool pci_port_get_info(struct pci_device *d, struct pci_port_info *out);
 /* Walk: next function after @prev in devfn order, NULL at the end. Main. */
 struct pci_device *pci_next(struct pci_host *h, struct pci_device *prev);
 

@@ -118,7 +118,7 @@ const struct device_type toy_type = {
 	.post_load = toy_post_load,
 };
 
-static struct fixture *f;
+static struct test_machine *f;
 
 static int setup(void **state)
 {

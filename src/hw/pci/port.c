@@ -290,6 +290,22 @@ static void port_reset(struct device *d)
 	mutex_unlock(&d->lock);
 }
 
+bool pci_port_get_info(struct pci_device *d, struct pci_port_info *out)
+{
+	const uint8_t *c = d->config;
+
+	if (!pci_is_port(d))
+		return false;
+	mutex_lock(&d->dev.lock);
+	*out = (struct pci_port_info){ .secondary = c[SECONDARY],
+		.subordinate = c[SUBORDINATE],
+		.base = (rd_le16(c + MEMORY_BASE) & 0xfff0u) << 16,
+		.limit = (rd_le16(c + MEMORY_LIMIT) & 0xfff0u) << 16 | 0xfffff,
+		.child = atomic_load(&((struct pci_port *)d)->seen) };
+	mutex_unlock(&d->dev.lock);
+	return true;
+}
+
 static void port_pre_save(struct device *d)
 {
 	pci_pre_save(&port_of(d)->pci);

@@ -22,7 +22,7 @@ extern const struct device_type pci_host_type, virtio_balloon_type;
 enum { Q_INFLATE, Q_DEFLATE, Q_STATS, Q_REPORT, Q_REPORT_2 };
 
 struct env {
-	struct fixture *f;
+	struct test_machine *f;
 	struct device *dev;
 	struct drv d;
 	uint64_t told;

@@ -25,7 +25,7 @@ extern const struct device_type pci_host_type, virtio_blk_pci_type;
 	(UINT32_MAX & ~BIT_ULL(VIRTIO_F_EVENT_IDX)) /* rings of drv.h: split, no event index */
 
 struct env {
-	struct fixture *f;
+	struct test_machine *f;
 	struct block_dev *disk;
 	struct device *dev;
 	struct drv d;

@@ -26,7 +26,7 @@ extern const struct device_type pci_host_type, virtio_console_pci_type;
 #define CHARDEVS     3
 
 struct env {
-	struct fixture *f;
+	struct test_machine *f;
 	struct chardev *c[CHARDEVS];
 	char path[CHARDEVS][64];
 	int fd[CHARDEVS]; /* our end; -1: not connected */

@@ -22,7 +22,7 @@ struct drv_buf {
 };
 
 struct drv {
-	struct fixture *f;
+	struct test_machine *f;
 	struct virtio_device *v;
 	uint64_t bar;
 	uint64_t features;
@@ -142,7 +142,7 @@ static inline void drv_start(struct drv *d, uint64_t want)
 }
 
 /* Find the device, give it decoding, bus mastering and MSI-X. */
-static inline void drv_probe(struct drv *d, struct fixture *f, struct device *dev)
+static inline void drv_probe(struct drv *d, struct test_machine *f, struct device *dev)
 {
 	struct pci_device *p = (struct pci_device *)dev;
 	uint8_t cap;

@@ -21,7 +21,7 @@ extern const struct device_type pci_host_type, virtio_net_pci_type;
 #define TX   1
 #define BUFS 200
 
-static struct fixture *f;
+static struct test_machine *f;
 static struct vt_driver *t;
 static struct net_dev *net;
 static struct device *dev;

@@ -384,14 +384,16 @@ static bool make_queues(struct virtio_device *v, uint16_t size, uint32_t n, stru
 	return c.rc == 0 || error_set_errno(err, c.rc, "the queues' events cannot be watched");
 }
 
+/*
+ * A port is never the dearer doorbell: AMD's port intercept tells everything about the access, while a
+ * memory write has to be decoded; with EPT a doorbell of any length is found by its address alone, as
+ * cheap as a port; in software they are the same. And a machine must look the same everywhere, as it
+ * may be moved.
+ */
 static bool use_pio(const struct virtio_device *v, int notify)
 {
-	const struct accel_vm *vm = v->pci.dev.machine->vm;
-
 	/* A root port passes no I/O on. */
-	if (!pci_bus_is_root(v->pci.dev.bus))
-		return false;
-	return notify == NOTIFY_PIO || (notify == NOTIFY_AUTO && vm && vm->fast_port_doorbell);
+	return pci_bus_is_root(v->pci.dev.bus) && notify != NOTIFY_MMIO;
 }
 
 static void offer_features(struct virtio_device *v, const struct virtio_config *cfg)

@@ -172,7 +172,7 @@ const struct device_type echo_type = {
 
 /* -------- fixture -------- */
 
-static struct fixture *f;
+static struct test_machine *f;
 static struct vt_driver *t;
 
 static int setup(void **state)
@@ -249,7 +249,7 @@ static void test_identity(void **state)
 	assert_int_equal(config(PCI_REVISION, 4), 0xff000001);
 	assert_true(config(PCI_SUBDEVICE, 2) >= 0x40);
 	assert_int_equal(t->n_queues, 2);
-	assert_false(t->notify_pio);
+	assert_true(t->notify_pio);
 	assert_int_equal(vt_read(t, t->device, 8), 0x1716151413121110);
 	assert_int_equal(vt_read(t, t->device + 8, 4), 0x1918);
 	assert_int_equal(vt_read(t, t->device + 100, 4), 0);
@@ -298,8 +298,8 @@ static void test_echo(void **state)
 	run_echo("", ALL & ~BIT_ULL(VIRTIO_F_RING_PACKED), true);
 	run_echo("packed=off,event_idx=off,queue-size=4", ALL, false);
 	run_echo("event_idx=off", ALL, false);
-	run_echo("notify=pio", ALL, false);
-	run_echo("iothread=io,notify=pio,packed=off", ALL, true);
+	run_echo("notify=mmio", ALL, false);
+	run_echo("iothread=io,notify=mmio,packed=off", ALL, true);
 	run_echo("iothread=io", ALL, true);
 }
 
@@ -823,7 +823,7 @@ static void let_all_go(void *opaque)
 static void test_hostile(void **state)
 {
 	for (uint64_t seed = 1; seed < 20; seed++) {
-		struct device *d = make("virtio-rng-pci", seed & 1 ? "" : "packed=off,notify=pio");
+		struct device *d = make("virtio-rng-pci", seed & 1 ? "" : "packed=off,notify=mmio");
 
 		virtio_hostile_test((struct virtio_device *)d, seed);
 		device_free(d);

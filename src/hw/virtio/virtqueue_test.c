@@ -12,7 +12,7 @@
 #include "base/ovf.h"
 #include "base/wire.h"
 #include "hw/virtio/virtqueue.h"
-#include "mem/ram.h"
+#include "mem/testing.h"
 
 /*
  * 0x00000 RAM a: rings in its first 32 KiB    0x40000 ROM, 4 KiB
@@ -36,25 +36,15 @@ struct env {
 	struct iovec iov[VQ_IOV_MAX];
 };
 
-static struct ram_block *new_ram(uint64_t size)
-{
-	struct ram_config c = { .name = "test", .size = size, .host_node = -1 };
-	struct error err = ERROR_INIT;
-	struct ram_block *b = ram_block_new(&c, &err);
-
-	assert_non_null(b);
-	return b;
-}
-
 static int setup(void **state)
 {
 	struct env *e = calloc(1, sizeof(*e));
 	struct error err = ERROR_INIT;
 
 	assert_true(as_init(&e->as, "test", 1ull << 40, &err));
-	e->a = new_ram(BLOCK);
-	e->b = new_ram(BLOCK);
-	e->rom = new_ram(0x1000);
+	e->a = test_ram(BLOCK);
+	e->b = test_ram(BLOCK);
+	e->rom = test_ram(0x1000);
 	e->ra = (struct as_region){ .name = "a", .kind = AS_RAM, .ram = e->a };
 	e->rb = (struct as_region){ .name = "b", .kind = AS_RAM, .ram = e->b };
 	e->rrom = (struct as_region){ .name = "rom", .kind = AS_ROM, .ram = e->rom };
@@ -449,7 +439,7 @@ static void run_random(struct env *e, uint16_t size, bool packed, bool event, in
 	free(d);
 }
 
-static void test_random(void **state)
+static void test_random_rings(void **state)
 {
 	static const uint16_t packed_sizes[] = { 1, 2, 3, 7, 33, 64 },
 			      split_sizes[] = { 1, 2, 4, 32, 64 };
@@ -800,7 +790,7 @@ static void test_hostile_total(void **state)
 	struct vq_chain c = { .iov = e->iov };
 
 	/* 2 GiB that nothing touches. */
-	big.ram = new_ram(2ull << 30);
+	big.ram = test_ram(2ull << 30);
 	assert_int_equal(as_add(&e->as, &big, 4ull << 30, 2ull << 30), 0);
 	for (int packed = 0; packed < 2; packed++) {
 		struct seg s[3] = { { 4ull << 30, 1u << 31, false },
@@ -984,7 +974,7 @@ static void test_restore(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_random_rings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_signals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flags, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_avail_event, setup, teardown),

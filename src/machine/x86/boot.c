@@ -278,6 +278,15 @@ bool boot_read_into(struct boot_job *j, const struct boot_file *f, uint64_t off,
 
 /* ---------------------------------------------------------------- command line, initrd */
 
+void boot_map_write(const struct boot_mem_map *m, uint8_t *p, size_t stride)
+{
+	for (uint32_t i = 0; i < m->n; i++, p += stride) {
+		wr_le64(p, m->e[i].start);
+		wr_le64(p + 8, m->e[i].size);
+		wr_le32(p + 16, m->e[i].type);
+	}
+}
+
 bool boot_put_cmdline(struct boot_job *j, const char *prefix, uint64_t max, struct error *err)
 {
 	AUTO(str) s = STR_INIT;

@@ -88,6 +88,8 @@ bool boot_read_into(struct boot_job *j, const struct boot_file *f, uint64_t off,
 bool boot_zero(struct boot_job *j, uint64_t addr, uint64_t len, struct error *err) MUST_USE;
 bool boot_put(
 	struct boot_job *j, uint64_t addr, const void *p, uint64_t len, struct error *err) MUST_USE;
+/* The memory map as an array at @p, which has room: start, size and type, an entry every @stride bytes. */
+void boot_map_write(const struct boot_mem_map *m, uint8_t *p, size_t stride);
 /* Put the command line at BOOT_CMDLINE_ADDR, with @prefix and a space before it when not NULL; at
  * most @max bytes without the NUL. */
 bool boot_put_cmdline(

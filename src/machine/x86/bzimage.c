@@ -81,13 +81,7 @@ bool boot_put_params(struct boot_job *j, const uint8_t *hdr, uint32_t hdr_len, s
 	}
 	wr_le64(bp + BP_ACPI_RSDP, j->q->acpi_rsdp);
 	bp[BP_E820_ENTRIES] = (uint8_t)m->n;
-	for (uint32_t i = 0; i < m->n; i++) {
-		uint8_t *e = bp + BP_E820_TABLE + i * E820_ENTRY;
-
-		wr_le64(e, m->e[i].start);
-		wr_le64(e + 8, m->e[i].size);
-		wr_le32(e + 16, m->e[i].type);
-	}
+	boot_map_write(m, bp + BP_E820_TABLE, E820_ENTRY);
 	j->r->info = BOOT_INFO_ADDR;
 	return boot_claim(j, BOOT_INFO_ADDR, BP_SIZE, "the zero page", err) &&
 	       boot_put(j, BOOT_INFO_ADDR, bp, BP_SIZE, err);

@@ -235,13 +235,7 @@ static bool put_start_info(struct boot_job *j, struct error *err)
 		wr_le64(p + PVH_MODULE_OFF, j->initrd_addr);
 		wr_le64(p + PVH_MODULE_OFF + 8, j->initrd.size);
 	}
-	for (uint32_t i = 0; i < m->n; i++) {
-		uint8_t *e = p + PVH_MEMMAP_OFF + i * PVH_MEMMAP;
-
-		wr_le64(e, m->e[i].start);
-		wr_le64(e + 8, m->e[i].size);
-		wr_le32(e + 16, m->e[i].type);
-	}
+	boot_map_write(m, p + PVH_MEMMAP_OFF, PVH_MEMMAP);
 	j->r->info = BOOT_INFO_ADDR;
 	return boot_claim(j, BOOT_INFO_ADDR, BOOT_INFO_SIZE, "the start info", err) &&
 	       boot_put(j, BOOT_INFO_ADDR, p, sizeof(p), err);

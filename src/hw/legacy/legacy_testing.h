@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* legacy_rig - for unit tests: a machine with 1 MiB of RAM, no CPU, and an engine that notes
+/* legacy_testing - for unit tests: a machine with 1 MiB of RAM, no CPU, and an engine that notes
  * interrupt lines. */
-#ifndef HW_LEGACY_LEGACY_RIG_H
-#define HW_LEGACY_LEGACY_RIG_H
+#ifndef HW_LEGACY_LEGACY_TESTING_H
+#define HW_LEGACY_LEGACY_TESTING_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,20 +14,18 @@
 #include "base/wire.h"
 #include "core/device.h"
 #include "core/io.h"
-#include "core/machine.h"
-#include "loop/loop.h"
 #include "mem/gmem.h"
+#include "testing/machine.h"
 
 /* What the program's generated tables would be. */
 const struct device_type *const device_type_table[] = { NULL };
 const struct accel *const accel_table[] = { NULL };
 
 struct rig {
-	struct loop *loop;
+	struct loop *loop; /* t's */
 	struct machine *m;
 	struct device *dev;
-	struct ram_block *ram;
-	struct as_region region;
+	struct test_machine t;
 };
 
 static bool rig_level[IRQ_GSI_PINS];
@@ -82,22 +80,17 @@ static const struct accel rig_accel = {
 
 static inline void rig_init(struct rig *r)
 {
-	struct ram_config rc = { .name = "rig", .size = 1 * MIB, .host_node = -1 };
-	struct accel_vm_config vc = { .max_vcpus = 1 };
+	struct test_machine_config c = { .accel = &rig_accel, .ram = 1 * MIB };
 	struct error err = ERROR_INIT;
 
 	memset(r, 0, sizeof(*r));
 	rig_masked = false;
 	memset(rig_level, 0, sizeof(rig_level));
 	memset(rig_rises, 0, sizeof(rig_rises));
-	r->loop = loop_new("rig", 0, &err);
-	r->ram = ram_block_new(&rc, &err);
-	assert_true(r->loop && r->ram);
-	r->m = machine_new("rig", r->loop, &err);
-	assert_non_null(r->m);
-	assert_true(machine_set_accel(r->m, &rig_accel, &vc, &err));
-	r->region = (struct as_region){ .name = "ram", .kind = AS_RAM, .ram = r->ram };
-	assert_int_equal(as_add(&r->m->mem, &r->region, 0, 1 * MIB), 0);
+	if (!test_machine_init(&r->t, &c, &err))
+		fail_msg("%s", err.msg);
+	r->loop = r->t.loop;
+	r->m = r->t.m;
 }
 
 /* Make a device of @type, configured by its option text (may be NULL), and realize it. */
@@ -116,10 +109,7 @@ static inline void rig_add(struct rig *r, const struct device_type *type, const 
 static inline void rig_fini(struct rig *r)
 {
 	device_free(r->dev);
-	as_del(&r->m->mem, &r->region);
-	machine_free(r->m);
-	ram_block_unref(r->ram);
-	loop_free(r->loop);
+	test_machine_fini(&r->t);
 }
 
 static inline uint32_t rig_in(struct rig *r, uint16_t port, unsigned int size)
