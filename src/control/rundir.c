@@ -18,8 +18,6 @@
 #define LOCK	 "lock"
 #define NAME_LEN 63
 #define TRIES	 16 /* another process may remove what we are about to take */
-/* A process that was killed holds its lock until the kernel has taken it apart. */
-#define DYING_MS 500
 
 struct rundir {
 	char *path;			 /* owned */
@@ -183,21 +181,30 @@ static int try_claim(struct rundir *r, const char *name, struct error *err)
 	return 0;
 }
 
-<<<<<<< HEAD
+/* How long to wait for a name that is taken: if its process is gone, until the kernel knows that, too; if not,
+ * for rundir_clean(), which takes one for an instant. */
+static unsigned int patience_with(int lock)
+{
+	pid_t pid = lock < 0 ? 0 : read_pid(lock);
+
+	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH ? 10 * PATIENCE_MS
+							     : 2 * PATIENCE_STEP_MS;
+}
+
 /* As try_claim(); 0: tried often enough. */
 static int claim(struct rundir *r, const char *name, struct error *err)
 {
-	int tries = TRIES, waits = DYING_MS / 10, got;
+	unsigned int tries = 0, waited = 0;
 
 	for (;;) {
-		got = try_claim(r, name, err);
-		if (got == 1 || got == -1 || (got == 0 && !tries--) || (got == -2 && !waits--))
+		int got = try_claim(r, name, err);
+
+		if (got == 1 || got == -1 || (got == 0 && ++tries == TRIES) ||
+			(got == -2 && !patience_wait_for(&waited, patience_with(r->lock))))
 			return got;
 		if (r->lock >= 0)
 			close(r->lock);
 		r->lock = -1;
-		if (got == -2)
-			usleep(10000);
 	}
 }
 
@@ -211,16 +218,6 @@ static bool fits_sockets(const char *dir, struct error *err)
 					      "a shorter --name, or set "
 					      "XDG_RUNTIME_DIR to a shorter path",
 					      dir, strlen(dir) - most);
-=======
-/* How long to wait for a name that is taken: if its process is gone, until the kernel knows that, too; if not,
- * for rundir_clean(), which takes one for an instant. */
-static unsigned int patience_with(int lock)
-{
-	pid_t pid = lock < 0 ? 0 : read_pid(lock);
-
-	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH ? 10 * PATIENCE_MS
-							     : 2 * PATIENCE_STEP_MS;
->>>>>>> w/saved
 }
 
 struct rundir *rundir_claim(const char *name, struct error *err)
@@ -239,20 +236,10 @@ struct rundir *rundir_claim(const char *name, struct error *err)
 	}
 	r->lock = -1;
 	r->path = str_printf("%s/%s", str_cstr(&base), name);
-<<<<<<< HEAD
 	if (r->path && !fits_sockets(r->path, err)) {
 		free(r->path);
 		free(r);
 		return NULL;
-=======
-	for (unsigned int i = 0, waited = 0; r->path && got <= 0 && i < TRIES; i += got == 0) {
-		got = try_claim(r, name, err);
-		if (got > 0 || (got < 0 && !patience_wait_for(&waited, patience_with(r->lock))))
-			break;
-		if (r->lock >= 0)
-			close(r->lock);
-		r->lock = -1;
->>>>>>> w/saved
 	}
 	if (r->path)
 		got = claim(r, name, err);
