@@ -119,9 +119,11 @@ void thread_enter(enum thread_role role, const char *name);
 /* How threads give up rights (sandbox/): set by main, once, when it has done so itself. @inherited: the
  * thread was made by one that had, and so has what is not particular to its role. */
 void thread_set_confinement(void (*fn)(enum thread_role role, bool inherited));
-/* The calling thread gives up its rights, unless it has or nothing is set: for threads that may have
- * begun before it was. */
+/* The calling thread gives up its rights, unless it has or nothing is set. Async-signal-safe. */
 void thread_confine(void);
+/* Those that have begun before it was set do so, wherever they are: they get a SIGSYS, which all let through,
+ * by tgkill(2); its handler calls thread_confine(). When it returns all have. Main. */
+void thread_confine_all(void);
 bool thread_is_confined(void);
 enum thread_role thread_role(void);
 /* True when the thread is @role or has declared none (tests, tools). For assert(). */

@@ -7,7 +7,9 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "cli/cli.h"
+#include "cli/edit.h"
 #include "cli/remote.h"
+#include "control/qmp.h"
 #include "control/qmp_manual.h"
 #include "control/rundir.h"
 
@@ -121,16 +123,21 @@ static bool shell_line(struct remote *r, char *line, struct error *err)
 	return true;
 }
 
-/* Show what comes by itself until there is a line to be read. False: the VM is gone. */
-static bool wait_input(struct remote *r, struct error *err)
+/* Show what comes by itself until there is something to be read. False: the VM is gone. */
+static bool wait_input(struct remote *r, struct edit *e, struct error *err)
 {
 	struct pollfd p[2] = { { 0, POLLIN, 0 }, { r->fd, POLLIN, 0 } };
 	AUTO(str) line = STR_INIT;
 
 	for (;;) {
-		while (remote_line(r, &line))
+		while (remote_line(r, &line)) {
+			if (e)
+				edit_hide(e);
 			print_line(str_cstr(&line));
+		}
 		fflush(stdout);
+		if (e)
+			edit_show(e);
 		if (poll(p, 2, -1) < 0)
 			continue;
 		if (p[1].revents && !remote_receive(r, err))
@@ -140,28 +147,84 @@ static bool wait_input(struct remote *r, struct error *err)
 	}
 }
 
+/* The commands; behind one, its arguments. */
+static void candidates(const char *line, struct edit_words *out)
+{
+	const char *word = strrchr(line, ' ');
+	AUTO_FREE char *name = strndup(line, strcspn(line, " "));
+	const struct qmp_command *c = word && name ? qmp_command_find(name) : NULL;
+	AUTO(str) text = STR_INIT;
+
+	word = word ? word + 1 : line;
+	for (const struct qmp_command *const *k = qmp_command_table; word == line && *k; k++) {
+		str_clear(&text);
+		str_appendf(&text, "%s ", (*k)->name);
+		if (!strncmp((*k)->name, word, strlen(word)))
+			edit_words_add(out, str_cstr(&text));
+	}
+	for (size_t i = 0; c && c->args && i < c->args->n_fields; i++) {
+		const char *key = c->args->fields[i].name;
+
+		str_clear(&text);
+		str_appendf(&text, "%s=", key);
+		if (*key && !strncmp(key, word, strlen(word)))
+			edit_words_add(out, str_cstr(&text));
+	}
+}
+
+static int shell_edited(struct remote *r, struct edit *e)
+{
+	struct error err = ERROR_INIT;
+
+	fprintf(stderr, "COMMAND [KEY=VALUE]... or JSON; Tab completes; Ctrl-D ends\n");
+	for (;;) {
+		enum edit_result got;
+
+		if (!wait_input(r, e, &err))
+			return cli_fail(&err);
+		got = edit_input(e);
+		if (got == EDIT_END)
+			return EXIT_STATUS_OK;
+		if (got != EDIT_LINE)
+			continue;
+		if (e->line.len && !shell_line(r, e->line.s, &err))
+			return cli_fail(&err);
+		edit_next(e);
+	}
+}
+
+static int shell_plain(struct remote *r)
+{
+	struct error err = ERROR_INIT;
+	AUTO_FREE char *line = NULL;
+	size_t cap = 0;
+
+	setvbuf(stdin, NULL, _IONBF, 0); /* what poll() has not seen is in no buffer */
+	for (;;) {
+		if (!wait_input(r, NULL, &err))
+			return cli_fail(&err);
+		if (getline(&line, &cap, stdin) < 0)
+			return EXIT_STATUS_OK;
+		if (!shell_line(r, line, &err))
+			return cli_fail(&err);
+	}
+}
+
 static int shell(const char *name)
 {
 	struct error err = ERROR_INIT;
 	AUTO(remote) r = REMOTE_INIT;
-	AUTO_FREE char *line = NULL;
-	size_t cap = 0;
+	struct edit e;
+	int status;
 
 	if (!remote_open(&r, name, RUNDIR_CONTROL, &err))
 		return cli_fail(&err);
-	setvbuf(stdin, NULL, _IONBF, 0); /* what poll() has not seen is in no buffer */
-	if (isatty(0))
-		fprintf(stderr,
-			"COMMAND [KEY=VALUE]... or JSON; query-commands lists the commands; "
-			"Ctrl-D ends\n");
-	for (;;) {
-		if (!wait_input(&r, &err))
-			return cli_fail(&err);
-		if (getline(&line, &cap, stdin) < 0)
-			return EXIT_STATUS_OK;
-		if (!shell_line(&r, line, &err))
-			return cli_fail(&err);
-	}
+	if (edit_init(&e, "(qmp) ", candidates))
+		status = shell_edited(&r, &e);
+	else
+		status = shell_plain(&r);
+	edit_fini(&e);
+	return status;
 }
 
 static int run(int argc, char **argv)

@@ -18,11 +18,6 @@
 
 /* -------- the sandbox -------- */
 
-static void confine_loop(void *opaque)
-{
-	thread_confine();
-}
-
 /* The first thing, before there are threads. */
 static bool make_sandbox(struct run *r, struct error *err)
 {
@@ -38,7 +33,6 @@ static bool make_sandbox(struct run *r, struct error *err)
 static bool confine(struct run *r, struct error *err)
 {
 	struct sandbox *s = r->sandbox;
-	struct loop **l;
 	bool ok = true;
 
 	if (!s)
@@ -48,10 +42,6 @@ static bool confine(struct run *r, struct error *err)
 	ok = ok && sandbox_enter(s, chardev_stdio_restore, err);
 	sandbox_free(s);
 	r->sandbox = NULL;
-	vec_for_each (l, &r->m->io_loops) {
-		if (ok)
-			loop_call(*l, confine_loop, NULL);
-	}
 	return ok;
 }
 

@@ -129,6 +129,7 @@ bool run_daemonize(struct run *r, struct error *err)
 	r->ready_fd = p[1];
 	r->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	setsid();
+	fcntl(STDERR_FILENO, F_SETFD, FD_CLOEXEC); /* ours for a while, but no helper's */
 	return r->null_fd >= 0 || error_set_errno(err, errno, "/dev/null");
 }
 

@@ -16,6 +16,7 @@
 #include "control/listen.h"
 #include "core/machine.h"
 #include "core/vcpu.h"
+#include "net/net.h"
 
 #define CLIENTS_MAX 8u
 #define WAIT_NS	    5000000000ll /* for a client's question */
@@ -127,6 +128,37 @@ static void disks(struct machine *m, struct str *out)
 	}
 }
 
+static void net_counter(struct machine *m, int what, const char *name, struct str *out)
+{
+	static const char *const directions[] = { "rx", "tx" };
+	struct net_stats s;
+	struct map_entry *e;
+
+	map_for_each (e, &m->backends[BACKEND_NET]) {
+		if (!net_get_stats(e->value, &s))
+			continue;
+		for (int i = 0; i < NET_DIRECTIONS; i++) {
+			const struct net_counts *c = &s.of[i];
+			uint64_t n = what == 0 ? c->frames : what == 1 ? c->bytes : c->dropped;
+
+			str_appendf(out, "lodge_%s{net=\"", name);
+			put_label(e->key, out);
+			str_appendf(out, "\",direction=\"%s\"} %llu\n", directions[i],
+				(unsigned long long)n);
+		}
+	}
+}
+
+static void networks(struct machine *m, struct str *out)
+{
+	head(out, "net_frames_total", "counter", "Frames to the guest (rx) and from it (tx)");
+	net_counter(m, 0, "net_frames_total", out);
+	head(out, "net_bytes_total", "counter", "Bytes of these frames");
+	net_counter(m, 1, "net_bytes_total", out);
+	head(out, "net_dropped_total", "counter", "Those of these frames that were lost");
+	net_counter(m, 2, "net_dropped_total", out);
+}
+
 /* @statm: /proc/self/statm, open: the sandbox leaves no paths. */
 static uint64_t resident_bytes(int statm)
 {
@@ -160,6 +192,7 @@ static void metrics_text(struct machine *m, uint64_t memory, int statm, struct s
 	str_appendf(out, "lodge_cpu_seconds_total %.6f\n", seconds(&t));
 	vcpus(m, out);
 	disks(m, out);
+	networks(m, out);
 }
 
 /* -------- the socket -------- */

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include "base/patience.h"
 #include "base/removal.h"
@@ -139,10 +141,19 @@ static void expect_removal(struct rundir *r)
 	r->dir = removal_expect(r->path);
 }
 
-/* 1: taken, 0: try again, -1 and @err. */
+/* 1: taken, 0: try again, -1 and @err; -2: the same, but it is somebody's, perhaps for an instant. */
 static int try_claim(struct rundir *r, const char *name, struct error *err)
 {
+	struct stat st;
+
 	r->used = mkdir(r->path, 0700) < 0;
+	if (r->used && errno != EEXIST && errno != ENOENT) {
+		error_set_errno(err, errno,
+			"cannot make '%s' (XDG_RUNTIME_DIR can name a directory that can be "
+			"written)",
+			r->path);
+		return -1;
+	}
 	if (r->used && !make_private(r->path, err))
 		return access(r->path, F_OK) < 0 ? 0 : -1;
 	r->lock = open_lock(r->path, O_CREAT);
@@ -152,12 +163,16 @@ static int try_claim(struct rundir *r, const char *name, struct error *err)
 		error_set_errno(err, r->lock, "cannot make '%s/" LOCK "'", r->path);
 		return -1;
 	}
+	if (fstat(r->lock, &st) < 0 || !S_ISREG(st.st_mode)) {
+		error_set(err, "'%s/" LOCK "' is not a regular file: remove it", r->path);
+		return -1;
+	}
 	if (try_lock(r->lock, true)) {
 		error_set(err,
 			"a virtual machine named '%s' runs already (process %d): choose "
 			"another --name",
 			name, (int)read_pid(r->lock));
-		return -1;
+		return -2;
 	}
 	if (is_current(r->path, r->lock))
 		return 1;
@@ -176,6 +191,35 @@ static unsigned int patience_with(int lock)
 							     : 2 * PATIENCE_STEP_MS;
 }
 
+/* As try_claim(); 0: tried often enough. */
+static int claim(struct rundir *r, const char *name, struct error *err)
+{
+	unsigned int tries = 0, waited = 0;
+
+	for (;;) {
+		int got = try_claim(r, name, err);
+
+		if (got == 1 || got == -1 || (got == 0 && ++tries == TRIES) ||
+			(got == -2 && !patience_wait_for(&waited, patience_with(r->lock))))
+			return got;
+		if (r->lock >= 0)
+			close(r->lock);
+		r->lock = -1;
+	}
+}
+
+/* Clients must be able to name the sockets in it. */
+static bool fits_sockets(const char *dir, struct error *err)
+{
+	size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("/" RUNDIR_MONITOR);
+
+	return strlen(dir) <= most || error_usage(err,
+					      "'%s' is too long for sockets, by %zu bytes: choose "
+					      "a shorter --name, or set "
+					      "XDG_RUNTIME_DIR to a shorter path",
+					      dir, strlen(dir) - most);
+}
+
 struct rundir *rundir_claim(const char *name, struct error *err)
 {
 	struct rundir *r = calloc(1, sizeof(*r));
@@ -192,14 +236,13 @@ struct rundir *rundir_claim(const char *name, struct error *err)
 	}
 	r->lock = -1;
 	r->path = str_printf("%s/%s", str_cstr(&base), name);
-	for (unsigned int i = 0, waited = 0; r->path && got <= 0 && i < TRIES; i += got == 0) {
-		got = try_claim(r, name, err);
-		if (got > 0 || (got < 0 && !patience_wait_for(&waited, patience_with(r->lock))))
-			break;
-		if (r->lock >= 0)
-			close(r->lock);
-		r->lock = -1;
+	if (r->path && !fits_sockets(r->path, err)) {
+		free(r->path);
+		free(r);
+		return NULL;
 	}
+	if (r->path)
+		got = claim(r, name, err);
 	if (got > 0) {
 		if (r->used)
 			remove_files(r->path);
@@ -210,7 +253,8 @@ struct rundir *rundir_claim(const char *name, struct error *err)
 		}
 		error_set_errno(err, errno, "cannot write '%s/" LOCK "'", r->path);
 	} else if (!got) {
-		error_set(err, "cannot take the name '%s'", name);
+		error_set(err, "cannot take the name '%s': something keeps removing '%s'", name,
+			r->path ?: name);
 	}
 	if (r->lock >= 0)
 		close(r->lock);

@@ -143,6 +143,40 @@ static void foreign_directories_are_refused(void **state)
 	rundir_release(r);
 }
 
+static void what_cannot_be_used_is_named(void **state)
+{
+	AUTO_FREE char *lodge = str_printf("%s/lodge", top), *dir = str_printf("%s/a", lodge),
+		       *lock = str_printf("%s/lock", dir), *deep = NULL;
+	struct error err = ERROR_INIT;
+	struct rundir *r;
+	size_t most = 107 - strlen("/lodge/a/monitor"), n = strlen(top);
+
+	mkdir(lodge, 0700);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	assert_int_equal(mkfifo(lock, 0600), 0);
+	assert_null(rundir_claim("a", &err));
+	assert_non_null(strstr(err.msg, "/lock' is not a regular file"));
+	unlink(lock);
+	rmdir(dir);
+	rmdir(lodge);
+	/* As long as a socket's path can be, and a byte longer. */
+	for (int more = 0; more < 2; more++) {
+		free(deep);
+		deep = str_printf("%s/%0*d", top, (int)(most - n - 1) + more, 0);
+		assert_int_equal(mkdir(deep, 0700), 0);
+		setenv("XDG_RUNTIME_DIR", deep, 1);
+		r = rundir_claim("a", &err);
+		assert_int_equal(!r, more);
+		rundir_release(r);
+		free(lodge);
+		lodge = str_printf("%s/lodge", deep);
+		rmdir(lodge);
+		rmdir(deep);
+	}
+	assert_non_null(strstr(err.msg, "too long for sockets, by 1 bytes"));
+	setenv("XDG_RUNTIME_DIR", top, 1);
+}
+
 static void accepted(void *opaque, int fd)
 {
 	close(fd);
@@ -188,6 +222,7 @@ int main(void)
 		cmocka_unit_test(a_name_is_one_vms),
 		cmocka_unit_test(what_the_killed_left_is_used_again),
 		cmocka_unit_test(foreign_directories_are_refused),
+		cmocka_unit_test(what_cannot_be_used_is_named),
 		cmocka_unit_test(sockets_are_replaced_when_dead),
 	};
 

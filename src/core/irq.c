@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -154,6 +155,20 @@ static int route_update(struct msi_vector *v, uint64_t addr, uint32_t data)
 	return rc;
 }
 
+/* Under irqs.lock. An irqfd that is not joined leaves what is written in the eventfd's counter; KVM looks at the
+ * counter when it joins one. 0 or -errno. */
+static int withhold(struct msi_vector *v, bool on)
+{
+	struct machine *m = v->machine;
+	int rc = 0;
+
+	if (v->withheld != on)
+		rc = m->accel->irqfd(m->vm, (uint32_t)v->gsi, v->eventfd, !on);
+	if (!rc)
+		v->withheld = on;
+	return rc;
+}
+
 int msi_vector_set(struct msi_vector *v, uint64_t addr, uint32_t data)
 {
 	struct machine *m = v->machine;
@@ -161,7 +176,8 @@ int msi_vector_set(struct msi_vector *v, uint64_t addr, uint32_t data)
 
 	mutex_lock(&m->irqs.lock);
 	if (has_routes(m))
-		rc = v->gsi < 0 ? route_add(v, addr, data) : route_update(v, addr, data);
+		rc = v->gsi < 0 ? route_add(v, addr, data)
+				: route_update(v, addr, data) ?: withhold(v, false);
 	mutex_unlock(&m->irqs.lock);
 	/* Without a route the vector still works: it is fired by a call. With one that could not be
 	 * changed it must not fire the old message. */
@@ -174,6 +190,46 @@ int msi_vector_set(struct msi_vector *v, uint64_t addr, uint32_t data)
 void msi_vector_clear(struct msi_vector *v)
 {
 	v->active = false;
+	if (!v->lent)
+		return;
+	mutex_lock(&v->machine->irqs.lock);
+	withhold(v, true);
+	mutex_unlock(&v->machine->irqs.lock);
+}
+
+int msi_vector_lend(struct msi_vector *v)
+{
+	struct machine *m = v->machine;
+
+	if (v->gsi < 0)
+		return -1;
+	v->lent++;
+	mutex_lock(&m->irqs.lock);
+	if (!v->active)
+		withhold(v, true);
+	mutex_unlock(&m->irqs.lock);
+	return v->eventfd;
+}
+
+bool msi_vector_release(struct msi_vector *v)
+{
+	uint64_t count;
+	bool held;
+
+	if (--v->lent || !v->withheld)
+		return false;
+	held = read(v->eventfd, &count, sizeof(count)) > 0;
+	mutex_lock(&v->machine->irqs.lock);
+	withhold(v, false);
+	mutex_unlock(&v->machine->irqs.lock);
+	return held;
+}
+
+bool msi_vector_held(const struct msi_vector *v)
+{
+	struct pollfd p = { .fd = v->eventfd, .events = POLLIN };
+
+	return v->withheld && poll(&p, 1, 0) > 0;
 }
 
 void msi_vector_fini(struct msi_vector *v)
@@ -188,7 +244,7 @@ void msi_vector_fini(struct msi_vector *v)
 		loop_flush(m->main_loop);
 	mutex_lock(&m->irqs.lock);
 	if (m->vm) {
-		m->accel->irqfd(m->vm, v->gsi, v->eventfd, false);
+		withhold(v, true);
 		vec_remove(&m->msi_routes, (size_t)(route_find(m, v->gsi) - m->msi_routes.data));
 		/* The engine keeps a dead route until the next change: nothing can fire it. */
 	}

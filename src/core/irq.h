@@ -54,9 +54,11 @@ struct msi_vector {
 	struct machine *machine;
 	uint64_t addr;
 	uint32_t data;
-	bool active; /* has a route: unmasked and programmed */
-	int32_t gsi; /* route number, -1: none yet */
-	int eventfd; /* owned; irqfd joined to gsi; -1: fired by ioctl */
+	bool active;   /* has a route: unmasked and programmed */
+	int32_t gsi;   /* route number, -1: none yet */
+	int eventfd;   /* owned; irqfd joined to gsi; -1: fired by ioctl */
+	uint32_t lent; /* msi_vector_lend() less msi_vector_release() */
+	bool withheld; /* lent and not active: the irqfd is not joined */
 };
 
 void msi_vector_init(struct msi_vector *v, struct machine *m);
@@ -68,5 +70,13 @@ void msi_vector_clear(struct msi_vector *v);
 /* Raise it. @loop: the calling thread's loop, which may batch the irqfd write with its next system
  * call; NULL: at once. */
 void msi_vector_fire(struct msi_vector *v, struct loop *loop);
+/* Have somebody else raise it (vhost, in the host's kernel), who writes to the eventfd that this returns; -1:
+ * it has no route. What is written while the vector is not active is held back until it is again. */
+int msi_vector_lend(struct msi_vector *v);
+/* Nobody else writes any more; once for each msi_vector_lend(). True: something was held back, and keeping the
+ * pending bit is the caller's business again. */
+bool msi_vector_release(struct msi_vector *v);
+/* Is something held back? */
+bool msi_vector_held(const struct msi_vector *v);
 
 #endif

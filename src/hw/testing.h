@@ -9,6 +9,8 @@
 
 #include "base/testing.h"
 
+#include <unistd.h>
+
 #include "core/io.h"
 #include "hw/pci/pci_int.h"
 #include "mem/gmem.h"
@@ -66,6 +68,36 @@ static int test_msi_send(struct accel_vm *vm, uint64_t addr, uint32_t data)
 	return 0;
 }
 
+#ifdef TEST_IRQFDS
+/* Message routes with irqfds, of which only who is joined is known: nobody reads the eventfds. */
+static int test_irqfds[IRQ_GSI_MAX]; /* 0: none */
+
+static int test_routes_set(struct accel_vm *vm, const struct accel_msi *routes, uint32_t n)
+{
+	return 0;
+}
+
+static int test_irqfd(struct accel_vm *vm, uint32_t gsi, int eventfd, bool add)
+{
+	assert_int_equal(test_irqfds[gsi], add ? 0 : eventfd);
+	test_irqfds[gsi] = add ? eventfd : 0;
+	return 0;
+}
+
+static inline bool test_irqfd_joined(int gsi)
+{
+	return test_irqfds[gsi];
+}
+
+/* The interrupts that came so far, as the engine would take them. */
+static inline bool test_irqfd_take(int gsi)
+{
+	uint64_t count;
+
+	return read(test_irqfds[gsi], &count, sizeof(count)) > 0;
+}
+#endif
+
 static const struct accel test_accel = {
 	.name = "test",
 	.vm_new = test_vm_new,
@@ -74,6 +106,10 @@ static const struct accel test_accel = {
 	.ram_del = test_ram_del,
 	.irq_set = test_irq_set,
 	.msi_send = test_msi_send,
+#ifdef TEST_IRQFDS
+	.routes_set = test_routes_set,
+	.irqfd = test_irqfd,
+#endif
 };
 
 static const struct pci_host_config test_pci = { TEST_PCI };

@@ -80,7 +80,6 @@ static void *worker_thread(void *opaque)
 		list_del(&job->node);
 		p->n_jobs--;
 		mutex_unlock(&p->lock);
-		thread_confine();
 		job_run(job);
 		mutex_lock(&p->lock);
 	}

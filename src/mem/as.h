@@ -107,6 +107,8 @@ int as_move(struct as *as, struct as_region *r, uint64_t start) MUST_USE;
 int as_listener_add(struct as *as, struct as_listener *l) MUST_USE;
 /* Forget a listener; it is not told of pieces going away. */
 void as_listener_del(struct as *as, struct as_listener *l);
+/* A listener has been told of a change, before it is visible: wait until it is. Not from a listener. */
+void as_settle(struct as *as);
 /* Wait until every reader that was inside has left; not inside a read section, and with no lock
  * that a reader may wait for. Before freeing what a removed region's handler uses. */
 void as_synchronize(void);

@@ -37,6 +37,10 @@ static const struct field tap_fields[] = {
 	FIELD_STR(T, fds, "fd", .doc = "open tap descriptors instead, N or one a queue as N:N"),
 	FIELD_BOOL(T, vnet, "vnet-header", .dflt = "on",
 		.doc = "leave checksums and segments to the other side"),
+	FIELD_BOOL(T, vhost, "vhost",
+		.doc = "have the host's kernel move the frames (vhost-net), where it can"),
+	FIELD_STR(T, vhostfds, "vhostfd",
+		.doc = "vhost=on: open descriptors of /dev/vhost-net, N or one a queue as N:N"),
 };
 #undef T
 static const struct field_table tap_table = FIELD_TABLE("tap", struct net_tap_config, tap_fields);

@@ -169,18 +169,30 @@ static void tx_give_back(struct net_queue *q, const struct net_packet *p, int fr
 	}
 }
 
+static void send_lost(struct net_queue *q, struct net_packet *p, int n)
+{
+	for (int i = 0; i < n; i++)
+		p[i].lost = true;
+	net_count_sent(q, p, n);
+}
+
 int net_send(struct net_dev *d, unsigned int queue, struct net_packet *p, int n)
 {
 	struct net_queue *q = &d->queue[queue];
 	int allowed = n, sent;
 
-	if (!net_link(d))
+	if (!net_link(d)) {
+		send_lost(q, p, n);
 		return n;
+	}
 	if (q->tx_blocked || q->tx_waits)
 		return 0;
 	if (d->limited)
 		allowed = tx_allowed(q, p, n);
+	for (int i = 0; i < allowed; i++)
+		p[i].lost = false;
 	sent = allowed ? d->kind->send(d, queue, p, allowed) : 0;
+	net_count_sent(q, p, sent);
 	for (int i = 0; d->capture && i < sent; i++) {
 		if (p[i].len)
 			net_capture_frame(d->capture, p[i].iov, p[i].n, p[i].len);
@@ -215,6 +227,7 @@ ssize_t net_recv(
 		d->kind->hangup(d, queue);
 	if (r < 0)
 		return -EAGAIN;
+	net_count_received(q, (size_t)r);
 	if (d->limited)
 		limit_take(&q->rx, (size_t)r);
 	if (d->capture)
@@ -392,6 +405,7 @@ static struct net_dev *dev_new(const char *id, uint32_t queues, struct error *er
 	for (uint32_t i = 0; i < NET_QUEUES_MAX; i++) {
 		d->queue[i].dev = d;
 		d->queue[i].fd = -1;
+		d->queue[i].vhost_fd = -1;
 		loop_fd_init(&d->queue[i].watch, -1, LOOP_IN, queue_event, &d->queue[i]);
 	}
 	return d;
@@ -436,6 +450,8 @@ struct net_dev *net_open(const struct net_config *c, struct loop *main_loop, str
 	if (open_kind(d, c, err))
 		return d;
 	error_prefix(err, "network '%s'", d->id);
+	d->borrowed = (c->type == NET_TAP && c->u.tap.fds) ||
+		      (c->type == NET_SOCKET && c->u.socket.fd >= 0);
 	net_close(d);
 	return NULL;
 }
@@ -496,7 +512,8 @@ static bool test_open(struct net_dev *d, struct error *err)
 /* What does not go now is dropped: the descriptor that is watched is the other one. */
 static int test_send(struct net_dev *d, unsigned int q, struct net_packet *p, int n)
 {
-	net_message_send(d, 0, p, n);
+	for (int i = net_message_send(d, 0, p, n); i < n; i++)
+		p[i].lost = true;
 	return n;
 }
 

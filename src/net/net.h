@@ -69,8 +69,8 @@ struct net_user_config {
 };
 
 struct net_tap_config {
-	char *ifname, *fds; /* "3" or "3:4" */
-	bool vnet;
+	char *ifname, *fds, *vhostfds; /* "3" or "3:4" */
+	bool vnet, vhost;
 };
 
 struct net_socket_config {
@@ -101,13 +101,16 @@ bool net_config_has(const char *key);
 
 struct net_dev;
 
-/* Main; @main_loop is where a back end's control lives (connections come there before it is attached). */
+/* Descriptors that @c names are the network's from here on, but a failure leaves them open.
+ * Main; @main_loop is where a back end's control lives (connections come there before it is attached). */
 struct net_dev *net_open(
 	const struct net_config *c, struct loop *main_loop, struct error *err) MUST_USE;
 /* Main; no NIC is attached. NULL is fine. */
 void net_close(struct net_dev *d);
 /* What a NIC sends it receives again; for tests. */
 struct net_dev *net_open_test(struct error *err) MUST_USE;
+/* Pretend that it has vhost-net descriptors, for each queue one; they stay the caller's. */
+void net_test_vhost(struct net_dev *d, const int *fds, uint64_t features);
 
 const char *net_id(const struct net_dev *d);
 const char *net_type_name(const struct net_dev *d); /* "user", ... */
@@ -124,6 +127,23 @@ void net_set_link(struct net_dev *d, bool up);
  * remove takes `tcp:[ADDR]:PORT`. False: also when the back end has no such thing. */
 bool net_forward_add(struct net_dev *d, const char *spec, struct error *err) MUST_USE;
 bool net_forward_remove(struct net_dev *d, const char *spec, struct error *err) MUST_USE;
+
+/* -------- counters -------- */
+
+enum net_direction { NET_RX, NET_TX, NET_DIRECTIONS };
+
+/* Since the network was made. Frames and bytes are those that came from the other side (NET_RX) or were taken from
+ * the NIC; dropped ones are among them. */
+struct net_counts {
+	uint64_t frames, bytes, dropped;
+};
+struct net_stats {
+	struct net_counts of[NET_DIRECTIONS];
+};
+/* Main. False: the host's kernel moves the frames, and its counters cannot be read. */
+bool net_get_stats(const struct net_dev *d, struct net_stats *out);
+/* Home loop: the guest does not get the frame that net_recv() gave. */
+void net_rx_dropped(struct net_dev *d, unsigned int queue);
 
 /* -------- the NIC's side -------- */
 
@@ -146,6 +166,7 @@ struct net_packet {
 	struct iovec *iov; /* the frame; iov[-1] is free for the back end's header */
 	int n;		   /* at most NET_IOV_MAX */
 	uint32_t len;	   /* sum of iov; 0: skip it */
+	bool lost;	   /* net_send(): it was taken, but did not go */
 };
 #define NET_IOV_MAX 1022 /* and a header are as many as the kernel takes */
 
@@ -162,5 +183,15 @@ void net_rx_enable(struct net_dev *d, unsigned int queue, bool on);
 void net_set_guest_offloads(struct net_dev *d, unsigned int offloads);
 /* The same: how many of the queues are in use; the other side spreads frames over these. At first 1. */
 void net_set_pairs(struct net_dev *d, uint32_t pairs);
+
+/* The host's kernel can move a queue pair's frames itself (vhost-net), past all that is above. */
+struct net_vhost {
+	int fd;		   /* borrowed; vhost-net's, owned by this process (VHOST_SET_OWNER) */
+	int backend;	   /* borrowed; where frames come from and go to */
+	uint64_t features; /* VHOST_GET_FEATURES */
+	bool vnet;	   /* the back end's frames begin with a struct vnet_hdr */
+};
+/* False: it cannot, or nobody wanted it. */
+bool net_get_vhost(const struct net_dev *d, unsigned int queue, struct net_vhost *out);
 
 #endif

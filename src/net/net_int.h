@@ -42,15 +42,22 @@ struct net_limit {
 	struct net_bucket bytes, frames;
 };
 
+/* Written on the home loop, read on main. */
+struct net_counters {
+	_Atomic uint64_t frames, bytes, dropped;
+};
+
 struct net_queue {
 	struct net_dev *dev;
 	int fd;			 /* owned by the kind; -1: none */
+	int vhost_fd;		 /* owned by vhost.c; -1: none */
 	bool rx_on;		 /* the NIC wants readable() */
 	bool tx_blocked;	 /* the NIC waits for writable() */
 	bool rx_waits, tx_waits; /* for tokens */
 	struct loop_fd watch;
 	struct loop_timer rx_timer, tx_timer;
 	struct net_limit rx, tx; /* a share of the device's each */
+	struct net_counters counters[NET_DIRECTIONS];
 };
 
 struct net_capture;
@@ -66,6 +73,9 @@ struct net_dev {
 	bool vnet;	     /* frames on the descriptors begin with a struct vnet_hdr */
 	bool admin, carrier; /* link is both; home loop, or main when detached */
 	bool limited;
+	bool borrowed; /* close no descriptor that somebody passed: opening has failed */
+	uint64_t vhost_features;
+	struct net_interface *interface; /* owned; counters of vhost's, NULL: none */
 	struct net_front front;
 	struct loop_defer link_defer;
 	struct net_capture *capture; /* owned; NULL: none */
@@ -84,10 +94,25 @@ void net_queue_update(struct net_queue *q);
 /* The other side came or went. Home loop, or main when detached; the NIC is told from the loop. */
 void net_set_carrier(struct net_dev *d, bool up);
 
+/* -------- count.c. Home loop -------- */
+void net_count_sent(struct net_queue *q, const struct net_packet *p, int n);
+void net_count_received(struct net_queue *q, size_t bytes);
+
 /* -------- packet.c: a frame a message -------- */
 int net_message_send(struct net_dev *d, unsigned int q, struct net_packet *p, int n);
 ssize_t net_message_recv(
 	struct net_dev *d, unsigned int q, struct vnet_hdr *h, struct iovec *iov, int n);
+
+/* -------- vhost.c -------- */
+bool net_vhost_check(const struct net_config *config, struct error *err) MUST_USE;
+/* For a device whose queues are open: vhost= and vhostfd=. A host without it is no error but a warning. */
+bool net_vhost_open(struct net_dev *d, const struct net_tap_config *c, struct error *err) MUST_USE;
+void net_vhost_close(struct net_dev *d);
+bool net_vhost_stats(const struct net_dev *d, struct net_stats *out);
+
+/* @n descriptors "5" or "5:6:7" of the key @key into @fds, close-on-exec from here on. */
+bool net_parse_fds(
+	const char *text, const char *key, uint32_t n, int *fds, struct error *err) MUST_USE;
 
 /* -------- addr.c -------- */
 /* `unix:PATH`, `ADDR:PORT`, `[ADDR6]:PORT`, `:PORT` (127.0.0.1); numeric. False: err says what is wanted. */

@@ -387,7 +387,8 @@ static void test_refused(void **state)
 		"socket,mcast=10.0.0.1:9", "socket,reconnect=1,listen=:1",
 		"socket,mcast=230.0.0.1:9,localaddr=x", "tap,fd=1,ifname=x", "tap,fd=1,queues=2",
 		"user,ipv4=off,ipv6=off", "socket,listen=:1,queues=2",
-		"socket,udp=[::1]:9,localaddr=:9" };
+		"socket,udp=[::1]:9,localaddr=:9", "tap,vhostfd=3", "tap,vhost=on,capture=/x",
+		"tap,vhost=on,rx-pps=1", "tap,vhost=on,tx-rate=1M" };
 	struct error err = ERROR_INIT;
 	struct loop *l = loop_new("main", 0, &err);
 
@@ -400,6 +401,93 @@ static void test_refused(void **state)
 			fail_msg("'%s': %s", bad[i], e.msg);
 	}
 	loop_free(l);
+}
+
+/* Descriptors that a network was to be made of are still the caller's when it fails. */
+static void test_passed_descriptors(void **state)
+{
+	struct error err = ERROR_INIT, e = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	char text[100];
+	int fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	snprintf(text, sizeof(text), "tap,fd=%d", fd[0]);
+	assert_null(open_dev(l, text, &e));
+	assert_contains(e.msg, "is not a tap interface");
+	snprintf(text, sizeof(text), "socket,fd=%d,capture=/nonexistent/x", fd[0]);
+	e = (struct error)ERROR_INIT;
+	assert_null(open_dev(l, text, &e));
+	assert_int_equal(close(fd[0]), 0);
+	close(fd[1]);
+	loop_free(l);
+}
+
+/* The rest of a frame that went in part goes as soon as it can, also when nothing else is sent. */
+static void test_rest_of_frame(void **state)
+{
+	static uint8_t frame[60000], got[60004];
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	int fd[2], size = 4096;
+	size_t have = 0;
+	struct end e;
+	char text[40];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+	setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	snprintf(text, sizeof(text), "socket,fd=%d", fd[0]);
+	end_open(&e, l, text);
+	fill(frame, sizeof(frame), 1);
+	assert_int_equal(send_frame(&e, frame, sizeof(frame)), 1);
+	UNTIL(l, ({
+		ssize_t n = read(fd[1], got + have, sizeof(got) - have);
+
+		have += n > 0 ? (size_t)n : 0;
+		have == sizeof(got);
+	}));
+	assert_memory_equal(got + 4, frame, sizeof(frame));
+	end_close(&e);
+	close(fd[1]);
+	loop_free(l);
+}
+
+static void test_counters(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct net_dev *d = net_open_test(&err);
+	uint8_t bytes[100] = { 0 };
+	struct iovec iov[3] = { { NULL, 0 }, { bytes, sizeof(bytes) }, { NULL, 0 } };
+	struct net_packet p[2] = { { .iov = iov + 1, .n = 1, .len = 100 },
+		{ .iov = iov + 2, .n = 0, .len = 0 } };
+	struct net_stats s;
+	struct vnet_hdr h;
+
+	assert_int_equal(net_send(d, 0, p, 2), 2);
+	iov[1] = (struct iovec){ bytes, sizeof(bytes) };
+	assert_int_equal(net_recv(d, 0, &h, iov + 1, 1), 100);
+	assert_int_equal(net_recv(d, 0, &h, iov + 1, 1), -EAGAIN);
+	assert_true(net_get_stats(d, &s));
+	assert_true(
+		s.of[NET_TX].frames == 2 && s.of[NET_TX].bytes == 100 && s.of[NET_TX].dropped == 1);
+	assert_true(
+		s.of[NET_RX].frames == 1 && s.of[NET_RX].bytes == 100 && s.of[NET_RX].dropped == 0);
+	net_set_link(d, false);
+	assert_int_equal(net_send(d, 0, p, 1), 1);
+	net_rx_dropped(d, 0);
+	assert_true(net_get_stats(d, &s));
+	assert_true(
+		s.of[NET_TX].frames == 3 && s.of[NET_TX].dropped == 2 && s.of[NET_RX].dropped == 1);
+	/* More than a socket takes: what does not go is lost, and counted. */
+	net_set_link(d, true);
+	for (int i = 0; i < 5000; i++) {
+		iov[1] = (struct iovec){ bytes, sizeof(bytes) };
+		assert_int_equal(net_send(d, 0, p, 1), 1);
+	}
+	assert_true(net_get_stats(d, &s));
+	assert_int_equal(s.of[NET_TX].frames, 5003);
+	assert_true(s.of[NET_TX].dropped > 2);
+	net_close(d);
 }
 
 static void test_forward_without_user(void **state)
@@ -437,6 +525,9 @@ int main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_capture),
 		cmocka_unit_test(test_forward_without_user),
+		cmocka_unit_test(test_passed_descriptors),
+		cmocka_unit_test(test_rest_of_frame),
+		cmocka_unit_test(test_counters),
 	};
 	struct error err = ERROR_INIT;
 	char command[100];

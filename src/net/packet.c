@@ -46,7 +46,7 @@ int net_message_send(struct net_dev *d, unsigned int q, struct net_packet *p, in
 		else if (errno == EAGAIN || errno == ENOBUFS)
 			return index[done];
 		else if (errno != EINTR)
-			done++; /* nobody there, or it is too long: lost, as on a wire */
+			p[index[done++]].lost = true; /* nobody there, or too long: as on a wire */
 	}
 	return n;
 }

@@ -263,7 +263,7 @@ static bool socket_open(struct net_dev *d, const struct net_config *config, stru
 
 static void socket_close(struct net_dev *d)
 {
-	if (d->queue[0].fd >= 0)
+	if (d->queue[0].fd >= 0 && !d->borrowed)
 		close(d->queue[0].fd);
 	if (d->tx_fd >= 0)
 		close(d->tx_fd);
@@ -275,7 +275,11 @@ static int socket_send(struct net_dev *d, unsigned int q, struct net_packet *p, 
 {
 	int sent = net_message_send(d, q, p, n);
 
-	return d->tx_fd >= 0 || d->peer_len ? n : sent;
+	if (d->tx_fd < 0 && !d->peer_len)
+		return sent;
+	for (; sent < n; sent++)
+		p[sent].lost = true;
+	return n;
 }
 
 static void socket_hangup(struct net_dev *d, unsigned int q)

@@ -203,9 +203,9 @@ static void stream_close(struct net_dev *d)
 {
 	struct net_stream *s = d->data;
 
-	if (s->conn >= 0)
+	if (s->conn >= 0 && !d->borrowed)
 		close(s->conn);
-	if (s->listener >= 0)
+	if (s->listener >= 0 && !d->borrowed)
 		close(s->listener);
 	if (s->gate >= 0)
 		close(s->gate);
@@ -285,14 +285,16 @@ static int send_one(struct net_stream *s, struct net_packet *p)
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = (size_t)p->n + 1 };
 	ssize_t r;
 
-	if (p->len > NET_FRAME_MAX)
+	p->lost = p->len > NET_FRAME_MAX;
+	if (p->lost)
 		return 1;
 	iov[0] = (struct iovec){ &len, sizeof(len) };
 	do {
 		r = sendmsg(s->conn, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (r < 0 && errno == EINTR);
+	p->lost = r < 0 && errno != EAGAIN && errno != ENOBUFS;
 	if (r < 0)
-		return errno != EAGAIN && errno != ENOBUFS;
+		return p->lost;
 	if ((size_t)r < sizeof(len) + p->len)
 		keep_rest(s, iov, p->n + 1, (size_t)r);
 	return 1;
@@ -307,6 +309,10 @@ static int stream_send(struct net_dev *d, unsigned int q, struct net_packet *p, 
 			return i;
 		if (p[i].len && !send_one(s, &p[i]))
 			return i;
+	}
+	if (s->out_len) { /* whose rest must not wait for another frame */
+		d->queue[0].tx_blocked = true;
+		net_queue_update(&d->queue[0]);
 	}
 	return n;
 }

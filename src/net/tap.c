@@ -107,26 +107,18 @@ static bool open_name(struct net_dev *d, const struct net_tap_config *c, struct 
 	return true;
 }
 
-/* "5" or "5:6:7", as many as there are queues. */
 static bool open_fds(struct net_dev *d, const struct net_tap_config *c, struct error *err)
 {
-	const char *p = c->fds;
+	int fds[NET_QUEUES_MAX];
 
+	if (!net_parse_fds(c->fds, "fd", d->n_queues, fds, err))
+		return false;
 	for (uint32_t i = 0; i < d->n_queues; i++) {
-		char *end;
-		long fd = strtol(p, &end, 10);
-
-		if (end == p || fd < 0 || fd > INT32_MAX || *end != (i + 1 < d->n_queues ? ':' : 0))
-			return error_usage(err,
-				"fd=%s: %u descriptors are wanted (queues=%u), as 5:6", c->fds,
-				d->n_queues, d->n_queues);
-		if (fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0 ||
-			fcntl((int)fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
-			return error_set_errno(err, errno, "fd=%ld", fd);
-		d->queue[i].fd = (int)fd;
-		if (!setup_fd(d, i, (int)fd, c->vnet, err))
+		if (fcntl(fds[i], F_SETFL, O_RDWR | O_NONBLOCK) < 0)
+			return error_set_errno(err, errno, "fd=%d", fds[i]);
+		d->queue[i].fd = fds[i];
+		if (!setup_fd(d, i, fds[i], c->vnet, err))
 			return false;
-		p = end + 1;
 	}
 	return true;
 }
@@ -150,16 +142,19 @@ static bool tap_open(struct net_dev *d, const struct net_config *config, struct 
 
 	if (c->fds && c->ifname)
 		return error_usage(err, "ifname= and fd= exclude each other");
+	if (!net_vhost_check(config, err))
+		return false;
 	if (!(c->fds ? open_fds(d, c, err) : open_name(d, c, err)))
 		return false;
 	tap_set_offloads(d, 0);
 	tap_set_pairs(d, 1);
-	return true;
+	return net_vhost_open(d, c, err);
 }
 
 static void tap_close(struct net_dev *d)
 {
-	for (uint32_t i = 0; i < d->n_queues; i++) {
+	net_vhost_close(d);
+	for (uint32_t i = 0; !d->borrowed && i < d->n_queues; i++) {
 		if (d->queue[i].fd >= 0)
 			close(d->queue[i].fd);
 	}
@@ -186,6 +181,7 @@ static int tap_send(struct net_dev *d, unsigned int q, struct net_packet *p, int
 		/* Other errors: the frame is not possible or the interface is down. Lost, as on a wire. */
 		if (r < 0 && errno == EAGAIN)
 			return i;
+		p[i].lost = r < 0;
 	}
 	return n;
 }

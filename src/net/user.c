@@ -28,6 +28,7 @@
 #define HELPER	       "lodge-net-user"
 #define ANSWER_WAIT_MS 5000
 #define DATA_BUFFER    (4 << 20)
+#define STALE_MAX      16
 
 struct user {
 	int ctl; /* owned; main, and set_offloads on the home loop: a message is one send(2) */
@@ -60,6 +61,17 @@ static bool answer(struct user *u, struct error *err)
 	return false;
 }
 
+/* Answers that came too late, or that nobody asked for, must not be taken for the next one. */
+static void forget_answers(struct user *u)
+{
+	char text[NET_USER_TEXT_MAX];
+
+	for (int i = 0; i < STALE_MAX; i++) {
+		if (recv(u->ctl, text, sizeof(text), MSG_DONTWAIT) <= 0)
+			break;
+	}
+}
+
 static bool user_forward(struct net_dev *d, const char *spec, bool add, struct error *err)
 {
 	struct user *u = d->data;
@@ -67,7 +79,9 @@ static bool user_forward(struct net_dev *d, const char *spec, bool add, struct e
 
 	if (!text || strlen(text) > NET_USER_TEXT_MAX)
 		return error_usage(err, "bad forward '%.40s...': too long", spec);
-	if (send(u->ctl, text, strlen(text), MSG_NOSIGNAL) < 0)
+	forget_answers(u);
+	/* A helper that reads nothing any more must not hold us. */
+	if (send(u->ctl, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return error_set_errno(err, errno, "%s does not listen", HELPER);
 	return answer(u, err);
 }
@@ -124,6 +138,10 @@ static bool spawn(
 		    ?: posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0)
 		    ?: posix_spawn_file_actions_adddup2(&fa, data, NET_USER_DATA_FD)
 		    ?: posix_spawn_file_actions_adddup2(&fa, ctl, NET_USER_CTL_FD);
+	/* A process that goes to the background says so of its stderr: who waits for its end must not
+	 * wait for us. */
+	if (!r && fcntl(STDERR_FILENO, F_GETFD) & FD_CLOEXEC)
+		r = posix_spawn_file_actions_addopen(&fa, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	if (!r)
 		r = posix_spawn(&u->pid, path, &fa, &attr, argv, environ);
 	posix_spawn_file_actions_destroy(&fa);

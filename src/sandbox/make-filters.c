@@ -13,6 +13,7 @@
 #include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <linux/prctl.h>
+#include <linux/vhost.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -77,6 +78,18 @@ static const struct {
 	C(TIOCGPGRP),
 	C(TIOCGWINSZ),
 	C(FIONREAD),
+	C(VHOST_GET_FEATURES),
+	C(VHOST_SET_OWNER),
+	C(VHOST_SET_FEATURES),
+	C(VHOST_SET_MEM_TABLE),
+	C(VHOST_SET_VRING_NUM),
+	C(VHOST_SET_VRING_BASE),
+	C(VHOST_GET_VRING_BASE),
+	C(VHOST_SET_VRING_ADDR),
+	C(VHOST_SET_VRING_KICK),
+	C(VHOST_SET_VRING_CALL),
+	C(VHOST_SET_VRING_ERR),
+	C(VHOST_NET_SET_BACKEND),
 	C(FIONBIO),
 	C(TUNSETOFFLOAD),
 	C(TUNSETQUEUE),

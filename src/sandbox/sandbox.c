@@ -54,8 +54,16 @@ static void end_process(int status)
 static void on_sigsys(int sig, siginfo_t *info, void *context)
 {
 	unsigned int nr = (unsigned int)info->si_syscall;
-	const char *name = nr < sandbox_call_names_count ? sandbox_call_names[nr] : NULL;
+	const char *name;
 
+	if (info->si_code == SI_TKILL) { /* thread_confine_all() */
+		int e = errno;
+
+		thread_confine();
+		errno = e;
+		return;
+	}
+	name = nr < sandbox_call_names_count ? sandbox_call_names[nr] : NULL;
 	log_err("sandbox", "the %s called %s (number %u), which it may not: the VM ends",
 		role_names[thread_role()], name ?: "a system call without a name", nr);
 	if (confined.on_violation)
@@ -241,6 +249,7 @@ bool sandbox_enter(struct sandbox *s, void (*on_violation)(void), struct error *
 		return error_set_errno(
 			err, error, "sandbox: %s failed; --sandbox off goes without", what);
 	thread_set_confinement(confine_thread);
+	thread_confine_all();
 	return true;
 }
 

@@ -4,8 +4,8 @@
  * capabilities, no paths but those it was given (Landlock, an empty mount namespace), no network, and
  * for each kind of thread the system calls of src/sandbox/calls (seccomp). docs/sandbox.md.
  *
- * Everything is a thread's own in Linux: sandbox_enter() confines main; threads made afterwards
- * confine themselves in thread_enter(), older ones when they call thread_confine().
+ * Everything is a thread's own in Linux: sandbox_enter() confines main and all threads that there are;
+ * those made afterwards confine themselves in thread_enter().
  *
  * A call that a thread may not make ends the VM, with a line that names thread and call.
  */

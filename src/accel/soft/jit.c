@@ -199,6 +199,7 @@ void soft_jit_reset(struct soft_vcpu *v)
 	j->count.resets++;
 	j->n_blocks = j->n_pages = j->n_faults = j->n_fars = 0;
 	j->code.used = j->stubs_end;
+	j->cold = JIT_COLD;
 	memset(j->hash, 0xff, sizeof(j->hash));
 	memset(j->page_hash, 0xff, sizeof(j->page_hash));
 	memset(j->op, 0, sizeof(j->op));
@@ -456,10 +457,23 @@ static uint32_t block_mode(const struct soft_vcpu *v)
 	return v->jit->mode | (v->mmu_index == SOFT_MMU_USER ? JIT_MODE_USER : 0);
 }
 
+/* For perf(1): both parts of it, of which the other begins at @cold. */
+static void name_block(struct soft_vcpu *v, uint32_t b, size_t cold)
+{
+	const struct soft_jit *j = v->jit;
+	const struct jit_block *bl = &j->block[b];
+	uint64_t lin = v->g.page + bl->off;
+
+	soft_perf_block(v->vm->perf, v, lin, j->code.rx + bl->ind, j->code.used - bl->ind);
+	if (j->cold > cold)
+		soft_perf_block(v->vm->perf, v, lin, j->code.rx + cold, j->cold - cold);
+}
+
 static uint32_t block_new(struct soft_vcpu *v, uint32_t page, uint32_t off, uint32_t apart)
 {
 	struct soft_jit *j = v->jit;
 	uint32_t b = j->n_blocks, slot = block_slot(page, off);
+	size_t cold = j->cold;
 
 	j->block[b] = (struct jit_block){ .page = page,
 		.off = off,
@@ -478,8 +492,7 @@ static uint32_t block_new(struct soft_vcpu *v, uint32_t page, uint32_t off, uint
 	}
 	j->count.blocks++;
 	if (v->vm->perf)
-		soft_perf_block(v->vm->perf, v, v->g.page + off, j->code.rx + j->block[b].ind,
-			j->code.used - j->block[b].ind);
+		name_block(v, b, cold);
 	return b;
 }
 
@@ -496,7 +509,8 @@ static uint32_t block_find(struct soft_vcpu *v, uint32_t page, uint32_t off, uin
 
 static bool has_room(const struct soft_jit *j)
 {
-	return j->n_blocks < JIT_BLOCKS && j->code.size - j->code.used >= JIT_ROOM;
+	return j->n_blocks < JIT_BLOCKS && JIT_COLD - j->code.used >= JIT_ROOM &&
+	       j->code.size - j->cold >= JIT_ROOM;
 }
 
 /* False: it was written to meanwhile, its blocks are no more. */

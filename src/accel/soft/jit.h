@@ -18,7 +18,8 @@
 #include "accel/soft/soft_int.h"
 
 #define JIT_CODE_SIZE (64u << 20)
-#define JIT_BLOCKS    (1u << 18) /* at most */
+#define JIT_COLD      (40u << 20) /* of it: from here on lies what seldom runs */
+#define JIT_BLOCKS    (1u << 18)  /* at most */
 #define JIT_FARS      (1u << 20)
 #define JIT_HASH_BITS 17
 #define JIT_PAGE_BITS 14
@@ -35,10 +36,11 @@
 #define JIT_L1_SIZE (1u << JIT_L1_BITS)
 #define JIT_L1_SETS 8 /* address spaces that keep theirs */
 /* For SOFT_READ and SOFT_WRITE each. What may not be has a tag that is no address and whose index is
- * another one's, and j->no_page behind it. */
+ * another one's: no address that leads to the entry is in it. */
 struct jit_l1 {
-	uint64_t tag[2];  /* the linear page */
-	uint8_t *host[2]; /* the page's first byte */
+	uint64_t tag[2]; /* the linear page */
+	uint8_t *host;	 /* the page's first byte */
+	uint64_t delta;	 /* from linear to host addresses */
 };
 #define JIT_L1_SHIFT 5 /* log2 of its size */
 
@@ -180,8 +182,8 @@ struct soft_lockstep;
 
 struct soft_jit {
 	struct soft_lockstep *lockstep; /* owned; NULL: off */
-	struct exec_mem code;
-	size_t stubs_end;
+	struct exec_mem code;		/* ->used: up to JIT_COLD */
+	size_t stubs_end, cold;		/* offset of what is free from JIT_COLD on */
 	struct jit_stubs stub;
 	uint32_t generation; /* changes when all blocks go */
 	bool bmi2;	     /* the host has RORX */

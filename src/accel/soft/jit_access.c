@@ -165,18 +165,8 @@ void jit_ea(struct jit_tr *t, unsigned int k)
 	add_segment(t, &t->insn[k]);
 }
 
-/* The address in r9 with the tag of the entry in r10, the size with the page's end. */
-static uint8_t *compare(struct jit_tr *t, unsigned int size, enum soft_access access)
-{
-	j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (int32_t)(access == SOFT_WRITE)); /* xor */
-	JCODE(&t->b, "\x49\x81\xf9");						 /* cmp r9, */
-	j32(&t->b, JIT_PAGE - size);
-	return j_ahead(&t->b, 0x0f87);
-}
-
-/* Look the linear address in r9 up: r9 becomes the offset in the page, r10 the entry. Returns the jump
- * that is taken when the page is not there; then r9 XOR the entry's tag is the address. */
-static uint8_t *find_page(struct jit_tr *t, unsigned int size, enum soft_access access)
+/* r10 becomes the entry that the address in r9 is to be in. */
+static void find_entry(struct jit_tr *t)
 {
 	struct jit_buf *b = &t->b;
 
@@ -191,21 +181,42 @@ static uint8_t *find_page(struct jit_tr *t, unsigned int size, enum soft_access 
 	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
 	j32(b, (JIT_L1_SIZE - 1) << JIT_L1_SHIFT);
 	j_rm(b, true, 0x03, R_10, R_SP, F_L1); /* add */
-	return compare(t, size, access);
 }
 
-static void add_host(struct jit_tr *t, unsigned int access)
-{
-	j_rm(&t->b, true, 0x03, R_9, R_10, /* add */
-		(int32_t)offsetof(struct jit_l1, host) + 8 * (int32_t)(access == SOFT_WRITE));
-}
+#define L1(member) ((int32_t)offsetof(struct jit_l1, member))
 
+/* An access that has no region although its code is hot waits for its address: chains of pointers do. There
+ * the way from address to data does not wait for the comparison. */
 uint8_t *jit_probe(struct jit_tr *t, unsigned int size, enum soft_access access)
 {
-	uint8_t *ja = find_page(t, size, access);
+	struct jit_buf *b = &t->b;
+	uint8_t *ja;
 
-	add_host(t, access);
+	if (t->hot)
+		j_rm(b, true, OP_STORE, R_9, R_SP, F_LIN);
+	find_entry(t);
+	if (t->hot) {
+		j_rm(b, true, 0x03, R_9, R_10, L1(delta)); /* add */
+		j_rm(b, true, OP_LOAD, R_10, R_10, L1(tag) + 8 * (int32_t)access);
+		j_rm(b, true, 0x33, R_10, R_SP, F_LIN); /* xor */
+		JCODE(b, "\x49\x81\xfa");		/* cmp r10, */
+	} else {
+		j_rm(b, true, 0x33, R_9, R_10, L1(tag) + 8 * (int32_t)access); /* xor */
+		JCODE(b, "\x49\x81\xf9");				       /* cmp r9, */
+	}
+	j32(b, JIT_PAGE - size);
+	ja = j_ahead(b, 0x0f87);
+	if (!t->hot)
+		j_rm(b, true, 0x03, R_9, R_10, L1(host)); /* add */
 	return ja;
+}
+
+void jit_probed_address(struct jit_tr *t, enum soft_access access)
+{
+	if (t->hot)
+		j_rm(&t->b, true, OP_LOAD, R_9, R_SP, F_LIN);
+	else
+		j_rm(&t->b, true, 0x33, R_9, R_10, L1(tag) + 8 * (int32_t)access); /* xor */
 }
 
 struct jit_slow *jit_slow_at(
@@ -362,7 +373,7 @@ static void emit_not_found(struct jit_tr *t, const struct jit_slow *w)
 		ja = emit_probe_after_all(t, w);
 	j_here(&t->b, ja);
 	if (w->how != JIT_STACK)
-		j_rm(&t->b, true, 0x33, R_9, R_10, 8 * (w->access == SOFT_WRITE));
+		jit_probed_address(t, w->access);
 	jit_call_stub(t, w->how == JIT_STACK ? t->j->stub.slow_stack : t->j->stub.slow);
 }
 

@@ -46,8 +46,9 @@ enum jit_frame {
 	F_ID = 40,	  /* v->g.id */
 	F_STACK_TAG = 48, /* v->g.stack */
 	F_STACK_DELTA = 56,
-	F_DELTA = 64,	      /* JIT_DELTAS of them: jit_share.c */
-	F_SIZE = 64 + 16 + 8, /* with what aligns it */
+	F_DELTA = 64, /* JIT_DELTAS of them: jit_share.c */
+	F_LIN = 80,   /* the address that is being looked up */
+	F_SIZE = 88,  /* aligned with what is pushed */
 };
 
 struct jit_buf {

@@ -180,6 +180,12 @@ static void emit_rest(struct jit_tr *t)
 		j_here(&t->b, t->side[n].jcc);
 		jit_emit_branch(t, t->side[n].insn, t->side[n].target, t->dead[t->side[n].insn]);
 	}
+}
+
+/* What seldom runs lies elsewhere: the host's caches are full of code as it is. No instruction that the host
+ * may fault at is here, because those are sorted by address. */
+static void emit_cold(struct jit_tr *t)
+{
 	for (unsigned int n = 0; n < t->n_slow; n++)
 		jit_emit_slow(t, &t->slow[n]);
 	if (t->spans)
@@ -210,7 +216,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	struct soft_jit *j = v->jit;
 	struct jit_block *bl = &j->block[block];
 	struct jit_tr tr, *t = &tr;
-	uint8_t *start = j->code.rw + j->code.used;
+	uint8_t *start = j->code.rw + j->code.used, *cold = j->code.rw + j->cold;
 
 	memset(t, 0, offsetof(struct jit_tr, miss));
 	memset(t->end, 0, sizeof(t->end));
@@ -247,5 +253,9 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	j->count.guest_bytes += t->off[t->n] - t->start;
 	j->count.host_bytes += (uint64_t)(t->b.p - start);
 	j->code.used = ALIGN_UP((size_t)(t->b.p - j->code.rw), (size_t)16);
+	t->b.p = cold;
+	emit_cold(t);
+	j->count.host_bytes += (uint64_t)(t->b.p - cold);
+	j->cold = (size_t)(t->b.p - j->code.rw);
 	return true;
 }

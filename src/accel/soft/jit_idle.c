@@ -29,7 +29,7 @@ void soft_jit_idle(struct soft_vcpu *v)
 	struct soft_jit *j = v->jit;
 	int64_t now, cpu, ran, span;
 
-	if (!j || j->code.used - j->stubs_end < KEEP)
+	if (!j || j->code.used - j->stubs_end + j->cold - JIT_COLD < KEEP)
 		return;
 	now = clock_mono_ns();
 	span = now - j->idle_from;

@@ -231,7 +231,7 @@ static void put_fill(struct jit_buf *b, const struct jit_regions *r, bool write)
 	j_rm(b, false, 0xff, 0, R_10, STATE(same)); /* inc */
 	j_here8(b, other);
 	j_rm(b, true, OP_STORE, R_9, R_10, REGION(base));
-	j_rm(b, true, OP_LOAD, R_9, R_AX, (int32_t)offsetof(struct jit_l1, host) + 8 * write);
+	j_rm(b, true, OP_LOAD, R_9, R_AX, (int32_t)offsetof(struct jit_l1, host));
 	j_rm(b, true, OP_STORE, R_9, R_10, REGION(host));
 	j_rm(b, true, 0x2b, R_9, R_10, REGION(base)); /* sub */
 	j_rm(b, true, OP_STORE, R_9, R_10, REGION(delta));
@@ -351,7 +351,7 @@ static bool page_at(
 {
 	const struct jit_l1 *e = &v->l1[page >> 12 & (JIT_L1_SIZE - 1)];
 
-	return e->tag[access] == page && e->host[access] == host;
+	return e->tag[access] == page && e->host == host;
 }
 
 /* The region becomes what lies around @lin. Returns how many pages that are. */
@@ -359,7 +359,7 @@ static unsigned int widen(
 	struct soft_vcpu *v, struct jit_region *r, uint64_t lin, enum soft_access access)
 {
 	uint64_t page = lin & ~0xfffull, below = 0, above = 0x1000;
-	uint8_t *host = v->l1[lin >> 12 & (JIT_L1_SIZE - 1)].host[access];
+	uint8_t *host = v->l1[lin >> 12 & (JIT_L1_SIZE - 1)].host;
 
 	if (no_regions(v) || !page_at(v, page, host, access) ||
 		!log_add(&regions(v->jit)->log[access], r))

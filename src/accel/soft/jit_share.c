@@ -551,7 +551,7 @@ void jit_emit_share_slow(struct jit_tr *t, const struct jit_slow *w)
 	} else {
 		j_here(&t->b, w->ja);
 		if (w->shared_by == JIT_SHARE_FRAME)
-			j_rm(&t->b, true, 0x33, R_9, R_10, 8 * w->share->write); /* xor */
+			jit_probed_address(t, w->share->write ? SOFT_WRITE : SOFT_READ);
 		apart = not_in_a_page(t, w);
 		jit_call_stub(t, t->j->stub.share);
 	}

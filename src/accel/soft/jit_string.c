@@ -104,8 +104,7 @@ static uint8_t *put_look(struct jit_buf *b, unsigned int reg, bool wide, unsigne
 	JCODE(b, "\x49\x81\xf9");						 /* cmp r9, */
 	j32(b, JIT_PAGE - 1);
 	ja = j_ahead(b, JA);
-	j_rm(b, true, 0x03, R_9, R_BX,
-		(int32_t)offsetof(struct jit_l1, host) + 8 * (int32_t)access);
+	j_rm(b, true, 0x03, R_9, R_BX, (int32_t)offsetof(struct jit_l1, host));
 	return ja;
 }
 

@@ -149,7 +149,7 @@ static void no_room(void **state)
 	unsigned int n = 32 * 200;
 
 	put_chain(n);
-	v->jit->code.size = v->jit->stubs_end + JIT_ROOM + 0x10000;
+	v->jit->code.size = JIT_COLD + JIT_ROOM + 0x10000;
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(run_from(LIN), n);
 	assert_true(v->jit->count.resets > 10);

@@ -21,7 +21,6 @@ static void entry_deny(
 {
 	e->tag[access] = (j->no_stack.tag & ~((JIT_L1_SIZE - 1ull) << 12)) | (uint64_t)(at ^ 1)
 										     << 12;
-	e->host[access] = (uint8_t *)(uintptr_t)j->no_page;
 }
 
 static void entry_drop(const struct soft_jit *j, struct jit_l1 *e, uint32_t at)
@@ -141,8 +140,7 @@ void jit_stack_fill(struct soft_vcpu *v, uint64_t lin)
 		return;
 	if (e->tag[SOFT_READ] != page || e->tag[SOFT_WRITE] != page || v->g.stack.tag == page)
 		return;
-	*v->g.stack_at = v->g.stack = (struct soft_stack_page){ page,
-		(uintptr_t)e->host[SOFT_WRITE] - page };
+	*v->g.stack_at = v->g.stack = (struct soft_stack_page){ page, e->delta };
 	v->jit->epoch++;
 }
 
@@ -181,7 +179,7 @@ static struct jit_written *written_slot(struct soft_jit *j, const uint8_t *host)
 
 static void note_written(struct soft_jit *j, struct jit_l1 *e)
 {
-	const uint8_t *host = e->host[SOFT_WRITE];
+	const uint8_t *host = e->host;
 	struct jit_written *w = written_slot(j, host);
 
 	if (!w->host)
@@ -241,7 +239,8 @@ static bool beside_code(
 static void entry_allow(struct jit_l1 *e, enum soft_access access, uint64_t page, uint8_t *host)
 {
 	e->tag[access] = page;
-	e->host[access] = host;
+	e->host = host;
+	e->delta = (uintptr_t)host - page;
 }
 
 uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access)
@@ -266,7 +265,7 @@ uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum 
 	*used_of(v->jit, set) = true;
 	host = (uint8_t *)(t->addend + page);
 	for (int a = SOFT_READ; a <= SOFT_WRITE; a++)
-		if (e->tag[a] == page && e->host[a] != host)
+		if (e->tag[a] == page && e->host != host)
 			no_stacks(v, false);
 	entry_drop(v->jit, e, at);
 	if (t->tag[SOFT_READ] == tag)

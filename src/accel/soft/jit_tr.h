@@ -191,9 +191,10 @@ void jit_rm(struct jit_tr *t, bool w, uint32_t op, unsigned int reg, const struc
 /* An access that is not found, for the caller to say more. */
 struct jit_slow *jit_slow_at(
 	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access);
-/* Look the linear address in r9 up: it becomes the host's. r10 is the TLB's entry. Returns the jump that is
- * taken when it is not there; then r9 XOR the entry's tag is the address. */
+/* Look the linear address in r9 up: it becomes the host's. r10 is lost. Returns the jump that is taken when
+ * it is not there; from there jit_probed_address() has the address in r9 again. */
 uint8_t *jit_probe(struct jit_tr *t, unsigned int size, enum soft_access access);
+void jit_probed_address(struct jit_tr *t, enum soft_access access);
 /* The same with the stack's page; then r9 is as it was. */
 uint8_t *jit_stack_compare(struct jit_tr *t, unsigned int size);
 /* r9 becomes the host's address of @size bytes at the linear address in it, which the stack pointer gave:

@@ -79,7 +79,6 @@ static void *ticker_main(void *opaque)
 			continue;
 		}
 		mutex_unlock(&t->lock);
-		thread_confine();
 		if (tick(t->vm, now - last >= TICK_NS, &wait))
 			idle = 0;
 		else

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "base/types.h"
 #include "control/qmp.h"
 #include "control/qmp_fd.h"
 #include "core/device.h"
@@ -45,22 +46,68 @@ static bool put_forwards(
 	return true;
 }
 
-/* A descriptor by the name that getfd gave it, or one that was open at the start by its number. *@fd: ours to
- * close when the network is not made. */
-static bool put_fd(
-	struct qmp_call *c, struct net_config *n, const char *name, int *fd, struct error *err)
-{
-	char number[16];
+/* Descriptors that came by getfd: ours to close when the network is not made. */
+struct taken {
+	int fd[2 * NET_QUEUES_MAX];
+	size_t n;
+};
 
-	if (name[0] >= '0' && name[0] <= '9')
-		return fields_set(&net_config_table, n, "fd", name, err);
-	*fd = qmp_named_fd_take(c->q, name, err);
-	snprintf(number, sizeof(number), "%d", *fd);
-	return *fd >= 0 && fields_set(&net_config_table, n, "fd", number, err);
+/* @name, to the next colon or the end, is the name that getfd gave a descriptor, or the number of one that was
+ * open at the start; its number goes to @out. */
+static bool put_fd(struct qmp_call *c, const char *name, size_t len, struct taken *taken,
+	struct str *out, struct error *err)
+{
+	AUTO_FREE char *copy = strndup(name, len);
+	int fd;
+
+	if (!copy || taken->n == ARRAY_SIZE(taken->fd))
+		return error_set(err, copy ? "too many descriptors" : "out of memory");
+	if (copy[0] >= '0' && copy[0] <= '9') {
+		str_append(out, copy);
+		return true;
+	}
+	fd = qmp_named_fd_take(c->q, copy, err);
+	if (fd < 0)
+		return false;
+	taken->fd[taken->n++] = fd;
+	str_appendf(out, "%d", fd);
+	return true;
+}
+
+/* `fd`, `vhostfd`, and `fds`, `vhostfds` for several queues: one or more of them with colons between. */
+static bool put_fds(struct qmp_call *c, struct net_config *n, const char *key, const char *text,
+	struct taken *taken, struct error *err)
+{
+	AUTO(str) numbers = STR_INIT;
+
+	for (;;) {
+		size_t len = strcspn(text, ":");
+
+		if (!put_fd(c, text, len, taken, &numbers, err))
+			return false;
+		if (!text[len])
+			break;
+		str_append(&numbers, ":");
+		text += len + 1;
+	}
+	return numbers.failed ? error_set(err, "out of memory")
+			      : fields_set(&net_config_table, n, key[0] == 'v' ? "vhostfd" : "fd",
+					str_cstr(&numbers), err);
+}
+
+static bool is_fds(const char *key)
+{
+	static const char *const keys[] = { "fd", "fds", "vhostfd", "vhostfds" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (!strcmp(key, keys[i]))
+			return true;
+	}
+	return false;
 }
 
 static bool put_member(struct qmp_call *c, struct net_config *n, const struct json_token *key,
-	int *fd, struct error *err)
+	struct taken *taken, struct error *err)
 {
 	const struct json_token *value = key + 1;
 	AUTO(str) name = STR_INIT;
@@ -70,18 +117,19 @@ static bool put_member(struct qmp_call *c, struct net_config *n, const struct js
 	if (!strcmp(str_cstr(&name), "hostfwd"))
 		return put_forwards(c, n, value, err);
 	if (value->type == JSON_ARRAY || value->type == JSON_OBJECT || value->type == JSON_NULL ||
-		!net_config_has(str_cstr(&name)))
+		(!net_config_has(str_cstr(&name)) && !is_fds(str_cstr(&name))))
 		return error_usage(err, "Parameter '%s' is unexpected", str_cstr(&name));
 	json_text(c->doc, value, &text);
 	if (name.failed || text.failed || strlen(str_cstr(&text)) != text.len)
 		return error_usage(err, "Parameter '%s' is no text", str_cstr(&name));
-	if (!strcmp(str_cstr(&name), "fd"))
-		return put_fd(c, n, str_cstr(&text), fd, err);
+	if (is_fds(str_cstr(&name)))
+		return put_fds(c, n, str_cstr(&name), str_cstr(&text), taken, err);
 	return fields_set(&net_config_table, n, str_cstr(&name), str_cstr(&text), err);
 }
 
 /* The type first: it decides what the other members may be. */
-static bool take_config(struct qmp_call *c, struct net_config *n, int *fd, struct error *err)
+static bool take_config(
+	struct qmp_call *c, struct net_config *n, struct taken *taken, struct error *err)
 {
 	const struct json_token *type = c->tok ? json_member(c->doc, c->tok, "type") : NULL;
 	const struct json_token *end = c->tok ? c->doc->tokens + c->tok->next : NULL;
@@ -93,7 +141,7 @@ static bool take_config(struct qmp_call *c, struct net_config *n, int *fd, struc
 	if (!fields_set(&net_config_table, n, "type", str_cstr(&text), err))
 		return false;
 	for (const struct json_token *k = c->tok + 1; k < end; k = c->doc->tokens + k[1].next) {
-		if (!json_text_is(c->doc, k, "type") && !put_member(c, n, k, fd, err))
+		if (!json_text_is(c->doc, k, "type") && !put_member(c, n, k, taken, err))
 			return false;
 	}
 	if (!n->id)
@@ -106,12 +154,13 @@ static bool take_config(struct qmp_call *c, struct net_config *n, int *fd, struc
 static bool netdev_add(struct qmp_call *c, struct error *err)
 {
 	struct net_config n = { 0 };
-	AUTO_FD int fd = -1;
-	bool ok = fields_init(&net_config_table, &n, err) && take_config(c, &n, &fd, err) &&
+	struct taken taken = { .n = 0 };
+	bool ok = fields_init(&net_config_table, &n, err) && take_config(c, &n, &taken, err) &&
 		  machine_net_add(c->m, &n, err);
 
-	if (ok)
-		fd = -1; /* the network's */
+	/* Otherwise they are the network's. */
+	for (size_t i = 0; !ok && i < taken.n; i++)
+		close(taken.fd[i]);
 	fields_fini(&net_config_table, &n);
 	return ok;
 }

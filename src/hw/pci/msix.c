@@ -27,6 +27,7 @@ static void update(struct pci_device *d, uint16_t v)
 {
 	struct pci_msix *x = &d->msix;
 	struct pci_msix_entry *e = &x->table[v];
+	bool routed = x->vectors[v].gsi >= 0;
 
 	if (!can_fire(x, v)) {
 		msi_vector_clear(&x->vectors[v]);
@@ -35,6 +36,8 @@ static void update(struct pci_device *d, uint16_t v)
 	/* On failure it fires by a call instead of a route. */
 	if (msi_vector_set(&x->vectors[v], e->addr, e->data) < 0)
 		return;
+	if (!routed && d->msix_changed)
+		d->msix_changed(d);
 	if (e->pending) {
 		e->pending = false;
 		msi_vector_fire(&x->vectors[v], NULL);
@@ -89,6 +92,8 @@ void pci_msix_control_written(struct pci_device *d)
 	x->masked = masked;
 	update_all(d);
 	pci_intx_update(d);
+	if (d->msix_changed)
+		d->msix_changed(d);
 }
 
 void pci_msix_reset(struct pci_device *d)
@@ -129,7 +134,7 @@ static uint64_t pba_read(const struct pci_msix *x, uint64_t off, unsigned int si
 	for (unsigned int i = 0; i < size * 8; i++) {
 		uint64_t n = off * 8 + i;
 
-		if (n < x->n && x->table[n].pending)
+		if (n < x->n && (x->table[n].pending || msi_vector_held(&x->vectors[n])))
 			v |= BIT_ULL(i);
 	}
 	return v;
@@ -204,6 +209,21 @@ void pci_msix_fire(struct pci_device *d, uint16_t v, struct loop *loop)
 bool pci_msix_enabled(const struct pci_device *d)
 {
 	return d->msix.enabled;
+}
+
+int pci_msix_lend(struct pci_device *d, uint16_t v)
+{
+	struct pci_msix *x = &d->msix;
+
+	return x->enabled && v < x->n ? msi_vector_lend(&x->vectors[v]) : -1;
+}
+
+void pci_msix_release(struct pci_device *d, uint16_t v)
+{
+	struct pci_msix *x = &d->msix;
+
+	if (msi_vector_release(&x->vectors[v]) && x->enabled)
+		x->table[v].pending = true;
 }
 
 /* -------- saved state -------- */

@@ -141,6 +141,9 @@ struct pci_device {
 	void (*config_write)(struct pci_device *d, uint16_t off, uint32_t value, unsigned int size);
 	/* Called before a read so that a device can refresh live bytes. */
 	void (*config_read)(struct pci_device *d, uint16_t off, unsigned int size);
+	/* MSI-X was turned on or off, or a vector has got a route: pci_msix_lend() may say something else
+	 * now. Under the device's lock. */
+	void (*msix_changed)(struct pci_device *d);
 };
 
 /* The host bridge: makes ECAM and port access, itself function 00.0. Sets machine->pci. It is one of
@@ -177,6 +180,10 @@ bool pci_add_msix(struct pci_device *d, uint16_t n, uint8_t bar, uint32_t table_
  * vector. Any thread, under the device's lock; @loop as in msi_vector_fire. */
 void pci_msix_fire(struct pci_device *d, uint16_t v, struct loop *loop);
 bool pci_msix_enabled(const struct pci_device *d);
+/* As msi_vector_lend() and msi_vector_release() for vector @v: -1: MSI-X is off, no such vector, or it has no
+ * message yet. Under the device's lock. */
+int pci_msix_lend(struct pci_device *d, uint16_t v);
+void pci_msix_release(struct pci_device *d, uint16_t v);
 /* The INTx pin; respects Interrupt Disable. Under the device's lock. */
 void pci_intx_set(struct pci_device *d, bool level);
 /* Registers as the guest would access them (ECAM, fuzzers, tests). @size 1, 2 or 4, aligned. Nobody

@@ -128,6 +128,14 @@ static void on_writable(void *opaque, unsigned int pair)
 	virtio_kick(&s->v, 2 * pair + 1);
 }
 
+static void net_changed(struct virtio_device *v)
+{
+	struct virtio_net *s = net_of(v);
+
+	if (s->vhost)
+		net_apply_later(s);
+}
+
 static void on_link(void *opaque, bool up)
 {
 	struct virtio_net *s = opaque;
@@ -137,6 +145,7 @@ static void on_link(void *opaque, bool up)
 	s->status |= up ? S_LINK_UP : 0;
 	wr_le16(s->v.config + STATUS_OFF, s->status);
 	virtio_config_changed(&s->v);
+	net_changed(&s->v);
 	for (unsigned int i = 0; i < s->max_pairs; i++) {
 		virtio_kick(&s->v, 2 * i);
 		virtio_kick(&s->v, 2 * i + 1);
@@ -146,7 +155,7 @@ static void on_link(void *opaque, bool up)
 
 /* -------- features and state -------- */
 
-static uint64_t net_features(struct virtio_device *v)
+static uint64_t features_wanted(struct virtio_device *v)
 {
 	struct virtio_net *s = net_of(v);
 	const struct net_nic_config *c = &s->cfg;
@@ -177,6 +186,11 @@ static uint64_t net_features(struct virtio_device *v)
 	f |= c->status ? BIT_ULL(F_GUEST_ANNOUNCE) : 0;
 	f |= f & BIT_ULL(F_GUEST_CSUM) ? BIT_ULL(F_CTRL_GUEST_OFFLOADS) : 0;
 	return f | (s->max_pairs > 1 ? BIT_ULL(F_MQ) : 0);
+}
+
+static uint64_t net_features(struct virtio_device *v)
+{
+	return features_wanted(v) & ~net_vhost_lacks(net_of(v));
 }
 
 /* What needs what (5.1.3.1). */
@@ -221,11 +235,16 @@ static void apply(void *opaque)
 	mutex_lock(&s->v.pci.dev.lock);
 	offloads = s->offloads;
 	pairs = s->pairs;
+	net_vhost_halt(s);
 	net_set_guest_offloads(s->net, offloads);
 	net_set_pairs(s->net, pairs);
+	net_vhost_run(s);
 	for (unsigned int i = 0; i < s->max_pairs; i++) {
-		net_rx_enable(s->net, i, i < pairs && !s->v.quiesced);
-		virtio_kick(&s->v, 2 * i);
+		bool ours = i < pairs && !s->v.quiesced && !net_vhost_runs(s, i);
+
+		net_rx_enable(s->net, i, ours);
+		if (ours)
+			virtio_kick(&s->v, 2 * i);
 	}
 	mutex_unlock(&s->v.pci.dev.lock);
 }
@@ -263,6 +282,7 @@ static const struct virtio_class net_class = {
 	.start = net_start,
 	.handle_queue = net_handle_queue,
 	.reset = net_class_reset,
+	.changed = net_changed,
 };
 
 /* -------- life -------- */
@@ -315,7 +335,7 @@ static bool net_prepare(struct virtio_net *s, struct error *err)
 		return false;
 	s->max_pairs = s->cfg.mq && s->cfg.ctrl_vq ? net_queues(s->net) : 1;
 	loop_defer_init(&s->apply, apply, s);
-	return arrays_make(s, err);
+	return net_vhost_choose(s, err) && arrays_make(s, err);
 }
 
 static void config_fill(struct virtio_net *s)
@@ -338,39 +358,65 @@ static void defers_cancel(void *opaque)
 	loop_defer_cancel(s->v.pci.dev.home, &s->apply);
 }
 
+/* Nothing is in flight and the network is another one's again. */
+static void net_end(struct virtio_net *s)
+{
+	virtio_fini(&s->v);
+	net_vhost_free(s);
+	loop_call(s->v.pci.dev.home, defers_cancel, s);
+	arrays_free(s);
+}
+
 static bool net_realize(struct device *d, struct error *err)
 {
 	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
 	struct net_front front = { on_readable, on_writable, on_link, s };
+	uint64_t lacks;
 
 	if (!net_prepare(s, err)) {
+		net_vhost_free(s);
 		arrays_free(s);
 		return false;
 	}
+	lacks = net_vhost_lacks(s);
+	s->cfg.virtio.packed &= !(lacks >> VIRTIO_F_RING_PACKED & 1);
+	s->cfg.virtio.event_idx &= !(lacks >> VIRTIO_F_EVENT_IDX & 1);
+	s->cfg.virtio.indirect &= !(lacks >> VIRTIO_F_INDIRECT_DESC & 1);
 	if (!virtio_init(
 		    &s->v, &net_class, &s->cfg.virtio, 2 * s->max_pairs + s->cfg.ctrl_vq, err)) {
+		net_vhost_free(s);
 		arrays_free(s);
 		return false;
 	}
 	config_fill(s);
-	if (net_attach(s->net, d->home, &front, err)) {
+	if (net_vhost_make(s, err) && net_attach(s->net, d->home, &front, err)) {
+		net_vhost_listen(s);
 		net_apply_later(s);
 		return true;
 	}
-	virtio_fini(&s->v);
-	arrays_free(s);
+	net_end(s);
 	return false;
+}
+
+/* Have the rings back before anybody waits for what is in flight. */
+static void net_quiesce(struct device *d)
+{
+	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
+
+	mutex_lock(&d->lock);
+	s->v.quiesced = true;
+	mutex_unlock(&d->lock);
+	loop_call(d->home, apply, s);
+	virtio_quiesce(d);
 }
 
 static void net_unrealize(struct device *d)
 {
 	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
 
-	virtio_quiesce(d);
+	net_quiesce(d);
 	net_detach(s->net);
-	virtio_fini(&s->v);
-	loop_call(d->home, defers_cancel, s);
-	arrays_free(s);
+	net_end(s);
 }
 
 /* The link may have changed while nobody was told, and after a load the neighbours should hear of us. */
@@ -453,7 +499,7 @@ const struct device_type virtio_net_pci_type = {
 	.realize = net_realize,
 	.unrealize = net_unrealize,
 	.reset = virtio_reset,
-	.quiesce = virtio_quiesce,
+	.quiesce = net_quiesce,
 	.resume = net_resume,
 	.pre_save = virtio_pre_save,
 	.post_load = net_post_load,

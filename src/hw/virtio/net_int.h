@@ -77,6 +77,7 @@ struct virtio_net {
 	struct iovec *tx_iov; /* owned, TX_IOVS */
 	struct iovec *rx_iov; /* owned, RX_IOVS: what one read goes to */
 	struct loop_defer apply;
+	struct net_vhosts *vhost; /* owned; NULL: all frames go through us */
 	/* Saved. */
 	struct rx_filter filter;
 	uint8_t mac[6];
@@ -107,5 +108,22 @@ uint32_t net_feature_offloads(const struct virtio_net *s);
 /* Have the back end told of offloads and queues in use, on the home loop. Any thread, under dev.lock. */
 void net_apply_later(struct virtio_net *s);
 extern const struct field_table rx_filter_state;
+
+/* -------- net_vhost.c -------- */
+/* Main, when s->net and the home loop are known, before virtio_init(): may the kernel move the frames? */
+bool net_vhost_choose(struct virtio_net *s, struct error *err) MUST_USE;
+/* Main, after virtio_init(). */
+bool net_vhost_make(struct virtio_net *s, struct error *err) MUST_USE;
+/* Main, when all is made: from here on net_apply_later() may be called. */
+void net_vhost_listen(struct virtio_net *s);
+/* Main; nothing runs. net_apply_later() is called no more. */
+void net_vhost_free(struct virtio_net *s);
+/* Features that the kernel cannot serve. */
+uint64_t net_vhost_lacks(const struct virtio_net *s);
+/* Bring the pairs that the kernel moves in line with the device's state: first end what must not run any more,
+ * then start what may. */
+void net_vhost_halt(struct virtio_net *s);
+void net_vhost_run(struct virtio_net *s);
+bool net_vhost_runs(const struct virtio_net *s, unsigned int pair);
 
 #endif

@@ -195,8 +195,10 @@ static enum outcome bounce_deliver(struct virtio_net *s, struct rx_queue *r, str
 	if (o == RX_NO_ROOM && r->n < q->size && r->iov_n < NET_IOV_MAX - 2)
 		return o;
 	r->bounced = 0;
-	if (o != RX_GOT || len > room_bytes(s, r))
+	if (o != RX_GOT || len > room_bytes(s, r)) {
+		net_rx_dropped(s->net, q->index / 2u);
 		return o == RX_BROKEN ? o : RX_GOT; /* will never fit: lost */
+	}
 	n = room_iov(s, r, sizeof(struct vnet_hdr));
 	for (int i = 0; i < n && done < len; i++) {
 		size_t take = MIN(s->rx_iov[1 + i].iov_len, len - done);
@@ -260,6 +262,8 @@ static enum outcome receive(
 	}
 	if ((uint64_t)len <= room && rx_wanted(s, head, got) && header_allowed(s, &h))
 		return room_push(s, r, q, &h, (uint32_t)len);
+	if ((uint64_t)len > room)
+		net_rx_dropped(s->net, pair);
 	room_spoiled(s, r, (uint64_t)len);
 	return RX_GOT;
 }
@@ -291,6 +295,7 @@ static void rx_drop(struct virtio_net *s, unsigned int pair)
 		s->rx_iov[1] = (struct iovec){ r->bounce, NET_FRAME_MAX };
 		if (net_recv(s->net, pair, &h, s->rx_iov + 1, 1) < 0)
 			break;
+		net_rx_dropped(s->net, pair);
 	}
 }
 

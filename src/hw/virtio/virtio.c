@@ -53,6 +53,12 @@ void virtio_notify(struct virtio_device *v, struct virtqueue *q)
 	interrupt(v, q->msix_vector, VIRTIO_ISR_QUEUE);
 }
 
+void virtio_interrupt(struct virtio_device *v, struct virtqueue *q)
+{
+	TRACE2(virtio, interrupt, q->index, q->msix_vector);
+	interrupt(v, q->msix_vector, VIRTIO_ISR_QUEUE);
+}
+
 void virtio_config_changed(struct virtio_device *v)
 {
 	v->config_generation++;
@@ -64,7 +70,13 @@ void virtio_config_changed(struct virtio_device *v)
 
 bool virtio_queue_live(const struct virtio_device *v, const struct virtqueue *q)
 {
-	return v->started && q->ready && !v->quiesced && pci_bus_master(&v->pci);
+	return v->started && q->ready && !q->lent && !v->quiesced && pci_bus_master(&v->pci);
+}
+
+void virtio_changed(struct virtio_device *v)
+{
+	if (v->vclass->changed)
+		v->vclass->changed(v);
 }
 
 /* True: there is more, but this turn is over. */
@@ -148,6 +160,7 @@ void virtio_break(struct virtio_device *v, const char *fmt, ...)
 	v->status |= VIRTIO_S_NEEDS_RESET;
 	/* The interrupt's vectors survive: the config vector is the device's, not a queue's. */
 	queues_reset(v);
+	virtio_changed(v);
 	if (v->started)
 		interrupt(v, v->msix_config, VIRTIO_ISR_CONFIG);
 }
@@ -281,6 +294,7 @@ void virtio_queue_enable(struct virtio_device *v, struct virtqueue *q)
 			(unsigned long long)q->used, strerror(-rc));
 	else if (virtio_queue_live(v, q) && !vq_empty(q))
 		virtio_kick(v, q->index);
+	virtio_changed(v);
 }
 
 /* -------- stop and go on -------- */

@@ -67,6 +67,9 @@ struct virtio_class {
 	 * flight may still complete: remember ->generation in a request; when it is another one at
 	 * completion, call virtio_request_done and nothing else. */
 	void (*reset)(struct virtio_device *v);
+	/* Optional: whether a queue is live, or where its interrupts go, may have changed. Any thread, under
+	 * dev.lock. */
+	void (*changed)(struct virtio_device *v);
 };
 
 /* One a queue: where the driver's kick arrives. */
@@ -171,6 +174,8 @@ static inline bool virtio_has(const struct virtio_device *v, unsigned int featur
 void virtio_config_changed(struct virtio_device *v);
 /* Queue @q's interrupt, if the driver wants one (event index, flags). Under dev.lock. */
 void virtio_notify(struct virtio_device *v, struct virtqueue *q);
+/* The same when somebody else, who has pushed, says that the driver wants it. */
+void virtio_interrupt(struct virtio_device *v, struct virtqueue *q);
 /* May queue @q be worked on now? For a device that works on it outside of handle_queue, on its home loop.
  * Under dev.lock. */
 bool virtio_queue_live(const struct virtio_device *v, const struct virtqueue *q);

@@ -18,6 +18,9 @@ bool virtio_queue_writable(const struct virtio_device *v, const struct virtqueue
  * empty, since the turn that would have turned the driver's kicks on again may be the one missed. */
 void virtio_kick_live(struct virtio_device *v);
 
+/* Tell the device: its class' ->changed(). */
+void virtio_changed(struct virtio_device *v);
+
 /* PCI function, BARs, capabilities, doorbell regions; undone by pci_device_fini(). */
 bool virtio_pci_init(struct virtio_device *v, const char *addr, bool pio_notify, struct error *err);
 

@@ -113,8 +113,10 @@ static void write_queue(struct virtio_device *v, uint64_t off, uint64_t value, u
 {
 	struct virtqueue *q = selected(v);
 
-	if (q && off == QUEUE_MSIX_VECTOR && size == 2)
+	if (q && off == QUEUE_MSIX_VECTOR && size == 2) {
 		q->msix_vector = vector_or_none(v, value);
+		virtio_changed(v);
+	}
 	if (!q || !virtio_queue_writable(v, q))
 		return;
 	switch (off & ~7ull) {
@@ -282,13 +284,20 @@ static void config_read(struct pci_device *d, uint16_t off, unsigned int size)
 		wr_le(d->config + v->cfg_cap + 16, w.size, bar_read(v, w.off, w.size));
 }
 
+static void msix_changed(struct pci_device *d)
+{
+	virtio_changed((struct virtio_device *)d);
+}
+
 static void config_write(struct pci_device *d, uint16_t off, uint32_t value, unsigned int size)
 {
 	struct virtio_device *v = (struct virtio_device *)d;
 	struct window w;
 
-	if (range_overlaps(off, size, PCI_COMMAND, 2))
+	if (range_overlaps(off, size, PCI_COMMAND, 2)) {
 		virtio_kick_live(v); /* bus mastering may have come on */
+		virtio_changed(v);
+	}
 	if (!cfg_data_touched(v, off, size))
 		return;
 	w = cfg_window(v);
@@ -379,5 +388,6 @@ bool virtio_pci_init(struct virtio_device *v, const char *addr, bool pio_notify,
 	add_doorbells(v);
 	v->pci.config_read = config_read;
 	v->pci.config_write = config_write;
+	v->pci.msix_changed = msix_changed;
 	return true;
 }

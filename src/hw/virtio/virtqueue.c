@@ -46,7 +46,7 @@ void vq_reset(struct virtqueue *q)
 	q->last_avail = q->used_idx = q->avail_seen = 0;
 	q->unsignalled = q->in_flight = q->desc_out = 0;
 	q->notify_on = true;
-	q->quiet = false;
+	q->quiet = q->lent = false;
 	q->budget = UINT32_MAX;
 }
 
@@ -237,6 +237,21 @@ bool vq_set_notify(struct virtqueue *q, bool on)
 	else
 		split_set_notify(q, on);
 	return on && !vq_empty(q);
+}
+
+void vq_lend(struct virtqueue *q)
+{
+	assert(q->ready && !q->in_flight);
+	q->lent = true;
+}
+
+void vq_take_back(struct virtqueue *q, uint16_t position)
+{
+	q->lent = q->quiet = false;
+	/* What was taken was given back, and what the other one last asked of the driver is not known. */
+	q->last_avail = q->used_idx = q->avail_seen = position;
+	q->unsignalled = 0;
+	q->notify_on = true;
 }
 
 bool vq_should_signal(struct virtqueue *q)

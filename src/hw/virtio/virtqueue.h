@@ -40,6 +40,7 @@ struct virtqueue {
 	uint16_t max_size;
 	bool packed, event_idx, indirect;
 	bool ready;		    /* queue_enable */
+	bool lent;		    /* the host's kernel works on the ring (vhost) */
 	uint64_t desc, avail, used; /* guest-physical, as programmed */
 	uint16_t msix_vector;	    /* 0xffff: none */
 	/* Live ring. */
@@ -100,6 +101,10 @@ void vq_unpop(struct virtqueue *q, const struct vq_chain *c);
 bool vq_empty(struct virtqueue *q);
 /* Ask the driver (not) to kick. Returns true when, after enabling, more is already available. */
 bool vq_set_notify(struct virtqueue *q, bool on);
+/* Somebody else works on the ring from here on, from q->last_avail; no chain is out. */
+void vq_lend(struct virtqueue *q);
+/* ... and has done so up to @position. */
+void vq_take_back(struct virtqueue *q, uint16_t position);
 /* After pushes: does the driver want an interrupt? Consumes the decision. */
 bool vq_should_signal(struct virtqueue *q);
 
