@@ -217,7 +217,7 @@ static bool user_open(struct net_dev *d, const struct net_config *config, struct
 	if (!path)
 		return error_set(err,
 			"'user' needs the program %s beside lodge or in %s: build with libslirp "
-			"(Debian: libslirp-dev, libseccomp-dev; meson setup -Dslirp=enabled)",
+			"(Debian: libslirp-dev; meson setup -Dslirp=enabled)",
 			HELPER, LODGE_LIBEXECDIR);
 	if (!start(d, c, path, err) || !answer(u, err))
 		return false;
