@@ -195,10 +195,10 @@ int connector_take(struct connector *c)
 	ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	int fd;
 
-	if (n < 0)
+	if (n < 0 && errno != ECONNRESET)
 		return errno == EINTR ? -EAGAIN : -errno;
 	c->asked = false;
-	if (n != sizeof(r))
+	if (n != sizeof(r)) /* it is gone, maybe with a question that it had not read */
 		return -EPIPE;
 	fd = r.error ? -r.error : taken_fd(&m);
 	if (fd >= 0)
