@@ -17,6 +17,7 @@
 #include "base/types.h"
 #include "base/patience.h"
 #include "net/net_int.h"
+#include "sandbox/sandbox.h"
 
 static int new_socket(int family, int type)
 {
@@ -189,6 +190,9 @@ static bool open_dgram(struct net_dev *d, const struct net_socket_config *c, str
 		return false;
 	if (local.ss_family != AF_UNIX || d->peer.ss_family != AF_UNIX)
 		return error_usage(err, "dgram= and peer= are unix:PATH (udp= is for the network)");
+	/* It may come later, and come again. */
+	if (!sandbox_reach(((struct sockaddr_un *)&d->peer)->sun_path))
+		return error_set(err, "out of memory");
 	d->tx_fd = new_socket(AF_UNIX, SOCK_DGRAM);
 	if (d->tx_fd < 0)
 		return error_set_errno(err, errno, "socket");

@@ -31,6 +31,9 @@ struct sandbox {
 	VEC(struct kept_path) keep;
 };
 
+/* Directories of sockets: sandbox_reach(). Main. */
+static VEC(struct kept_path) reached;
+
 /* Of the process, read by its threads: written before thread_set_confinement(). */
 static struct {
 	int ruleset;
@@ -202,12 +205,40 @@ bool sandbox_allow(
 	return error_set_errno(err, rc ?: -ENOMEM, "sandbox: '%s'", path);
 }
 
+bool sandbox_reach(const char *path)
+{
+	AUTO_FREE char *dir = absolute(path);
+	struct kept_path k = { 0 };
+	bool there;
+
+	if (!dir)
+		return false;
+	strrchr(dir, '/')[1] = 0;
+	k.real = realpath(dir, NULL);
+	there = k.real;
+	if (there) {
+		k.given = strdup(dir);
+		if (k.given && vec_push(&reached, k))
+			return true;
+	}
+	free(k.real);
+	free(k.given);
+	return !there;
+}
+
 /* -------- the process gives up -------- */
 
 static bool make_namespaces(struct sandbox *s, struct error *err)
 {
+	struct kept_path *k;
+
 	if (!s->namespaces)
 		return true;
+	vec_for_each (k, &reached) {
+		if (!vec_push(&s->keep, *k))
+			return error_set(err, "out of memory");
+	}
+	reached.len = 0; /* they are s->keep's */
 	if (!namespaces_make(s->keep.data, s->keep.len, err))
 		return false;
 	if (namespaces_made())

@@ -37,6 +37,9 @@ void sandbox_free(struct sandbox *s);
 /* Error: the path is not there. */
 bool sandbox_allow(struct sandbox *s, const char *path, enum sandbox_access access,
 	struct error *err) MUST_USE;
+/* Sockets in the directory of @path can still be reached by their names, also if they come later. Process-wide,
+ * before sandbox_enter(); nothing if there is no such directory. Main. False: no memory. */
+bool sandbox_reach(const char *path) MUST_USE;
 /* Confine main and, later, all others. What is noted in base/removal.h can still be removed. @on_violation, which must be async-signal-safe, runs before the
  * process ends for a call that was not allowed; NULL: nothing. Frees nothing. */
 bool sandbox_enter(struct sandbox *s, void (*on_violation)(void), struct error *err) MUST_USE;

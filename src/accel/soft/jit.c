@@ -291,7 +291,8 @@ bool soft_jit_new(struct soft_vcpu *v, struct error *err)
 	j->block = map(JIT_BLOCKS * sizeof(*j->block));
 	j->page = map(JIT_BLOCKS * sizeof(*j->page));
 	j->far = map(JIT_FARS * sizeof(*j->far));
-	if (!j->block || !j->page || !j->far) {
+	j->fault = map(JIT_FAULTS * sizeof(*j->fault));
+	if (!j->block || !j->page || !j->far || !j->fault) {
 		error_set_errno(err, ENOMEM, "soft: memory for the translator");
 		goto fail;
 	}
@@ -322,7 +323,8 @@ void soft_jit_free(struct soft_vcpu *v)
 		munmap(j->page, JIT_BLOCKS * sizeof(*j->page));
 	if (j->far)
 		munmap(j->far, JIT_FARS * sizeof(*j->far));
-	free(j->fault);
+	if (j->fault)
+		munmap(j->fault, JIT_FAULTS * sizeof(*j->fault));
 	munmap(j, sizeof(*j));
 	v->jit = NULL;
 }
@@ -510,7 +512,8 @@ static uint32_t block_find(struct soft_vcpu *v, uint32_t page, uint32_t off, uin
 static bool has_room(const struct soft_jit *j)
 {
 	return j->n_blocks < JIT_BLOCKS && JIT_COLD - j->code.used >= JIT_ROOM &&
-	       j->code.size - j->cold >= JIT_ROOM;
+	       j->code.size - j->cold >= JIT_ROOM &&
+	       j->n_faults + JIT_FAULT_MAX <= JIT_FAULTS;
 }
 
 /* False: it was written to meanwhile, its blocks are no more. */

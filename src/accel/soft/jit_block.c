@@ -230,7 +230,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	t->wide = v->code == X86_CODE_64;
 	t->apart = bl->mode & JIT_MODE_APART;
 	t->hot = jit_is_hot(j, bl->page, bl->off);
-	if (!jit_faults_room(j) || (!decode_block(t) && !decode_span(t, bl)))
+	if (!decode_block(t) && !decode_span(t, bl))
 		return false;
 	find_live(t);
 	jit_share_find(t);

@@ -7,7 +7,6 @@
  * Interrupts are noticed at backward branches and by that look-up.
  */
 #include "accel/soft/jit_tr.h"
-#include <stdlib.h>
 
 /* -------- branches -------- */
 /* Somewhere else's code when something is not as it should be: the instruction is interpreted. */
@@ -57,22 +56,6 @@ static struct jit_miss *lookup(struct jit_tr *t, unsigned int k)
 void jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at)
 {
 	t->fault[t->n_fault++] = (struct jit_tr_fault){ at, (uint8_t)k, t->flags_saved };
-}
-
-/* Room for all that a block may have. */
-bool jit_faults_room(struct soft_jit *j)
-{
-	uint32_t max = j->faults_max ? 2 * j->faults_max : 256;
-	struct jit_fault *p;
-
-	if (j->n_faults + JIT_FAULT_MAX <= j->faults_max)
-		return true;
-	p = realloc(j->fault, max * sizeof(*p));
-	if (!p)
-		return false;
-	j->fault = p;
-	j->faults_max = max;
-	return true;
 }
 
 void jit_emit_fault(struct jit_tr *t, const struct jit_tr_fault *f)

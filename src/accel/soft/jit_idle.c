@@ -52,4 +52,5 @@ void soft_jit_give_back(struct soft_jit *j)
 	(void)!madvise(j->code.rw + used, j->code.size - used, MADV_REMOVE);
 	(void)!madvise(j->block, JIT_BLOCKS * sizeof(*j->block), MADV_DONTNEED);
 	(void)!madvise(j->page, JIT_BLOCKS * sizeof(*j->page), MADV_DONTNEED);
+	(void)!madvise(j->fault, JIT_FAULTS * sizeof(*j->fault), MADV_DONTNEED);
 }

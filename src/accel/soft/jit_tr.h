@@ -15,7 +15,6 @@
 #define JIT_PAGE      0x1000
 #define JIT_SLOW_MAX  (2 * JIT_INSNS)
 #define JIT_SIDE_MAX  (JIT_INSNS + 1)
-#define JIT_FAULT_MAX (2 * JIT_INSNS)
 
 enum jit_way {	    /* what an access tries first */
 	JIT_PROBE,  /* the TLB */
@@ -255,8 +254,6 @@ struct jit_miss *jit_miss_at(struct jit_tr *t, unsigned int k, uint32_t jcc);
 /* What is not as it should be, and what becomes of it; where the host's CPU may fault. */
 void jit_emit_miss(struct jit_tr *t, const struct jit_miss *m);
 void jit_emit_fault(struct jit_tr *t, const struct jit_tr_fault *f);
-/* Room for all faults that a block may have. False: no memory. */
-bool jit_faults_room(struct soft_jit *j);
 /* Compare the address in r9 with the entry that it leads to, whose index r10 becomes, for jit_jump_host();
  * r9 becomes what the block there wants. The flags are lost. */
 struct jit_miss *jit_compare_goto(struct jit_tr *t, unsigned int k);
