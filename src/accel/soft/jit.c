@@ -512,8 +512,7 @@ static uint32_t block_find(struct soft_vcpu *v, uint32_t page, uint32_t off, uin
 static bool has_room(const struct soft_jit *j)
 {
 	return j->n_blocks < JIT_BLOCKS && JIT_COLD - j->code.used >= JIT_ROOM &&
-	       j->code.size - j->cold >= JIT_ROOM &&
-	       j->n_faults + JIT_FAULT_MAX <= JIT_FAULTS;
+	       j->code.size - j->cold >= JIT_ROOM && j->n_faults + JIT_FAULT_MAX <= JIT_FAULTS;
 }
 
 /* False: it was written to meanwhile, its blocks are no more. */

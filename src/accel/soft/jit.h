@@ -24,7 +24,7 @@
 #define JIT_FAULTS    (1u << 20)
 #define JIT_HASH_BITS 17
 #define JIT_PAGE_BITS 14
-#define JIT_INSNS     48	  /* of a block */
+#define JIT_INSNS     48 /* of a block */
 #define JIT_FAULT_MAX (2 * JIT_INSNS)
 #define JIT_ROOM      (64u << 10) /* code that one block takes at most */
 #define JIT_OP_BITS   9
@@ -244,8 +244,8 @@ struct soft_jit {
 	/* Instructions that the host's CPU may fault at: sorted by address. */
 	uint32_t n_faults;
 	struct jit_fault {
-		uint32_t at, site; /* offsets in the code */
-	} * fault; /* owned mapping: JIT_FAULTS */
+		uint32_t at, site;	  /* offsets in the code */
+	} * fault;			  /* owned mapping: JIT_FAULTS */
 	uint64_t interp_op[X86_OP_COUNT]; /* instructions that the interpreter carried out */
 	struct jit_counters count;
 	uint64_t n_given_up; /* sites that look into the TLB again */
