@@ -18,10 +18,7 @@ static int setup_jit(void **state)
 {
 	setup(state);
 	e = *state;
-	e->vm->jit = true;
-	v = new_vcpu(e, 1);
-	assert_non_null(v->jit);
-	atomic_store(&v->poll, 0);
+	v = new_jit_vcpu(e);
 	atomic_store(&e->vm->n_vcpus, 1); /* only one runs */
 	for (uint64_t i = 0; i < PAGES; i++) {
 		/* Not in one piece. */

@@ -16,10 +16,7 @@ static int setup_jit(void **state)
 {
 	setup(state);
 	e = *state;
-	e->vm->jit = true;
-	v = new_vcpu(e, 1);
-	assert_non_null(v->jit);
-	atomic_store(&v->poll, 0); /* the timer, the interrupt chips: nobody looks here */
+	v = new_jit_vcpu(e);
 	for (uint64_t i = 0; i < 64; i++)
 		map(e, LIN + 0x1000 * i, CODE + 0x1000 * i, W);
 	return 0;

@@ -140,6 +140,18 @@ static inline struct soft_vcpu *new_vcpu(struct env *e, uint32_t index)
 	return v;
 }
 
+/* One that translates. */
+static inline struct soft_vcpu *new_jit_vcpu(struct env *e)
+{
+	struct soft_vcpu *v;
+
+	e->vm->jit = true;
+	v = new_vcpu(e, 1);
+	assert_non_null(v->jit);
+	atomic_store(&v->poll, 0); /* the timer, the interrupt chips: nobody looks here */
+	return v;
+}
+
 static int setup(void **state)
 {
 	struct accel_vm_config c = { .max_vcpus = 4, .irqchip = ACCEL_IRQCHIP_SPLIT };
