@@ -358,6 +358,8 @@ void jit_l1_select(struct soft_vcpu *v);
 /* v->l1 and v->g.stack become those of the privilege at hand. */
 void jit_l1_use(struct soft_vcpu *v);
 void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin);
+/* These entries, of any sets, and whatever may have been remembered of them. */
+void jit_l1_drop_entries(struct soft_vcpu *v, struct jit_l1 *const *e, unsigned int n);
 /* Writes to the page at @host, NULL: any, are to be seen again. */
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
 /* Is what generated code compares the entry of @lin with such that @size bytes there may be accessed? */

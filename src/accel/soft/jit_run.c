@@ -125,7 +125,7 @@ static const uint8_t *go_on(struct soft_vcpu *v)
 	if (!quiet(v) || v->mmu_slow)
 		return leave(v);
 	jit_sync(v);
-	host = v->jit->lockstep ? NULL : jump_known(v, lin);
+	host = jump_known(v, lin);
 	if (!host) {
 		b = jit_find(v, lin);
 		if (b == JIT_NONE)
@@ -197,7 +197,11 @@ static uint64_t carry_out(struct soft_vcpu *v, const struct soft_op *o)
 /* The instruction at v->rip, whatever the block thinks that is. */
 static const uint8_t *interpret_anew(struct soft_vcpu *v)
 {
-	carry_out(v, &soft_block_get(v)->op[0]);
+	const struct soft_op *o = &soft_block_get(v)->op[0];
+
+	if (v->jit->lockstep && !soft_lockstep_private(v, o))
+		return NULL;
+	carry_out(v, o);
 	return go_on(v);
 }
 
@@ -208,11 +212,11 @@ static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 	uint64_t next;
 	uint32_t epoch = v->jit->epoch;
 
-	if (v->jit->lockstep)
-		return soft_lockstep_stop(v, true);
 	o = op_at(v, s);
 	if (!o) /* its bytes have changed meanwhile */
 		return interpret_anew(v);
+	if (v->jit->lockstep && !soft_lockstep_private(v, o))
+		return NULL;
 	next = carry_out(v, o);
 	if (v->rip != next || o->i.len != s->len || !s->next || v->stop || !quiet(v) ||
 		!jit_synced(v) || v->jit->epoch != epoch)
@@ -354,7 +358,7 @@ static const uint8_t *on_share_again(struct soft_vcpu *v, const struct jit_site 
 static const uint8_t *on_go(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	at_site(v, s);
-	return v->jit->lockstep ? soft_lockstep_stop(v, false) : go_on(v);
+	return go_on(v);
 }
 
 /* The block at v->rip, maybe that of JIT_MODE_APART, if nothing else is due; or JIT_NONE. */
@@ -393,8 +397,6 @@ static const uint8_t *link_to(struct soft_vcpu *v, const struct jit_site *s, boo
 	uint32_t generation = j->generation, from = s->block, b;
 
 	at_site(v, s);
-	if (j->lockstep)
-		return soft_lockstep_stop(v, false);
 	b = find_here(v, apart);
 	if (b == JIT_NONE)
 		return leave(v);
@@ -463,8 +465,6 @@ static const uint8_t *on_far_link(struct soft_vcpu *v, const struct jit_site *s,
 	v->rip = page + (uint64_t)(int64_t)s->retry;
 	if (v->addr_wrap)
 		v->rip = (uint32_t)v->rip;
-	if (j->lockstep)
-		return soft_lockstep_stop(v, false);
 	b = find_here(v, false);
 	if (b == JIT_NONE)
 		return NULL;
@@ -498,8 +498,6 @@ static const uint8_t *on_stray(struct soft_vcpu *v, const void *nothing, uint64_
 	flags_take(v, &saved);
 	v->jit->count.strays++;
 	v->rip = lin - v->g.id;
-	if (v->jit->lockstep)
-		return soft_lockstep_stop(v, false);
 	soft_goto_at(v, v->rip)->tag = 0;
 	return go_on(v);
 }
@@ -515,8 +513,6 @@ static const uint8_t *go_to_heir(struct soft_vcpu *v, const uint8_t *after_call,
 	j->count.stales++;
 	s.off = (uint16_t)j->block[old].off;
 	at_site(v, &s);
-	if (j->lockstep)
-		return soft_lockstep_stop(v, false);
 	b = find_here(v, j->block[old].mode & JIT_MODE_APART);
 	if (b == JIT_NONE)
 		return leave(v);
@@ -739,10 +735,10 @@ bool soft_jit_run(struct soft_vcpu *v)
 {
 	const uint8_t *where;
 
-	if (v->jit->lockstep)
-		return soft_lockstep_run(v);
 	if (quiet(v) && !v->mmu_slow)
 		jit_hot_look(v);
+	if (v->jit->lockstep)
+		return soft_lockstep_run(v);
 	where = jit_begin(v);
 	if (!where)
 		return false;

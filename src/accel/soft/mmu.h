@@ -246,6 +246,8 @@ const struct soft_tlb_entry *soft_tlb_entry_for(
 	struct soft_vcpu *v, uint64_t lin, enum soft_access access);
 /* Debugger: linear to guest-physical without faults, A and D bits. False: not mapped. */
 bool soft_translate(struct soft_vcpu *v, uint64_t lin, uint64_t *gpa);
+/* Likewise the byte there, whose page is RAM or ROM; NULL: it is not. Inside a read section. */
+const uint8_t *soft_peek(struct soft_vcpu *v, uint64_t lin);
 /* Linear addresses of 64-bit mode: 48 or 57 bits by CR4.LA57. */
 static inline bool soft_canonical(const struct soft_vcpu *v, uint64_t a)
 {

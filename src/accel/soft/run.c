@@ -19,6 +19,7 @@
 #include <limits.h>
 #include <sched.h>
 #include "accel/soft/jit.h"
+#include "accel/soft/lockstep.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/pv.h"
 #include "accel/soft/soft_int.h"
@@ -431,6 +432,7 @@ static void slice(struct soft_vcpu *v)
 {
 	v->translating = v->jit;
 	v->count.slices++;
+	soft_turn_begin(v->vm->turns);
 	slice_begin(v);
 	v->budget = SLICE;
 	if (_setjmp(v->raise)) {
@@ -443,6 +445,7 @@ static void slice(struct soft_vcpu *v)
 		v->debugged ? turn_debugged(v) : turn(v);
 	v->instructions += SLICE - v->budget;
 	slice_end(v);
+	soft_turn_end(v->vm->turns);
 	/* What is waited for may be another vCPU's, and that one may wait for this processor. */
 	if (v->yield)
 		sched_yield();

@@ -41,6 +41,7 @@ struct soft_blocks;
 struct soft_jump;
 struct soft_jit;
 struct soft_perf;
+struct soft_turns;
 struct jit_l1;
 
 /* Carries one instruction out. */
@@ -104,7 +105,7 @@ struct soft_tlb_entry {
 	_Atomic uint32_t *code; /* the page's word in ram_block.code; never NULL */
 	uint64_t page;		/* the linear page itself, whatever of it is in the tags */
 	uint32_t global;	/* generation of global pages it belongs to; 0: not global */
-	uint32_t pad;
+	uint32_t noted;		/* lockstep.c's */
 };
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_FETCH };
@@ -314,6 +315,7 @@ struct soft_vm {
 	_Atomic bool dirty_on;
 	bool jit;			     /* translate */
 	bool lockstep;			     /* and hold it against the interpreter */
+	struct soft_turns *turns;	     /* owned: lockstep.c; NULL: vCPUs run side by side */
 	struct soft_perf *perf;		     /* owned: perf.c; NULL: off */
 	bool stats;			     /* tell what was counted at the end */
 	struct soft_ticker *ticker;	     /* owned: ticker.c; NULL: none */
@@ -580,9 +582,10 @@ uint64_t soft_tsc_read(struct soft_vcpu *v);
  * set to, it is made the same: who writes one after the other wants them together. */
 void soft_tsc_write(struct soft_vcpu *v, uint64_t value);
 void soft_tsc_offset_set(struct soft_vcpu *v, int64_t offset);
-/* The only vCPU's TSC, its deadline and kvmclock fall back by @ticks, which have just passed and which
- * the guest has not seen. Its timer is looked at too early, then, not too late. */
-void soft_clock_lose(struct soft_vcpu *v, uint64_t ticks);
+/* All vCPUs' TSCs, their deadlines and kvmclock fall back by @ticks, which have just passed and which
+ * the guest has not seen: its vCPUs, but the caller's, are not in guest code. Timers are looked at too early,
+ * then, not too late. */
+void soft_clock_lose(struct soft_vm *vm, uint64_t ticks);
 int64_t soft_tsc_to_ns(struct soft_vcpu *v, uint64_t guest_tsc); /* CLOCK_MONOTONIC then */
 int soft_clock_get(struct accel_vm *vm, uint64_t *ns);
 int soft_clock_set(struct accel_vm *vm, uint64_t ns);
