@@ -248,6 +248,12 @@ struct soft_vcpu {
 	uint64_t debug_hits;	  /* watchpoints of it that this instruction hit */
 	struct vcpu_exit exit;	  /* what vcpu_run returns next, if kind is not NONE */
 	_Atomic uint32_t waiting; /* 1: asleep, or about to be; the futex it sleeps on: wait.c */
+	struct { /* its thread's: does it pay to look for a moment before it sleeps? */
+		int8_t luck;
+		uint8_t skip,
+			skipped; /* so many sleeps to come without; how many it was the last time */
+		bool was_short;	 /* the last sleep */
+	} look;
 	_Atomic bool in_guest; /* inside a slice: host pointers out of the TLB may be in use */
 	int64_t budget;	       /* instructions left of the slice */
 	int64_t spun_at;       /* ->budget at the last PAUSE */
