@@ -164,8 +164,6 @@ static void soft_vcpu_free(struct accel_vcpu *av)
 	soft_blocks_free(v);
 	soft_mmu_free(v);
 	free(v->cpuid);
-	pthread_cond_destroy(&v->wait_cond);
-	mutex_fini(&v->wait_lock);
 	munmap(v, sizeof(*v));
 }
 
@@ -184,7 +182,6 @@ struct soft_vcpu *soft_vcpu_make(
 	struct soft_vm *vm, struct vcpu *vcpu, uint32_t index, uint32_t apic_id, struct error *err)
 {
 	struct soft_vcpu *v;
-	pthread_condattr_t attr;
 
 	if (index >= vm->max_vcpus) {
 		error_set(err, "soft: vCPU %u is one too many", index);
@@ -203,11 +200,6 @@ struct soft_vcpu *soft_vcpu_make(
 	v->index = index;
 	v->apic_id = apic_id;
 	v->rflags = X86_FLAG_1;
-	mutex_init(&v->wait_lock);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&v->wait_cond, &attr);
-	pthread_condattr_destroy(&attr);
 	if (!soft_mmu_new(v) || !soft_blocks_new(v)) {
 		error_set_errno(err, ENOMEM, "soft: vCPU %u", index);
 		soft_vcpu_free(&v->base);
