@@ -436,14 +436,19 @@ bool virtio_init(struct virtio_device *v, const struct virtio_class *c,
 	return true;
 }
 
-void virtio_fini(struct virtio_device *v)
+void virtio_leave(struct virtio_device *v)
 {
-	if (!v->vclass)
-		return;
 	virtio_lanes_quiesce(v);
 	/* First the loops' end, so that no interrupt is fired any more, then the guest's. */
 	virtio_lanes_unwatch(v);
 	pci_device_fini(&v->pci);
+}
+
+void virtio_fini(struct virtio_device *v)
+{
+	if (!v->vclass)
+		return;
+	virtio_leave(v);
 	for (uint32_t i = 0; i < v->n_queues; i++) {
 		vq_fini(&v->vq[i]);
 		loop_event_fini(&v->doorbells[i].kick);

@@ -76,10 +76,10 @@ struct virtio_class {
 	 * dev.lock. */
 	void (*changed)(struct virtio_device *v);
 	/* Optional, for several lanes: queues with the same number are worked on by one loop. */
-	unsigned int (*lane)(const struct virtio_device *v, unsigned int q);
+	unsigned int (*lane)(struct virtio_device *v, unsigned int q);
 	/* Optional: is queue @q one whose turns change what all lanes look at? Those run on the home loop
 	 * under dev.lock while all lanes stand still. Asked under the queue's lane's lock. */
-	bool (*exclusive)(const struct virtio_device *v, unsigned int q);
+	bool (*exclusive)(struct virtio_device *v, unsigned int q);
 };
 
 /*
@@ -192,6 +192,9 @@ bool virtio_choose_loops(struct virtio_device *v, const struct virtio_config *cf
  * virtio_choose_loops() was not called, on dev.home (set it before). On failure nothing is left. Main. */
 bool virtio_init(struct virtio_device *v, const struct virtio_class *c,
 	const struct virtio_config *cfg, uint32_t n_queues, struct error *err) MUST_USE;
+/* Before virtio_fini(), for a device that has to take back what its hooks have put off: waits for requests in
+ * flight and leaves the bus, so that nobody calls hooks any more. Main. */
+void virtio_leave(struct virtio_device *v);
 /* From unrealize, first: waits for requests in flight (so what they use is freed after this), leaves
  * the bus, frees the queues. Main. */
 void virtio_fini(struct virtio_device *v);
