@@ -441,6 +441,27 @@ static void test_cancel(void **state)
 	vm_free(&a);
 }
 
+/* A load that is given up leaves nothing in memory for the next one. */
+static void test_second_try(void **state)
+{
+	AUTO(str) half = STR_INIT, whole = STR_INIT;
+	struct error err = ERROR_INIT;
+	struct vm a, b;
+
+	make_stream(&half, MIGRATE_PLAIN);
+	vm_make(&a, &usual);
+	a.ram->host[0] = 1;
+	assert_true(vm_save(&a, path_of("stream"), &err));
+	read_file(path_of("stream"), &whole);
+	vm_wait_incoming(&b, &usual);
+	expect_refused(&b, half.s, half.len / 2, "half of a machine");
+	if (!load_bytes(&b, whole.s, whole.len, &err))
+		fail_msg("%s", err.msg);
+	assert_memory_equal(a.ram->host, b.ram->host, usual.ram);
+	vm_free(&a);
+	vm_free(&b);
+}
+
 /* -------- golden streams -------- */
 
 static void write_golden(const char *path)
@@ -500,6 +521,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_socket),
 		cmocka_unit_test(test_socket_refused),
 		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_second_try),
 		cmocka_unit_test(test_golden),
 	};
 

@@ -104,7 +104,8 @@ struct jit_page {
 /* What follows a call of generated code into a stub. Unaligned. */
 struct jit_site {
 	/* From here to: the access again; the next instruction, 0: none. Of stub far_link: the target's
-	 * offset from the page's beginning; where its JIT_FAR begins. */
+	 * offset from the page's beginning; where what jit_put_far() puts begins. ->access: its @any; ->size:
+	 * it has looked into the table, too. */
 	int32_t retry, next;
 	uint32_t block;
 	uint16_t off;	/* in the page: of the instruction; of stubs go and link: the target's */
@@ -313,12 +314,19 @@ void jit_res_init(struct soft_vcpu *v);
 
 /* -------- jit_branch.c -------- */
 /* A branch to another page: is this the page at @page, in context @id? Then the page is the one at @to, and
- * its code that at @target. Returns how many bytes are at @code; *@jne: where those that are taken if
- * not have their 32 bits. */
-#define JIT_FAR_MAX  64
-#define JIT_FAR_NONE 1 /* as @page: no page begins there */
-unsigned int jit_put_far(uint8_t *code, const uint8_t *rx, bool wide, uint64_t page, uint64_t id,
-	uint64_t to, const uint8_t *target, uint8_t *jne[2]);
+ * its code that at @target. Returns how many bytes are at @code; *@at: where @page is in it, whose lower half
+ * JIT_FAR_NONE makes nobody's; *@jne: where those that are taken if not have their 32 bits. */
+struct jit_far {
+	uint64_t page, id, to;
+	const uint8_t *target;
+	bool wide; /* 64-bit code; then: */
+	bool any;  /* the pages' addresses may be any, else they are 32 bits with sign */
+};
+#define JIT_FAR_MAX    64
+#define JIT_FAR_NONE   1 /* as @page: no page begins there */
+#define JIT_FAR_MISSES 64
+unsigned int jit_put_far(
+	uint8_t *code, const uint8_t *rx, const struct jit_far *f, uint8_t **at, uint8_t *jne[2]);
 
 /* -------- jit_block.c -------- */
 /* Translate from offset @off of @page's bytes on, as block @block (filled in). False: nothing can be. */

@@ -379,13 +379,6 @@ static void jump_from(struct soft_jit *j, const uint8_t *at, uint32_t entry)
 	exec_mem_patch(&j->code, at, code, sizeof(code));
 }
 
-/* Are the pages' addresses constants of 32 bits? */
-static bool far_fits(const struct soft_vcpu *v, uint64_t from)
-{
-	return v->code != X86_CODE_64 ||
-	       ((uint64_t)(int32_t)from == from && (uint64_t)(int32_t)v->g.page == v->g.page);
-}
-
 /* The same, and henceforth straight to there. */
 static const uint8_t *link_to(struct soft_vcpu *v, const struct jit_site *s, bool apart)
 {
@@ -419,13 +412,19 @@ static const uint8_t *on_link_apart(struct soft_vcpu *v, const struct jit_site *
 	return link_to(v, s, true);
 }
 
-/* The constant at offset @at of the code, before the first comparison's jump, gets a page. */
-static bool note_far(struct soft_jit *j, uint32_t at)
+/* The lower half of a page's address at offset @at of the code: is it one, and noted? */
+static bool far_is_linked(const struct soft_jit *j, uint32_t at)
 {
 	uint32_t page;
 
 	memcpy(&page, j->code.rw + at, 4);
-	if (page != JIT_FAR_NONE) /* it had another one, and is noted */
+	return page != JIT_FAR_NONE;
+}
+
+/* That at offset @at will be one. */
+static bool note_far(struct soft_jit *j, uint32_t at)
+{
+	if (far_is_linked(j, at))
 		return true;
 	if (j->n_fars == JIT_FARS) {
 		j->stale = true; /* begin again */
@@ -435,21 +434,40 @@ static bool note_far(struct soft_jit *j, uint32_t at)
 	return true;
 }
 
+/* Whoever looks into the table, too, is not linked anew each time. */
+static bool is_far_due(struct soft_vcpu *v, const struct jit_site *s, uint32_t at)
+{
+	if (!s->size || !far_is_linked(v->jit, at))
+		return true;
+	if (v->g.far_left >= 0)
+		return false;
+	v->g.far_left = JIT_FAR_MISSES;
+	return true;
+}
+
 /* Straight to another page henceforth, from this one, in this context. */
 static void link_far(struct soft_vcpu *v, const struct jit_site *s, uint64_t page, uint32_t b)
 {
 	struct soft_jit *j = v->jit;
 	const uint8_t *at = (const uint8_t *)s + s->next;
-	uint8_t code[JIT_FAR_MAX], *jne[2];
-	bool wide = v->code == X86_CODE_64;
-	unsigned int n = jit_put_far(
-		code, at, wide, page, v->g.id, v->g.page, code_at(j, j->block[b].page_entry), jne);
+	const struct jit_far f = { .page = page,
+		.id = v->g.id,
+		.to = v->g.page,
+		.target = code_at(j, j->block[b].page_entry),
+		.wide = v->code == X86_CODE_64,
+		.any = s->access };
+	uint8_t code[JIT_FAR_MAX], *here, *jne[2];
+	unsigned int n = jit_put_far(code, at, &f, &here, jne);
+	uint32_t off = (uint32_t)(at - j->code.rx), page_off = off + (uint32_t)(here - code);
 
-	if (!note_far(j, (uint32_t)(at - j->code.rx + (jne[0] - code) - 2 - 4)))
+	if (f.wide && !f.any &&
+		((uint64_t)(int32_t)f.page != f.page || (uint64_t)(int32_t)f.to != f.to))
+		return;
+	if (!is_far_due(v, s, page_off) || !note_far(j, page_off))
 		return;
 	/* Where the two jumps lead stays. */
 	for (int i = 0; i < 2; i++)
-		memcpy(jne[i], j->code.rw + (at - j->code.rx) + (jne[i] - code), 4);
+		memcpy(jne[i], j->code.rw + off + (jne[i] - code), 4);
 	exec_mem_patch(&j->code, at, code, n);
 }
 
@@ -468,7 +486,7 @@ static const uint8_t *on_far_link(struct soft_vcpu *v, const struct jit_site *s,
 	b = find_here(v, false);
 	if (b == JIT_NONE)
 		return NULL;
-	if (j->generation == generation && !j->block[from].dead && far_fits(v, page))
+	if (j->generation == generation && !j->block[from].dead)
 		link_far(v, s, page, b);
 	return enter_block(v, code_at(j, j->block[b].ind));
 }

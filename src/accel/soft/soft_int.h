@@ -234,8 +234,9 @@ struct soft_vcpu {
 		uint64_t delta[2];  /* F_DELTA, while C code runs */
 		struct soft_stack_page stack;	  /* the one that the stack pointer is in, */
 		struct soft_stack_page *stack_at; /* and where it is kept */
-		uint16_t flags, flags2;		  /* status flags as LAHF and SETO give them */
-		bool vec;     /* vector registers are in the host's: jit_res.c */
+		int32_t far_left; /* branches to other pages that look into the table until one is linked */
+		uint16_t flags, flags2; /* status flags as LAHF and SETO give them */
+		bool vec;		/* vector registers are in the host's: jit_res.c */
 		bool vec_was; /* C code was called while they were, and goes back to where they are */
 		const void *ensure[2]; /* what makes them be there; x87 registers */
 		const void *x87_to[2]; /* ensure[JIT_X87] by v->fpu.resident */
