@@ -302,6 +302,11 @@ const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
 /* After the others. */
 void jit_make_level_stubs(struct jit_buf *b, struct jit_stubs *s);
 
+/* -------- jit_miss.c -------- */
+/* In front of stubs slow and share. */
+void jit_make_slow_stub(struct jit_buf *b, struct jit_stubs *s);
+void jit_make_stack_stub(struct jit_buf *b, struct jit_stubs *s);
+
 /* -------- jit_res.c -------- */
 void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s);
 /* The vector registers are in v->fpu, and generated code knows. */

@@ -557,6 +557,8 @@ static void groups_over_a_page_end(void **state)
 			for (uint64_t sp = 0xff0; sp < 0x1020; sp++)
 				run_fields(0x100, sp);
 		}
+		jit_l1_clear(v);
+		run_fields(0x100, 0x800);
 		assert_true(v->jit->count.shares > 0);
 		/* Not looked up one by one where it need not be. */
 		run_fields(0x200, 0x800);

@@ -227,6 +227,9 @@ struct soft_vcpu {
 		struct soft_context side[2]; /* level 0's and level 3's; id 0: not known */
 		_Atomic uint64_t id_poll;    /* the same, or SOFT_ID_POLL: look up */
 		uint64_t save;		     /* rax for a moment */
+		uint64_t site;		     /* where a stub was called from, for a moment */
+		uint64_t save_cx;	     /* rcx for a moment */
+		int32_t misses;		     /* left until one is entered into the small TLB */
 		uint64_t goal, r9;  /* a branch's target; what is in r9 when C code is left */
 		const void *target; /* where to go on then */
 		uint64_t delta[2];  /* F_DELTA, while C code runs */
