@@ -235,7 +235,7 @@ static inline struct ref entry_ref(const struct soft_tlb_entry *e)
 
 static inline struct soft_tlb_entry *entry_at(struct soft_mmu *m, int index, uint64_t lin)
 {
-	return &m->tlb[index][(lin >> 12) & (SOFT_TLB_SIZE - 1)];
+	return &m->tlb[index][soft_tlb_place(lin)];
 }
 
 /* The page of @lin by a walk, into the TLB. */

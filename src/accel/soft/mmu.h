@@ -50,9 +50,14 @@ static inline uint64_t soft_linear(struct soft_vcpu *v, enum x86_seg seg, uint64
 	return soft_seg_check(v, seg, off, size, access);
 }
 
+static inline unsigned int soft_tlb_place(uint64_t lin)
+{
+	return (lin >> 12 ^ lin >> (12 + SOFT_TLB_BITS)) & (SOFT_TLB_SIZE - 1);
+}
+
 static inline struct soft_tlb_entry *soft_tlb_at(struct soft_vcpu *v, int index, uint64_t lin)
 {
-	return &v->tlb[index][(lin >> 12 ^ lin >> (12 + SOFT_TLB_BITS)) & (SOFT_TLB_SIZE - 1)];
+	return &v->tlb[index][soft_tlb_place(lin)];
 }
 
 /* Host address of @size bytes at @lin, if the TLB knows it and they lie in one page; NULL: slow. */
