@@ -301,8 +301,7 @@ static bool put_frame_move(struct program *p, uint32_t reg)
 	if (p->wide)
 		code[n++] = 0x48;
 	code[n++] = kind == 2 ? 0x8d : 0x83;
-	code[n++] = (uint8_t)(kind == 2 ? 0x40 | reg << 3 | reg
-					: (kind ? 0xe8 : 0xc0) | reg);
+	code[n++] = (uint8_t)(kind == 2 ? 0x40 | reg << 3 | reg : (kind ? 0xe8 : 0xc0) | reg);
 	if (kind == 2 && reg == X86_RSP)
 		code[n++] = 0x24;
 	code[n++] = (uint8_t)(8 * (gen_below(16) - 8));
@@ -316,8 +315,8 @@ static bool put_frame_access(struct program *p, uint32_t reg, uint32_t index)
 	uint32_t len = 0;
 
 	for (int tries = 0; tries < 8; tries++) {
-		len = gen_insn_of((enum x86_code)p->t->mode,
-			gen_one_in(4) ? is_vector : is_plain, code, &i);
+		len = gen_insn_of(
+			(enum x86_code)p->t->mode, gen_one_in(4) ? is_vector : is_plain, code, &i);
 		if (len && i.modrm_off && i.modrm < 0xc0 && i.seg < X86_FS && i.addrsize > 2)
 			return put_near(p, code, &i, reg, gen_one_in(4) ? index : NO_INDEX);
 	}
