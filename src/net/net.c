@@ -522,7 +522,7 @@ static bool test_open(struct net_dev *d, struct error *err)
 	int fd[2], size = 1 << 20;
 
 	for (uint32_t i = 0; i < d->n_queues; i++) {
-		if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) < 0)
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) < 0)
 			return error_set_errno(err, errno, "socketpair");
 		setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 		d->queue[i].fd = fd[0];
