@@ -190,7 +190,10 @@ static bool unix_connect(struct channel *c, const char *path, struct error *err)
 	if (!sock_address(&a, path, err))
 		return false;
 	c->socket = true;
-	c->fd = sock_connect(path, 0);
+	/* Not one that makes us wait for a server which takes nobody in. */
+	c->fd = sock_connect(path, SOCK_NONBLOCK);
+	if (c->fd == -EAGAIN)
+		return error_set(err, "unix:%s takes no more connections: others wait there", path);
 	return c->fd >= 0 || error_set_errno(err, c->fd, "cannot connect to unix:%s", path);
 }
 
@@ -274,7 +277,8 @@ bool channel_open_load(struct channel *c, const char *uri, struct error *err)
 	} else if (str_has_prefix(uri, "fd:", &rest)) {
 		ok = fd_open(c, rest, err);
 	} else if (is_path(uri, &rest) && *rest) {
-		c->fd = open(rest, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+		/* A FIFO waits for its writer in the job, not here on main. */
+		c->fd = open(rest, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 		ok = c->fd >= 0 || error_set_errno(err, errno, "cannot open '%s'", rest);
 		if (ok)
 			(void)!posix_fadvise(c->fd, 0, 0, POSIX_FADV_SEQUENTIAL);

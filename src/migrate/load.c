@@ -338,15 +338,20 @@ static bool load_state(struct job *j, struct error *err)
 	return machine_load_devices(m, j->state.s, j->state.len, err);
 }
 
+/* Somebody has come: who connects to our socket, or whose bytes are there. (A FIFO that nobody has opened to write
+ * yet has neither bytes nor an end.) */
 static bool accept_peer(struct job *j, struct error *err)
 {
-	struct pollfd p = { .fd = j->ch.listen_fd, .events = POLLIN };
+	bool listens = j->ch.listen_fd >= 0;
+	struct pollfd p = { .fd = listens ? j->ch.listen_fd : j->ch.fd, .events = POLLIN };
 
-	if (j->ch.listen_fd < 0)
+	if (j->ch.regular)
 		return true;
 	while (poll(&p, 1, 100) <= 0)
 		if (job_stopped(j))
 			return error_set(err, "cancelled");
+	if (!listens)
+		return true;
 	j->ch.fd = accept4(j->ch.listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	return j->ch.fd >= 0 || error_set_errno(err, errno, "nobody connects");
 }

@@ -86,12 +86,18 @@ static bool is_zero(const uint8_t *p, size_t len)
 	return !memcmp(p, zero, sizeof(zero)) && !memcmp(p, p + sizeof(zero), len - sizeof(zero));
 }
 
+/* What a load that came to nothing has left is private memory, too: the kernel takes it back. */
+static bool drop_pages(const struct ram_block *b)
+{
+	return !madvise(b->host, b->size, b->fd < 0 ? MADV_DONTNEED : MADV_REMOVE);
+}
+
 bool ram_set_clear(struct ram_set *s, struct error *err)
 {
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct ram_block *b = s->block[i];
 
-		if (b->fd < 0 || !madvise(b->host, b->size, MADV_REMOVE))
+		if (drop_pages(b))
 			continue;
 		if (errno != EOPNOTSUPP && errno != EINVAL)
 			return error_set_errno(

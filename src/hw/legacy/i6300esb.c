@@ -8,8 +8,10 @@
  * The counter stands still while the machine is paused, and is a host timer while it runs down; a
  * watchdog that is not enabled costs nothing.
  *
- * SPEC: the first stage sets its status bit, but neither interrupt nor SMI is delivered. A stage takes
- * a millisecond at least, whatever the guest has asked for.
+ * SPEC: the first stage sets its status bit, but neither interrupt nor SMI is delivered: the chip has its
+ * interrupt at pin 10 of a second I/O APIC, and its SMI for firmware, and a machine of ours has neither.
+ * Drivers switch them off, and QEMU delivers none either. A stage takes a millisecond at least,
+ * whatever the guest has asked for.
  *
  * Source: Intel 6300ESB I/O Controller Hub Datasheet, Watch Dog Timer.
  */
