@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/patience.h"
 #include "base/testing.h"
 #include "block/block_int.h"
 
@@ -843,5 +844,6 @@ int main(void)
 		cmocka_unit_test(test_block_device),
 	};
 
+	patience_ms = 50;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
