@@ -177,16 +177,31 @@ bool machine_init_vcpus(struct machine *m, struct error *err)
 	return true;
 }
 
-struct loop *machine_io_loop(struct machine *m, const char *name, struct error *err)
+static struct loop *find_io_loop(const struct machine *m, const char *name)
 {
-	struct loop **it, *l;
+	struct loop *const *it;
 
-	assert(thread_is(ROLE_MAIN));
-	name = name ?: "io";
 	vec_for_each (it, &m->io_loops) {
 		if (!strcmp(loop_name(*it), name))
 			return *it;
 	}
+	return NULL;
+}
+
+bool machine_has_io_loop(const struct machine *m, const char *name)
+{
+	return find_io_loop(m, name);
+}
+
+struct loop *machine_io_loop(struct machine *m, const char *name, struct error *err)
+{
+	struct loop *l;
+
+	assert(thread_is(ROLE_MAIN));
+	name = name ?: "io";
+	l = find_io_loop(m, name);
+	if (l)
+		return l;
 	if (!vec_reserve(&m->io_loops, 1)) {
 		error_set(err, "I/O thread '%s': out of memory", name);
 		return NULL;

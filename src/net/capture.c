@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* capture - what passes a back end, both ways, in a pcap file (the format of libpcap 2.4, link type
  * Ethernet, nanoseconds) for tcpdump and Wireshark. A frame goes out in one write(2), so that the file can be
- * read while it grows; when the disk is full the capture ends, not the network. */
+ * read while it grows; when the disk is full the capture ends, not the network. Queues on several loops take
+ * turns, so that times in the file only grow. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,8 +17,9 @@
 #define SNAP_LEN      262144
 
 struct net_capture {
-	int fd; /* owned */
-	bool failed;
+	int fd;		   /* owned */
+	struct mutex lock; /* the file's end; `failed` */
+	bool failed MEMBER_GUARDED_BY(lock);
 };
 
 struct net_capture *net_capture_open(const char *path, struct error *err)
@@ -33,6 +35,7 @@ struct net_capture *net_capture_open(const char *path, struct error *err)
 		error_set(err, "out of memory");
 		return NULL;
 	}
+	mutex_init(&c->lock);
 	c->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (c->fd >= 0 && write(c->fd, &head, sizeof(head)) == sizeof(head))
 		return c;
@@ -47,10 +50,12 @@ void net_capture_close(struct net_capture *c)
 		return;
 	if (c->fd >= 0)
 		close(c->fd);
+	mutex_fini(&c->lock);
 	free(c);
 }
 
-void net_capture_frame(struct net_capture *c, const struct iovec *iov, int n, size_t len)
+static void write_frame(struct net_capture *c, const struct iovec *iov, int n, size_t len)
+	REQUIRES(c->lock)
 {
 	struct {
 		uint32_t sec, ns, captured, length;
@@ -75,4 +80,11 @@ void net_capture_frame(struct net_capture *c, const struct iovec *iov, int n, si
 		return;
 	log_write(LOG_WARN, "net", "the capture ends here: it cannot be written any more");
 	c->failed = true;
+}
+
+void net_capture_frame(struct net_capture *c, const struct iovec *iov, int n, size_t len)
+{
+	mutex_lock(&c->lock);
+	write_frame(c, iov, n, len);
+	mutex_unlock(&c->lock);
 }

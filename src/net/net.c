@@ -6,6 +6,8 @@
  *    queue that waits for tokens isn't watched; its timer goes on.
  * 2. Limits are token buckets that hold a tenth of a second. A frame goes when there is a token, and takes
  *    as many as it has bytes: so a bucket may owe, and on average the rate is kept for any frame size.
+ * 3. What a queue's frames need is the queue's own and belongs to its loop: watch, limits, counters. Of the
+ *    device they read the link (atomic) and what is fixed while a NIC is attached; a capture has a lock.
  */
 #include "net/net.h"
 
@@ -95,14 +97,14 @@ void net_queue_update(struct net_queue *q)
 			    (q->tx_blocked ? LOOP_OUT : 0);
 	struct net_dev *d = q->dev;
 
-	if (!want || q->fd < 0 || !d->loop || q->watch.fd != q->fd) {
+	if (!want || q->fd < 0 || !q->loop || q->watch.fd != q->fd) {
 		loop_fd_del(&q->watch);
 		q->watch.fd = q->fd;
 	}
-	if (!want || q->fd < 0 || !d->loop)
+	if (!want || q->fd < 0 || !q->loop)
 		return;
 	if (q->watch.loop ? loop_fd_modify(&q->watch, want) < 0
-			  : (q->watch.events = want, loop_fd_add(d->loop, &q->watch) < 0))
+			  : (q->watch.events = want, loop_fd_add(q->loop, &q->watch) < 0))
 		log_debug("net", "%s: cannot watch", d->id);
 }
 
@@ -259,45 +261,61 @@ void net_set_pairs(struct net_dev *d, uint32_t pairs)
 
 /* -------- a NIC comes and goes -------- */
 
-static void attach_call(void *opaque)
+static void queue_attach(void *opaque)
+{
+	struct net_queue *q = opaque;
+
+	loop_timer_init(&q->rx_timer, q->loop, rx_tokens, q);
+	loop_timer_init(&q->tx_timer, q->loop, tx_tokens, q);
+}
+
+static void queue_detach(void *opaque)
+{
+	struct net_queue *q = opaque;
+
+	loop_fd_del(&q->watch);
+	loop_timer_fini(&q->rx_timer);
+	loop_timer_fini(&q->tx_timer);
+	q->rx_on = q->tx_blocked = q->rx_waits = q->tx_waits = false;
+	q->loop = NULL;
+}
+
+static void home_attach(void *opaque)
 {
 	struct net_dev *d = opaque;
 
-	for (uint32_t i = 0; i < d->n_queues; i++) {
-		struct net_queue *q = &d->queue[i];
-
-		loop_timer_init(&q->rx_timer, d->loop, rx_tokens, q);
-		loop_timer_init(&q->tx_timer, d->loop, tx_tokens, q);
-	}
 	if (d->kind->attached)
 		d->kind->attached(d);
 }
 
-static void detach_call(void *opaque)
+/* With the queues that are the home loop's: in one go, since the kind's end may concern their watches. */
+static void home_detach(void *opaque)
 {
 	struct net_dev *d = opaque;
 
 	if (d->kind->detaching)
 		d->kind->detaching(d);
 	for (uint32_t i = 0; i < d->n_queues; i++) {
-		struct net_queue *q = &d->queue[i];
-
-		loop_fd_del(&q->watch);
-		loop_timer_fini(&q->rx_timer);
-		loop_timer_fini(&q->tx_timer);
-		q->rx_on = q->tx_blocked = q->rx_waits = q->tx_waits = false;
+		if (d->queue[i].loop == d->loop)
+			queue_detach(&d->queue[i]);
 	}
 	loop_defer_cancel(d->loop, &d->link_defer);
-	memset(&d->front, 0, sizeof(d->front));
 }
 
-bool net_attach(struct net_dev *d, struct loop *l, const struct net_front *f, struct error *err)
+bool net_attach(struct net_dev *d, struct loop *const *loops, uint32_t n, const struct net_front *f,
+	struct error *err)
 {
 	if (d->front.opaque)
 		return error_usage(err, "network '%s' is already used by another device", d->id);
 	d->front = *f;
-	d->loop = l;
-	loop_call(l, attach_call, d);
+	d->loop = loops[0];
+	for (uint32_t i = 0; i < d->n_queues; i++) {
+		struct net_queue *q = &d->queue[i];
+
+		q->loop = i < n ? loops[i] : d->loop;
+		loop_call(q->loop, queue_attach, q);
+	}
+	loop_call(d->loop, home_attach, d);
 	return true;
 }
 
@@ -305,7 +323,12 @@ void net_detach(struct net_dev *d)
 {
 	if (!d->loop)
 		return;
-	loop_call(d->loop, detach_call, d);
+	for (uint32_t i = 0; i < d->n_queues; i++) {
+		if (d->queue[i].loop != d->loop)
+			loop_call(d->queue[i].loop, queue_detach, &d->queue[i]);
+	}
+	loop_call(d->loop, home_detach, d);
+	memset(&d->front, 0, sizeof(d->front));
 	d->loop = NULL;
 }
 
@@ -400,11 +423,10 @@ static struct net_dev *dev_new(const char *id, uint32_t queues, struct error *er
 	}
 	d->n_queues = queues;
 	d->admin = d->carrier = true;
-	d->tx_fd = -1;
 	loop_defer_init(&d->link_defer, tell_link, d);
 	for (uint32_t i = 0; i < NET_QUEUES_MAX; i++) {
 		d->queue[i].dev = d;
-		d->queue[i].fd = -1;
+		d->queue[i].fd = d->queue[i].tx_fd = -1;
 		d->queue[i].vhost_fd = -1;
 		loop_fd_init(&d->queue[i].watch, -1, LOOP_IN, queue_event, &d->queue[i]);
 	}
@@ -499,11 +521,13 @@ static bool test_open(struct net_dev *d, struct error *err)
 {
 	int fd[2], size = 1 << 20;
 
-	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) < 0)
-		return error_set_errno(err, errno, "socketpair");
-	setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	d->queue[0].fd = fd[0];
-	d->tx_fd = fd[1];
+	for (uint32_t i = 0; i < d->n_queues; i++) {
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) < 0)
+			return error_set_errno(err, errno, "socketpair");
+		setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+		d->queue[i].fd = fd[0];
+		d->queue[i].tx_fd = fd[1];
+	}
 	d->vnet = true;
 	d->offloads = NET_CSUM | NET_TSO4 | NET_TSO6 | NET_ECN;
 	return true;
@@ -512,7 +536,7 @@ static bool test_open(struct net_dev *d, struct error *err)
 /* What does not go now is dropped: the descriptor that is watched is the other one. */
 static int test_send(struct net_dev *d, unsigned int q, struct net_packet *p, int n)
 {
-	for (int i = net_message_send(d, 0, p, n); i < n; i++)
+	for (int i = net_message_send(d, q, p, n); i < n; i++)
 		p[i].lost = true;
 	return n;
 }
@@ -520,15 +544,17 @@ static int test_send(struct net_dev *d, unsigned int q, struct net_packet *p, in
 static ssize_t test_recv(
 	struct net_dev *d, unsigned int q, struct vnet_hdr *h, struct iovec *iov, int n)
 {
-	return net_message_recv(d, 0, h, iov, n);
+	return net_message_recv(d, q, h, iov, n);
 }
 
 static void test_close(struct net_dev *d)
 {
-	if (d->queue[0].fd >= 0)
-		close(d->queue[0].fd);
-	if (d->tx_fd >= 0)
-		close(d->tx_fd);
+	for (uint32_t i = 0; i < d->n_queues; i++) {
+		if (d->queue[i].fd >= 0)
+			close(d->queue[i].fd);
+		if (d->queue[i].tx_fd >= 0)
+			close(d->queue[i].tx_fd);
+	}
 }
 
 struct net_dev *net_open_test(struct error *err)

@@ -4,8 +4,9 @@
  * with the header of virtio (virtio 1.2, 5.1.6) that says which checksums and segments are still to
  * be made. It knows no guests; any NIC goes with any back end.
  *
- * A net_dev is opened and closed on main. A NIC attaches it to its home loop, and frames move on that
- * loop's thread only. Directions are the guest's: `rx` is towards it, `tx` comes from it.
+ * A net_dev is opened and closed on main. A NIC attaches it to its home loop, and each queue to a loop, which
+ * may be another one: a queue's frames move on its loop's thread only. Directions are the guest's: `rx` is
+ * towards it, `tx` comes from it.
  *
  * There is no queue here: rx is pulled (the NIC asks for a frame when its driver has room, so it is
  * read straight into the guest's memory), and a tx frame that cannot go now is not taken.
@@ -107,7 +108,7 @@ struct net_dev *net_open(
 	const struct net_config *c, struct loop *main_loop, struct error *err) MUST_USE;
 /* Main; no NIC is attached. NULL is fine. */
 void net_close(struct net_dev *d);
-/* What a NIC sends it receives again; for tests. */
+/* What a NIC sends it receives again, by the same queue; for tests. */
 struct net_dev *net_open_test(struct error *err) MUST_USE;
 /* Pretend that it has vhost-net descriptors, for each queue one; they stay the caller's. */
 void net_test_vhost(struct net_dev *d, const int *fds, uint64_t features);
@@ -142,12 +143,12 @@ struct net_stats {
 };
 /* Main. False: the host's kernel moves the frames, and its counters cannot be read. */
 bool net_get_stats(const struct net_dev *d, struct net_stats *out);
-/* Home loop: the guest does not get the frame that net_recv() gave. */
+/* Queue's loop: the guest does not get the frame that net_recv() gave. */
 void net_rx_dropped(struct net_dev *d, unsigned int queue);
 
 /* -------- the NIC's side -------- */
 
-/* Callbacks come on the home loop with no lock held. */
+/* Callbacks come with no lock held, on the queue's loop; link on the home loop. */
 struct net_front {
 	void (*readable)(void *opaque, unsigned int queue); /* net_recv() is worth a try */
 	void (*writable)(void *opaque, unsigned int queue); /* after a short net_send() */
@@ -155,9 +156,10 @@ struct net_front {
 	void *opaque;
 };
 
-/* One NIC at a time. Main; the loop runs or is main's. Reception starts with net_rx_enable(). */
-bool net_attach(
-	struct net_dev *d, struct loop *l, const struct net_front *f, struct error *err) MUST_USE;
+/* One NIC at a time. Main; the loops run or are main's. Queue i is worked on by @loops[i], those from @n on and
+ * the link by @loops[0], the home loop. Reception starts with net_rx_enable(). */
+bool net_attach(struct net_dev *d, struct loop *const *loops, uint32_t n, const struct net_front *f,
+	struct error *err) MUST_USE;
 void net_detach(struct net_dev *d);
 
 /* A frame to be sent. */
@@ -170,14 +172,14 @@ struct net_packet {
 };
 #define NET_IOV_MAX 1022 /* and a header are as many as the kernel takes */
 
-/* Home loop. How many of @p were taken (sent, or dropped as a wire drops); fewer than @n: writable()
+/* Queue's loop. How many of @p were taken (sent, or dropped as a wire drops); fewer than @n: writable()
  * comes when there is room again. */
 int net_send(struct net_dev *d, unsigned int queue, struct net_packet *p, int n);
-/* Home loop. The next frame into @iov (iov[-1] is free too), what does not fit is cut off. Its length in
+/* Queue's loop. The next frame into @iov (iov[-1] is free too), what does not fit is cut off. Its length in
  * bytes, or -EAGAIN: none now, readable() tells when (if enabled). @h is filled. */
 ssize_t net_recv(
 	struct net_dev *d, unsigned int queue, struct vnet_hdr *h, struct iovec *iov, int n);
-/* Home loop. Off: no readable() any more, frames wait in the back end. */
+/* Queue's loop. Off: no readable() any more, frames wait in the back end. */
 void net_rx_enable(struct net_dev *d, unsigned int queue, bool on);
 /* Home loop or, when it is not running a callback of this device, main. What the NIC takes (NET_*). */
 void net_set_guest_offloads(struct net_dev *d, unsigned int offloads);

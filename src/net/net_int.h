@@ -18,7 +18,7 @@ struct net_kind {
 	/* Home loop; may be NULL. */
 	void (*attached)(struct net_dev *d);
 	void (*detaching)(struct net_dev *d);
-	/* As net_send() and net_recv(). */
+	/* As net_send() and net_recv(), several queues at once. */
 	int (*send)(struct net_dev *d, unsigned int q, struct net_packet *p, int n);
 	ssize_t (*recv)(
 		struct net_dev *d, unsigned int q, struct vnet_hdr *h, struct iovec *iov, int n);
@@ -42,14 +42,16 @@ struct net_limit {
 	struct net_bucket bytes, frames;
 };
 
-/* Written on the home loop, read on main. */
+/* Written on the queue's loop, read on main. */
 struct net_counters {
 	_Atomic uint64_t frames, bytes, dropped;
 };
 
 struct net_queue {
 	struct net_dev *dev;
+	struct loop *loop;	 /* borrowed; NULL: not attached */
 	int fd;			 /* owned by the kind; -1: none */
+	int tx_fd;		 /* packet.c's: where to send; owned by the kind; -1: fd */
 	int vhost_fd;		 /* owned by vhost.c; -1: none */
 	bool rx_on;		 /* the NIC wants readable() */
 	bool tx_blocked;	 /* the NIC waits for writable() */
@@ -58,6 +60,7 @@ struct net_queue {
 	struct loop_timer rx_timer, tx_timer;
 	struct net_limit rx, tx; /* a share of the device's each */
 	struct net_counters counters[NET_DIRECTIONS];
+	uint8_t apart[64]; /* the next one may be another loop's */
 };
 
 struct net_capture;
@@ -66,12 +69,13 @@ struct net_dev {
 	char *id; /* owned */
 	const struct net_kind *kind;
 	void *data;		       /* the kind's own */
-	struct loop *main_loop, *loop; /* borrowed; loop NULL: not attached */
+	struct loop *main_loop, *loop; /* borrowed; loop: the home loop; NULL: not attached */
 	uint32_t n_queues;
 	struct net_queue queue[NET_QUEUES_MAX];
 	unsigned int offloads;
-	bool vnet;	     /* frames on the descriptors begin with a struct vnet_hdr */
-	bool admin, carrier; /* link is both; home loop, or main when detached */
+	bool vnet; /* frames on the descriptors begin with a struct vnet_hdr */
+	/* Link is both. Changed on the home loop, or main when detached; read by any queue. */
+	_Atomic bool admin, carrier;
 	bool limited;
 	bool borrowed; /* close no descriptor that somebody passed: opening has failed */
 	uint64_t vhost_features;
@@ -82,19 +86,18 @@ struct net_dev {
 	struct removal *file;	     /* of our unix socket; goes when it is closed */
 	/* packet.c's message sockets. */
 	bool connected; /* an end of file or an error ends it */
-	int tx_fd;	/* -1: the queue's own */
 	bool own_known;
 	struct sockaddr_storage own; /* messages from here are our own */
 	struct sockaddr_storage peer;
 	socklen_t own_len, peer_len; /* peer_len 0: connected */
 };
 
-/* Watch what is wanted now. Home loop. */
+/* Watch what is wanted now. Queue's loop. */
 void net_queue_update(struct net_queue *q);
 /* The other side came or went. Home loop, or main when detached; the NIC is told from the loop. */
 void net_set_carrier(struct net_dev *d, bool up);
 
-/* -------- count.c. Home loop -------- */
+/* -------- count.c. Queue's loop -------- */
 void net_count_sent(struct net_queue *q, const struct net_packet *p, int n);
 void net_count_received(struct net_queue *q, size_t bytes);
 
@@ -122,7 +125,7 @@ bool net_addr_parse(
 /* -------- capture.c -------- */
 struct net_capture *net_capture_open(const char *path, struct error *err) MUST_USE;
 void net_capture_close(struct net_capture *c);
-/* @len bytes of @iov. Home loop. */
+/* @len bytes of @iov. Any queue's loop. */
 void net_capture_frame(struct net_capture *c, const struct iovec *iov, int n, size_t len);
 
 /* -------- stream.c -------- */

@@ -60,7 +60,7 @@ static void end_open(struct end *e, struct loop *l, const char *options)
 	e->d = open_dev(l, options, &err);
 	if (!e->d)
 		fail_msg("%s", err.msg);
-	assert_true(net_attach(e->d, l, &f, &err));
+	assert_true(net_attach(e->d, &l, 1, &f, &err));
 	net_rx_enable(e->d, 0, true);
 }
 

@@ -27,7 +27,7 @@ static void message_fill(struct net_dev *d, struct mmsghdr *m, struct net_packet
 
 int net_message_send(struct net_dev *d, unsigned int q, struct net_packet *p, int n)
 {
-	int fd = d->tx_fd >= 0 ? d->tx_fd : d->queue[q].fd, made = 0, done = 0;
+	int fd = d->queue[q].tx_fd >= 0 ? d->queue[q].tx_fd : d->queue[q].fd, made = 0, done = 0;
 	struct mmsghdr m[NET_BATCH];
 	int index[NET_BATCH];
 

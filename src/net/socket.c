@@ -139,11 +139,11 @@ static bool open_mcast(struct net_dev *d, const struct net_socket_config *c, str
 		via = ((struct sockaddr_in *)&local)->sin_addr;
 	}
 	d->queue[0].fd = new_socket(AF_INET, SOCK_DGRAM);
-	d->tx_fd = new_socket(AF_INET, SOCK_DGRAM);
-	if (d->queue[0].fd < 0 || d->tx_fd < 0)
+	d->queue[0].tx_fd = new_socket(AF_INET, SOCK_DGRAM);
+	if (d->queue[0].fd < 0 || d->queue[0].tx_fd < 0)
 		return error_set_errno(err, errno, "socket");
 	return bind_any(d->queue[0].fd, &d->peer, d->peer_len, c->mcast, err) &&
-	       join_group(d->queue[0].fd, d->tx_fd, group, via, err);
+	       join_group(d->queue[0].fd, d->queue[0].tx_fd, group, via, err);
 }
 
 /* Which source address our frames have is known when one was sent: connect() tells it without sending. */
@@ -151,8 +151,8 @@ static bool learn_own(struct net_dev *d, struct error *err)
 {
 	d->own_len = sizeof(d->own);
 	memset(&d->own, 0, sizeof(d->own));
-	if (connect(d->tx_fd, (struct sockaddr *)&d->peer, d->peer_len) < 0 ||
-		getsockname(d->tx_fd, (struct sockaddr *)&d->own, &d->own_len) < 0)
+	if (connect(d->queue[0].tx_fd, (struct sockaddr *)&d->peer, d->peer_len) < 0 ||
+		getsockname(d->queue[0].tx_fd, (struct sockaddr *)&d->own, &d->own_len) < 0)
 		return error_set_errno(err, errno, "no way to the multicast group");
 	d->peer_len = 0;
 	d->own_known = true;
@@ -193,8 +193,8 @@ static bool open_dgram(struct net_dev *d, const struct net_socket_config *c, str
 	/* It may come later, and come again. */
 	if (!sandbox_reach(((struct sockaddr_un *)&d->peer)->sun_path))
 		return error_set(err, "out of memory");
-	d->tx_fd = new_socket(AF_UNIX, SOCK_DGRAM);
-	if (d->tx_fd < 0)
+	d->queue[0].tx_fd = new_socket(AF_UNIX, SOCK_DGRAM);
+	if (d->queue[0].tx_fd < 0)
 		return error_set_errno(err, errno, "socket");
 	d->queue[0].fd = make_unix(d, &local, SOCK_DGRAM, err);
 	return d->queue[0].fd >= 0;
@@ -269,8 +269,8 @@ static void socket_close(struct net_dev *d)
 {
 	if (d->queue[0].fd >= 0 && !d->borrowed)
 		close(d->queue[0].fd);
-	if (d->tx_fd >= 0)
-		close(d->tx_fd);
+	if (d->queue[0].tx_fd >= 0)
+		close(d->queue[0].tx_fd);
 }
 
 /* Room in a peer's queue cannot be waited for on the socket that is watched: what does not go is lost,
@@ -279,7 +279,7 @@ static int socket_send(struct net_dev *d, unsigned int q, struct net_packet *p, 
 {
 	int sent = net_message_send(d, q, p, n);
 
-	if (d->tx_fd < 0 && !d->peer_len)
+	if (d->queue[0].tx_fd < 0 && !d->peer_len)
 		return sent;
 	for (; sent < n; sent++)
 		p[sent].lost = true;

@@ -22,6 +22,7 @@ struct sandbox_filter {
 	unsigned int len;
 };
 
+/* Those of threads other than main go on top of main's: a thread needs both. */
 extern const struct sandbox_filter sandbox_filters[SANDBOX_ROLES];
 extern const char *const sandbox_call_names[];
 extern const unsigned int sandbox_call_names_count;

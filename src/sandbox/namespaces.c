@@ -25,7 +25,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/removal.h"
-#include "base/thread.h"
+#include "sandbox/network.h"
 
 /* Kept with what else is: a new file gets its name by way of it when it is complete (linkat). What it leads
  * to is open already, and Landlock keeps it from being opened in another way. */
@@ -284,55 +284,21 @@ static bool empty_mounts(const struct kept_path *keep, size_t n, struct error *e
 	return ok;
 }
 
-/* -------- the network namespace -------- */
-
-/* The kernel takes longer for it than for all else together. So a thread makes it early, while main starts the
- * VM, and main joins. */
-static struct {
-	pthread_t thread;
-	bool started;
-	int fd;
-} network = { .fd = -1 };
-
-static void *network_thread(void *opaque)
-{
-	if (!unshare(CLONE_NEWNET))
-		network.fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	return NULL;
-}
+/* -------- all of them -------- */
 
 void namespaces_begin(void)
 {
-	network.started = !thread_create(&network.thread, false, -1, network_thread, NULL);
+	network_begin(!have_user && !geteuid());
 }
 
 void namespaces_forget(void)
 {
-	if (network.started)
-		pthread_join(network.thread, NULL);
-	network.started = false;
-	if (network.fd >= 0)
-		close(network.fd);
-	network.fd = -1;
+	network_forget();
 }
-
-static bool join_network(void)
-{
-	bool ok;
-
-	if (network.started)
-		pthread_join(network.thread, NULL);
-	network.started = false;
-	ok = network.fd >= 0 && !setns(network.fd, CLONE_NEWNET);
-	namespaces_forget();
-	return ok || !unshare(CLONE_NEWNET);
-}
-
-/* -------- all of them -------- */
 
 bool namespaces_make(const struct kept_path *keep, size_t n, struct error *err)
 {
-	made |= join_network() ? CLONE_NEWNET : 0;
+	made |= network_join() ? CLONE_NEWNET : 0;
 	made |= unshare(CLONE_NEWNS) ? 0 : CLONE_NEWNS;
 	return !(made & CLONE_NEWNS) || empty_mounts(keep, n, err);
 }

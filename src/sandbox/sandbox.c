@@ -76,7 +76,7 @@ static void on_sigsys(int sig, siginfo_t *info, void *context)
 
 /* -------- a thread's confinement -------- */
 
-/* The name of what failed, or NULL: all is done. @inherited: the first four are there already, and the
+/* The name of what failed, or NULL: all is done. @inherited: all but its own filter is there already, and the
  * maker's filter does not let the thread ask. (That no_new_privs is set says nothing: who started us
  * may have set it.) */
 static const char *confine(enum thread_role role, bool inherited, int *error)
@@ -96,7 +96,10 @@ static const char *confine(enum thread_role role, bool inherited, int *error)
 		if (*error)
 			return "dropping capabilities";
 	}
-	*error = -rights_load_filter(&sandbox_filters[role - ROLE_MAIN]);
+	/* Whoever inherits has main's filter already. */
+	*error = inherited ? 0 : -rights_load_filter(&sandbox_filters[0]);
+	if (!*error && role != ROLE_MAIN)
+		*error = -rights_load_filter(&sandbox_filters[role - ROLE_MAIN]);
 	return *error ? "seccomp" : NULL;
 }
 

@@ -225,16 +225,26 @@ static bool put_insn(struct program *p)
 	return len && (gen_one_in(16) || prepare(p, &i, code)) && put(p, code, len);
 }
 
-/* The same with [rbx + disp8] or [r11 + disp8] as memory operand. */
-static bool put_near(struct program *p, const uint8_t *code, const struct x86_insn *i)
+#define NO_INDEX 4u
+
+/* The same with [@base + disp] as memory operand, or with an index, too; the registers are those of these numbers
+ * or eight more, as the instruction's prefixes have it. */
+static bool put_near(struct program *p, const uint8_t *code, const struct x86_insn *i,
+	uint32_t base, uint32_t index)
 {
-	uint8_t near[X86_INSN_MAX + 2];
+	bool sib = base == X86_RSP || index != NO_INDEX, far = gen_one_in(6);
+	uint8_t near[X86_INSN_MAX + 8];
 	struct x86_insn was;
 	uint32_t n = i->modrm_off;
 
 	memcpy(near, code, n);
-	near[n++] = (uint8_t)(0x43 | (i->modrm & 0x38));
-	near[n++] = (uint8_t)(gen_below(128) - 64);
+	near[n++] = (uint8_t)((far ? 0x80 : 0x40) | (sib ? 4 : base) | (i->modrm & 0x38));
+	if (sib)
+		near[n++] = (uint8_t)(gen_below(4) << 6 | index << 3 | base);
+	n += far ? put_number(near + n, gen_below(1400) - 700u, 4)
+		 : put_number(near + n, gen_below(128) - 64u, 1);
+	if (n + i->imm_size > X86_INSN_MAX)
+		return true;
 	if (i->imm_size)
 		memcpy(near + n, code + i->imm_off, i->imm_size);
 	n += i->imm_size;
@@ -257,9 +267,81 @@ static bool put_neighbours(struct program *p)
 		uint32_t len = gen_insn_of((enum x86_code)p->t->mode, is_vector, code, &i);
 
 		if (len && i.modrm_off && i.modrm < 0xc0 && i.seg < X86_FS && i.addrsize > 2)
-			ok = put_near(p, code, &i);
+			ok = put_near(p, code, &i, X86_RBX, NO_INDEX);
 		else
 			ok = len && put(p, code, len);
+	}
+	return ok;
+}
+
+/* -------- groups of accesses -------- */
+/* An address for what lies around it: mostly near the end of a page. */
+static uint64_t frame_at(void)
+{
+	uint64_t end = DATA + PAGE * (1 + gen_below(DATA_SPAN / PAGE));
+
+	return gen_one_in(3) ? gen_target(64, false) & ~7ull : end + 8 * (gen_below(40) - 20ull);
+}
+
+static bool put_frame_register(struct program *p, uint32_t reg, uint64_t value)
+{
+	return put_mov(p, reg, value) && (!p->wide || put_mov(p, reg + 8, value));
+}
+
+/* add, sub reg, imm8; lea reg, [reg + disp8]; a PUSH or POP of another register, if it is rSP. */
+static bool put_frame_move(struct program *p, uint32_t reg)
+{
+	uint32_t n = 0, kind = gen_below(reg == X86_RSP ? 6 : 3), other = gen_below(4);
+	uint8_t code[8];
+
+	if (kind > 2) {
+		code[n++] = (uint8_t)((gen_one_in(2) ? 0x50 : 0x58) | other);
+		return put(p, code, n);
+	}
+	if (p->wide)
+		code[n++] = 0x48;
+	code[n++] = kind == 2 ? 0x8d : 0x83;
+	code[n++] = (uint8_t)(kind == 2 ? 0x40 | reg << 3 | reg
+					: (kind ? 0xe8 : 0xc0) | reg);
+	if (kind == 2 && reg == X86_RSP)
+		code[n++] = 0x24;
+	code[n++] = (uint8_t)(8 * (gen_below(16) - 8));
+	return put(p, code, n);
+}
+
+static bool put_frame_access(struct program *p, uint32_t reg, uint32_t index)
+{
+	uint8_t code[X86_INSN_MAX];
+	struct x86_insn i;
+	uint32_t len = 0;
+
+	for (int tries = 0; tries < 8; tries++) {
+		len = gen_insn_of((enum x86_code)p->t->mode,
+			gen_one_in(4) ? is_vector : is_plain, code, &i);
+		if (len && i.modrm_off && i.modrm < 0xc0 && i.seg < X86_FS && i.addrsize > 2)
+			return put_near(p, code, &i, reg, gen_one_in(4) ? index : NO_INDEX);
+	}
+	return len && put(p, code, len);
+}
+
+/* Instructions around what one register holds, as functions use their frames and structures; that lies over a
+ * page's end, or in a page that must not be written to, and moves in between. */
+static bool put_frame(struct program *p)
+{
+	static const uint8_t regs[] = { X86_RSP, X86_RSP, X86_RBP, X86_RBX, X86_RSI };
+	uint32_t reg = regs[gen_below(ARRAY_SIZE(regs))], most = 3 + gen_below(6);
+	uint32_t index = gen_one_in(2) ? X86_RCX : NO_INDEX;
+	bool ok = put_frame_register(p, reg, frame_at());
+
+	if (ok && index != NO_INDEX)
+		ok = put_frame_register(p, index, gen_below(64));
+	for (uint32_t n = 0; ok && n < most; n++) {
+		if (gen_one_in(4))
+			ok = put_frame_move(p, reg);
+		else if (gen_one_in(8))
+			ok = put_insn(p);
+		else
+			ok = put_frame_access(p, reg, index);
 	}
 	return ok;
 }
@@ -532,7 +614,9 @@ void program_make(struct test *t, const struct batch *b)
 			/* No code addresses in registers where code can be written to anyhow. */
 			ok = !changes && gen_one_in(2) ? put_indirect(&p) : put_relative(&p);
 		else
-			ok = gen_one_in(16) ? put_neighbours(&p) : put_insn(&p);
+			ok = gen_one_in(16)  ? put_neighbours(&p)
+			     : gen_one_in(6) ? put_frame(&p)
+					     : put_insn(&p);
 	}
 	land(&p, true);
 	if (loop)

@@ -419,12 +419,14 @@ void soft_tsc_offset_set(struct soft_vcpu *v, int64_t offset)
 	mutex_unlock(&v->vm->chips_lock);
 }
 
-void soft_clock_lose(struct soft_vcpu *v, uint64_t ticks)
+void soft_clock_lose(struct soft_vm *vm, uint64_t ticks)
 {
-	struct soft_vm *vm = v->vm;
+	uint32_t n = atomic_load(&vm->n_vcpus);
 
 	mutex_lock(&vm->chips_lock);
-	v->tsc_offset -= (int64_t)ticks;
+	for (uint32_t i = 0; i < n; i++)
+		if (vm->vcpus[i])
+			vm->vcpus[i]->tsc_offset -= (int64_t)ticks;
 	vm->tsc_offset -= (int64_t)ticks;
 	vm->tsc_written_at += ticks;
 	vm->clock_tsc += ticks; /* so the vCPU's page stays right */

@@ -292,7 +292,7 @@ static void lost(void **state)
 	sleep_ms(500);
 	tsc = soft_tsc_read(t.v[0]);
 	ns = guest_ns(t.v[0], PAGE(0));
-	soft_clock_lose(t.v[0], half);
+	soft_clock_lose(t.v[0]->vm, half);
 	assert_true(soft_tsc_read(t.v[0]) < tsc);
 	assert_true(guest_ns(t.v[0], PAGE(0)) < ns);
 	/* The page is the same when it is written again, and what the host says agrees. */

@@ -359,7 +359,7 @@ static void repeat(struct soft_vcpu *v, const struct soft_op *o)
 		if (!s.left)
 			return;
 		budget -= s.chunk ? (int64_t)(n * s.size) : BUDGET / BUDGET_UNITS;
-		if (single || budget <= 0 || interrupted(v))
+		if (single || budget <= 0 || interrupted(v) || v->vm->lockstep)
 			break;
 	}
 	v->gpr[X86_REG_RIP] = v->rip;

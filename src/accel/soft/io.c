@@ -7,6 +7,7 @@
  * those to the I/O APIC are cut or filled up with zeroes.
  */
 #include <string.h>
+#include "accel/soft/lockstep.h"
 #include "accel/soft/soft_int.h"
 #include "base/types.h"
 #include "core/io.h"
@@ -50,6 +51,7 @@ void soft_mmio(struct soft_vcpu *v, uint64_t gpa, void *data, unsigned int size,
 	struct soft_vm *vm = v->vm;
 	uint64_t page;
 
+	soft_lockstep_outside(v);
 	v->count.mem_io++;
 	if (soft_lapic_page(v, &page) && gpa - page < X86_LAPIC_PAGE)
 		lapic_access(v, gpa - page, data, size, write);

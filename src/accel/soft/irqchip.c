@@ -42,6 +42,27 @@ static bool hears_pics(const struct soft_vcpu *v)
 		       x86_lapic_lvt_mode(&v->lapic, X86_LAPIC_LVT0) == X86_DM_EXTINT);
 }
 
+/* As soft_notify(); but who is woken wants the lock at once, so it is woken when that has been given up. */
+static void notify(struct soft_vm *vm, struct soft_vcpu *v, uint32_t poll) REQUIRES(vm->chips_lock)
+{
+	if (!soft_ask(v, poll))
+		return;
+	if (vm->to_wake)
+		soft_wake(v);
+	else
+		vm->to_wake = v;
+}
+
+void irqchip_unlock(struct soft_vm *vm) NO_THREAD_SAFETY
+{
+	struct soft_vcpu *v = vm->to_wake;
+
+	vm->to_wake = NULL;
+	mutex_unlock(&vm->chips_lock);
+	if (v)
+		soft_wake(v);
+}
+
 void irqchip_update(struct soft_vm *vm, struct soft_vcpu *v)
 {
 	uint32_t was = atomic_load_explicit(&v->irq_ready, memory_order_relaxed), ready;
@@ -54,7 +75,7 @@ void irqchip_update(struct soft_vm *vm, struct soft_vcpu *v)
 		return;
 	atomic_store(&v->irq_ready, ready);
 	if (ready)
-		soft_notify(v, SOFT_POLL_IRQ);
+		notify(vm, v, SOFT_POLL_IRQ);
 }
 
 void irqchip_look_up(struct soft_vcpu *v)
@@ -85,7 +106,7 @@ int soft_irq_ack(struct soft_vcpu *v)
 		vector = x86_lapic_ack(&v->lapic);
 	}
 	irqchip_update(vm, v);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	return vector;
 }
 
@@ -111,11 +132,11 @@ static bool deliver_to(struct soft_vm *vm, struct soft_vcpu *v, const struct x86
 	case X86_DM_INIT:
 		/* A start-up message before it is void. */
 		atomic_fetch_and(&v->poll, ~(uint32_t)SOFT_POLL_SIPI);
-		soft_notify(v, SOFT_POLL_INIT);
+		notify(vm, v, SOFT_POLL_INIT);
 		break;
 	case X86_DM_SIPI:
 		v->sipi_vector = m->vector;
-		soft_notify(v, SOFT_POLL_SIPI);
+		notify(vm, v, SOFT_POLL_SIPI);
 		break;
 	default: /* SMI, ExtINT, reserved */
 		taken = false;
@@ -187,7 +208,7 @@ int soft_msi_send(struct accel_vm *avm, uint64_t addr, uint32_t data)
 		return 0;
 	mutex_lock(&vm->chips_lock);
 	irqchip_deliver(vm, &m, NULL);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	return 0;
 }
 
@@ -197,7 +218,7 @@ void soft_irq_self(struct soft_vcpu *v, uint8_t vector)
 
 	mutex_lock(&v->vm->chips_lock);
 	deliver_to(v->vm, v, &m);
-	mutex_unlock(&v->vm->chips_lock);
+	irqchip_unlock(v->vm);
 	irqchip_look_up(v);
 }
 
@@ -222,7 +243,7 @@ int64_t soft_pv_ipi(struct soft_vcpu *from, const uint64_t bits[2], unsigned int
 			x86_lapic_mode(&v->lapic) != X86_LAPIC_OFF)
 			sent += deliver_to(vm, v, &m);
 	}
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	irqchip_look_up(from);
 	return sent;
 }
@@ -261,7 +282,7 @@ bool soft_irq_open(struct accel_vm *avm, uint32_t gsi)
 
 	mutex_lock(&vm->chips_lock);
 	open = is_open(vm, gsi);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	return open;
 }
 
@@ -271,7 +292,7 @@ uint32_t soft_ioapic_read(struct soft_vm *vm, uint32_t off)
 
 	mutex_lock(&vm->chips_lock);
 	value = x86_ioapic_read(&vm->ioapic, off);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	return value;
 }
 
@@ -290,7 +311,7 @@ void soft_ioapic_write(struct soft_vm *vm, uint32_t off, uint32_t value)
 	was_open = is_open(vm, 0);
 	irqchip_ioapic_apply(vm, x86_ioapic_write(&vm->ioapic, off, value));
 	open = is_open(vm, 0);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	tell_opened(vm, was_open, open);
 }
 
@@ -342,7 +363,7 @@ uint8_t soft_pic_read(struct soft_vm *vm, uint16_t port)
 	mutex_lock(&vm->chips_lock);
 	value = x86_pic_read(vm->pic, port);
 	pic_changed(vm);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	return value;
 }
 
@@ -355,7 +376,7 @@ void soft_pic_write(struct soft_vm *vm, uint16_t port, uint8_t value)
 	x86_pic_write(vm->pic, port, value);
 	pic_changed(vm);
 	open = is_open(vm, 0);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	tell_opened(vm, was_open, open);
 }
 
@@ -375,7 +396,7 @@ int soft_irq_set(struct accel_vm *avm, uint32_t gsi, bool level)
 		x86_pic_set(vm->pic, gsi, level);
 		pic_changed(vm);
 	}
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	return 0;
 }
 
@@ -397,7 +418,7 @@ int soft_chips_get(struct accel_vm *avm, struct x86_chips_state *out)
 	mutex_lock(&vm->chips_lock);
 	out->ioapic = vm->ioapic;
 	memcpy(out->pic, vm->pic, sizeof(out->pic));
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	return soft_clock_get(avm, &out->clock_ns);
 }
 
@@ -412,6 +433,6 @@ int soft_chips_set(struct accel_vm *avm, const struct x86_chips_state *in)
 	memcpy(vm->pic, in->pic, sizeof(vm->pic));
 	x86_pic_sanitize(vm->pic);
 	pic_changed(vm);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	return soft_clock_set(avm, in->clock_ns);
 }

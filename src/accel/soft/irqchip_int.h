@@ -7,6 +7,8 @@
 
 /* After a change of @v's APIC or of the PICs' output: keep v->irq_ready in step. */
 void irqchip_update(struct soft_vm *vm, struct soft_vcpu *v) REQUIRES(vm->chips_lock);
+/* Instead of mutex_unlock(): vCPUs that were told something meanwhile may be asleep. */
+void irqchip_unlock(struct soft_vm *vm) RELEASE(vm->chips_lock);
 /* The CPU has done something to its own APIC: what comes of it comes before the next instruction. */
 void irqchip_look_up(struct soft_vcpu *v);
 /* @from: the sender of an IPI, or NULL. True: somebody took it. */

@@ -597,8 +597,8 @@ uint32_t jit_find(struct soft_vcpu *v, uint64_t lin)
 	uint32_t b = find(v, lin, 0);
 
 	if (b != JIT_NONE)
-		*soft_goto_at(v, lin) = (struct soft_goto){ lin + v->g.id,
-			j->lockstep ? j->stub.stray : j->code.rx + j->block[b].ind };
+		*soft_goto_at(
+			v, lin) = (struct soft_goto){ lin + v->g.id, j->code.rx + j->block[b].ind };
 	return b;
 }
 

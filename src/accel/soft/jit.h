@@ -104,7 +104,8 @@ struct jit_page {
 /* What follows a call of generated code into a stub. Unaligned. */
 struct jit_site {
 	/* From here to: the access again; the next instruction, 0: none. Of stub far_link: the target's
-	 * offset from the page's beginning; where its JIT_FAR begins. */
+	 * offset from the page's beginning; where what jit_put_far() puts begins. ->access: its @any; ->size:
+	 * it has looked into the table, too. */
 	int32_t retry, next;
 	uint32_t block;
 	uint16_t off;	/* in the page: of the instruction; of stubs go and link: the target's */
@@ -301,6 +302,11 @@ const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
 /* After the others. */
 void jit_make_level_stubs(struct jit_buf *b, struct jit_stubs *s);
 
+/* -------- jit_miss.c -------- */
+/* In front of stubs slow and share. */
+void jit_make_slow_stub(struct jit_buf *b, struct jit_stubs *s);
+void jit_make_stack_stub(struct jit_buf *b, struct jit_stubs *s);
+
 /* -------- jit_res.c -------- */
 void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s);
 /* The vector registers are in v->fpu, and generated code knows. */
@@ -308,12 +314,19 @@ void jit_res_init(struct soft_vcpu *v);
 
 /* -------- jit_branch.c -------- */
 /* A branch to another page: is this the page at @page, in context @id? Then the page is the one at @to, and
- * its code that at @target. Returns how many bytes are at @code; *@jne: where those that are taken if
- * not have their 32 bits. */
-#define JIT_FAR_MAX  64
-#define JIT_FAR_NONE 1 /* as @page: no page begins there */
-unsigned int jit_put_far(uint8_t *code, const uint8_t *rx, bool wide, uint64_t page, uint64_t id,
-	uint64_t to, const uint8_t *target, uint8_t *jne[2]);
+ * its code that at @target. Returns how many bytes are at @code; *@at: where @page is in it, whose lower half
+ * JIT_FAR_NONE makes nobody's; *@jne: where those that are taken if not have their 32 bits. */
+struct jit_far {
+	uint64_t page, id, to;
+	const uint8_t *target;
+	bool wide; /* 64-bit code; then: */
+	bool any;  /* the pages' addresses may be any, else they are 32 bits with sign */
+};
+#define JIT_FAR_MAX    64
+#define JIT_FAR_NONE   1 /* as @page: no page begins there */
+#define JIT_FAR_MISSES 64
+unsigned int jit_put_far(
+	uint8_t *code, const uint8_t *rx, const struct jit_far *f, uint8_t **at, uint8_t *jne[2]);
 
 /* -------- jit_block.c -------- */
 /* Translate from offset @off of @page's bytes on, as block @block (filled in). False: nothing can be. */
@@ -358,6 +371,8 @@ void jit_l1_select(struct soft_vcpu *v);
 /* v->l1 and v->g.stack become those of the privilege at hand. */
 void jit_l1_use(struct soft_vcpu *v);
 void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin);
+/* These entries, of any sets, and whatever may have been remembered of them. */
+void jit_l1_drop_entries(struct soft_vcpu *v, struct jit_l1 *const *e, unsigned int n);
 /* Writes to the page at @host, NULL: any, are to be seen again. */
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
 /* Is what generated code compares the entry of @lin with such that @size bytes there may be accessed? */

@@ -68,37 +68,6 @@ void jit_emit_fault(struct jit_tr *t, const struct jit_tr_fault *f)
 		(uint32_t)(jit_put_site(t, &s) - j->code.rw) };
 }
 
-static void emit_far_miss(struct jit_tr *t, const struct jit_miss *m, struct jit_site *s)
-{
-	jit_call_stub(t, t->j->stub.far_link);
-	s->retry = m->target;
-	s->next = (int32_t)(m->start - t->b.p);
-	jit_put_site(t, s);
-}
-
-/* What is not as it should be, and what becomes of it. */
-void jit_emit_miss(struct jit_tr *t, const struct jit_miss *m)
-{
-	struct jit_site s = jit_site_of(t, m->insn);
-
-	j_here(&t->b, m->jcc);
-	if (m->undo_push)
-		jit_move_sp(t, (int32_t)jit_slot_size(t));
-	s.flags_saved = m->flags_saved;
-	if (m->go)
-		s.off = m->off;
-	if (m->far) {
-		emit_far_miss(t, m, &s);
-		return;
-	}
-	jit_call_stub(t, m->go ? t->j->stub.go : t->j->stub.interp);
-	if (m->back && t->end[m->insn]) {
-		s.next = (int32_t)(t->end[m->insn] - t->b.p);
-		s.have = m->have;
-	}
-	jit_put_site(t, &s);
-}
-
 void jit_jump_host(struct jit_tr *t)
 {
 	j_gs_index(&t->b, false, 0xff, 4, R_10, V_OFF(go[0].host));
@@ -141,55 +110,131 @@ static void emit_poll(struct jit_tr *t, unsigned int k, int64_t off, bool keep_f
 /* -------- straight to another page -------- */
 /* The page that the block lies in, its target's and the context are constants in the code, put there
  * when it is first come upon and again when they are others (on_far_link()). So nothing is looked up, which
- * matters to kernels, whose many branches fill the table's place in the host's caches. The context stands for
- * what is mapped where, and it is another one when somebody wants the vCPU's attention. */
+ * matters to code with many branches: they would fill the table's place in the host's caches. The context stands
+ * for what is mapped where, and it is another one when somebody wants the vCPU's attention.
+ *
+ * Contexts of programs change often: each time all would be put in again. So theirs look into the table when
+ * they find another one, and only one in JIT_FAR_MISSES of these gets new constants. */
 #define FAR_JNE 0x0f85u
 
-unsigned int jit_put_far(uint8_t *code, const uint8_t *rx, bool wide, uint64_t page, uint64_t id,
-	uint64_t to, const uint8_t *target, uint8_t *jne[2])
+unsigned int jit_put_far(
+	uint8_t *code, const uint8_t *rx, const struct jit_far *f, uint8_t **page, uint8_t *jne[2])
 {
 	struct jit_buf buf = { code, rx - code }, *b = &buf;
 
-	j_rm(b, wide, 0x81, 7, R_SP, F_PAGE); /* cmp */
-	j32(b, (uint32_t)page);
+	if (f->any) {
+		JCODE(b, "\x49\xba"); /* mov r10, imm64 */
+		*page = b->p;
+		j64(b, f->page);
+		j_rm(b, true, 0x39, R_10, R_SP, F_PAGE); /* cmp */
+	} else {
+		j_rm(b, f->wide, 0x81, 7, R_SP, F_PAGE); /* cmp */
+		*page = b->p;
+		j32(b, (uint32_t)f->page);
+	}
 	jne[0] = j_ahead(b, FAR_JNE);
 	j_gs(b, false, 0x81, 7, V_OFF(g.id_poll)); /* cmp dword */
-	j32(b, (uint32_t)id);
+	j32(b, (uint32_t)f->id);
 	jne[1] = j_ahead(b, FAR_JNE);
-	j_rm(b, wide, 0xc7, 0, R_SP, F_PAGE); /* mov */
-	j32(b, (uint32_t)to);
-	j_to(b, 0xe9, target);
+	if (f->any) {
+		JCODE(b, "\x4d\x8d\x92"); /* lea r10, [r10 + ..] */
+		j32(b, (uint32_t)(f->to - f->page));
+		j_rm(b, true, OP_STORE, R_10, R_SP, F_PAGE);
+	} else {
+		j_rm(b, f->wide, 0xc7, 0, R_SP, F_PAGE); /* mov */
+		j32(b, (uint32_t)f->to);
+	}
+	j_to(b, 0xe9, f->target);
 	return (unsigned int)(b->p - code);
 }
 
-/* Is it a kernel's, and are the addresses constants of 32 bits? Where the block lies now it will mostly be found. */
-bool jit_far_ok(const struct jit_tr *t, int64_t target)
+/* Are both pages' addresses constants of 32 bits, where the block lies now? There it will mostly be found. */
+static bool far_fits32(const struct jit_tr *t, int64_t target)
 {
 	uint64_t page = t->v->g.page;
 
-	/* Contexts of programs change often: each time all would be put in again. */
-	if (!jit_fits32(target) || t->v->mmu_index == SOFT_MMU_USER)
-		return false;
 	return !t->wide ||
 	       (jit_fits32((int64_t)page) && jit_fits32((int64_t)(page + (uint64_t)target)));
 }
 
+bool jit_far_ok(const struct jit_tr *t, int64_t target)
+{
+	return jit_fits32(target);
+}
+
 void jit_emit_far(struct jit_tr *t, unsigned int k, int64_t target)
 {
-	uint8_t *jne[2], *start;
+	struct jit_miss *m = &t->miss[t->n_miss++];
+	struct jit_far f = { .page = JIT_FAR_NONE,
+		.to = JIT_FAR_NONE,
+		.target = t->j->code.rx,
+		.wide = t->wide,
+		.any = !far_fits32(t, target) };
+	uint8_t *jne[2], *page, *start;
 
 	if (!t->flags_saved)
 		jit_save_flags(t);
 	start = t->b.p;
-	t->b.p += jit_put_far(
-		start, start + t->b.to_rx, t->wide, JIT_FAR_NONE, 0, 1, t->j->code.rx, jne);
-	for (unsigned int n = 0; n < 2; n++)
-		t->miss[t->n_miss++] = (struct jit_miss){ .jcc = jne[n],
-			.insn = (uint8_t)k,
-			.flags_saved = true,
-			.far = true,
-			.target = (int32_t)target,
-			.start = start };
+	t->b.p += jit_put_far(start, start + t->b.to_rx, &f, &page, jne);
+	*m = (struct jit_miss){ .jcc = jne[0],
+		.jcc2 = jne[1],
+		.insn = (uint8_t)k,
+		.flags_saved = true,
+		.far = true,
+		.far_any = f.any,
+		.target = (int32_t)target,
+		.start = start };
+}
+
+/* The constants are others. */
+static void emit_far_miss(struct jit_tr *t, const struct jit_miss *m, struct jit_site *s)
+{
+	struct jit_buf *b = &t->b;
+	uint8_t *unknown = NULL, *enough = NULL;
+
+	j_here(b, m->jcc2);
+	s->size = t->v->mmu_index == SOFT_MMU_USER;
+	if (s->size) {
+		jit_lea_page(t, R_9, m->target);
+		j_goto_index(b);
+		j_gs(b, true, 0x03, R_9, V_OFF(g.id_poll));		/* add */
+		j_gs_index(b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag)); /* cmp */
+		unknown = j_ahead8(b, 0x75);
+		j_gs(b, false, 0x83, 5, V_OFF(g.far_left)); /* sub dword, 1 */
+		jb(b, 1);
+		enough = j_ahead8(b, 0x78);
+		jit_jump_host(t);
+		j_here8(b, unknown);
+		j_here8(b, enough);
+	}
+	jit_call_stub(t, t->j->stub.far_link);
+	s->retry = m->target;
+	s->next = (int32_t)(m->start - b->p);
+	s->access = m->far_any;
+	jit_put_site(t, s);
+}
+
+/* What is not as it should be, and what becomes of it. */
+void jit_emit_miss(struct jit_tr *t, const struct jit_miss *m)
+{
+	struct jit_site s = jit_site_of(t, m->insn);
+
+	j_here(&t->b, m->jcc);
+	if (m->undo_push)
+		jit_move_sp(t, (int32_t)jit_slot_size(t));
+	s.flags_saved = m->flags_saved;
+	if (m->go)
+		s.off = m->off;
+	if (m->far) {
+		emit_far_miss(t, m, &s);
+		return;
+	}
+	jit_call_stub(t, m->go ? t->j->stub.go : t->j->stub.interp);
+	if (m->back && t->end[m->insn]) {
+		s.next = (int32_t)(t->end[m->insn] - t->b.p);
+		s.have = m->have;
+	}
+	jit_put_site(t, &s);
 }
 
 /* Instruction @k branches to offset @target of the page, or beyond it. @dead: nobody there reads flags. */

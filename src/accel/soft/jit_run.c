@@ -125,7 +125,7 @@ static const uint8_t *go_on(struct soft_vcpu *v)
 	if (!quiet(v) || v->mmu_slow)
 		return leave(v);
 	jit_sync(v);
-	host = v->jit->lockstep ? NULL : jump_known(v, lin);
+	host = jump_known(v, lin);
 	if (!host) {
 		b = jit_find(v, lin);
 		if (b == JIT_NONE)
@@ -197,7 +197,11 @@ static uint64_t carry_out(struct soft_vcpu *v, const struct soft_op *o)
 /* The instruction at v->rip, whatever the block thinks that is. */
 static const uint8_t *interpret_anew(struct soft_vcpu *v)
 {
-	carry_out(v, &soft_block_get(v)->op[0]);
+	const struct soft_op *o = &soft_block_get(v)->op[0];
+
+	if (v->jit->lockstep && !soft_lockstep_private(v, o))
+		return NULL;
+	carry_out(v, o);
 	return go_on(v);
 }
 
@@ -208,11 +212,11 @@ static const uint8_t *interpret(struct soft_vcpu *v, const struct jit_site *s)
 	uint64_t next;
 	uint32_t epoch = v->jit->epoch;
 
-	if (v->jit->lockstep)
-		return soft_lockstep_stop(v, true);
 	o = op_at(v, s);
 	if (!o) /* its bytes have changed meanwhile */
 		return interpret_anew(v);
+	if (v->jit->lockstep && !soft_lockstep_private(v, o))
+		return NULL;
 	next = carry_out(v, o);
 	if (v->rip != next || o->i.len != s->len || !s->next || v->stop || !quiet(v) ||
 		!jit_synced(v) || v->jit->epoch != epoch)
@@ -354,7 +358,7 @@ static const uint8_t *on_share_again(struct soft_vcpu *v, const struct jit_site 
 static const uint8_t *on_go(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
 	at_site(v, s);
-	return v->jit->lockstep ? soft_lockstep_stop(v, false) : go_on(v);
+	return go_on(v);
 }
 
 /* The block at v->rip, maybe that of JIT_MODE_APART, if nothing else is due; or JIT_NONE. */
@@ -379,13 +383,6 @@ static void jump_from(struct soft_jit *j, const uint8_t *at, uint32_t entry)
 	exec_mem_patch(&j->code, at, code, sizeof(code));
 }
 
-/* Are the pages' addresses constants of 32 bits? */
-static bool far_fits(const struct soft_vcpu *v, uint64_t from)
-{
-	return v->code != X86_CODE_64 ||
-	       ((uint64_t)(int32_t)from == from && (uint64_t)(int32_t)v->g.page == v->g.page);
-}
-
 /* The same, and henceforth straight to there. */
 static const uint8_t *link_to(struct soft_vcpu *v, const struct jit_site *s, bool apart)
 {
@@ -393,8 +390,6 @@ static const uint8_t *link_to(struct soft_vcpu *v, const struct jit_site *s, boo
 	uint32_t generation = j->generation, from = s->block, b;
 
 	at_site(v, s);
-	if (j->lockstep)
-		return soft_lockstep_stop(v, false);
 	b = find_here(v, apart);
 	if (b == JIT_NONE)
 		return leave(v);
@@ -419,13 +414,19 @@ static const uint8_t *on_link_apart(struct soft_vcpu *v, const struct jit_site *
 	return link_to(v, s, true);
 }
 
-/* The constant at offset @at of the code, before the first comparison's jump, gets a page. */
-static bool note_far(struct soft_jit *j, uint32_t at)
+/* The lower half of a page's address at offset @at of the code: is it one, and noted? */
+static bool far_is_linked(const struct soft_jit *j, uint32_t at)
 {
 	uint32_t page;
 
 	memcpy(&page, j->code.rw + at, 4);
-	if (page != JIT_FAR_NONE) /* it had another one, and is noted */
+	return page != JIT_FAR_NONE;
+}
+
+/* That at offset @at will be one. */
+static bool note_far(struct soft_jit *j, uint32_t at)
+{
+	if (far_is_linked(j, at))
 		return true;
 	if (j->n_fars == JIT_FARS) {
 		j->stale = true; /* begin again */
@@ -435,21 +436,40 @@ static bool note_far(struct soft_jit *j, uint32_t at)
 	return true;
 }
 
+/* Whoever looks into the table, too, is not linked anew each time. */
+static bool is_far_due(struct soft_vcpu *v, const struct jit_site *s, uint32_t at)
+{
+	if (!s->size || !far_is_linked(v->jit, at))
+		return true;
+	if (v->g.far_left >= 0)
+		return false;
+	v->g.far_left = JIT_FAR_MISSES;
+	return true;
+}
+
 /* Straight to another page henceforth, from this one, in this context. */
 static void link_far(struct soft_vcpu *v, const struct jit_site *s, uint64_t page, uint32_t b)
 {
 	struct soft_jit *j = v->jit;
 	const uint8_t *at = (const uint8_t *)s + s->next;
-	uint8_t code[JIT_FAR_MAX], *jne[2];
-	bool wide = v->code == X86_CODE_64;
-	unsigned int n = jit_put_far(
-		code, at, wide, page, v->g.id, v->g.page, code_at(j, j->block[b].page_entry), jne);
+	const struct jit_far f = { .page = page,
+		.id = v->g.id,
+		.to = v->g.page,
+		.target = code_at(j, j->block[b].page_entry),
+		.wide = v->code == X86_CODE_64,
+		.any = s->access };
+	uint8_t code[JIT_FAR_MAX], *here, *jne[2];
+	unsigned int n = jit_put_far(code, at, &f, &here, jne);
+	uint32_t off = (uint32_t)(at - j->code.rx), page_off = off + (uint32_t)(here - code);
 
-	if (!note_far(j, (uint32_t)(at - j->code.rx + (jne[0] - code) - 2 - 4)))
+	if (f.wide && !f.any &&
+		((uint64_t)(int32_t)f.page != f.page || (uint64_t)(int32_t)f.to != f.to))
+		return;
+	if (!is_far_due(v, s, page_off) || !note_far(j, page_off))
 		return;
 	/* Where the two jumps lead stays. */
 	for (int i = 0; i < 2; i++)
-		memcpy(jne[i], j->code.rw + (at - j->code.rx) + (jne[i] - code), 4);
+		memcpy(jne[i], j->code.rw + off + (jne[i] - code), 4);
 	exec_mem_patch(&j->code, at, code, n);
 }
 
@@ -463,12 +483,10 @@ static const uint8_t *on_far_link(struct soft_vcpu *v, const struct jit_site *s,
 	v->rip = page + (uint64_t)(int64_t)s->retry;
 	if (v->addr_wrap)
 		v->rip = (uint32_t)v->rip;
-	if (j->lockstep)
-		return soft_lockstep_stop(v, false);
 	b = find_here(v, false);
 	if (b == JIT_NONE)
 		return NULL;
-	if (j->generation == generation && !j->block[from].dead && far_fits(v, page))
+	if (j->generation == generation && !j->block[from].dead)
 		link_far(v, s, page, b);
 	return enter_block(v, code_at(j, j->block[b].ind));
 }
@@ -498,8 +516,6 @@ static const uint8_t *on_stray(struct soft_vcpu *v, const void *nothing, uint64_
 	flags_take(v, &saved);
 	v->jit->count.strays++;
 	v->rip = lin - v->g.id;
-	if (v->jit->lockstep)
-		return soft_lockstep_stop(v, false);
 	soft_goto_at(v, v->rip)->tag = 0;
 	return go_on(v);
 }
@@ -515,8 +531,6 @@ static const uint8_t *go_to_heir(struct soft_vcpu *v, const uint8_t *after_call,
 	j->count.stales++;
 	s.off = (uint16_t)j->block[old].off;
 	at_site(v, &s);
-	if (j->lockstep)
-		return soft_lockstep_stop(v, false);
 	b = find_here(v, j->block[old].mode & JIT_MODE_APART);
 	if (b == JIT_NONE)
 		return leave(v);
@@ -668,8 +682,11 @@ void jit_make_stubs(struct soft_jit *j)
 	s->load = rx_of(&b);
 	load_all_and_go(&b, s);
 	s->slow = make_call(&b, on_slow, s, &s->slow_popped);
+	if (!j->lockstep)
+		jit_make_slow_stub(&b, s);
 	make_call(&b, on_again, s, &s->again_popped);
 	s->share = make_call(&b, on_share, s, &s->share_popped);
+	jit_make_stack_stub(&b, s);
 	make_call(&b, on_share_again, s, &s->share_again_popped);
 	s->slow_stack = make_call(&b, on_slow_stack, s, NULL);
 	s->interp = make_call(&b, on_interp, s, &s->miss);
@@ -739,10 +756,10 @@ bool soft_jit_run(struct soft_vcpu *v)
 {
 	const uint8_t *where;
 
-	if (v->jit->lockstep)
-		return soft_lockstep_run(v);
 	if (quiet(v) && !v->mmu_slow)
 		jit_hot_look(v);
+	if (v->jit->lockstep)
+		return soft_lockstep_run(v);
 	where = jit_begin(v);
 	if (!where)
 		return false;

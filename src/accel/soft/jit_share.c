@@ -347,7 +347,7 @@ void jit_share_find(struct jit_tr *t)
 	for (unsigned int n = 0; n < PLACES; n++)
 		s.place[n].base = s.place[n].index = X86_REG_NONE;
 	memset(t->member, 0, t->n * sizeof(t->member[0]));
-	if (t->apart || t->j->lockstep || t->n < 2)
+	if (t->apart || t->n < 2)
 		return;
 	for (unsigned int k = 0; k < t->n; k++) {
 		const struct x86_insn *i = &t->insn[k];

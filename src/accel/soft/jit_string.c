@@ -220,8 +220,6 @@ bool jit_string_fill(struct soft_vcpu *v, const struct jit_site *s)
 	uint64_t si = v->gpr[X86_RSI] & mask, di = v->gpr[X86_RDI] & mask;
 	bool si_first = s->access & JIT_STRING_SI_FIRST;
 
-	if (v->jit->lockstep) /* has no TLB */
-		return false;
 	for (int n = 0; n < 2; n++) {
 		if (!n == si_first ? !kind->si : !kind->di)
 			continue;

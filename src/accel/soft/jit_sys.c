@@ -212,6 +212,16 @@ static bool emit_wrbase(struct jit_tr *t, unsigned int k, enum x86_seg seg)
 	return true;
 }
 
+/* r10w to the lower half of the lower half of general register @g. */
+static void put16(struct jit_tr *t, unsigned int g)
+{
+	unsigned int to = jit_reg_in(t, g, R_9);
+
+	jb(&t->b, 0x66);
+	j_rr(&t->b, false, OP_LOAD, to, R_10);
+	jit_reg_out(t, g, R_9);
+}
+
 static bool emit_from_seg(struct jit_tr *t, unsigned int k)
 {
 	const struct x86_insn *i = &t->insn[k];
@@ -229,9 +239,11 @@ static bool emit_from_seg(struct jit_tr *t, unsigned int k)
 		j_rm(&t->b, false, OP_STORE, R_10, R_9, 0);
 		return true;
 	}
-	if (i->opsize == 2)
-		return false;
 	j_gs(&t->b, false, OP_MOVZX16, R_10, SEG(seg, selector));
+	if (i->opsize == 2) {
+		put16(t, i->operand[0].reg);
+		return true;
+	}
 	if (jit_pinned(i->operand[0].reg))
 		j_rr(&t->b, false, OP_LOAD, jit_host_of(i->operand[0].reg), R_10);
 	jit_reg_out(t, i->operand[0].reg, R_10);

@@ -28,16 +28,18 @@ static void put(uint64_t gpa, const void *bytes, size_t n)
 	ram_dirty_mark(e->ram, gpa, n);
 }
 
-/* Run from @lin to a HLT; what is in eax then. */
+/* Run from @lin to a HLT, which programs must not; what is in eax then. */
 static uint32_t run_from(uint64_t lin)
 {
+	struct soft_event ev = { .vector = 255 };
+
 	v->rip = lin;
 	v->halted = false;
 	v->mp_state = X86_MP_RUNNABLE;
 	v->gpr[X86_RAX] = 0;
-	for (int i = 0; i < 1000 && !v->halted; i++)
-		soft_vcpu_turns(v, 100000, NULL);
-	assert_true(v->halted);
+	for (int i = 0; i < 1000 && !v->halted && ev.vector == 255; i++)
+		soft_vcpu_turns(v, 100000, v->cpl ? &ev : NULL);
+	assert_true(v->halted || ev.vector == X86_EXC_GP);
 	assert_true(v->jit->count.blocks > 0);
 	return (uint32_t)v->gpr[X86_RAX];
 }
@@ -297,14 +299,14 @@ static void read_here_write_there(void **state)
 	}
 }
 
-/* 64-bit code, or 32-bit code with flat segments. */
-static void code_size(bool wide)
+/* 64-bit code, or 32-bit code with flat segments, of a level. */
+static void code_size(bool wide, unsigned int cpl)
 {
 	for (int i = 0; i < X86_NSEG; i++)
-		v->seg[i] = (struct x86_segment){ .limit = UINT32_MAX, .attr = 0xc093 };
-	set_cpl(v, 0);
+		v->seg[i] = (struct x86_segment){ .limit = UINT32_MAX, .attr = 0xc093 | cpl << 5 };
+	set_cpl(v, cpl);
 	if (!wide) {
-		v->seg[X86_CS].attr = 0xc09b;
+		v->seg[X86_CS].attr = 0xc09b | cpl << 5;
 		soft_mode_changed(v);
 	}
 }
@@ -324,29 +326,30 @@ static void straight_to_other_pages(void **state)
 	c[2] = 1;
 	put(CODE + 0x2000, c, sizeof(c));
 	for (unsigned int i = 0; i < ARRAY_SIZE(at); i++) {
-		map(e, at[i], CODE, W | G);
-		map(e, at[i] + 0x1000, CODE + (i & 1 ? 0x2000 : 0x1000), W | G);
+		map(e, at[i], CODE, W | G | U);
+		map(e, at[i] + 0x1000, CODE + (i & 1 ? 0x2000 : 0x1000), W | G | U);
 	}
-	for (int k = 0; k < 400; k++) {
+	for (int k = 0; k < 800; k++) {
 		unsigned int i = (unsigned int)(k * k / 3) % ARRAY_SIZE(at);
 		bool wide = at[i] >> 32 || k & 8;
 
-		code_size(wide);
+		code_size(wide, k & 4 ? 3 : 0);
 		v->gpr[X86_RCX] = 100;
 		assert_int_equal(run_from(at[i]), i & 1 ? 200 : 100);
 	}
 	n = v->jit->interp_op[X86_OP_JMP];
-	assert_true(n < 400);
+	assert_true(n < 800);
 	/* What lies behind changes. */
-	code_size(true);
-	for (int k = 0; k < 50; k++) {
-		map(e, LIN + 0x1000, CODE + (k & 1 ? 0x2000 : 0x1000), W | G);
+	for (int k = 0; k < 100; k++) {
+		code_size(true, k < 50 ? 0 : 3);
+		map(e, LIN + 0x1000, CODE + (k & 1 ? 0x2000 : 0x1000), W | G | U);
 		fine(v, soft_tlb_flush_page(v, LIN + 0x1000));
 		v->gpr[X86_RCX] = 100;
 		assert_int_equal(run_from(LIN), k & 1 ? 200 : 100);
 	}
 	/* Its code changes. */
-	for (int k = 0; k < 50; k++) {
+	for (int k = 0; k < 100; k++) {
+		code_size(true, k < 50 ? 0 : 3);
 		c[2] = (uint8_t)k;
 		put(CODE + 0x2000, c, sizeof(c));
 		v->gpr[X86_RCX] = 100;
@@ -554,6 +557,8 @@ static void groups_over_a_page_end(void **state)
 			for (uint64_t sp = 0xff0; sp < 0x1020; sp++)
 				run_fields(0x100, sp);
 		}
+		jit_l1_clear(v);
+		run_fields(0x100, 0x800);
 		assert_true(v->jit->count.shares > 0);
 		/* Not looked up one by one where it need not be. */
 		run_fields(0x200, 0x800);

@@ -123,6 +123,15 @@ static bool for_all_of_privilege(struct soft_vcpu *v, uint64_t lin, unsigned int
 	       kernel->tag[tag] == ((lin & ~PAGE_OFF) | v->ctx);
 }
 
+void jit_l1_drop_entries(struct soft_vcpu *v, struct jit_l1 *const *e, unsigned int n)
+{
+	struct soft_jit *j = v->jit;
+
+	no_stacks(v, false);
+	for (unsigned int k = 0; k < n; k++)
+		entry_drop(j, e[k], (uint32_t)((e[k] - j->l1[0][0]) % JIT_L1_SIZE));
+}
+
 /* -------- the page that the stack pointer is in -------- */
 bool jit_l1_has(const struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access)
 {
@@ -232,7 +241,7 @@ static bool beside_code(
 	struct soft_vcpu *v, _Atomic uint32_t *code, uint32_t off, unsigned int size)
 {
 	return atomic_load_explicit(&v->vm->n_vcpus, memory_order_relaxed) < 2 &&
-	       !v->jit->lockstep && ++v->code_misses % SOFT_CODE_MISSES &&
+	       ++v->code_misses % SOFT_CODE_MISSES &&
 	       !ram_code_hit(code, ram_code_lines(off, size));
 }
 
@@ -259,9 +268,9 @@ uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum 
 	if (access == SOFT_WRITE && atomic_load_explicit(t->code, memory_order_relaxed) & 1)
 		return beside_code(v, t->code, lin & PAGE_OFF, size) ? (uint8_t *)(t->addend + lin)
 								     : NULL;
-	if (v->jit->lockstep)
-		return soft_lockstep_access(v, (uint8_t *)(t->addend + lin), lin, size, access);
 	e = &set[at];
+	if (v->jit->lockstep)
+		soft_lockstep_note(v, e);
 	*used_of(v->jit, set) = true;
 	host = (uint8_t *)(t->addend + page);
 	for (int a = SOFT_READ; a <= SOFT_WRITE; a++)

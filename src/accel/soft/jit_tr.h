@@ -94,6 +94,8 @@ struct jit_miss { /* something that is not as it should be: the instruction is i
 	bool go; /* rather: go on at @off of the page, or behind it */
 	uint16_t off;
 	bool far; /* rather: go on at @target from the page's beginning, see jit_put_far() at @start */
+	bool far_any;
+	uint8_t *jcc2; /* then: the other jump */
 	int32_t target;
 	uint8_t *start;
 	bool back;    /* then go on with the next instruction */

@@ -60,7 +60,7 @@ void soft_timer_run(struct soft_vcpu *v)
 	expire(v);
 	soft_timer_rearm(v);
 	irqchip_update(vm, v);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 }
 
 int64_t soft_timer_next(struct soft_vcpu *v)
@@ -75,7 +75,7 @@ int64_t soft_timer_next(struct soft_vcpu *v)
 	/* Who sleeps until then looks at the clock that counts; the TSC may be a little behind. */
 	if (next != INT64_MAX)
 		atomic_store_explicit(&v->timer_tsc, 0, memory_order_relaxed);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	return next;
 }
 
@@ -140,7 +140,7 @@ uint32_t soft_lapic_read(struct soft_vcpu *v, uint32_t off)
 	mutex_lock(&vm->chips_lock);
 	value = x86_lapic_read(&v->lapic, off, time_for(v, off));
 	irqchip_update(vm, v);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	irqchip_look_up(v);
 	return value;
 }
@@ -155,7 +155,7 @@ void soft_lapic_write(struct soft_vcpu *v, uint32_t off, uint32_t value)
 	if (off == X86_LAPIC_ID)
 		id_changed(vm, v);
 	carry_out(vm, v, &f);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	irqchip_look_up(v);
 }
 
@@ -218,7 +218,7 @@ bool soft_apic_msr(struct soft_vcpu *v, uint32_t index, uint64_t *value, bool wr
 		ok = deadline_msr(vm, v, value, write);
 	else if (index >= X86_MSR_X2APIC && index <= X86_MSR_X2APIC + 0xff)
 		ok = x2apic_msr(vm, v, index - X86_MSR_X2APIC, value, write);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	irqchip_look_up(v);
 	return ok;
 }
@@ -242,7 +242,7 @@ void soft_cr8_set(struct soft_vcpu *v, uint64_t value)
 	mutex_lock(&vm->chips_lock);
 	x86_lapic_set_cr8(&v->lapic, value);
 	irqchip_update(vm, v);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 	irqchip_look_up(v);
 }
 
@@ -258,7 +258,7 @@ void soft_lapic_init(struct soft_vcpu *v)
 	soft_clock_vcpu(v);
 	soft_timer_rearm(v);
 	irqchip_update(vm, v);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 }
 
 void soft_lapic_init_signal(struct soft_vcpu *v)
@@ -269,14 +269,14 @@ void soft_lapic_init_signal(struct soft_vcpu *v)
 	x86_lapic_init_signal(&v->lapic);
 	soft_timer_rearm(v);
 	irqchip_update(vm, v);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 }
 
 void soft_lapic_features(struct soft_vcpu *v)
 {
 	mutex_lock(&v->vm->chips_lock);
 	cpu_features(v);
-	mutex_unlock(&v->vm->chips_lock);
+	irqchip_unlock(v->vm);
 }
 
 void soft_apic_base_restore(struct soft_vcpu *v, uint64_t value)
@@ -287,7 +287,7 @@ void soft_apic_base_restore(struct soft_vcpu *v, uint64_t value)
 	x86_lapic_restore_base(&v->lapic, value);
 	soft_timer_rearm(v);
 	irqchip_update(vm, v);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 }
 
 void soft_lapic_get(struct soft_vcpu *v, uint8_t page[X86_LAPIC_SIZE])
@@ -299,7 +299,7 @@ void soft_lapic_get(struct soft_vcpu *v, uint8_t page[X86_LAPIC_SIZE])
 	x86_lapic_get(&v->lapic, page, clock_mono_ns());
 	soft_timer_rearm(v);
 	irqchip_update(vm, v);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 }
 
 void soft_lapic_set(struct soft_vcpu *v, const uint8_t page[X86_LAPIC_SIZE])
@@ -311,5 +311,5 @@ void soft_lapic_set(struct soft_vcpu *v, const uint8_t page[X86_LAPIC_SIZE])
 	id_changed(vm, v);
 	soft_timer_rearm(v);
 	irqchip_update(vm, v);
-	mutex_unlock(&vm->chips_lock);
+	irqchip_unlock(vm);
 }

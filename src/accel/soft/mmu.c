@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "accel/soft/jit.h"
+#include "accel/soft/lockstep.h"
 #include "accel/soft/mmu_int.h"
 #include "core/machine.h"
 
@@ -170,6 +171,16 @@ bool soft_mmu_load_pdptes(struct soft_vcpu *v)
 	return true;
 }
 
+const uint8_t *soft_peek(struct soft_vcpu *v, uint64_t lin)
+{
+	struct piece p;
+	uint64_t gpa;
+
+	if (!soft_translate(v, lin, &gpa) || !piece_look_up(v, gpa, &p) || gpa - p.start >= p.size)
+		return NULL;
+	return p.host + (gpa - p.start);
+}
+
 bool soft_translate(struct soft_vcpu *v, uint64_t lin, uint64_t *gpa)
 {
 	struct x86_walk w;
@@ -222,6 +233,11 @@ static inline struct ref entry_ref(const struct soft_tlb_entry *e)
 	return (struct ref){ (uint8_t *)(e->addend + e->page), e->gpa, e->code };
 }
 
+static inline struct soft_tlb_entry *entry_at(struct soft_mmu *m, int index, uint64_t lin)
+{
+	return &m->tlb[index][soft_tlb_place(lin)];
+}
+
 /* The page of @lin by a walk, into the TLB. */
 static struct ref fill(struct soft_vcpu *v, uint64_t lin, enum soft_access access, int index)
 {
@@ -229,7 +245,7 @@ static struct ref fill(struct soft_vcpu *v, uint64_t lin, enum soft_access acces
 		[SOFT_MMU_KERNEL_AC] = X86_WALK_AC, [SOFT_MMU_USER] = X86_WALK_USER
 	};
 	struct soft_mmu *m = v->mmu;
-	struct soft_tlb_entry *e = soft_tlb_at(v, index, lin);
+	struct soft_tlb_entry *e = entry_at(m, index, lin);
 	uint64_t page = lin & ~PAGE_OFF, gpa, tag = page | m->ctx;
 	const struct piece *p;
 	struct x86_walk w;
@@ -259,17 +275,44 @@ static struct ref fill(struct soft_vcpu *v, uint64_t lin, enum soft_access acces
 	return entry_ref(e);
 }
 
+static inline bool known(
+	struct soft_mmu *m, struct soft_tlb_entry *e, uint64_t lin, enum soft_access access)
+{
+	uint64_t tag = (lin & ~PAGE_OFF) | m->ctx;
+
+	return e->tag[access] == tag ||
+	       (tlb_adopt_global(m, e, lin & ~PAGE_OFF) && e->tag[access] == tag);
+}
+
+/* In lockstep, while memory is not to be written to: the same with the page's copy. */
+static __attribute__((noinline)) struct ref find_copy(
+	struct soft_vcpu *v, uint64_t lin, enum soft_access access, int index)
+{
+	struct soft_tlb_entry *e = soft_tlb_at(v, index, lin), *real = entry_at(v->mmu, index, lin);
+	struct ref r;
+
+	if (e->tag[access] == ((lin & ~PAGE_OFF) | v->mmu->ctx))
+		return entry_ref(e);
+	if (known(v->mmu, real, lin, access)) {
+		r = entry_ref(real);
+	} else {
+		soft_lockstep_walk(v);
+		r = fill(v, lin, access, index);
+	}
+	if (!r.host)
+		return r;
+	soft_lockstep_enter(v, e, real, access);
+	return entry_ref(e);
+}
+
 static inline struct ref find(struct soft_vcpu *v, uint64_t lin, enum soft_access access, int index)
 {
 	struct soft_mmu *m = v->mmu;
-	struct soft_tlb_entry *e = soft_tlb_at(v, index, lin);
-	uint64_t page = lin & ~PAGE_OFF;
+	struct soft_tlb_entry *e = entry_at(m, index, lin);
 
-	if (e->tag[access] == (page | m->ctx))
-		return entry_ref(e);
-	if (tlb_adopt_global(m, e, page) && e->tag[access] == (page | m->ctx))
-		return entry_ref(e);
-	return fill(v, lin, access, index);
+	if (__builtin_expect(v->tlb != m->tlb, 0))
+		return find_copy(v, lin, access, index);
+	return known(m, e, lin, access) ? entry_ref(e) : fill(v, lin, access, index);
 }
 
 const struct soft_tlb_entry *soft_tlb_entry_for(

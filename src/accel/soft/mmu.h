@@ -50,9 +50,15 @@ static inline uint64_t soft_linear(struct soft_vcpu *v, enum x86_seg seg, uint64
 	return soft_seg_check(v, seg, off, size, access);
 }
 
+/* Which of a TLB's entries is @lin's. */
+static inline unsigned int soft_tlb_place(uint64_t lin)
+{
+	return (lin >> 12 ^ lin >> (12 + SOFT_TLB_BITS)) & (SOFT_TLB_SIZE - 1);
+}
+
 static inline struct soft_tlb_entry *soft_tlb_at(struct soft_vcpu *v, int index, uint64_t lin)
 {
-	return &v->tlb[index][(lin >> 12) & (SOFT_TLB_SIZE - 1)];
+	return &v->tlb[index][soft_tlb_place(lin)];
 }
 
 /* Host address of @size bytes at @lin, if the TLB knows it and they lie in one page; NULL: slow. */
@@ -246,6 +252,8 @@ const struct soft_tlb_entry *soft_tlb_entry_for(
 	struct soft_vcpu *v, uint64_t lin, enum soft_access access);
 /* Debugger: linear to guest-physical without faults, A and D bits. False: not mapped. */
 bool soft_translate(struct soft_vcpu *v, uint64_t lin, uint64_t *gpa);
+/* Likewise the byte there, whose page is RAM or ROM; NULL: it is not. Inside a read section. */
+const uint8_t *soft_peek(struct soft_vcpu *v, uint64_t lin);
 /* Linear addresses of 64-bit mode: 48 or 57 bits by CR4.LA57. */
 static inline bool soft_canonical(const struct soft_vcpu *v, uint64_t a)
 {

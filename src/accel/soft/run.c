@@ -11,14 +11,12 @@
  * the event of the last one, debug traps, NMI, interrupt, breakpoints, then the next instruction.
  * That is turn(). It runs whole blocks where nothing can come between their instructions, otherwise
  * (TF, breakpoints, an interrupt shadow) a single one.
- *
- * Waking: whoever wants something sets a bit of v->poll (seq_cst) and then looks at v->waiting; the
- * sleeper sets v->waiting and then looks at v->poll. One of the two sees the other.
  */
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
 #include "accel/soft/jit.h"
+#include "accel/soft/lockstep.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/pv.h"
 #include "accel/soft/soft_int.h"
@@ -431,6 +429,7 @@ static void slice(struct soft_vcpu *v)
 {
 	v->translating = v->jit;
 	v->count.slices++;
+	soft_turn_begin(v->vm->turns);
 	slice_begin(v);
 	v->budget = SLICE;
 	if (_setjmp(v->raise)) {
@@ -443,6 +442,7 @@ static void slice(struct soft_vcpu *v)
 		v->debugged ? turn_debugged(v) : turn(v);
 	v->instructions += SLICE - v->budget;
 	slice_end(v);
+	soft_turn_end(v->vm->turns);
 	/* What is waited for may be another vCPU's, and that one may wait for this processor. */
 	if (v->yield)
 		sched_yield();
@@ -450,17 +450,6 @@ static void slice(struct soft_vcpu *v)
 }
 
 /* -------- sleep and requests -------- */
-
-void soft_notify(struct soft_vcpu *v, uint32_t poll)
-{
-	atomic_fetch_or(&v->poll, poll);
-	atomic_store(&v->g.id_poll, SOFT_ID_POLL);
-	if (!atomic_load(&v->waiting))
-		return;
-	mutex_lock(&v->wait_lock);
-	pthread_cond_signal(&v->wait_cond);
-	mutex_unlock(&v->wait_lock);
-}
 
 void soft_nmi(struct soft_vcpu *v)
 {
@@ -470,21 +459,9 @@ void soft_nmi(struct soft_vcpu *v)
 
 static void sleep_until(struct soft_vcpu *v, int64_t deadline_ns)
 {
-	struct timespec ts = { .tv_sec = deadline_ns / NS_PER_SEC,
-		.tv_nsec = deadline_ns % NS_PER_SEC };
 	int64_t began = v->pv.steal ? clock_mono_ns() : 0;
-	int r = 0;
 
-	mutex_lock(&v->wait_lock);
-	atomic_store(&v->waiting, true);
-	while (!atomic_load(&v->poll) && r != ETIMEDOUT) {
-		if (deadline_ns == INT64_MAX)
-			r = pthread_cond_wait(&v->wait_cond, &v->wait_lock.m);
-		else
-			r = pthread_cond_timedwait(&v->wait_cond, &v->wait_lock.m, &ts);
-	}
-	atomic_store(&v->waiting, false);
-	mutex_unlock(&v->wait_lock);
+	soft_sleep(v, deadline_ns);
 	if (began)
 		v->pv.slept += clock_mono_ns() - began;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include "accel/soft/jit.h"
+#include "accel/soft/lockstep.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/perf.h"
 #include "core/vcpu.h"
@@ -60,6 +61,7 @@ static void soft_vm_free(struct accel_vm *avm)
 	soft_ticker_stop(vm);
 	soft_memory_fini(vm);
 	soft_perf_free(vm->perf);
+	soft_turns_free(vm->turns);
 	free(vm->vcpus);
 	mutex_fini(&vm->vcpus_lock);
 	mutex_fini(&vm->chips_lock);
@@ -68,11 +70,10 @@ static void soft_vm_free(struct accel_vm *avm)
 	free(vm);
 }
 
-static bool options_fit(const struct soft_config *c, uint32_t max_vcpus, struct error *err)
+static bool options_fit(const struct soft_config *c, struct error *err)
 {
-	if (c->lockstep && (!c->jit || max_vcpus > 1))
-		return error_usage(err, "soft: lockstep=on goes with %s",
-			c->jit ? "one vCPU: --cpus 1" : "jit=on");
+	if (c->lockstep && !c->jit)
+		return error_usage(err, "soft: lockstep=on goes with jit=on");
 	if (c->perf && !c->jit)
 		return error_usage(err, "soft: perf=%s goes with jit=on", perf_names[c->perf]);
 	if (c->perf_symbols && !c->perf)
@@ -91,7 +92,7 @@ static struct accel_vm *soft_vm_new(
 			SOFT_VCPUS_MAX);
 		return NULL;
 	}
-	if (config && !options_fit(config, c->max_vcpus, err))
+	if (config && !options_fit(config, err))
 		return NULL;
 	if (!soft_native_init(err)) {
 		error_prefix(err, "soft");
@@ -119,6 +120,14 @@ static struct accel_vm *soft_vm_new(
 	soft_chips_init(vm);
 	vm->jit = m && (!config || config->jit);
 	vm->lockstep = config && config->lockstep;
+	if (vm->lockstep) {
+		vm->turns = soft_turns_new();
+		if (!vm->turns) {
+			error_set_errno(err, ENOMEM, "soft: lockstep");
+			soft_vm_free(&vm->base);
+			return NULL;
+		}
+	}
 	vm->stats = config && config->stats;
 	if (config && config->perf)
 		vm->perf = soft_perf_new(config->perf, config->perf_symbols, NULL, err);
@@ -155,8 +164,6 @@ static void soft_vcpu_free(struct accel_vcpu *av)
 	soft_blocks_free(v);
 	soft_mmu_free(v);
 	free(v->cpuid);
-	pthread_cond_destroy(&v->wait_cond);
-	mutex_fini(&v->wait_lock);
 	munmap(v, sizeof(*v));
 }
 
@@ -175,7 +182,6 @@ struct soft_vcpu *soft_vcpu_make(
 	struct soft_vm *vm, struct vcpu *vcpu, uint32_t index, uint32_t apic_id, struct error *err)
 {
 	struct soft_vcpu *v;
-	pthread_condattr_t attr;
 
 	if (index >= vm->max_vcpus) {
 		error_set(err, "soft: vCPU %u is one too many", index);
@@ -194,11 +200,6 @@ struct soft_vcpu *soft_vcpu_make(
 	v->index = index;
 	v->apic_id = apic_id;
 	v->rflags = X86_FLAG_1;
-	mutex_init(&v->wait_lock);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&v->wait_cond, &attr);
-	pthread_condattr_destroy(&attr);
 	if (!soft_mmu_new(v) || !soft_blocks_new(v)) {
 		error_set_errno(err, ENOMEM, "soft: vCPU %u", index);
 		soft_vcpu_free(&v->base);

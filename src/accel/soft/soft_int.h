@@ -41,6 +41,7 @@ struct soft_blocks;
 struct soft_jump;
 struct soft_jit;
 struct soft_perf;
+struct soft_turns;
 struct jit_l1;
 
 /* Carries one instruction out. */
@@ -104,7 +105,7 @@ struct soft_tlb_entry {
 	_Atomic uint32_t *code; /* the page's word in ram_block.code; never NULL */
 	uint64_t page;		/* the linear page itself, whatever of it is in the tags */
 	uint32_t global;	/* generation of global pages it belongs to; 0: not global */
-	uint32_t pad;
+	uint32_t noted;		/* lockstep.c's */
 };
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_FETCH };
@@ -226,13 +227,17 @@ struct soft_vcpu {
 		struct soft_context side[2]; /* level 0's and level 3's; id 0: not known */
 		_Atomic uint64_t id_poll;    /* the same, or SOFT_ID_POLL: look up */
 		uint64_t save;		     /* rax for a moment */
+		uint64_t site;		     /* where a stub was called from, for a moment */
+		uint64_t save_cx;	     /* rcx for a moment */
+		int32_t misses;		     /* left until one is entered into the small TLB */
 		uint64_t goal, r9;  /* a branch's target; what is in r9 when C code is left */
 		const void *target; /* where to go on then */
 		uint64_t delta[2];  /* F_DELTA, while C code runs */
 		struct soft_stack_page stack;	  /* the one that the stack pointer is in, */
 		struct soft_stack_page *stack_at; /* and where it is kept */
-		uint16_t flags, flags2;		  /* status flags as LAHF and SETO give them */
-		bool vec;     /* vector registers are in the host's: jit_res.c */
+		int32_t far_left; /* branches to other pages that look into the table until one is linked */
+		uint16_t flags, flags2; /* status flags as LAHF and SETO give them */
+		bool vec;		/* vector registers are in the host's: jit_res.c */
 		bool vec_was; /* C code was called while they were, and goes back to where they are */
 		const void *ensure[2]; /* what makes them be there; x87 registers */
 		const void *x87_to[2]; /* ensure[JIT_X87] by v->fpu.resident */
@@ -247,9 +252,13 @@ struct soft_vcpu {
 	struct accel_debug debug; /* the debugger's; its watchpoints are mmu.c's business too */
 	uint64_t debug_hits;	  /* watchpoints of it that this instruction hit */
 	struct vcpu_exit exit;	  /* what vcpu_run returns next, if kind is not NONE */
-	struct mutex wait_lock;	  /* sleeping: soft_wait(), soft_notify() */
-	pthread_cond_t wait_cond;
-	_Atomic bool waiting;
+	_Atomic uint32_t waiting; /* 1: asleep, or about to be; the futex it sleeps on: wait.c */
+	struct { /* its thread's: does it pay to look for a moment before it sleeps? */
+		int8_t luck;
+		uint8_t skip,
+			skipped; /* so many sleeps to come without; how many it was the last time */
+		bool was_short;	 /* the last sleep */
+	} look;
 	_Atomic bool in_guest; /* inside a slice: host pointers out of the TLB may be in use */
 	int64_t budget;	       /* instructions left of the slice */
 	int64_t spun_at;       /* ->budget at the last PAUSE */
@@ -300,6 +309,7 @@ struct soft_vm {
 	struct x86_pic_state pic[2];
 	bool pic_out;	  /* the PICs' output: LINT0 of the CPU with APIC id 0 */
 	bool ids_changed; /* a guest has given an APIC another id: more than one may have the same */
+	struct soft_vcpu *to_wake; /* who gives the lock up wakes it: irqchip.c */
 	/* clock.c */
 	uint64_t clock_tsc, clock_ns; /* kvmclock was clock_ns at this soft_host_tsc() */
 	uint64_t wall_clock_msr;
@@ -314,6 +324,7 @@ struct soft_vm {
 	_Atomic bool dirty_on;
 	bool jit;			     /* translate */
 	bool lockstep;			     /* and hold it against the interpreter */
+	struct soft_turns *turns;	     /* owned: lockstep.c; NULL: vCPUs run side by side */
 	struct soft_perf *perf;		     /* owned: perf.c; NULL: off */
 	bool stats;			     /* tell what was counted at the end */
 	struct soft_ticker *ticker;	     /* owned: ticker.c; NULL: none */
@@ -448,7 +459,7 @@ soft_fn *soft_native_fn(struct soft_vcpu *v, struct soft_op *o); /* native.c, fp
 
 /* ---- jit.c: the translator ---- */
 /* The page of @word, whose bit 0 was set, was written to: tell all vCPUs. Any thread, any lock may be held
- * but soft.code_lock and soft.wait_lock. */
+ * but soft.code_lock. */
 void soft_jit_code_written(_Atomic uint32_t *word);
 
 /* ---- stats.c ---- */
@@ -580,9 +591,10 @@ uint64_t soft_tsc_read(struct soft_vcpu *v);
  * set to, it is made the same: who writes one after the other wants them together. */
 void soft_tsc_write(struct soft_vcpu *v, uint64_t value);
 void soft_tsc_offset_set(struct soft_vcpu *v, int64_t offset);
-/* The only vCPU's TSC, its deadline and kvmclock fall back by @ticks, which have just passed and which
- * the guest has not seen. Its timer is looked at too early, then, not too late. */
-void soft_clock_lose(struct soft_vcpu *v, uint64_t ticks);
+/* All vCPUs' TSCs, their deadlines and kvmclock fall back by @ticks, which have just passed and which
+ * the guest has not seen: its vCPUs, but the caller's, are not in guest code. Timers are looked at too early,
+ * then, not too late. */
+void soft_clock_lose(struct soft_vm *vm, uint64_t ticks);
 int64_t soft_tsc_to_ns(struct soft_vcpu *v, uint64_t guest_tsc); /* CLOCK_MONOTONIC then */
 int soft_clock_get(struct accel_vm *vm, uint64_t *ns);
 int soft_clock_set(struct accel_vm *vm, uint64_t ns);
@@ -590,12 +602,20 @@ int soft_vcpu_stalled(struct accel_vcpu *v);
 /* kvmclock's MSRs (old and new numbers): write the guest's structures. */
 bool soft_kvmclock_msr(struct soft_vcpu *v, uint32_t index, uint64_t *value, bool write);
 
-/* ---- run.c: waking and sleeping ---- */
-/* Set bits of v->poll and wake the vCPU if it sleeps. Any thread, any leaf lock may be held. */
+/* ---- wait.c: waking and sleeping ---- */
+/* Set bits of v->poll and wake the vCPU if it sleeps. Any thread, any lock may be held. */
 void soft_notify(struct soft_vcpu *v, uint32_t poll);
+/* The same in two parts. True: the caller must call soft_wake() soon, as nobody else will; by then the vCPU
+ * may be no more. */
+bool soft_ask(struct soft_vcpu *v, uint32_t poll) MUST_USE;
+void soft_wake(struct soft_vcpu *v);
+/* The vCPU's thread: until a bit of v->poll is set, or CLOCK_MONOTONIC is @until_ns (INT64_MAX: never). */
+void soft_sleep(struct soft_vcpu *v, int64_t until_ns);
+
+/* ---- run.c ---- */
 /* The vCPU waits for another in a loop: PAUSE. */
 void soft_spin(struct soft_vcpu *v);
-void soft_nmi(struct soft_vcpu *v); /* likewise, with SOFT_POLL_NMI */
+void soft_nmi(struct soft_vcpu *v); /* soft_notify() with SOFT_POLL_NMI: one more of them */
 
 /* ---- memory.c: RAM as the machine maps it, dirty log ---- */
 int soft_ram_add(struct accel_vm *vm, const struct as_range *r);

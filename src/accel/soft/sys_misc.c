@@ -162,13 +162,17 @@ static int64_t send_ipi(struct soft_vcpu *v, bool wide)
 /* Who waits in HLT for a lock is woken by who gave it up. */
 static int64_t kick_cpu(struct soft_vcpu *v, uint32_t apic_id)
 {
+	struct soft_vcpu *to = NULL;
 	struct soft_vm *vm = v->vm;
 
 	mutex_lock(&vm->chips_lock);
 	for (uint32_t i = 0; i < atomic_load(&vm->n_vcpus); i++)
 		if (vm->vcpus[i] && vm->vcpus[i]->apic_id == apic_id)
-			soft_notify(vm->vcpus[i], SOFT_POLL_UNHALT);
+			to = vm->vcpus[i];
 	mutex_unlock(&vm->chips_lock);
+	/* vCPUs stay while one runs. */
+	if (to)
+		soft_notify(to, SOFT_POLL_UNHALT);
 	return 0;
 }
 

@@ -38,10 +38,8 @@ static void update(struct pci_device *d, uint16_t v)
 		return;
 	if (!routed && d->msix_changed)
 		d->msix_changed(d);
-	if (e->pending) {
-		e->pending = false;
+	if (__atomic_exchange_n(&e->pending, false, __ATOMIC_RELAXED))
 		msi_vector_fire(&x->vectors[v], NULL);
-	}
 }
 
 static void update_all(struct pci_device *d)
@@ -127,6 +125,11 @@ static void entry_image(const struct pci_msix_entry *e, uint8_t image[ENTRY_SIZE
 	wr_le32(image + 12, e->control);
 }
 
+static bool is_pending(const struct pci_msix *x, uint64_t n)
+{
+	return __atomic_load_n(&x->table[n].pending, __ATOMIC_RELAXED);
+}
+
 static uint64_t pba_read(const struct pci_msix *x, uint64_t off, unsigned int size)
 {
 	uint64_t v = 0;
@@ -134,7 +137,7 @@ static uint64_t pba_read(const struct pci_msix *x, uint64_t off, unsigned int si
 	for (unsigned int i = 0; i < size * 8; i++) {
 		uint64_t n = off * 8 + i;
 
-		if (n < x->n && (x->table[n].pending || msi_vector_held(&x->vectors[n])))
+		if (n < x->n && (is_pending(x, n) || msi_vector_held(&x->vectors[n])))
 			v |= BIT_ULL(i);
 	}
 	return v;
@@ -202,8 +205,8 @@ void pci_msix_fire(struct pci_device *d, uint16_t v, struct loop *loop)
 		return;
 	if (can_fire(x, v))
 		msi_vector_fire(&x->vectors[v], loop);
-	else
-		x->table[v].pending = true;
+	else /* other loops may say so too, and a vCPU read it */
+		__atomic_store_n(&x->table[v].pending, true, __ATOMIC_RELAXED);
 }
 
 bool pci_msix_enabled(const struct pci_device *d)

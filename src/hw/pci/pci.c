@@ -23,6 +23,12 @@ bool pci_bus_master(const struct pci_device *d)
 	return command(d) & PCI_COMMAND_MASTER && (!d->port || atomic_load(&d->port->master));
 }
 
+static void hold(struct pci_device *d, bool on)
+{
+	if (d->hold)
+		d->hold(d, on);
+}
+
 static void fill_header(struct pci_device *d)
 {
 	const struct pci_info *i = &d->info;
@@ -129,8 +135,10 @@ static void bar_write(void *opaque, uint64_t off, uint64_t value, unsigned int s
 {
 	struct pci_bar *b = opaque;
 
+	hold(b->dev, true);
 	if (!pci_msix_write(b->dev, b->index, off, size, value) && b->ops && b->ops->write)
 		b->ops->write(b->opaque, off, value, size);
+	hold(b->dev, false);
 }
 
 bool pci_add_bar(struct pci_device *d, uint8_t index, uint64_t size, bool io, bool mem64,
@@ -243,6 +251,7 @@ uint32_t pci_device_config_read(struct pci_device *d, uint16_t off, unsigned int
 
 void pci_device_config_write(struct pci_device *d, uint16_t off, uint32_t value, unsigned int size)
 {
+	hold(d, true);
 	for (unsigned int i = 0; i < size; i++) {
 		uint8_t v = (uint8_t)(value >> 8 * i), *c = &d->config[off + i];
 
@@ -259,6 +268,7 @@ void pci_device_config_write(struct pci_device *d, uint16_t off, uint32_t value,
 	}
 	if (d->config_write)
 		d->config_write(d, off, value, size);
+	hold(d, false);
 }
 
 /* -------- reset -------- */
@@ -277,6 +287,7 @@ static void bar_assign(struct pci_device *d, const struct pci_bar *b)
 void pci_device_reset(struct pci_device *d)
 {
 	mutex_lock(&d->dev.lock);
+	hold(d, true);
 	for (int i = 0; i < PCI_CONFIG_SIZE; i++)
 		d->config[i] &= (uint8_t) ~(d->wmask[i] | d->w1cmask[i]);
 	d->intx_level = false;
@@ -289,6 +300,7 @@ void pci_device_reset(struct pci_device *d)
 			d->config[PCI_INTERRUPT_LINE] = (uint8_t)d->intx.gsi;
 	}
 	pci_bars_update(d);
+	hold(d, false);
 	mutex_unlock(&d->dev.lock);
 }
 
@@ -332,15 +344,10 @@ static bool config_fits(const struct pci_device *d, struct error *err)
 	return true;
 }
 
-bool pci_post_load(struct pci_device *d, struct error *err)
+static bool load(struct pci_device *d, struct error *err)
 {
-	if (!config_fits(d, err))
+	if (!pci_msix_load(d, err))
 		return false;
-	mutex_lock(&d->dev.lock);
-	if (!pci_msix_load(d, err)) {
-		mutex_unlock(&d->dev.lock);
-		return false;
-	}
 	for (unsigned int i = 0; i < PCI_CONFIG_SIZE; i++) {
 		uint8_t own = (uint8_t) ~(d->wmask[i] | d->w1cmask[i]);
 
@@ -351,6 +358,19 @@ bool pci_post_load(struct pci_device *d, struct error *err)
 	pci_msix_control_written(d);
 	pci_bars_update(d);
 	pci_intx_update(d);
-	mutex_unlock(&d->dev.lock);
 	return true;
+}
+
+bool pci_post_load(struct pci_device *d, struct error *err)
+{
+	bool ok;
+
+	if (!config_fits(d, err))
+		return false;
+	mutex_lock(&d->dev.lock);
+	hold(d, true);
+	ok = load(d, err);
+	hold(d, false);
+	mutex_unlock(&d->dev.lock);
+	return ok;
 }

@@ -144,6 +144,9 @@ struct pci_device {
 	/* MSI-X was turned on or off, or a vector has got a route: pci_msix_lend() may say something else
 	 * now. Under the device's lock. */
 	void (*msix_changed)(struct pci_device *d);
+	/* Have other threads that look at the registers without the device's lock stand still (@on), or go on.
+	 * Around each change of them; under the device's lock. Nests. */
+	void (*hold)(struct pci_device *d, bool on);
 };
 
 /* The host bridge: makes ECAM and port access, itself function 00.0. Sets machine->pci. It is one of
@@ -177,7 +180,7 @@ uint8_t pci_add_cap(struct pci_device *d, uint8_t id, uint8_t len);
 bool pci_add_msix(struct pci_device *d, uint16_t n, uint8_t bar, uint32_t table_off,
 	uint32_t pba_off, struct error *err) MUST_USE;
 /* Vector @v's message, or its pending bit when masked; nothing when MSI-X is off or there is no such
- * vector. Any thread, under the device's lock; @loop as in msi_vector_fire. */
+ * vector. Any thread, under the device's lock or where ->hold() waits for it; @loop as in msi_vector_fire. */
 void pci_msix_fire(struct pci_device *d, uint16_t v, struct loop *loop);
 bool pci_msix_enabled(const struct pci_device *d);
 /* As msi_vector_lend() and msi_vector_release() for vector @v: -1: MSI-X is off, no such vector, or it has no

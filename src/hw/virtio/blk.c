@@ -233,7 +233,7 @@ static void request_end(struct request *r, uint8_t status)
 		vq_mark_written(&v->pci.dev.machine->mem, &r->chain, r->chain.in_len);
 	}
 	request_put(r);
-	virtio_request_done(v);
+	virtio_request_done(v, r->vq);
 }
 
 /* The home loop's round is over: one decision for all that was completed in it. */
@@ -441,7 +441,7 @@ static bool take(struct virtio_blk *s, struct virtqueue *vq, struct vq_chain *c)
 	r->io.fua = false;
 	vq_chain_read(&r->chain, 0, &h, sizeof(h));
 	TRACE3(virtio_blk, request, vq->index, le32_get(h.type), le64_get(h.sector));
-	virtio_request_begin(&s->v);
+	virtio_request_begin(&s->v, vq);
 	request_start(r, &h);
 	return true;
 }
@@ -474,7 +474,7 @@ static void flush_done(struct block_req *io, int res) NO_THREAD_SAFETY
 	s->flushing = false;
 	if (s->flush_again)
 		loop_post(s->v.pci.dev.home, &s->flush_defer);
-	virtio_request_done(&s->v);
+	virtio_request_done(&s->v, NULL);
 	if (locked)
 		mutex_unlock(&s->v.pci.dev.lock);
 }
@@ -488,7 +488,7 @@ static void blk_flush(void *opaque)
 	if (!s->flushing) {
 		s->flushing = true;
 		s->flush = (struct block_req){ .op = BLOCK_FLUSH, .done = flush_done };
-		virtio_request_begin(&s->v);
+		virtio_request_begin(&s->v, NULL);
 		submit(s, &s->flush);
 	}
 	mutex_unlock(&s->v.pci.dev.lock);

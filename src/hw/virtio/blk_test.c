@@ -13,6 +13,7 @@ extern const struct device_type pci_host_type, virtio_blk_pci_type;
 #include "base/log.h"
 #include "block/block.h"
 #include "hw/virtio/driver.h"
+#include "hw/virtio/virtio_int.h"
 
 #define SECTORS	       4096u /* 2 MiB */
 #define F_RO	       BIT_ULL(5)
@@ -404,7 +405,7 @@ static void test_reset_in_flight(void **state)
 		for (int k = 0; k < i % 5; k++)
 			drv_breathe(&e.d);
 		drv_reset(&e.d);
-		assert_int_equal(e.d.v->in_flight, 0);
+		assert_int_equal(virtio_in_flight(e.d.v), 0);
 		/* The memory is the driver's again: nothing writes there any more. */
 		memset(drv_mem(&e.d, DATA), 0x77, 0x100000);
 		drv_breathe(&e.d);
@@ -429,7 +430,7 @@ static void test_quiesce_save(void **state)
 
 		add_many(&e, 16, true);
 		e.dev->type->quiesce(e.dev);
-		assert_int_equal(e.d.v->in_flight, 0);
+		assert_int_equal(virtio_in_flight(e.d.v), 0);
 		assert_int_equal(block_in_flight(e.disk), 0);
 		assert_true(device_save(e.dev, &saved, &err));
 		if (i % 2) {

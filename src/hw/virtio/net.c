@@ -2,10 +2,12 @@
 /*
  * virtio-net (virtio 1.2, 5.1): a network card with one or more pairs of queues and a control queue.
  *
- * The way of a frame out: the driver kicks a queue; on the home loop its chains are popped, up to a batch, the
+ * The way of a frame out: the driver kicks a queue; on its lane's loop its chains are popped, up to a batch, the
  * virtio header of each is read once and judged, and the rest goes to the back end as iovecs over guest memory,
  * a batch in one call. What the back end does not take goes back into the ring until it says `writable`. A
- * frame is gone when net_send() returns, so nothing is ever in flight. The way in is net_rx.c's.
+ * frame is gone when net_send() returns, so nothing is ever in flight. The way in is net_rx.c's. Each pair of
+ * queues has a lane, as far as there are loops; the control queue is the home loop's, and changes what the pairs
+ * look at while they stand still.
  *
  * Features offered depend on the back end: checksums and segments are left to it if it can make them, and
  * taken from it if it can leave them.
@@ -55,21 +57,21 @@ static bool tx_prepare(struct virtio_net *s, struct vq_chain *c, struct net_pack
 }
 
 /* Pop up to a batch. How many, or -EPROTO. */
-static int tx_pop(struct virtio_net *s, struct virtqueue *q)
+static int tx_pop(struct virtio_net *s, struct tx_queue *t, struct virtqueue *q)
 {
 	uint32_t used = 0;
 	int n = 0, r = 1;
 
 	while (n < NET_BATCH && used + 1 + VQ_IOV_MAX <= TX_IOVS) {
-		struct vq_chain *c = &s->tx_chain[n];
+		struct vq_chain *c = &t->chain[n];
 
-		c->iov = s->tx_iov + used + 1; /* one before it for the back end */
+		c->iov = t->iov + used + 1; /* one before it for the back end */
 		r = vq_pop(q, c, VQ_IOV_MAX);
 		if (r <= 0)
 			break;
 		used += 1 + (uint32_t)(c->n_out + c->n_in);
-		if (!tx_prepare(s, c, &s->tx_packet[n]))
-			s->tx_packet[n].len = 0;
+		if (!tx_prepare(s, c, &t->packet[n]))
+			t->packet[n].len = 0;
 		n++;
 	}
 	return r < 0 ? r : n;
@@ -78,16 +80,17 @@ static int tx_pop(struct virtio_net *s, struct virtqueue *q)
 static void tx_turn(struct virtio_net *s, unsigned int pair)
 {
 	struct virtqueue *q = &s->v.vq[2 * pair + 1];
+	struct tx_queue *t = &s->pair[pair].tx;
 	int n, sent, r = 0;
 
 	do {
-		n = tx_pop(s, q);
-		sent = n > 0 ? net_send(s->net, pair, s->tx_packet, n) : 0;
+		n = tx_pop(s, t, q);
+		sent = n > 0 ? net_send(s->net, pair, t->packet, n) : 0;
 		TRACE3(virtio_net, tx, q->index, n, sent);
 		for (int i = 0; i < sent && !r; i++)
-			r = vq_push(q, &s->tx_chain[i], 0);
+			r = vq_push(q, &t->chain[i], 0);
 		for (int i = n; i > sent && !r; i--)
-			vq_unpop(q, &s->tx_chain[i - 1]);
+			vq_unpop(q, &t->chain[i - 1]);
 	} while (n > 0 && sent == n && !r);
 	if (n < 0 || r < 0)
 		virtio_break(&s->v, "queue %u is damaged", q->index);
@@ -96,12 +99,24 @@ static void tx_turn(struct virtio_net *s, unsigned int pair)
 
 /* -------- queues -------- */
 
+/* Where the control queue is depends on MQ (5.1.2). */
+static bool is_control(struct virtio_device *v, unsigned int q)
+{
+	struct virtio_net *s = net_of(v);
+
+	return s->cfg.ctrl_vq && q == (virtio_has(v, F_MQ) ? 2 * s->max_pairs : 2);
+}
+
+static unsigned int net_lane(struct virtio_device *v, unsigned int q)
+{
+	return q / 2 < net_of(v)->max_pairs ? q / 2 : 0;
+}
+
 static void net_handle_queue(struct virtio_device *v, unsigned int q)
 {
 	struct virtio_net *s = net_of(v);
 
-	/* Where the control queue is depends on MQ (5.1.2). */
-	if (s->cfg.ctrl_vq && q == (virtio_has(v, F_MQ) ? 2 * s->max_pairs : 2)) {
+	if (is_control(v, q)) {
 		if (virtio_has(v, F_CTRL_VQ))
 			ctrl_turn(s, &v->vq[q]);
 	} else if (q / 2 < s->max_pairs) {
@@ -115,10 +130,11 @@ static void net_handle_queue(struct virtio_device *v, unsigned int q)
 static void on_readable(void *opaque, unsigned int pair)
 {
 	struct virtio_net *s = opaque;
+	struct mutex *lock = virtio_lane(&s->v, 2 * pair)->lock;
 
-	mutex_lock(&s->v.pci.dev.lock);
+	mutex_lock(lock);
 	rx_turn(s, pair);
-	mutex_unlock(&s->v.pci.dev.lock);
+	mutex_unlock(lock);
 }
 
 static void on_writable(void *opaque, unsigned int pair)
@@ -227,26 +243,45 @@ uint32_t net_feature_offloads(const struct virtio_net *s)
 	       (virtio_has(v, F_GUEST_ECN) ? NET_ECN : 0);
 }
 
+/* On the pair's loop: are its frames to be read? */
+static void pair_apply(void *opaque)
+{
+	struct net_pair *p = opaque;
+	struct virtio_net *s = p->s;
+	unsigned int i = (unsigned int)(p - s->pair);
+	struct mutex *lock = virtio_lane(&s->v, 2 * i)->lock;
+	bool ours;
+
+	mutex_lock(lock);
+	ours = i < s->pairs && !s->v.quiesced && !net_vhost_runs(s, i);
+	net_rx_enable(s->net, i, ours);
+	if (ours)
+		virtio_kick(&s->v, 2 * i);
+	mutex_unlock(lock);
+}
+
+static struct loop *pair_loop(const struct virtio_net *s, unsigned int pair)
+{
+	return virtio_lane(&s->v, 2 * pair)->loop;
+}
+
 static void apply(void *opaque)
 {
 	struct virtio_net *s = opaque;
-	uint32_t offloads, pairs;
+	struct loop *home = s->v.pci.dev.home;
 
 	mutex_lock(&s->v.pci.dev.lock);
-	offloads = s->offloads;
-	pairs = s->pairs;
 	net_vhost_halt(s);
-	net_set_guest_offloads(s->net, offloads);
-	net_set_pairs(s->net, pairs);
+	net_set_guest_offloads(s->net, s->offloads);
+	net_set_pairs(s->net, s->pairs);
 	net_vhost_run(s);
-	for (unsigned int i = 0; i < s->max_pairs; i++) {
-		bool ours = i < pairs && !s->v.quiesced && !net_vhost_runs(s, i);
-
-		net_rx_enable(s->net, i, ours);
-		if (ours)
-			virtio_kick(&s->v, 2 * i);
-	}
 	mutex_unlock(&s->v.pci.dev.lock);
+	for (unsigned int i = 0; i < s->max_pairs; i++) {
+		if (pair_loop(s, i) == home)
+			pair_apply(&s->pair[i]);
+		else
+			loop_post(pair_loop(s, i), &s->pair[i].apply);
+	}
 }
 
 void net_apply_later(struct virtio_net *s)
@@ -268,8 +303,8 @@ static void net_class_reset(struct virtio_device *v)
 
 	ctrl_reset(s);
 	wr_le16(v->config + STATUS_OFF, s->status);
-	for (uint32_t i = 0; s->rx && i < s->max_pairs; i++)
-		s->rx[i].bounced = 0;
+	for (uint32_t i = 0; i < s->max_pairs; i++)
+		s->pair[i].rx.bounced = 0;
 	net_apply_later(s);
 }
 
@@ -283,28 +318,48 @@ static const struct virtio_class net_class = {
 	.handle_queue = net_handle_queue,
 	.reset = net_class_reset,
 	.changed = net_changed,
+	.lane = net_lane,
+	.exclusive = is_control,
 };
 
 /* -------- life -------- */
 
 static void arrays_free(struct virtio_net *s)
 {
-	rx_queues_free(s);
-	free(s->tx_chain);
-	free(s->tx_packet);
-	free(s->tx_iov);
-	free(s->rx_iov);
+	for (uint32_t i = 0; s->pair && i < s->max_pairs; i++) {
+		struct net_pair *p = &s->pair[i];
+
+		rx_queue_free(&p->rx);
+		free(p->tx.chain);
+		free(p->tx.packet);
+		free(p->tx.iov);
+	}
+	free(s->pair);
+	free(s->ctrl_iov);
+	s->pair = NULL;
+	s->ctrl_iov = NULL;
+}
+
+static bool pair_make(struct virtio_net *s, struct net_pair *p)
+{
+	p->s = s;
+	loop_defer_init(&p->apply, pair_apply, p);
+	p->tx.chain = calloc(NET_BATCH, sizeof(*p->tx.chain));
+	p->tx.packet = calloc(NET_BATCH, sizeof(*p->tx.packet));
+	p->tx.iov = calloc(TX_IOVS, sizeof(*p->tx.iov));
+	return p->tx.chain && p->tx.packet && p->tx.iov && rx_queue_make(&p->rx);
 }
 
 static bool arrays_make(struct virtio_net *s, struct error *err)
 {
-	s->tx_chain = calloc(NET_BATCH, sizeof(*s->tx_chain));
-	s->tx_packet = calloc(NET_BATCH, sizeof(*s->tx_packet));
-	s->tx_iov = calloc(TX_IOVS, sizeof(*s->tx_iov));
-	s->rx_iov = calloc(RX_IOVS, sizeof(*s->rx_iov));
-	if (!s->tx_chain || !s->tx_packet || !s->tx_iov || !s->rx_iov)
-		return error_set(err, "out of memory");
-	return rx_queues_make(s, err);
+	bool ok;
+
+	s->pair = calloc(s->max_pairs, sizeof(*s->pair));
+	s->ctrl_iov = calloc(VQ_IOV_MAX, sizeof(*s->ctrl_iov));
+	ok = s->pair && s->ctrl_iov;
+	for (uint32_t i = 0; ok && i < s->max_pairs; i++)
+		ok = pair_make(s, &s->pair[i]);
+	return ok || error_set(err, "out of memory for %u pairs of queues", s->max_pairs);
 }
 
 /* The guest's address: given, or of our own choice. */
@@ -330,12 +385,12 @@ static bool net_prepare(struct virtio_net *s, struct error *err)
 		return false;
 	if (s->cfg.mtu && s->cfg.mtu < 68)
 		return error_usage(err, "mtu=%u: 68 to 65535 are possible", s->cfg.mtu);
-	d->home = machine_io_loop(d->machine, s->cfg.virtio.iothread, err);
-	if (!d->home)
-		return false;
 	s->max_pairs = s->cfg.mq && s->cfg.ctrl_vq ? net_queues(s->net) : 1;
 	loop_defer_init(&s->apply, apply, s);
-	return net_vhost_choose(s, err) && arrays_make(s, err);
+	/* Where the kernel moves the frames our loops have nothing to do side by side. */
+	return net_vhost_choose(s, err) &&
+	       virtio_choose_loops(&s->v, &s->cfg.virtio, s->vhost ? 1 : s->max_pairs, err) &&
+	       arrays_make(s, err);
 }
 
 static void config_fill(struct virtio_net *s)
@@ -358,19 +413,38 @@ static void defers_cancel(void *opaque)
 	loop_defer_cancel(s->v.pci.dev.home, &s->apply);
 }
 
+static void pair_cancel(void *opaque)
+{
+	struct net_pair *p = opaque;
+
+	loop_defer_cancel(pair_loop(p->s, (unsigned int)(p - p->s->pair)), &p->apply);
+}
+
 /* Nothing is in flight and the network is another one's again. */
 static void net_end(struct virtio_net *s)
 {
+	virtio_leave(&s->v); /* nobody writes registers any more: nothing is put off any more */
+	loop_call(s->v.pci.dev.home, defers_cancel, s);
+	for (unsigned int i = 0; i < s->max_pairs; i++)
+		loop_call(pair_loop(s, i), pair_cancel, &s->pair[i]);
 	virtio_fini(&s->v);
 	net_vhost_free(s);
-	loop_call(s->v.pci.dev.home, defers_cancel, s);
 	arrays_free(s);
+}
+
+static bool attach(struct virtio_net *s, struct error *err)
+{
+	struct net_front front = { on_readable, on_writable, on_link, s };
+	struct loop *loops[NET_QUEUES_MAX];
+
+	for (uint32_t i = 0; i < s->max_pairs; i++)
+		loops[i] = pair_loop(s, i);
+	return net_attach(s->net, loops, s->max_pairs, &front, err);
 }
 
 static bool net_realize(struct device *d, struct error *err)
 {
 	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
-	struct net_front front = { on_readable, on_writable, on_link, s };
 	uint64_t lacks;
 
 	if (!net_prepare(s, err)) {
@@ -389,7 +463,7 @@ static bool net_realize(struct device *d, struct error *err)
 		return false;
 	}
 	config_fill(s);
-	if (net_vhost_make(s, err) && net_attach(s->net, d->home, &front, err)) {
+	if (net_vhost_make(s, err) && attach(s, err)) {
 		net_vhost_listen(s);
 		net_apply_later(s);
 		return true;
@@ -404,10 +478,12 @@ static void net_quiesce(struct device *d)
 	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
 
 	mutex_lock(&d->lock);
+	virtio_hold(&s->v);
 	s->v.quiesced = true;
+	virtio_let_go(&s->v);
 	mutex_unlock(&d->lock);
 	loop_call(d->home, apply, s);
-	virtio_quiesce(d);
+	virtio_quiesce(d); /* comes round all loops: the pairs have heard of it */
 }
 
 static void net_unrealize(struct device *d)
@@ -449,7 +525,7 @@ static bool net_post_load(struct device *d, struct error *err)
 	memcpy(s->v.config, s->mac, 6);
 	wr_le16(s->v.config + STATUS_OFF, s->status);
 	for (uint32_t i = 0; i < s->max_pairs; i++)
-		s->rx[i].bounced = 0;
+		s->pair[i].rx.bounced = 0;
 	return true;
 }
 

@@ -2,7 +2,8 @@
 /*
  * virtio-net, the control queue (virtio 1.2, 5.1.6.5): which frames the guest wants, its address, queues in
  * use, offloads. A command is a header of two bytes and its data, which we read, and a status byte, which we
- * write; in any layout of descriptors. Everything else wrong with it is told in the status.
+ * write; in any layout of descriptors. Everything else wrong with it is told in the status. Where several
+ * loops move frames they stand still meanwhile (virtio_class.exclusive).
  *
  * SPEC: without CTRL_RX negotiated the guest gets all frames, as from other devices.
  */
@@ -226,7 +227,7 @@ static bool command(struct virtio_net *s, const struct vq_chain *c)
 
 void ctrl_turn(struct virtio_net *s, struct virtqueue *q)
 {
-	struct vq_chain c = { .iov = s->rx_iov }; /* free outside of a reception */
+	struct vq_chain c = { .iov = s->ctrl_iov };
 	int r;
 
 	while ((r = vq_pop(q, &c, VQ_IOV_MAX)) > 0) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* net_int - what the parts of virtio-net share: net.c (device, transmission), net_rx.c (reception),
- * net_ctrl.c (control queue, filters). All under dev.lock, on the home loop, unless said otherwise. */
+ * net_ctrl.c (control queue, filters). What concerns a pair is under its lane's lock on that lane's loop
+ * (virtio.h); the rest under dev.lock on the home loop, unless said otherwise. */
 #ifndef HW_VIRTIO_NET_INT_H
 #define HW_VIRTIO_NET_INT_H
 
@@ -46,6 +47,23 @@ struct rx_queue {
 	uint8_t *bounce;     /* owned, NET_FRAME_MAX: a frame that has come but has no room yet */
 	uint32_t bounced;    /* its length; 0: none */
 	struct vnet_hdr hdr; /* its header */
+	struct iovec *into;  /* owned, RX_IOVS: what one read goes to */
+};
+
+/* Transmission: one batch. */
+struct tx_queue {
+	struct vq_chain *chain; /* owned, NET_BATCH */
+	struct net_packet *packet;
+	struct iovec *iov; /* owned, TX_IOVS */
+};
+
+/* A pair of queues. */
+struct net_pair {
+	struct virtio_net *s;
+	struct rx_queue rx;
+	struct tx_queue tx;
+	struct loop_defer apply; /* on the lane's loop */
+	uint8_t apart[64];	 /* the next pair may be another loop's */
 };
 
 struct net_nic_config {
@@ -56,7 +74,7 @@ struct net_nic_config {
 	bool csum, tso, guest_csum, guest_tso, mrg_rxbuf, ctrl_vq, mq, status;
 };
 
-/* Which frames the guest wants (5.1.6.5.1, 5.1.6.5.2, 5.1.6.5.3). Saved. */
+/* Which frames the guest wants (5.1.6.5.1, 5.1.6.5.2, 5.1.6.5.3). Saved. Changed with all lanes held. */
 struct rx_filter {
 	bool promisc, allmulti, alluni, nomulti, nouni, nobcast;
 	bool uni_overflow, multi_overflow; /* more addresses than the table holds: all */
@@ -70,15 +88,11 @@ struct virtio_net {
 	struct net_nic_config cfg;
 	struct net_dev *net; /* borrowed */
 	uint32_t max_pairs;
-	struct rx_queue *rx; /* owned, max_pairs */
-	/* Transmission: one batch. */
-	struct vq_chain *tx_chain; /* owned, NET_BATCH */
-	struct net_packet *tx_packet;
-	struct iovec *tx_iov; /* owned, TX_IOVS */
-	struct iovec *rx_iov; /* owned, RX_IOVS: what one read goes to */
+	struct net_pair *pair;	/* owned, max_pairs */
+	struct iovec *ctrl_iov; /* owned, VQ_IOV_MAX: a command's */
 	struct loop_defer apply;
 	struct net_vhosts *vhost; /* owned; NULL: all frames go through us */
-	/* Saved. */
+	/* Saved. Changed with all lanes held, but status: dev.lock. */
 	struct rx_filter filter;
 	uint8_t mac[6];
 	uint16_t pairs;	   /* in use */
@@ -94,8 +108,8 @@ static inline struct virtio_net *net_of(struct virtio_device *v)
 	return CONTAINER_OF(v, struct virtio_net, v);
 }
 
-bool rx_queues_make(struct virtio_net *s, struct error *err) MUST_USE;
-void rx_queues_free(struct virtio_net *s);
+bool rx_queue_make(struct rx_queue *r) MUST_USE;
+void rx_queue_free(struct rx_queue *r);
 /* Receive what there is and fits, from the queue's turn or when the back end says so. */
 void rx_turn(struct virtio_net *s, unsigned int pair);
 /* Does the guest want the frame that begins with the @n bytes at @head (18 are enough)? */

@@ -21,30 +21,21 @@
 
 enum outcome { RX_GOT, RX_NONE, RX_NO_ROOM, RX_BROKEN };
 
-bool rx_queues_make(struct virtio_net *s, struct error *err)
+bool rx_queue_make(struct rx_queue *r)
 {
-	s->rx = calloc(s->max_pairs, sizeof(*s->rx));
-	for (uint32_t i = 0; s->rx && i < s->max_pairs; i++) {
-		struct rx_queue *r = &s->rx[i];
-
-		r->chain = calloc(VQ_SIZE_MAX, sizeof(*r->chain));
-		r->iov = calloc(RX_IOVS, sizeof(*r->iov));
-		r->bounce = malloc(NET_FRAME_MAX);
-		if (!r->chain || !r->iov || !r->bounce)
-			return error_set(err, "out of memory for %u queues", s->max_pairs);
-	}
-	return s->rx || error_set(err, "out of memory");
+	r->chain = calloc(VQ_SIZE_MAX, sizeof(*r->chain));
+	r->iov = calloc(RX_IOVS, sizeof(*r->iov));
+	r->into = calloc(RX_IOVS, sizeof(*r->into));
+	r->bounce = malloc(NET_FRAME_MAX);
+	return r->chain && r->iov && r->into && r->bounce;
 }
 
-void rx_queues_free(struct virtio_net *s)
+void rx_queue_free(struct rx_queue *r)
 {
-	for (uint32_t i = 0; s->rx && i < s->max_pairs; i++) {
-		free(s->rx[i].chain);
-		free(s->rx[i].iov);
-		free(s->rx[i].bounce);
-	}
-	free(s->rx);
-	s->rx = NULL;
+	free(r->chain);
+	free(r->iov);
+	free(r->into);
+	free(r->bounce);
 }
 
 /* -------- room -------- */
@@ -110,7 +101,7 @@ static void room_return(struct rx_queue *r, struct virtqueue *q)
 
 /* -------- a frame into the room -------- */
 
-/* The iovecs of the room without the first @skip bytes, into rx_iov[1..]. Returns how many. */
+/* The iovecs of the room without the first @skip bytes, into ->into[1..]. Returns how many. */
 static int room_iov(struct virtio_net *s, struct rx_queue *r, size_t skip)
 {
 	uint32_t count = virtio_has(&s->v, F_MRG_RXBUF) ? r->iov_n
@@ -123,7 +114,7 @@ static int room_iov(struct virtio_net *s, struct rx_queue *r, size_t skip)
 
 		skip -= cut;
 		if (v.iov_len > cut)
-			s->rx_iov[1 + n++] = (struct iovec){ (uint8_t *)v.iov_base + cut,
+			r->into[1 + n++] = (struct iovec){ (uint8_t *)v.iov_base + cut,
 				v.iov_len - cut };
 	}
 	return n;
@@ -201,9 +192,9 @@ static enum outcome bounce_deliver(struct virtio_net *s, struct rx_queue *r, str
 	}
 	n = room_iov(s, r, sizeof(struct vnet_hdr));
 	for (int i = 0; i < n && done < len; i++) {
-		size_t take = MIN(s->rx_iov[1 + i].iov_len, len - done);
+		size_t take = MIN(r->into[1 + i].iov_len, len - done);
 
-		memcpy(s->rx_iov[1 + i].iov_base, r->bounce + done, take);
+		memcpy(r->into[1 + i].iov_base, r->bounce + done, take);
 		done += (uint32_t)take;
 	}
 	return room_push(s, r, q, &r->hdr, len);
@@ -214,8 +205,8 @@ static enum outcome bounce_receive(
 {
 	ssize_t len;
 
-	s->rx_iov[1] = (struct iovec){ r->bounce, NET_FRAME_MAX };
-	len = net_recv(s->net, pair, &r->hdr, s->rx_iov + 1, 1);
+	r->into[1] = (struct iovec){ r->bounce, NET_FRAME_MAX };
+	len = net_recv(s->net, pair, &r->hdr, r->into + 1, 1);
 	if (len < 0)
 		return RX_NONE;
 	if (!rx_wanted(s, r->bounce, (size_t)len) || !header_allowed(s, &r->hdr))
@@ -249,15 +240,15 @@ static enum outcome receive(
 	ssize_t len;
 
 	/* Behind the room: what is too long shows itself. */
-	s->rx_iov[1 + n] = (struct iovec){ r->bounce, NET_FRAME_MAX };
-	len = net_recv(s->net, pair, &h, s->rx_iov + 1, n + 1);
+	r->into[1 + n] = (struct iovec){ r->bounce, NET_FRAME_MAX };
+	len = net_recv(s->net, pair, &h, r->into + 1, n + 1);
 	if (len < 0)
 		return RX_NONE;
 	for (int i = 0; i <= n && got < MIN(sizeof(head), (size_t)len); i++) {
 		size_t take = MIN(
-			MIN(s->rx_iov[1 + i].iov_len, sizeof(head) - got), (size_t)len - got);
+			MIN(r->into[1 + i].iov_len, sizeof(head) - got), (size_t)len - got);
 
-		memcpy(head + got, s->rx_iov[1 + i].iov_base, take);
+		memcpy(head + got, r->into[1 + i].iov_base, take);
 		got += take;
 	}
 	if ((uint64_t)len <= room && rx_wanted(s, head, got) && header_allowed(s, &h))
@@ -288,12 +279,12 @@ static enum outcome rx_one(
  * back by a guest that is just booting. */
 static void rx_drop(struct virtio_net *s, unsigned int pair)
 {
-	struct rx_queue *r = &s->rx[pair];
+	struct rx_queue *r = &s->pair[pair].rx;
 	struct vnet_hdr h;
 
 	for (int i = 0; i < TURN_FRAMES; i++) {
-		s->rx_iov[1] = (struct iovec){ r->bounce, NET_FRAME_MAX };
-		if (net_recv(s->net, pair, &h, s->rx_iov + 1, 1) < 0)
+		r->into[1] = (struct iovec){ r->bounce, NET_FRAME_MAX };
+		if (net_recv(s->net, pair, &h, r->into + 1, 1) < 0)
 			break;
 		net_rx_dropped(s->net, pair);
 	}
@@ -302,7 +293,7 @@ static void rx_drop(struct virtio_net *s, unsigned int pair)
 void rx_turn(struct virtio_net *s, unsigned int pair)
 {
 	struct virtqueue *q = &s->v.vq[2 * pair];
-	struct rx_queue *r = &s->rx[pair];
+	struct rx_queue *r = &s->pair[pair].rx;
 	enum outcome o = RX_BROKEN;
 	int left = TURN_FRAMES;
 
@@ -310,8 +301,12 @@ void rx_turn(struct virtio_net *s, unsigned int pair)
 		rx_drop(s, pair);
 		return;
 	}
+	if (pair >= s->pairs) { /* its queue may be the control queue */
+		net_rx_enable(s->net, pair, false);
+		return;
+	}
 	/* Armed while all chains are out, so that it is the next buffer that brings the kick. */
-	while (virtio_queue_live(&s->v, q) && pair < s->pairs && left--) {
+	while (virtio_queue_live(&s->v, q) && left--) {
 		o = rx_one(s, r, q, pair);
 		if (o == RX_NONE || o == RX_BROKEN || (o == RX_NO_ROOM && !vq_set_notify(q, true)))
 			break;

@@ -566,6 +566,177 @@ static void test_bad_buffers(void **state)
 	assert_true(vt_status(t) & VIRTIO_S_NEEDS_RESET);
 }
 
+/* -------- two loops -------- */
+
+#define PAIR_BUFS 60
+
+static uint64_t pair_rx[2][VT_SIZE_MAX], pair_tx[2][PAIR_BUFS];
+
+static void pair_give(unsigned int pair, uint64_t addr)
+{
+	struct vt_buf b = { addr, 1526, true };
+	int id = vt_send(t, (uint16_t)(2 * pair), &b, 1, false);
+
+	assert_true(id >= 0);
+	pair_rx[pair][id] = addr;
+}
+
+static void pairs_start(uint64_t features)
+{
+	assert_true(vt_init(t, features));
+	ctrl_queue = 4;
+	for (uint16_t q = 0; q < 5; q++)
+		assert_true(vt_queue_init(t, q, 0));
+	vt_start(t);
+	ctrl_at = vt_alloc(t, 8192, 16);
+	for (unsigned int i = 0; i < 2; i++) {
+		for (int k = 0; k < PAIR_BUFS; k++) {
+			pair_give(i, vt_alloc(t, 1526, 16));
+			pair_tx[i][k] = vt_alloc(t, 1526, 16);
+		}
+		vt_kick(t, (uint16_t)(2 * i));
+	}
+	assert_int_equal(command(4, 0, "\2\0", 2), 0);
+}
+
+static uint32_t pair_len(uint64_t seed)
+{
+	return 20 + (uint32_t)(seed * 97 % 1400);
+}
+
+static void pair_send(unsigned int pair, uint32_t n, uint64_t seed)
+{
+	uint16_t q = (uint16_t)(2 * pair + 1);
+
+	for (uint32_t k = 0; k < n; k++) {
+		struct vt_buf b = { pair_tx[pair][k], pair_len(seed + k) + 12, false };
+
+		memset(mem(b.addr), 0, 12);
+		frame(mem(b.addr + 12), b.len - 12, seed + k);
+		assert_true(vt_send(t, q, &b, 1, false) >= 0);
+		if (k % 7 == 0)
+			vt_kick(t, q);
+	}
+	vt_kick(t, q);
+}
+
+/* All @n frames come back by the pair's own queue, in order. */
+static void pair_receive(unsigned int pair, uint32_t n, uint64_t seed)
+{
+	int64_t end = clock_mono_ns() + 20 * NS_PER_SEC;
+	static uint8_t want[2000];
+	uint32_t id, len, sent = 0;
+
+	for (uint32_t k = 0; k < n || sent < n;) {
+		assert_true(clock_mono_ns() < end);
+		if (vt_take(t, (uint16_t)(2 * pair + 1), &id, &len))
+			sent++;
+		if (!vt_take(t, (uint16_t)(2 * pair), &id, &len)) {
+			vt_run(t);
+			continue;
+		}
+		frame(want, pair_len(seed + k), seed + k);
+		assert_int_equal(len, pair_len(seed + k) + 12);
+		assert_memory_equal(mem(pair_rx[pair][id] + 12), want, len - 12);
+		pair_give(pair, pair_rx[pair][id]);
+		k++;
+	}
+	vt_kick(t, (uint16_t)(2 * pair));
+}
+
+static void stop_and_go(uint32_t i)
+{
+	if (i % 8 == 0) {
+		dev->type->quiesce(dev);
+		dev->type->resume(dev);
+	} else if (i % 8 == 1) {
+		assert_int_equal(command(0, 0, "\1", 1), 0);
+	} else if (i % 8 == 2) { /* MSI-X, which the loops look at, and the address of the BAR */
+		uint8_t devfn = ((struct pci_device *)dev)->devfn;
+
+		pci_config_write(f->host, 0, devfn, ((struct pci_device *)dev)->msix.cap + 2u,
+			i & 8 ? 0x8000 : 0xc000, 2);
+	} else if (i % 8 == 3) {
+		assert_int_equal(
+			command(5, 0, i & 8 ? "\0\0\0\0\0\0\0\0" : "\202\0\0\0\0\0\0\0", 8), 0);
+	}
+}
+
+/* Two pairs on two threads, each with its own frames, while the device is stopped, told other filters, its
+ * interrupts are turned on and off; and both die and live together. */
+static void test_two_loops(void **state)
+{
+	static const uint64_t features[] = { ALL, ALL & ~BIT_ULL(VIRTIO_F_RING_PACKED) };
+	struct virtio_device *v;
+	struct vt_buf small;
+
+	make("netdev=n,iothread=one:two");
+	v = (struct virtio_device *)dev;
+	assert_int_equal(v->n_lanes, 2);
+	assert_ptr_equal(virtio_lane(v, 0), virtio_lane(v, 1));
+	assert_ptr_equal(virtio_lane(v, 2), virtio_lane(v, 3));
+	assert_ptr_not_equal(virtio_lane(v, 0)->loop, virtio_lane(v, 2)->loop);
+	assert_ptr_equal(virtio_lane(v, 4)->loop, v->pci.dev.home);
+	for (uint32_t round = 0; round < 4; round++) {
+		pairs_start(features[round & 1]);
+		for (uint32_t i = 0; i < 60; i++) {
+			uint32_t n = 1 + i % PAIR_BUFS;
+
+			pair_send(0, n, 1000 * i);
+			pair_send(1, n, 1000 * i + 500);
+			stop_and_go(i);
+			pair_receive(1, n, 1000 * i + 500);
+			pair_receive(0, n, 1000 * i);
+		}
+		assert_int_equal(vt_status(t), 15);
+		/* Reset in the middle of it, by the driver or as a whole. */
+		pair_send(0, PAIR_BUFS, 7);
+		pair_send(1, PAIR_BUFS, 8);
+		if (round & 1)
+			dev->type->reset(dev);
+		if (round & 1)
+			assert_true(vt_attach(t, v));
+		assert_true(vt_reset(t));
+		vt_run(t);
+	}
+	/* The other loop's queue is broken: the device is. */
+	pairs_start(ALL);
+	small = (struct vt_buf){ pair_tx[0][0], 2000, false };
+	assert_true(vt_send(t, 2, &small, 1, false) >= 0);
+	for (uint32_t k = 0; k < PAIR_BUFS + 1u; k++) {
+		pair_send(1, 1, k);
+		for (int i = 0; i < 20 && !(vt_status(t) & VIRTIO_S_NEEDS_RESET); i++)
+			vt_run(t);
+		if (vt_status(t) & VIRTIO_S_NEEDS_RESET)
+			break;
+	}
+	assert_true(vt_status(t) & VIRTIO_S_NEEDS_RESET);
+	pairs_start(ALL);
+	pair_send(1, 5, 3);
+	pair_receive(1, 5, 3);
+}
+
+static void test_loop_names(void **state)
+{
+	static const struct {
+		const char *options, *want;
+	} bad[] = {
+		{ "netdev=n,iothread=a:a", "twice" },
+		{ "netdev=n,iothread=a:", "missing" },
+		{ "netdev=n,iothread=a:b:c", "has use for 2" },
+		{ "netdev=n,mq=off,iothread=a:b", "has use for 1" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct error err = ERROR_INIT;
+
+		assert_null(device_create(f->m, "virtio-net-pci", bad[i].options, &err));
+		assert_non_null(strstr(err.msg, bad[i].want));
+	}
+	make("netdev=n,iothread=a");
+	assert_int_equal(((struct virtio_device *)dev)->n_lanes, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -582,6 +753,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_options, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_buffers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_two_loops, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_loop_names, setup, teardown),
 	};
 	struct error err = ERROR_INIT;
 

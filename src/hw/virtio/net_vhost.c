@@ -77,7 +77,7 @@ static int start(struct virtio_net *s, unsigned int pair)
 	if (!n->back[pair].vnet)
 		f |= BIT_ULL(VHOST_NET_F_VIRTIO_NET_HDR);
 	/* Our own reception must not be in the middle of a frame. */
-	s->rx[pair].bounced = 0;
+	s->pair[pair].rx.bounced = 0;
 	net_rx_enable(s->net, pair, false);
 	rc = vhost_start(h, f, &n->mem);
 	if (rc)

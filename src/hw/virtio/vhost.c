@@ -181,6 +181,7 @@ static bool ring_make(struct vhost_ring *r, struct error *err)
 bool vhost_init(struct vhost *h, struct virtio_device *v, int fd, unsigned int first,
 	unsigned int n, struct error *err)
 {
+	assert(v->n_lanes == 1);
 	*h = (struct vhost){ .v = v, .fd = fd, .n = n };
 	for (unsigned int i = 0; i < n; i++) {
 		struct vhost_ring *r = &h->ring[i];
@@ -318,7 +319,7 @@ int vhost_start(struct vhost *h, uint64_t features, const struct vhost_mem *m)
 	}
 	h->running = true;
 	h->generation = h->v->generation;
-	virtio_request_begin(h->v);
+	virtio_request_begin(h->v, NULL);
 	TRACE2(vhost, start, h->ring[0].q->index, h->n);
 	return 0;
 }
@@ -356,7 +357,7 @@ void vhost_stop(struct vhost *h)
 	}
 	h->running = false;
 	TRACE2(vhost, stop, h->ring[0].q->index, h->n);
-	virtio_request_done(v);
+	virtio_request_done(v, NULL);
 }
 
 void vhost_update_calls(struct vhost *h)

@@ -4,7 +4,7 @@
  * doorbells' eventfds, its interrupts to the guest by those of the message routes, and it reads and writes the
  * guest's memory by our addresses. What is behind the rings is the caller's business.
  *
- * All on the device's home loop under dev.lock, unless said otherwise. A struct vhost that runs counts as a
+ * All on the device's home loop under dev.lock, unless said otherwise; it is the device's only lane's. A struct vhost that runs counts as a
  * request in flight, so a reset or a quiesce ends when it has been stopped.
  */
 #ifndef HW_VIRTIO_VHOST_H

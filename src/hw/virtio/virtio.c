@@ -3,11 +3,13 @@
  * virtio - the device core: status, features, queues' turns on the home loop, interrupts, reset,
  * saved state. The registers are virtio_pci.c's.
  *
- * Invariants, under dev.lock:
+ * Invariants, under dev.lock or a lane's lock:
  *  1. started is DRIVER_OK of status, unless a reset is under way.
  *  2. A queue is ready only while FEATURES_OK is set, the device isn't broken and no reset is under
  *     way: everything that pops or pushes looks at ready alone.
- *  3. status falls to 0 only when in_flight is 0: a driver that has read 0 may reuse its memory.
+ *  3. status falls to 0 only when nothing is in flight: a driver that has read 0 may reuse its memory.
+ *  4. The level of the INTx pin is set on the home loop or by a register access, so under dev.lock; a lane
+ *     leaves its bit in isr and has the home loop look.
  */
 #include "hw/virtio/virtio.h"
 
@@ -30,47 +32,52 @@ enum notify { NOTIFY_AUTO, NOTIFY_MMIO, NOTIFY_PIO };
 
 /* -------- interrupts -------- */
 
-static struct loop *batch_loop(const struct virtio_device *v)
+/* On @l's loop under its lock, or under dev.lock. */
+static void interrupt(struct virtio_lane *l, uint16_t vector, uint8_t isr)
 {
-	return loop_in_thread(v->pci.dev.home) ? v->pci.dev.home : NULL;
-}
+	struct virtio_device *v = l->v;
 
-static void interrupt(struct virtio_device *v, uint16_t vector, uint8_t isr)
-{
 	if (pci_msix_enabled(&v->pci)) {
-		pci_msix_fire(&v->pci, vector, batch_loop(v));
+		pci_msix_fire(&v->pci, vector, loop_in_thread(l->loop) ? l->loop : NULL);
 		return;
 	}
-	v->isr |= isr;
-	pci_intx_set(&v->pci, true);
+	atomic_fetch_or(&v->isr, isr);
+	if (l == v->lanes)
+		pci_intx_set(&v->pci, true);
+	else
+		loop_post(v->pci.dev.home, &l->attention); /* 4 */
+}
+
+static void config_interrupt(struct virtio_device *v)
+{
+	if (v->started)
+		interrupt(v->lanes, v->msix_config, VIRTIO_ISR_CONFIG);
 }
 
 void virtio_notify(struct virtio_device *v, struct virtqueue *q)
 {
-	if (!vq_should_signal(q))
-		return;
-	TRACE2(virtio, interrupt, q->index, q->msix_vector);
-	interrupt(v, q->msix_vector, VIRTIO_ISR_QUEUE);
+	if (vq_should_signal(q))
+		virtio_interrupt(v, q);
 }
 
 void virtio_interrupt(struct virtio_device *v, struct virtqueue *q)
 {
 	TRACE2(virtio, interrupt, q->index, q->msix_vector);
-	interrupt(v, q->msix_vector, VIRTIO_ISR_QUEUE);
+	interrupt(virtio_lane(v, q->index), q->msix_vector, VIRTIO_ISR_QUEUE);
 }
 
 void virtio_config_changed(struct virtio_device *v)
 {
 	v->config_generation++;
-	if (v->started)
-		interrupt(v, v->msix_config, VIRTIO_ISR_CONFIG);
+	config_interrupt(v);
 }
 
 /* -------- queues' turns -------- */
 
 bool virtio_queue_live(const struct virtio_device *v, const struct virtqueue *q)
 {
-	return v->started && q->ready && !q->lent && !v->quiesced && pci_bus_master(&v->pci);
+	return v->started && q->ready && !q->lent && !v->quiesced &&
+	       !virtio_lane(v, q->index)->failed && pci_bus_master(&v->pci);
 }
 
 void virtio_changed(struct virtio_device *v)
@@ -108,7 +115,8 @@ static bool queue_turn(struct virtio_device *v, struct virtqueue *q)
 	return more;
 }
 
-static void kicked(void *opaque)
+/* On the home loop: a turn that all lanes have to wait for. */
+static void exclusive_turn(void *opaque)
 {
 	struct virtio_doorbell *d = opaque;
 	struct virtio_device *v = d->v;
@@ -116,11 +124,31 @@ static void kicked(void *opaque)
 	bool more;
 
 	mutex_lock(&v->pci.dev.lock);
-	TRACE1(virtio, kick, d->index);
+	virtio_hold(v);
 	more = virtio_queue_live(v, q) && queue_turn(v, q);
+	virtio_let_go(v);
 	mutex_unlock(&v->pci.dev.lock);
 	if (more)
 		loop_event_kick(&d->kick);
+}
+
+static void kicked(void *opaque)
+{
+	struct virtio_doorbell *d = opaque;
+	struct virtio_device *v = d->v;
+	struct virtqueue *q = &v->vq[d->index];
+	bool more = false, alone;
+
+	mutex_lock(d->lane->lock);
+	TRACE1(virtio, kick, d->index);
+	alone = v->n_lanes > 1 && v->vclass->exclusive && v->vclass->exclusive(v, d->index);
+	if (!alone && virtio_queue_live(v, q))
+		more = queue_turn(v, q);
+	mutex_unlock(d->lane->lock);
+	if (more)
+		loop_event_kick(&d->kick);
+	if (alone)
+		loop_post(v->pci.dev.home, &d->forward);
 }
 
 void virtio_kick(struct virtio_device *v, unsigned int q)
@@ -144,31 +172,63 @@ static void queues_reset(struct virtio_device *v)
 		vq_reset(&v->vq[i]);
 }
 
-void virtio_break(struct virtio_device *v, const char *fmt, ...)
+/* Under dev.lock. */
+static void break_down(struct virtio_device *v, const char *why)
 {
-	char text[160];
-	va_list ap;
-
 	if (v->broken || v->resetting)
 		return;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 	log_guest("virtio", "%s: the guest's driver broke the protocol, device stopped: %s",
-		device_name(&v->pci.dev), text);
+		device_name(&v->pci.dev), why);
+	virtio_hold(v);
 	v->broken = true;
 	v->status |= VIRTIO_S_NEEDS_RESET;
 	/* The interrupt's vectors survive: the config vector is the device's, not a queue's. */
 	queues_reset(v);
 	virtio_changed(v);
-	if (v->started)
-		interrupt(v, v->msix_config, VIRTIO_ISR_CONFIG);
+	virtio_let_go(v);
+	config_interrupt(v);
+}
+
+void virtio_break(struct virtio_device *v, const char *fmt, ...)
+{
+	struct virtio_lane *l = virtio_lane_here(v);
+	char why[sizeof(l->why)];
+	va_list ap;
+
+	if (v->broken || v->resetting || l->failed)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	if (l == v->lanes) {
+		break_down(v, why);
+		return;
+	}
+	memcpy(l->why, why, sizeof(why));
+	l->failed = true;
+	loop_post(v->pci.dev.home, &l->attention);
+}
+
+void virtio_attention(void *lane)
+{
+	struct virtio_lane *l = lane;
+	struct virtio_device *v = l->v;
+
+	mutex_lock(&v->pci.dev.lock);
+	virtio_hold(v);
+	if (l->failed)
+		break_down(v, l->why);
+	if (v->resetting && !virtio_in_flight(v))
+		virtio_reset_finish(v);
+	if (atomic_load(&v->isr) && !pci_msix_enabled(&v->pci))
+		pci_intx_set(&v->pci, true);
+	virtio_let_go(v);
+	mutex_unlock(&v->pci.dev.lock);
 }
 
 /* -------- reset -------- */
 
-/* Nothing is in flight: what the driver sees becomes power-on state. */
-static void reset_finish(struct virtio_device *v)
+void virtio_reset_finish(struct virtio_device *v)
 {
 	v->resetting = false;
 	v->status = 0;
@@ -186,11 +246,13 @@ static void reset_begin(struct virtio_device *v)
 	v->isr = 0;
 	pci_intx_set(&v->pci, false);
 	queues_reset(v);
+	for (uint32_t i = 0; i < v->n_lanes; i++)
+		v->lanes[i].failed = false;
 	if (v->vclass->reset)
 		v->vclass->reset(v);
 	v->resetting = true;
-	if (!v->in_flight)
-		reset_finish(v);
+	if (!virtio_in_flight(v))
+		virtio_reset_finish(v);
 }
 
 void virtio_reset(struct device *d)
@@ -199,23 +261,10 @@ void virtio_reset(struct device *d)
 
 	pci_device_reset(&v->pci);
 	mutex_lock(&d->lock);
+	virtio_hold(v);
 	reset_begin(v);
+	virtio_let_go(v);
 	mutex_unlock(&d->lock);
-}
-
-void virtio_request_begin(struct virtio_device *v)
-{
-	v->in_flight++;
-}
-
-void virtio_request_done(struct virtio_device *v)
-{
-	assert(v->in_flight);
-	if (--v->in_flight)
-		return;
-	if (v->resetting)
-		reset_finish(v);
-	pthread_cond_broadcast(&v->idle);
 }
 
 /* -------- status and features -------- */
@@ -299,44 +348,9 @@ void virtio_queue_enable(struct virtio_device *v, struct virtqueue *q)
 
 /* -------- stop and go on -------- */
 
-static void nothing(void *opaque)
-{
-}
-
-/* dev.lock is dropped meanwhile. */
-static void wait_requests(struct virtio_device *v) REQUIRES(v->pci.dev.lock)
-{
-	while (v->in_flight) {
-		if (!loop_in_thread(v->pci.dev.home)) {
-			pthread_cond_wait(&v->idle, &v->pci.dev.lock.m);
-			continue;
-		}
-		mutex_unlock(&v->pci.dev.lock);
-		loop_run_once(v->pci.dev.home, -1);
-		mutex_lock(&v->pci.dev.lock);
-	}
-}
-
-static void wait_idle(struct virtio_device *v)
-{
-	mutex_lock(&v->pci.dev.lock);
-	v->quiesced = true;
-	do {
-		wait_requests(v);
-		mutex_unlock(&v->pci.dev.lock);
-		/* A turn that was running is over after the first, with what it posted (a device may
-		 * defer its interrupts, or a flush, which is one more request); after the second its
-		 * interrupts have reached the kernel. */
-		loop_call(v->pci.dev.home, nothing, NULL);
-		loop_call(v->pci.dev.home, nothing, NULL);
-		mutex_lock(&v->pci.dev.lock);
-	} while (v->in_flight);
-	mutex_unlock(&v->pci.dev.lock);
-}
-
 void virtio_quiesce(struct device *d)
 {
-	wait_idle((struct virtio_device *)d);
+	virtio_lanes_quiesce((struct virtio_device *)d);
 }
 
 void virtio_resume(struct device *d)
@@ -344,40 +358,17 @@ void virtio_resume(struct device *d)
 	struct virtio_device *v = (struct virtio_device *)d;
 
 	mutex_lock(&d->lock);
+	virtio_hold(v);
 	v->quiesced = false;
 	virtio_kick_live(v);
+	virtio_let_go(v);
 	mutex_unlock(&d->lock);
 }
 
 /* -------- making and ending -------- */
 
-struct add_call {
-	struct virtio_device *v;
-	int rc;
-};
-
-static void doorbells_add(void *opaque)
-{
-	struct add_call *c = opaque;
-	struct virtio_device *v = c->v;
-
-	for (uint32_t i = 0; i < v->n_queues && c->rc == 0; i++)
-		c->rc = loop_event_add(v->pci.dev.home, &v->doorbells[i].kick);
-}
-
-static void doorbells_del(void *opaque)
-{
-	struct virtio_device *v = opaque;
-
-	for (uint32_t i = 0; i < v->n_queues; i++)
-		loop_event_del(&v->doorbells[i].kick);
-	loop_flush(v->pci.dev.home);
-}
-
 static bool make_queues(struct virtio_device *v, uint16_t size, uint32_t n, struct error *err)
 {
-	struct add_call c = { .v = v };
-
 	v->vq = calloc(n, sizeof(*v->vq));
 	v->doorbells = calloc(n, sizeof(*v->doorbells));
 	if (!v->vq || !v->doorbells)
@@ -391,11 +382,12 @@ static bool make_queues(struct virtio_device *v, uint16_t size, uint32_t n, stru
 		vq_init(&v->vq[i], &v->pci.dev.machine->mem, (uint16_t)i, size);
 		d->v = v;
 		d->index = (uint16_t)i;
+		d->lane = &v->lanes[(v->vclass->lane ? v->vclass->lane(v, i) : 0) % v->n_lanes];
 		d->event.event = &d->kick;
+		loop_defer_init(&d->forward, exclusive_turn, d);
 		v->n_queues++; /* as many as virtio_fini has to undo */
 	}
-	loop_call(v->pci.dev.home, doorbells_add, &c);
-	return c.rc == 0 || error_set_errno(err, c.rc, "the queues' events cannot be watched");
+	return virtio_lanes_watch(v, err);
 }
 
 /*
@@ -434,9 +426,9 @@ bool virtio_init(struct virtio_device *v, const struct virtio_class *c,
 	v->vclass = c;
 	v->n_queues = 0;
 	v->msix_config = VIRTIO_NO_VECTOR;
-	pthread_cond_init(&v->idle, NULL);
 	offer_features(v, cfg);
-	if (!make_queues(v, (uint16_t)cfg->queue_size, n_queues, err) ||
+	if (!virtio_lanes_init(v, err) ||
+		!make_queues(v, (uint16_t)cfg->queue_size, n_queues, err) ||
 		!virtio_pci_init(v, cfg->addr, use_pio(v, cfg->notify), err)) {
 		virtio_fini(v);
 		return false;
@@ -444,14 +436,19 @@ bool virtio_init(struct virtio_device *v, const struct virtio_class *c,
 	return true;
 }
 
+void virtio_leave(struct virtio_device *v)
+{
+	virtio_lanes_quiesce(v);
+	/* First the loops' end, so that no interrupt is fired any more, then the guest's. */
+	virtio_lanes_unwatch(v);
+	pci_device_fini(&v->pci);
+}
+
 void virtio_fini(struct virtio_device *v)
 {
 	if (!v->vclass)
 		return;
-	wait_idle(v);
-	/* First the loop's end, so that no interrupt is fired any more, then the guest's. */
-	loop_call(v->pci.dev.home, doorbells_del, v);
-	pci_device_fini(&v->pci);
+	virtio_leave(v);
 	for (uint32_t i = 0; i < v->n_queues; i++) {
 		vq_fini(&v->vq[i]);
 		loop_event_fini(&v->doorbells[i].kick);
@@ -464,7 +461,7 @@ void virtio_fini(struct virtio_device *v)
 	v->saved.queues.items = NULL;
 	v->saved.queues.len = 0;
 	v->n_queues = 0;
-	pthread_cond_destroy(&v->idle);
+	virtio_lanes_fini(v);
 	v->vclass = NULL;
 }
 
@@ -601,6 +598,7 @@ bool virtio_post_load(struct device *d, struct error *err)
 	if (!check_saved(v, err) || !pci_post_load(&v->pci, err))
 		return false;
 	mutex_lock(&d->lock);
+	virtio_hold(v);
 	v->generation++;
 	v->resetting = false;
 	v->guest_features = s->guest_features;
@@ -613,9 +611,12 @@ bool virtio_post_load(struct device *d, struct error *err)
 	v->isr = s->isr;
 	v->broken = s->broken;
 	v->started = s->status & VIRTIO_S_DRIVER_OK;
+	for (uint32_t i = 0; i < v->n_lanes; i++)
+		v->lanes[i].failed = false;
 	for (uint32_t i = 0; ok && i < v->n_queues; i++)
 		ok = load_queue(v, &v->vq[i], err);
 	pci_intx_set(&v->pci, v->isr && !pci_msix_enabled(&v->pci));
+	virtio_let_go(v);
 	mutex_unlock(&d->lock);
 	return ok;
 }

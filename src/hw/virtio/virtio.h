@@ -10,6 +10,10 @@
  * loop with dev.lock held, so device code needs no lock of its own. Requests in flight are counted;
  * a guest's reset completes (status reads 0) only when none is left, so that no late DMA hits
  * memory the guest has reused.
+ *
+ * A device with several queues may have them worked on by several loops side by side: see struct
+ * virtio_lane. Then "dev.lock" above means the lock of the queue's lane, and what all lanes look at is
+ * changed only while they stand still (virtio_hold).
  */
 #ifndef HW_VIRTIO_VIRTIO_H
 #define HW_VIRTIO_VIRTIO_H
@@ -18,6 +22,7 @@
 #include "hw/virtio/virtqueue.h"
 
 #define VIRTIO_QUEUES_MAX 64
+#define VIRTIO_LANES_MAX  16u
 #define VIRTIO_NO_VECTOR  0xffff
 /* Chains a queue may pop in one turn of its loop, so that other devices there get theirs. */
 #define VIRTIO_BUDGET	  256
@@ -58,26 +63,55 @@ struct virtio_class {
 		struct virtio_device *v, uint32_t off, const void *data, unsigned int size);
 	/* Driver said DRIVER_OK: queues are live. */
 	void (*start)(struct virtio_device *v);
-	/* Kick on queue @q: on the home loop, dev.lock held, the driver's kicks turned off meanwhile.
+	/* Kick on queue @q: on its lane's loop under the lane's lock, the driver's kicks turned off meanwhile.
 	 * Pop until vq_pop gives 0 (it ends a turn of the loop after VIRTIO_BUDGET chains, and this
 	 * is called again), or leave chains for which there is no room: then nobody calls again until
 	 * the next kick or virtio_kick(). */
 	void (*handle_queue)(struct virtio_device *v, unsigned int q);
-	/* Guest's or system reset, dev.lock held: drop state; the queues are dead already. Requests in
+	/* Guest's or system reset, dev.lock and all lanes held: drop state; the queues are dead already. Requests in
 	 * flight may still complete: remember ->generation in a request; when it is another one at
 	 * completion, call virtio_request_done and nothing else. */
 	void (*reset)(struct virtio_device *v);
 	/* Optional: whether a queue is live, or where its interrupts go, may have changed. Any thread, under
 	 * dev.lock. */
 	void (*changed)(struct virtio_device *v);
+	/* Optional, for several lanes: queues with the same number are worked on by one loop. */
+	unsigned int (*lane)(struct virtio_device *v, unsigned int q);
+	/* Optional: is queue @q one whose turns change what all lanes look at? Those run on the home loop
+	 * under dev.lock while all lanes stand still. Asked under the queue's lane's lock. */
+	bool (*exclusive)(struct virtio_device *v, unsigned int q);
+};
+
+/*
+ * What one loop works on: some of the queues. Lane 0 is the home loop's and its lock is dev.lock, and most
+ * devices have no other.
+ *
+ * A lane's lock guards what its queues' turns change: rings, requests. What belongs to the device (features,
+ * status, where queues are, MSI-X, filters) is read under dev.lock or any lane's lock, and changed under
+ * dev.lock with all lanes held (virtio_hold); so a turn takes no lock that another loop's turns take. A lane
+ * that has something to say to the device asks the home loop to come round.
+ */
+struct virtio_lane {
+	struct virtio_device *v;
+	struct loop *loop;  /* borrowed; no two lanes have the same */
+	struct mutex *lock; /* lane 0: dev.lock; others: ->own */
+	struct mutex own;
+	pthread_cond_t idle; /* in_flight fell to 0 */
+	uint32_t in_flight;  /* requests popped and not yet done */
+	bool failed; /* the driver broke the protocol: ->why, of which the home loop will hear */
+	struct loop_defer attention; /* on the home loop */
+	char why[160];
+	uint8_t apart[64]; /* from what other threads write to */
 };
 
 /* One a queue: where the driver's kick arrives. */
 struct virtio_doorbell {
 	struct virtio_device *v;
 	uint16_t index;
+	struct virtio_lane *lane; /* the queue's */
 	struct io_event event;
-	struct loop_event kick; /* on the home loop */
+	struct loop_event kick;	   /* on the lane's loop */
+	struct loop_defer forward; /* of an exclusive queue's turn, to the home loop */
 };
 
 /* What is saved, filled by virtio_pre_save(). */
@@ -105,13 +139,16 @@ struct virtio_device {
 	uint32_t feature_select[2]; /* device's, driver's */
 	uint8_t status;
 	uint8_t config_generation;
-	uint8_t isr;
+	_Atomic uint8_t isr;
 	uint16_t queue_select;
 	uint16_t msix_config;
 	uint32_t n_queues;
-	struct virtqueue *vq;		   /* owned, n_queues */
-	uint8_t config[256];		   /* device-specific configuration, little-endian */
-	uint32_t in_flight;		   /* requests popped and not yet done; under dev.lock */
+	struct virtqueue *vq;		      /* owned, n_queues */
+	uint8_t config[256];		      /* device-specific configuration, little-endian */
+	uint32_t n_lanes;		      /* 0: not chosen yet */
+	struct loop *loops[VIRTIO_LANES_MAX]; /* borrowed: theirs */
+	struct virtio_lane *lanes;	      /* owned, n_lanes */
+	uint32_t held;			   /* virtio_hold() less virtio_let_go(); under dev.lock */
 	bool resetting;			   /* status 0 was written, requests still in flight */
 	bool broken;			   /* needs reset: queues are dead until then */
 	uint32_t generation;		   /* raised by each reset: late completions compare it */
@@ -119,7 +156,6 @@ struct virtio_device {
 	bool started;			   /* DRIVER_OK */
 	bool pio_notify;		   /* doorbell in BAR 2 instead of BAR 0 */
 	uint8_t cfg_cap;		   /* offset of the PCI configuration access capability */
-	pthread_cond_t idle;		   /* in_flight fell to 0 */
 	struct virtio_doorbell *doorbells; /* owned, n_queues */
 	struct virtio_saved saved;
 };
@@ -145,12 +181,20 @@ extern const char *const virtio_notify_names[];
 		FIELD_U32(s, m.queue_size, "queue-size", .min = 2, .max = 1024, .dflt = "256",     \
 			.doc = "descriptors a queue, a power of two"),                             \
 		FIELD_STR(s, m.iothread, "iothread",                                               \
-			.doc = "home loop by name; default: a shared one")
+			.doc = "thread by name that works on the queues; NAME:NAME...: several, "  \
+			       "where a device can use them; default: shared ones")
 
-/* From realize: PCI function, capabilities, queues, doorbells on dev.home (set it before). On
- * failure nothing is left. Main. */
+/* Before virtio_init(): the home loop, and more loops for the other lanes if at most @want > 1 may run side
+ * by side: as many as the host has CPUs for, or those that the user names. Main. */
+bool virtio_choose_loops(struct virtio_device *v, const struct virtio_config *cfg, uint32_t want,
+	struct error *err) MUST_USE;
+/* From realize: PCI function, capabilities, queues, doorbells on the lanes' loops, or where
+ * virtio_choose_loops() was not called, on dev.home (set it before). On failure nothing is left. Main. */
 bool virtio_init(struct virtio_device *v, const struct virtio_class *c,
 	const struct virtio_config *cfg, uint32_t n_queues, struct error *err) MUST_USE;
+/* Before virtio_fini(), for a device that has to take back what its hooks have put off: waits for requests in
+ * flight and leaves the bus, so that nobody calls hooks any more. Main. */
+void virtio_leave(struct virtio_device *v);
 /* From unrealize, first: waits for requests in flight (so what they use is freed after this), leaves
  * the bus, frees the queues. Main. */
 void virtio_fini(struct virtio_device *v);
@@ -172,21 +216,38 @@ static inline bool virtio_has(const struct virtio_device *v, unsigned int featur
 
 /* Tell the guest that the device's configuration changed. Under dev.lock. */
 void virtio_config_changed(struct virtio_device *v);
-/* Queue @q's interrupt, if the driver wants one (event index, flags). Under dev.lock. */
+/* Queue @q's interrupt, if the driver wants one (event index, flags). Under its lane's lock. */
 void virtio_notify(struct virtio_device *v, struct virtqueue *q);
 /* The same when somebody else, who has pushed, says that the driver wants it. */
 void virtio_interrupt(struct virtio_device *v, struct virtqueue *q);
-/* May queue @q be worked on now? For a device that works on it outside of handle_queue, on its home loop.
- * Under dev.lock. */
+/* May queue @q be worked on now? For a device that works on it outside of handle_queue, on its lane's loop.
+ * Under the lane's lock. */
 bool virtio_queue_live(const struct virtio_device *v, const struct virtqueue *q);
-/* Have handle_queue(@q) called on the home loop, soon: there is room again. Any thread. */
+/* Have handle_queue(@q) called on its lane's loop, soon: there is room again. Any thread. */
 void virtio_kick(struct virtio_device *v, unsigned int q);
 /* The guest broke the protocol: dead until reset, NEEDS_RESET shown, one rate-limited log line. Its
- * queues are gone: vq_pop gives 0, vq_push an error. Under dev.lock. */
+ * queues are gone: vq_pop gives 0, vq_push an error; on another lane than the home loop's they only
+ * are not live any more, until the home loop has come round. Under dev.lock, or on a lane's loop under its
+ * lock. */
 void virtio_break(struct virtio_device *v, const char *fmt, ...) PRINTF(2, 3);
-/* A request was popped / is done (also when its completion came after a reset). Whatever is popped
- * and kept beyond a handle_queue call is such a request. Under dev.lock. */
-void virtio_request_begin(struct virtio_device *v);
-void virtio_request_done(struct virtio_device *v);
+/* A request was popped from @q (NULL: it is the device's own, on the home loop) / is done (also when its
+ * completion came after a reset). Whatever is popped and kept beyond a handle_queue call is such a
+ * request. Under the lane's lock. */
+void virtio_request_begin(struct virtio_device *v, const struct virtqueue *q);
+void virtio_request_done(struct virtio_device *v, const struct virtqueue *q);
+/* May a request of @q with that ->generation still be pushed? Under the lane's lock. */
+bool virtio_request_valid(
+	const struct virtio_device *v, const struct virtqueue *q, uint32_t generation);
+
+/* The lane of queue @q. */
+static inline struct virtio_lane *virtio_lane(const struct virtio_device *v, unsigned int q)
+{
+	return v->doorbells[q].lane;
+}
+
+/* Have all lanes but the home loop's stand still, between two turns, until virtio_let_go(). Under dev.lock;
+ * nests. */
+void virtio_hold(struct virtio_device *v);
+void virtio_let_go(struct virtio_device *v);
 
 #endif

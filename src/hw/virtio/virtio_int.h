@@ -8,7 +8,28 @@
 #define VIRTIO_ISR_QUEUE  1u
 #define VIRTIO_ISR_CONFIG 2u
 
-/* All under dev.lock; what the driver wrote. */
+/* -------- lane.c. Main, unless said otherwise -------- */
+
+/* One lane on the home loop where virtio_choose_loops() was not called; locks. */
+bool virtio_lanes_init(struct virtio_device *v, struct error *err) MUST_USE;
+void virtio_lanes_fini(struct virtio_device *v);
+/* Watch the doorbells. */
+bool virtio_lanes_watch(struct virtio_device *v, struct error *err) MUST_USE;
+/* No more, and nothing that a lane has put off is left. */
+void virtio_lanes_unwatch(struct virtio_device *v);
+/* Set ->quiesced, and wait until no request is in flight and no turn is running. */
+void virtio_lanes_quiesce(struct virtio_device *v);
+/* Requests in flight. All lanes held. */
+uint32_t virtio_in_flight(const struct virtio_device *v);
+/* Whose code is running here: a lane's loop's, or lane 0 for all others. */
+struct virtio_lane *virtio_lane_here(const struct virtio_device *v);
+
+/* What a lane wanted: of virtio_lane.attention, on the home loop. */
+void virtio_attention(void *lane);
+/* Under dev.lock, all lanes held, nothing in flight: what the driver sees becomes power-on state. */
+void virtio_reset_finish(struct virtio_device *v);
+
+/* All under dev.lock with all lanes held; what the driver wrote. */
 void virtio_set_status(struct virtio_device *v, uint8_t status);
 void virtio_set_driver_features(struct virtio_device *v, unsigned int word, uint32_t value);
 void virtio_queue_enable(struct virtio_device *v, struct virtqueue *q);

@@ -161,9 +161,8 @@ static void write_common(struct virtio_device *v, uint64_t off, uint64_t value, 
 
 static uint8_t read_isr(struct virtio_device *v)
 {
-	uint8_t isr = v->isr;
+	uint8_t isr = atomic_exchange(&v->isr, 0);
 
-	v->isr = 0;
 	pci_intx_set(&v->pci, false);
 	return isr;
 }
@@ -284,6 +283,14 @@ static void config_read(struct pci_device *d, uint16_t off, unsigned int size)
 		wr_le(d->config + v->cfg_cap + 16, w.size, bar_read(v, w.off, w.size));
 }
 
+static void hold(struct pci_device *d, bool on)
+{
+	if (on)
+		virtio_hold((struct virtio_device *)d);
+	else
+		virtio_let_go((struct virtio_device *)d);
+}
+
 static void msix_changed(struct pci_device *d)
 {
 	virtio_changed((struct virtio_device *)d);
@@ -389,5 +396,6 @@ bool virtio_pci_init(struct virtio_device *v, const char *addr, bool pio_notify,
 	v->pci.config_read = config_read;
 	v->pci.config_write = config_write;
 	v->pci.msix_changed = msix_changed;
+	v->pci.hold = hold;
 	return true;
 }

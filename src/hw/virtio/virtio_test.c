@@ -2,6 +2,7 @@
 /* The transport and the device core, driven through registers like a guest; virtio-rng too. */
 #include "core/device.h"
 #include "hw/virtio/virtio_testing.h"
+#include "hw/virtio/virtio_int.h"
 
 extern const struct device_type pci_host_type, echo_type, virtio_rng_type;
 #define TEST_DEVICE_TYPES &pci_host_type, &echo_type, &virtio_rng_type,
@@ -86,7 +87,7 @@ static void echo_queue(struct virtio_device *v, unsigned int index)
 			continue;
 		}
 		k->generation = v->generation;
-		virtio_request_begin(v);
+		virtio_request_begin(v, q);
 		e->n_kept++;
 	}
 	virtio_notify(v, q);
@@ -98,7 +99,7 @@ static void echo_let_go(struct echo *e)
 	for (int i = 0; i < e->n_kept; i++) {
 		if (e->kept[i].generation == e->v.generation)
 			assert(e->v.broken || vq_push(&e->v.vq[1], &e->kept[i].c, 0) == 0);
-		virtio_request_done(&e->v);
+		virtio_request_done(&e->v, &e->v.vq[1]);
 	}
 	e->n_kept = 0;
 	virtio_notify(&e->v, &e->v.vq[1]);
@@ -544,7 +545,7 @@ static void test_quiesce(void **state)
 		vt_run(t);
 	pthread_create(&thread, NULL, let_go_later, e);
 	virtio_quiesce(d);
-	assert_int_equal(e->v.in_flight, 0);
+	assert_int_equal(virtio_in_flight(&e->v), 0);
 	pthread_join(thread, NULL);
 	assert_true(vt_take(t, 1, &id, &len));
 	/* A kick that comes now is remembered by the ring. */

@@ -200,6 +200,15 @@ static void nothing(void *opaque)
 {
 }
 
+/* All loops; what the others have posted to the home loop, and it to them. */
+static void come_round(struct virtio_device *v)
+{
+	for (uint32_t i = v->n_lanes; i > 0; i--)
+		loop_call(v->loops[i - 1], nothing, NULL);
+	for (uint32_t i = 1; i < v->n_lanes; i++)
+		loop_call(v->loops[i], nothing, NULL);
+}
+
 void vt_run(struct vt_driver *t)
 {
 	struct loop *home = t->v->pci.dev.home;
@@ -210,9 +219,9 @@ void vt_run(struct vt_driver *t)
 		return;
 	}
 	/* The kick may still be on its way to the thread, the completion to a worker's. */
-	loop_call(home, nothing, NULL);
+	come_round(t->v);
 	usleep(20);
-	loop_call(home, nothing, NULL);
+	come_round(t->v);
 	loop_run_once(t->m->main_loop, 0);
 }
 

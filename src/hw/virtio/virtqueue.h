@@ -10,7 +10,7 @@
  * What a device may rely on: never more than @size chains are out (popped, not pushed), so a pool
  * of as many requests never runs dry; in_len and out_len together are below 4 GiB.
  *
- * Owner: the device, under its lock, on its home loop.
+ * Owner: the device, under the lock of the queue's lane (virtio.h), on that lane's loop.
  */
 #ifndef HW_VIRTIO_VIRTQUEUE_H
 #define HW_VIRTIO_VIRTQUEUE_H
@@ -57,6 +57,7 @@ struct virtqueue {
 	bool quiet;	    /* set by the device in its turn: it has (not) armed the kick itself */
 	uint32_t in_flight; /* chains popped, not pushed */
 	uint32_t desc_out;  /* packed: ring descriptors popped, not pushed */
+	uint8_t apart[64];  /* the next queue may be another loop's */
 };
 
 /* A popped chain. The caller provides the iovec array. */

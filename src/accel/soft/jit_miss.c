@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * jit_miss - what is found a little further than generated code looks, without C code.
+ *
+ * The small TLB (jit_tlb.c) has one place for pages 4 MiB apart, and a kernel's data and those of each CPU
+ * may well lie so. The big TLB finds another place for them. So an access that the small one does not know
+ * is looked for there; only one of MISSES is entered into the small one, which takes as long as all the others.
+ * The conditions are those of jit_l1_fill(), but that a page with code is C code's business.
+ *
+ * The stack pointer may be in another page than it was, and that one the small TLB knows. The kernel's level has two stacks in use all the time: a system call comes in on the task's and leaves by
+ * the one that its entry code has, an interrupt and the next task's are others. Generated code remembers one
+ * page for each level, and the first access of a group by the stack pointer (jit_share.c) that does not find
+ * it looks here before C code does: what jit_stack_fill() asks for, and what it does. Nothing that was looked
+ * up by another page is still in use where a group begins.
+ */
+#include "accel/soft/jit_tr.h"
+
+#define L1(member)    ((int32_t)offsetof(struct jit_l1, member))
+#define SITE(member)  ((int32_t)offsetof(struct jit_site, member))
+#define STACK(member) ((int32_t)offsetof(struct soft_stack_page, member))
+#define IS_STACK      ((int32_t)(sizeof(struct jit_site) + offsetof(struct jit_share_site, stack)))
+#define ENTRY(member) ((int32_t)offsetof(struct soft_tlb_entry, member))
+#define MISSES	      8
+#define JNE	      0x0f85u
+#define JE	      0x0f84u
+
+/* cmp byte [r10 + off], 0 */
+static void is_zero(struct jit_buf *b, int32_t off)
+{
+	j_rm(b, false, 0x80, 7, R_10, off);
+	jb(b, 0);
+}
+
+/* -------- accesses -------- */
+/* rax: the entry of the big TLB that the address in r9 is to be in. rcx is lost. */
+static void find_big(struct jit_buf *b)
+{
+	_Static_assert(sizeof(struct soft_tlb_entry) == 64 && SOFT_TLB_BITS == 10, "shifts");
+	j_mov(b, R_AX, R_9);
+	JCODE(b, "\x48\xc1\xe8\x0c");		      /* shr rax, 12 */
+	JCODE(b, "\x89\xc1\x48\xc1\xe8\x0a\x31\xc8"); /* mov ecx, eax; shr rax, 10; xor eax, ecx */
+	JCODE(b, "\x25");			      /* and eax, */
+	j32(b, SOFT_TLB_SIZE - 1);
+	JCODE(b, "\xc1\xe0\x06");			/* shl eax, 6 */
+	j_gs(b, false, 0x0fb6, R_CX, V_OFF(mmu_index)); /* movzx */
+	JCODE(b, "\xc1\xe1\x10");			/* shl ecx, 16 */
+	j_rr(b, true, 0x03, R_AX, R_CX);		/* add */
+	j_gs(b, true, 0x03, R_AX, V_OFF(tlb));		/* add */
+}
+
+/* Is it, with all of the access, and may that be? r10 is the site, and lost. */
+static unsigned int compare(struct jit_buf *b, uint8_t *miss[3])
+{
+	uint8_t *read;
+
+	j_mov(b, R_CX, R_9);
+	JCODE(b, "\x48\x81\xe1"); /* and rcx, */
+	j32(b, ~(JIT_PAGE - 1u));
+	j_gs(b, true, 0x0b, R_CX, V_OFF(ctx));		  /* or */
+	j_rm(b, false, 0x0fb6, R_10, R_10, SITE(access)); /* movzx */
+	_Static_assert(
+		offsetof(struct soft_tlb_entry, tag) == 0, ""); /* cmp rcx, [rax + r10 * 8] */
+	JCODE(b, "\x4a\x3b\x0c\xd0");
+	miss[0] = j_ahead(b, JNE);
+	JCODE(b, "\x41\x83\xfa"); /* cmp r10d, */
+	jb(b, SOFT_WRITE);
+	read = j_ahead8(b, 0x75);
+	j_rm(b, true, OP_LOAD, R_CX, R_AX, ENTRY(code));
+	JCODE(b, "\xf6\x01\x01"); /* test byte [rcx], 1 */
+	miss[1] = j_ahead(b, JNE);
+	j_here8(b, read);
+	j_gs_load(b, R_10, V_OFF(g.site));
+	j_rm(b, false, 0x0fb6, R_10, R_10, SITE(size)); /* movzx */
+	j_rr(b, false, OP_LOAD, R_CX, R_9);
+	JCODE(b, "\x81\xe1"); /* and ecx, */
+	j32(b, JIT_PAGE - 1);
+	j_rr(b, false, 0x03, R_CX, R_10); /* add */
+	JCODE(b, "\x81\xf9");		  /* cmp ecx, */
+	j32(b, JIT_PAGE);
+	miss[2] = j_ahead(b, 0x0f87);
+	return 3;
+}
+
+static void give_all_back(struct jit_buf *b)
+{
+	j_gs_load(b, R_CX, V_OFF(g.save_cx));
+	j_gs_load(b, R_AX, V_OFF(g.save));
+}
+
+void jit_make_slow_stub(struct jit_buf *b, struct jit_stubs *s)
+{
+	const uint8_t *slow = s->slow_popped;
+	uint8_t *miss[3], *fill;
+	unsigned int n;
+
+	s->slow = b->p + b->to_rx;
+	JCODE(b, "\x41\x5a"); /* pop r10 */
+	s->slow_popped = b->p + b->to_rx;
+	is_zero(b, SITE(first));
+	j_to(b, JNE, slow);
+	j_gs(b, false, 0x83, 5, V_OFF(g.misses)); /* sub */
+	jb(b, 1);
+	fill = j_ahead(b, 0x0f88); /* js */
+	j_gs_store(b, R_10, V_OFF(g.site));
+	j_gs_store(b, R_AX, V_OFF(g.save));
+	j_gs_store(b, R_CX, V_OFF(g.save_cx));
+	find_big(b);
+	n = compare(b, miss);
+	j_rm(b, true, 0x03, R_9, R_AX, ENTRY(addend)); /* add */
+	j_gs_load(b, R_10, V_OFF(g.site));
+	j_rm(b, true, 0x63, R_AX, R_10, SITE(retry)); /* movsxd */
+	j_rr(b, true, 0x03, R_10, R_AX);	      /* add */
+	give_all_back(b);
+	JCODE(b, "\x41\xff\xe2"); /* jmp r10 */
+	while (n)
+		j_here(b, miss[--n]);
+	give_all_back(b);
+	j_gs_load(b, R_10, V_OFF(g.site));
+	j_here(b, fill);
+	j_gs_imm(b, V_OFF(g.misses), MISSES - 1);
+	j_to(b, 0xe9, slow);
+}
+
+/* -------- the stack's page -------- */
+/* With SMAP lifted not all of the kernel's code may use what is found: C code sees to that. */
+static void not_lifted(struct jit_buf *b, const uint8_t *slow)
+{
+	uint8_t *over;
+
+	j_gs_byte(b, 7, V_OFF(mmu_index), SOFT_MMU_KERNEL_AC);
+	over = j_ahead8(b, 0x75);
+	j_gs(b, false, 0xf7, 0, V_OFF(cr4)); /* test */
+	j32(b, X86_CR4_SMAP);
+	j_to(b, JNE, slow);
+	j_here8(b, over);
+}
+
+/* r10: the entry of the address in r9; rax: its page. Returns the jumps of who does not find it. */
+static void find(struct jit_buf *b, uint8_t *jne[2])
+{
+	j_rr(b, false, OP_LOAD, R_10, R_9);
+	JCODE(b, "\x41\xc1\xea"); /* shr r10d, */
+	jb(b, 12 - JIT_L1_SHIFT);
+	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
+	j32(b, (JIT_L1_SIZE - 1) << JIT_L1_SHIFT);
+	j_rm(b, true, 0x03, R_10, R_SP, F_L1); /* add */
+	j_mov(b, R_AX, R_9);
+	JCODE(b, "\x48\x25"); /* and rax, */
+	j32(b, ~(JIT_PAGE - 1u));
+	for (int a = SOFT_READ; a <= SOFT_WRITE; a++) {
+		j_rm(b, true, 0x3b, R_AX, R_10, L1(tag) + 8 * a); /* cmp */
+		jne[a] = j_ahead(b, JNE);
+	}
+}
+
+static void remember(struct jit_buf *b)
+{
+	j_rm(b, true, OP_LOAD, R_10, R_10, L1(delta));
+	j_gs_store(b, R_AX, V_OFF(g.stack.tag));
+	j_rm(b, true, OP_STORE, R_AX, R_SP, F_STACK_TAG);
+	j_gs_store(b, R_10, V_OFF(g.stack.delta));
+	j_rm(b, true, OP_STORE, R_10, R_SP, F_STACK_DELTA);
+	j_gs_load(b, R_9, V_OFF(g.stack_at));
+	j_rm(b, true, OP_STORE, R_AX, R_9, STACK(tag));
+	j_rm(b, true, OP_STORE, R_10, R_9, STACK(delta));
+}
+
+static void give_back(struct jit_buf *b)
+{
+	j_gs_load(b, R_AX, V_OFF(g.save));
+	j_gs_load(b, R_10, V_OFF(g.site));
+}
+
+void jit_make_stack_stub(struct jit_buf *b, struct jit_stubs *s)
+{
+	const uint8_t *slow = s->share_popped;
+	uint8_t *jne[2];
+
+	s->share = b->p + b->to_rx;
+	JCODE(b, "\x41\x5a"); /* pop r10 */
+	is_zero(b, IS_STACK);
+	j_to(b, JE, slow);
+	is_zero(b, SITE(first));
+	j_to(b, JNE, slow);
+	not_lifted(b, slow);
+	j_gs_store(b, R_10, V_OFF(g.site));
+	j_gs_store(b, R_AX, V_OFF(g.save));
+	find(b, jne);
+	remember(b);
+	give_back(b);
+	j_rm(b, true, 0x63, R_9, R_10, SITE(retry)); /* movsxd */
+	JCODE(b, "\x4d\x01\xd1\x41\xff\xe1");	     /* add r9, r10; jmp r9 */
+	j_here(b, jne[0]);
+	j_here(b, jne[1]);
+	give_back(b);
+	j_to(b, 0xe9, slow);
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "sandbox/filter-code.h"
+
+#include <assert.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <string.h>
+
+#define X32_BIT	    0x40000000u
+#define RUNS_MAX    (SYSCALLS_MAX + 1)
+#define REACH	    255 /* of a conditional jump */
+#define SINGLES_MAX 3	/* numbers that are compared one after the other at a leaf of the tree */
+#define ACTIONS_MAX 8
+
+/* What becomes of a system call: an action, or alternatives by its arguments. */
+struct fate {
+	const struct alternative *by_args; /* NULL: the action */
+	uint32_t action;
+	bool any; /* the filter above ends it: whatever is shorter */
+};
+
+/* System calls from @first up to the next run's. */
+struct run {
+	uint32_t first;
+	struct fate fate;
+};
+
+/* Jumps lead forward only, so the code is made from its end to its beginning, and each target is there when it is
+ * wanted. A label is a place counted from the end. */
+struct maker {
+	struct sock_filter code[FILTER_MAX];
+	unsigned int len;
+	struct {
+		uint32_t action;
+		unsigned int label;
+	} returned[ACTIONS_MAX];
+	unsigned int n_returned;
+	uint32_t otherwise;
+	struct run runs[RUNS_MAX];
+	unsigned int n_runs;
+};
+
+/* -------- instructions, from the last to the first -------- */
+
+static unsigned int put(struct maker *m, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k)
+{
+	if (m->len < FILTER_MAX)
+		m->code[m->len] = (struct sock_filter){ code, jt, jf, k };
+	return m->len++;
+}
+
+static unsigned int put_return(struct maker *m, uint32_t action)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->n_returned && m->returned[i].action != action; i++)
+		;
+	if (i < m->n_returned && m->len - m->returned[i].label < REACH - 2)
+		return m->returned[i].label;
+	assert(i < ACTIONS_MAX);
+	if (i == m->n_returned)
+		m->returned[m->n_returned++].action = action;
+	m->returned[i].label = put(m, BPF_RET | BPF_K, 0, 0, action);
+	return m->returned[i].label;
+}
+
+/* A label that a conditional jump reaches, even after one more instruction. */
+static unsigned int near(struct maker *m, unsigned int label)
+{
+	unsigned int distance = m->len - label - 1;
+
+	return distance < REACH - 2 ? label : put(m, BPF_JMP | BPF_JA, 0, 0, distance);
+}
+
+static unsigned int put_jump(
+	struct maker *m, uint16_t op, uint32_t k, unsigned int yes, unsigned int no)
+{
+	if (yes == no)
+		return yes;
+	yes = near(m, yes);
+	no = near(m, no);
+	return put(m, BPF_JMP | op | BPF_K, (uint8_t)(m->len - yes - 1), (uint8_t)(m->len - no - 1),
+		k);
+}
+
+static unsigned int put_load(struct maker *m, size_t offset)
+{
+	return put(m, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
+}
+
+/* -------- a call's arguments -------- */
+
+/* Their lower halves: the kernel takes none of those that rules are about as wider, and an upper half that made a
+ * difference here could make a call look like another. */
+
+static size_t low(const struct scmp_arg_cmp *c)
+{
+	return offsetof(struct seccomp_data, args) + c->arg * sizeof(uint64_t);
+}
+
+static unsigned int put_condition(
+	struct maker *m, const struct scmp_arg_cmp *c, unsigned int yes, unsigned int no)
+{
+	bool masked = c->op == SCMP_CMP_MASKED_EQ;
+	uint32_t value = (uint32_t)(masked ? c->datum_b : c->datum_a);
+
+	if (yes == no)
+		return yes;
+	if (c->op == SCMP_CMP_NE)
+		put_jump(m, BPF_JEQ, value, no, yes);
+	else
+		put_jump(m, BPF_JEQ, value, yes, no);
+	if (masked)
+		put(m, BPF_ALU | BPF_AND | BPF_K, 0, 0, (uint32_t)c->datum_a);
+	return put_load(m, low(c));
+}
+
+/* One of those that compare the same argument: it is loaded once for all. */
+static bool is_simple(const struct alternative *a, const struct alternative *like)
+{
+	return a && a->n == 1 && a->cond[0].op == SCMP_CMP_EQ &&
+	       a->cond[0].arg == like->cond[0].arg;
+}
+
+static unsigned int put_alternatives(struct maker *m, const struct alternative *a)
+{
+	const struct alternative *group[SYSCALLS_MAX];
+	unsigned int label, no, n = 0;
+
+	if (!a)
+		return put_return(m, m->otherwise);
+	for (const struct alternative *b = a; is_simple(b, a) && n < SYSCALLS_MAX; b = b->next)
+		group[n++] = b;
+	no = put_alternatives(m, n ? group[n - 1]->next : a->next);
+	label = n ? no : put_return(m, a->action);
+	if (n) {
+		for (unsigned int i = n; i--;)
+			label = put_jump(m, BPF_JEQ, (uint32_t)group[i]->cond[0].datum_a,
+				put_return(m, group[i]->action), label);
+		assert(label == m->len - 1);
+		return put_load(m, low(&a->cond[0]));
+	}
+	for (unsigned int i = a->n; i--;)
+		label = put_condition(m, &a->cond[i], label, no);
+	return label;
+}
+
+/* -------- what becomes of each number -------- */
+
+static bool same_alternatives(const struct alternative *a, const struct alternative *b)
+{
+	for (; a && b; a = a->next, b = b->next) {
+		if (a->n != b->n || a->action != b->action)
+			return false;
+		for (unsigned int i = 0; i < a->n; i++) {
+			const struct scmp_arg_cmp *x = &a->cond[i], *y = &b->cond[i];
+
+			if (x->arg != y->arg || x->op != y->op || x->datum_a != y->datum_a ||
+				x->datum_b != y->datum_b)
+				return false;
+		}
+	}
+	return a == b;
+}
+
+static struct fate fate_of(const struct policy *p, const struct policy *above, unsigned int nr)
+{
+	const struct alternative *a = p->call[nr];
+
+	if (above && !above->call[nr] && above->otherwise == p->otherwise)
+		return (struct fate){ .any = true };
+	if (above && a && same_alternatives(a, above->call[nr]))
+		return (struct fate){ .action = SECCOMP_RET_ALLOW };
+	if (!a)
+		return (struct fate){ .action = p->otherwise };
+	return a->n ? (struct fate){ .by_args = a } : (struct fate){ .action = a->action };
+}
+
+static bool same_fate(const struct fate *a, const struct fate *b)
+{
+	return a->by_args == b->by_args && a->action == b->action;
+}
+
+static void add_run(struct maker *m, uint32_t first, struct fate f)
+{
+	struct run *last = m->n_runs ? &m->runs[m->n_runs - 1] : NULL;
+
+	if (last && (f.any || same_fate(&f, &last->fate)))
+		return;
+	if (last && last->fate.any)
+		last->fate = f;
+	else
+		m->runs[m->n_runs++] = (struct run){ first, f };
+}
+
+static void make_runs(struct maker *m, const struct policy *p, const struct policy *above)
+{
+	for (unsigned int nr = 0; nr < SYSCALLS_MAX; nr++)
+		add_run(m, nr, fate_of(p, above, nr));
+	if (above)
+		return; /* that filter ends all other numbers */
+	add_run(m, SYSCALLS_MAX, (struct fate){ .action = p->otherwise });
+	m->runs[m->n_runs++] = (struct run){ X32_BIT, { .action = SECCOMP_RET_KILL_PROCESS } };
+}
+
+/* -------- the tree -------- */
+
+static unsigned int put_fate(struct maker *m, const struct fate *f)
+{
+	return f->by_args ? put_alternatives(m, f->by_args) : put_return(m, f->action);
+}
+
+/* For the balance: how many of the numbers in use there are before a run. */
+static uint32_t weight(const struct maker *m, unsigned int run)
+{
+	uint32_t first = run < m->n_runs ? m->runs[run].first : SYSCALLS_MAX;
+
+	return first < SYSCALLS_MAX ? first : SYSCALLS_MAX;
+}
+
+/* Runs from @a up to @b are single numbers in a run of another fate: how many; 0: they are not. */
+static unsigned int singles(const struct maker *m, unsigned int a, unsigned int b)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = a; i < b; i++) {
+		if (same_fate(&m->runs[i].fate, &m->runs[a].fate))
+			continue;
+		if (i + 1 >= b || m->runs[i + 1].first != m->runs[i].first + 1)
+			return 0;
+		n++;
+	}
+	return n <= SINGLES_MAX ? n : 0;
+}
+
+static unsigned int put_tree(struct maker *m, unsigned int a, unsigned int b)
+{
+	unsigned int mid = a + 1, label, right;
+
+	if (b - a == 1)
+		return put_fate(m, &m->runs[a].fate);
+	if (singles(m, a, b)) {
+		label = put_fate(m, &m->runs[a].fate);
+		for (unsigned int i = b - 1; i > a; i--) {
+			if (!same_fate(&m->runs[i].fate, &m->runs[a].fate))
+				label = put_jump(m, BPF_JEQ, m->runs[i].first,
+					put_fate(m, &m->runs[i].fate), label);
+		}
+		return label;
+	}
+	while (mid + 1 < b && 2 * weight(m, mid) < weight(m, a) + weight(m, b))
+		mid++;
+	right = put_tree(m, mid, b);
+	label = put_tree(m, a, mid);
+	return put_jump(m, BPF_JGE, m->runs[mid].first, right, label);
+}
+
+bool filter_compile(const struct policy *p, const struct policy *above, struct filter_code *out)
+{
+	struct maker m = { .otherwise = p->otherwise };
+	unsigned int label, kill;
+
+	make_runs(&m, p, above);
+	label = put_tree(&m, 0, m.n_runs);
+	assert(label == m.len - 1);
+	label = put_load(&m, offsetof(struct seccomp_data, nr));
+	if (!above) { /* else it has looked */
+		kill = put_return(&m, SECCOMP_RET_KILL_PROCESS);
+		assert(label == m.len - 1);
+		put_jump(&m, BPF_JEQ, AUDIT_ARCH_X86_64, label, kill);
+		put_load(&m, offsetof(struct seccomp_data, arch));
+	}
+	out->len = m.len;
+	for (unsigned int i = 0; i < m.len && m.len <= FILTER_MAX; i++)
+		out->code[i] = m.code[m.len - 1 - i];
+	return m.len <= FILTER_MAX;
+}
+
+/* -------- running one -------- */
+
+uint32_t filter_run(const struct sock_filter *code, unsigned int len, const struct seccomp_data *d)
+{
+	uint32_t a = 0;
+
+	for (unsigned int pc = 0; pc < len; pc++) {
+		const struct sock_filter *i = &code[pc];
+		bool yes;
+
+		switch (i->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			memcpy(&a, (const char *)d + i->k, sizeof(a));
+			continue;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= i->k;
+			continue;
+		case BPF_RET | BPF_K:
+			return i->k;
+		case BPF_JMP | BPF_JA:
+			pc += i->k;
+			continue;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			yes = a == i->k;
+			break;
+		case BPF_JMP | BPF_JGT | BPF_K:
+			yes = a > i->k;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			yes = a >= i->k;
+			break;
+		default:
+			assert(!"an instruction that no filter has had so far");
+		}
+		pc += yes ? i->jt : i->jf;
+	}
+	assert(!"a filter without an end");
+	return 0;
+}
