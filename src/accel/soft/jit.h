@@ -105,7 +105,8 @@ struct jit_page {
 struct jit_site {
 	/* From here to: the access again; the next instruction, 0: none. Of stub far_link: the target's
 	 * offset from the page's beginning; where what jit_put_far() puts begins. ->access: its @any; ->size:
-	 * it has looked into the table, too. */
+	 * it has looked into the table, too. Of stub link: @next: the 32 bits of the conditional jump that comes here and
+	 * may as well go there itself; 0: none. */
 	int32_t retry, next;
 	uint32_t block;
 	uint16_t off;	/* in the page: of the instruction; of stubs go and link: the target's */

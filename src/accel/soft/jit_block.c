@@ -154,7 +154,7 @@ static void emit_end(struct jit_tr *t)
 	if (t->off[t->n] < JIT_PAGE) {
 		if (!t->end_dead)
 			jit_restore_flags(t);
-		jit_emit_link(t, t->off[t->n]);
+		jit_emit_link(t, t->off[t->n], NULL);
 		return;
 	}
 	if (!t->end_dead && !t->flags_saved)
@@ -174,12 +174,8 @@ static void emit_rest(struct jit_tr *t)
 {
 	if (!t->ended)
 		emit_end(t);
-	for (unsigned int n = 0; n < t->n_side; n++) {
-		t->flags_saved = false;
-		t->have = t->side[n].have;
-		j_here(&t->b, t->side[n].jcc);
-		jit_emit_branch(t, t->side[n].insn, t->side[n].target, t->dead[t->side[n].insn]);
-	}
+	for (unsigned int n = 0; n < t->n_side; n++)
+		jit_emit_side(t, &t->side[n]);
 }
 
 /* What seldom runs lies elsewhere: the host's caches are full of code as it is. No instruction that the host

@@ -74,11 +74,12 @@ void jit_jump_host(struct jit_tr *t)
 }
 
 /* To offset @off of this page, which another block has. */
-void jit_emit_link(struct jit_tr *t, int64_t off)
+void jit_emit_link(struct jit_tr *t, int64_t off, const uint8_t *jcc)
 {
 	struct jit_site s = { .block = t->block, .off = (uint16_t)off, .have = t->have };
 
 	jit_call_stub(t, t->j->stub.link);
+	s.next = jcc ? (int32_t)(jcc - t->b.p) : 0;
 	jit_put_site(t, &s);
 }
 
@@ -245,7 +246,7 @@ void jit_emit_branch(struct jit_tr *t, unsigned int k, int64_t target, bool dead
 			jit_restore_flags(t);
 		if (target <= t->off[k])
 			emit_poll(t, k, target, !dead);
-		jit_emit_link(t, target);
+		jit_emit_link(t, target, NULL);
 		return;
 	}
 	if (jit_far_ok(t, target)) {
@@ -255,6 +256,18 @@ void jit_emit_branch(struct jit_tr *t, unsigned int k, int64_t target, bool dead
 	jit_lea_page(t, R_9, target);
 	lookup(t, k);
 	jit_jump_host(t);
+}
+
+void jit_emit_side(struct jit_tr *t, const struct jit_side *s)
+{
+	t->flags_saved = false;
+	t->have = s->have;
+	j_here(&t->b, s->jcc);
+	/* Nothing to do on the way: it will go there by itself. */
+	if (s->target > t->off[s->insn] && s->target < JIT_PAGE)
+		jit_emit_link(t, s->target, s->jcc);
+	else
+		jit_emit_branch(t, s->insn, s->target, t->dead[s->insn]);
 }
 
 int64_t jit_target_of(const struct jit_tr *t, unsigned int k)

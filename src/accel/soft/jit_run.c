@@ -383,6 +383,14 @@ static void jump_from(struct soft_jit *j, const uint8_t *at, uint32_t entry)
 	exec_mem_patch(&j->code, at, code, sizeof(code));
 }
 
+/* The same of a conditional jump, whose 32 bits are at @at. */
+static void branch_to(struct soft_jit *j, const uint8_t *at, uint32_t entry)
+{
+	int32_t d = (int32_t)(code_at(j, entry) - (at + 4));
+
+	exec_mem_patch(&j->code, at, (const uint8_t *)&d, sizeof(d));
+}
+
 /* The same, and henceforth straight to there. */
 static const uint8_t *link_to(struct soft_vcpu *v, const struct jit_site *s, bool apart)
 {
@@ -399,6 +407,8 @@ static const uint8_t *link_to(struct soft_vcpu *v, const struct jit_site *s, boo
 		uint32_t entry = to->needs & ~s->have ? to->entry : to->have_entry;
 
 		jump_from(j, (const uint8_t *)s - 5, entry);
+		if (s->next)
+			branch_to(j, (const uint8_t *)s + s->next, entry);
 		j->count.links++;
 	}
 	return enter_block(v, code_at(j, j->block[b].ind));

@@ -266,7 +266,9 @@ void j_goto_index(struct jit_buf *b);
 bool jit_far_ok(const struct jit_tr *t, int64_t target);
 void jit_emit_far(struct jit_tr *t, unsigned int k, int64_t target);
 /* To offset @off of this page, which another block has. */
-void jit_emit_link(struct jit_tr *t, int64_t off);
+void jit_emit_link(struct jit_tr *t, int64_t off, const uint8_t *jcc);
+/* A conditional branch that is taken. */
+void jit_emit_side(struct jit_tr *t, const struct jit_side *s);
 /* Instruction @k branches to offset @target of the page, or beyond it. @dead: nobody there reads flags. */
 void jit_emit_branch(struct jit_tr *t, unsigned int k, int64_t target, bool dead);
 /* Where direct branch @k leads, from the page's beginning; if it is not of another width. */
