@@ -672,6 +672,8 @@ static void flush_cancel(void *opaque)
 
 static bool blk_prepare(struct virtio_blk *s, struct error *err)
 {
+	/* More than one thread is for who asks for queues or names threads: each costs a little at the start. */
+	uint32_t lanes = s->cfg.num_queues || s->cfg.virtio.iothread ? VIRTIO_LANES_MAX : 1;
 	struct device *d = &s->v.pci.dev;
 
 	if (!s->cfg.num_queues)
@@ -679,8 +681,8 @@ static bool blk_prepare(struct virtio_blk *s, struct error *err)
 	s->disk = machine_backend(d->machine, BACKEND_BLOCK, s->cfg.drive, err);
 	if (!s->disk || !check_sizes(s, err))
 		return false;
-	if (!virtio_choose_loops(
-		    &s->v, &s->cfg.virtio, MIN(s->cfg.num_queues, block_max_lanes(s->disk)), err))
+	lanes = MIN(lanes, MIN(s->cfg.num_queues, block_max_lanes(s->disk)));
+	if (!virtio_choose_loops(&s->v, &s->cfg.virtio, lanes, err))
 		return false;
 	s->capacity = block_get_info(s->disk)->size >> SECTOR_SHIFT;
 	s->writeback = s->cfg.write_cache;
@@ -747,7 +749,9 @@ static const struct field blk_config_fields[] = {
 	FIELD_STR(struct blk_config, serial, "serial",
 		.doc = "serial number that the guest sees, at most 20 characters"),
 	FIELD_U32(struct blk_config, num_queues, "num-queues", .max = VIRTIO_QUEUES_MAX,
-		.dflt = "0", .doc = "request queues; 0: one a vCPU, at most 8"),
+		.dflt = "0",
+		.doc = "request queues, on a thread each as far as the host has CPUs; 0: one a "
+		       "vCPU, at most 8, all on one thread"),
 	FIELD_BOOL(struct blk_config, write_cache, "write-cache", .dflt = "on",
 		.doc = "the guest sees a volatile write cache and flushes it"),
 	FIELD_BOOL(struct blk_config, discard, "discard", .dflt = "on",
