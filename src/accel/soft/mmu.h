@@ -50,6 +50,7 @@ static inline uint64_t soft_linear(struct soft_vcpu *v, enum x86_seg seg, uint64
 	return soft_seg_check(v, seg, off, size, access);
 }
 
+/* Which of a TLB's entries is @lin's. */
 static inline unsigned int soft_tlb_place(uint64_t lin)
 {
 	return (lin >> 12 ^ lin >> (12 + SOFT_TLB_BITS)) & (SOFT_TLB_SIZE - 1);
