@@ -252,7 +252,8 @@ class Result:
         return self.marks[mark].get(counter, 0) if mark in self.marks else None
 
 
-def in_lab(vmm, work, script, files, icount=True, timeout=60, memory=2048, verbose=False):
+def in_lab(vmm, work, script, files, icount=True, timeout=60, memory=2048, verbose=False,
+           append=''):
     """Runs a shell script in a lab that has the VMM, vmwatch and FILES (host path, L1 path).
 
     Under --icount a guest may get an interrupt twice and stop or crash (tests/lab/README.md,
@@ -262,7 +263,7 @@ def in_lab(vmm, work, script, files, icount=True, timeout=60, memory=2048, verbo
     if not os.path.exists(watch):
         compile_guest('vmwatch', work)
     line = [os.path.join(LAB, 'lab'), '--timeout', str(timeout), '--mem', str(memory),
-            '--add', watch + ':/bin/vmwatch'] + vmm.lab_args()
+            '--append', append, '--add', watch + ':/bin/vmwatch'] + vmm.lab_args()
     if icount:
         line += ['--icount']
     for src, dst in files:

@@ -16,6 +16,9 @@
 #define PATIENCE_MS	 1000u
 #define PATIENCE_STEP_MS 10u
 
+/* What patience_wait() has: PATIENCE_MS. A test in which much is refused may set less, before all threads. */
+extern unsigned int patience_ms;
+
 /* Sleep a little. False, at once: it has been long enough. */
 static inline bool patience_wait_for(unsigned int *waited_ms, unsigned int limit_ms)
 {
@@ -28,7 +31,7 @@ static inline bool patience_wait_for(unsigned int *waited_ms, unsigned int limit
 
 static inline bool patience_wait(unsigned int *waited_ms)
 {
-	return patience_wait_for(waited_ms, PATIENCE_MS);
+	return patience_wait_for(waited_ms, patience_ms);
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/patience.h"
 #include "base/testing.h"
 
 static char path[64];
@@ -159,5 +160,6 @@ int main(void)
 		cmocka_unit_test(paths_are_checked),
 	};
 
+	patience_ms = 50;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,7 +68,7 @@ void block_close(struct block_dev *b)
 {
 	if (!b)
 		return;
-	assert(!b->in_flight);
+	assert(!block_in_flight(b));
 	if (b->format && b->format->close)
 		b->format->close(b);
 	block_file_close(b->file);
@@ -88,7 +88,11 @@ const char *block_id(const struct block_dev *b)
 
 uint32_t block_in_flight(const struct block_dev *b)
 {
-	return b->in_flight;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < BLOCK_LANES_MAX; i++)
+		n += atomic_load_explicit(&b->lane[i].in_flight, memory_order_relaxed);
+	return n;
 }
 
 void block_set_writethrough(struct block_dev *b, bool on)
@@ -96,18 +100,31 @@ void block_set_writethrough(struct block_dev *b, bool on)
 	atomic_store_explicit(&b->file->guest_through, on, memory_order_relaxed);
 }
 
-bool block_attach(struct block_dev *b, struct loop *l, struct error *err)
+/* An overlay's map, and writes that must not overlap, are looked at by each request. */
+uint32_t block_max_lanes(const struct block_dev *b)
 {
+	const struct block_file *f = b->file;
+
+	return f->overlay_fd >= 0 || f->rmw_align > REQUEST_ALIGN ? 1 : BLOCK_LANES_MAX;
+}
+
+bool block_attach(struct block_dev *b, struct loop *const *loops, uint32_t n, struct error *err)
+{
+	assert(n >= 1 && n <= block_max_lanes(b));
 	if (b->loop)
 		return error_usage(err, "disk '%s' is already used by another device", b->id);
-	b->loop = b->file->loop = l;
+	for (uint32_t i = 0; i < n; i++)
+		b->lane[i].loop = loops[i];
+	b->n_lanes = n;
+	b->loop = b->file->loop = loops[0];
 	return true;
 }
 
 void block_detach(struct block_dev *b)
 {
-	assert(!b->in_flight);
+	assert(!block_in_flight(b));
 	b->loop = b->file->loop = NULL;
+	b->n_lanes = 0;
 }
 
 bool block_is_attached(const struct block_dev *b)
@@ -151,32 +168,74 @@ static void add(_Atomic uint64_t *n, uint64_t what)
 
 void block_account(struct block_dev *b, const struct block_req *r, int res)
 {
+	struct block_lane *l = &b->lane[r->lane];
 	enum block_stat s = stat_of(r->op);
 	int64_t now = clock_mono_ns();
 
-	atomic_store_explicit(&b->last_ns, now, memory_order_relaxed);
+	atomic_store_explicit(&l->last_ns, now, memory_order_relaxed);
 	if (res < 0) {
-		add(&b->failed[s], 1);
+		add(&l->failed[s], 1);
 		return;
 	}
-	add(&b->ops[s], 1);
-	add(&b->bytes[s], r->op == BLOCK_FLUSH ? 0 : r->len);
-	add(&b->ns[s], (uint64_t)(now - r->start_ns));
-	if (s == BLOCK_STAT_WRITE && r->offset + r->len > b->write_end)
-		atomic_store_explicit(&b->write_end, r->offset + r->len, memory_order_relaxed);
+	add(&l->ops[s], 1);
+	add(&l->bytes[s], r->op == BLOCK_FLUSH ? 0 : r->len);
+	add(&l->ns[s], (uint64_t)(now - r->start_ns));
+	if (s == BLOCK_STAT_WRITE && r->offset + r->len > l->write_end)
+		atomic_store_explicit(&l->write_end, r->offset + r->len, memory_order_relaxed);
+}
+
+static void count_in_flight(struct block_lane *l, uint32_t by)
+{
+	uint32_t n = atomic_load_explicit(&l->in_flight, memory_order_relaxed);
+
+	atomic_store_explicit(&l->in_flight, n + by, memory_order_relaxed);
+}
+
+/* On the loop that it came on. */
+static void end_here(struct block_req *r, int res)
+{
+	if (r->dev) {
+		count_in_flight(&r->dev->lane[r->lane], (uint32_t)-1);
+		block_account(r->dev, r, res);
+	}
+	r->done(r, res);
+}
+
+static void hopped_back(void *opaque)
+{
+	struct block_req *r = opaque;
+
+	end_here(r, r->hop_res);
+}
+
+void block_req_end(struct block_req *r, int res)
+{
+	if (!r->hopped) {
+		end_here(r, res);
+		return;
+	}
+	r->hopped = false;
+	r->hop_res = res;
+	loop_defer_init(&r->hop, hopped_back, r);
+	loop_post(r->dev->lane[r->lane].loop, &r->hop);
 }
 
 void block_get_stats(const struct block_dev *b, struct block_stats *out)
 {
-	for (int i = 0; i < BLOCK_STATS; i++) {
-		out->of[i].ops = b->ops[i];
-		out->of[i].bytes = b->bytes[i];
-		out->of[i].ns = b->ns[i];
-		out->of[i].failed = b->failed[i];
-		out->of[i].invalid = b->invalid[i];
+	memset(out, 0, sizeof(*out));
+	for (uint32_t k = 0; k < BLOCK_LANES_MAX; k++) {
+		const struct block_lane *l = &b->lane[k];
+
+		for (int i = 0; i < BLOCK_STATS; i++) {
+			out->of[i].ops += l->ops[i];
+			out->of[i].bytes += l->bytes[i];
+			out->of[i].ns += l->ns[i];
+			out->of[i].failed += l->failed[i];
+			out->of[i].invalid += l->invalid[i];
+		}
+		out->write_end = MAX(out->write_end, l->write_end);
+		out->last_ns = MAX(out->last_ns, l->last_ns);
 	}
-	out->write_end = b->write_end;
-	out->last_ns = b->last_ns;
 }
 
 const char *block_filename(const struct block_dev *b)
@@ -208,16 +267,18 @@ void block_submit(struct block_dev *b, struct block_req *r)
 {
 	int res = check(b, r);
 
-	assert(b->loop);
+	assert(b->loop && r->lane < b->n_lanes);
 	if (res)
-		add(&b->invalid[stat_of(r->op)], 1);
+		add(&b->lane[r->lane].invalid[stat_of(r->op)], 1);
 	if (res || (!r->len && r->op != BLOCK_FLUSH)) {
 		r->done(r, res);
 		return;
 	}
 	r->dev = b;
+	r->loop = b->lane[r->lane].loop;
+	r->hopped = false;
 	r->start_ns = clock_mono_ns();
-	b->in_flight++;
+	count_in_flight(&b->lane[r->lane], 1);
 	b->format->submit(b, r);
 }
 

@@ -4,7 +4,10 @@
  * completes them on the loop that it is attached to. It knows no guests. Below are a format (raw,
  * later qcow2 ...) and a protocol (file, later NBD ...).
  *
- * A block_dev is opened on main, attached to one loop, and used on that loop's thread only.
+ * A block_dev is opened on main and attached to one loop, its home, and perhaps to others: a request comes on
+ * one of them and completes there. What each loop counts is its own; what requests share is atomic. Requests that
+ * need more of the file than one transfer (bounce buffers, a worker) are carried out on the home loop, whichever
+ * they came on.
  */
 #ifndef BLOCK_BLOCK_H
 #define BLOCK_BLOCK_H
@@ -63,11 +66,16 @@ struct block_req {
 	int n_iov;
 	bool fua; /* WRITE: durable when done */
 	bool may_unmap;
+	uint8_t lane; /* which of the loops that the device is attached to this one is */
 	/* On the loop's thread; 0 or -errno. May run before block_submit returns. */
 	void (*done)(struct block_req *r, int res);
 	void *opaque;
 	/* private */
 	struct loop_io io;
+	struct loop *loop;     /* that carries it out */
+	struct loop_defer hop; /* to the home loop and back */
+	int hop_res;
+	bool hopped;
 	struct block_dev *dev; /* NULL: a format's own request on its file */
 	uint64_t progress;     /* bytes done; FLUSH: the write generation that it covers */
 	uint64_t iov_off;      /* cursor: bytes into iov[iov_idx] */
@@ -131,14 +139,19 @@ const char *block_id(const struct block_dev *b);
  * negotiated features. Writes in flight become durable before they are done; for those done before,
  * the caller submits a flush. Any thread. */
 void block_set_writethrough(struct block_dev *b, bool on);
-/* Requests complete on @l. One device at a time may attach. */
-bool block_attach(struct block_dev *b, struct loop *l, struct error *err) MUST_USE;
+/* How many loops may bring requests at once: 1 where each needs to know of all others. */
+#define BLOCK_LANES_MAX 16u
+uint32_t block_max_lanes(const struct block_dev *b);
+/* Requests with ->lane i come and complete on @loops[i]; @loops[0] is the home loop. At most block_max_lanes(). One
+ * device at a time may attach. */
+bool block_attach(
+	struct block_dev *b, struct loop *const *loops, uint32_t n, struct error *err) MUST_USE;
 void block_detach(struct block_dev *b);
 bool block_is_attached(const struct block_dev *b);
 /* Start @r: bounds and alignment are checked (-EINVAL, -EIO beyond the end, -EROFS), errors come
  * through done(). After a failed flush every later flush fails too (fsync errors are told once). */
 void block_submit(struct block_dev *b, struct block_req *r);
-/* Requests in flight. */
+/* Requests in flight. A number that means something while none comes. */
 uint32_t block_in_flight(const struct block_dev *b);
 
 /* For a VM that is saved. On main, the device quiesced, its loop running. flush: all that was written is

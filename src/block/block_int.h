@@ -2,8 +2,8 @@
 /*
  * block_int - what lies below a block_dev: the file protocol's object and its engine.
  *
- * file.c opens (size, alignment, locks, temporary overlay), file_io.c carries requests out. All on
- * the attached loop's thread after opening.
+ * file.c opens (size, alignment, locks, temporary overlay), file_io.c carries requests out. What is not
+ * atomic belongs to the home loop after opening.
  */
 #ifndef BLOCK_BLOCK_INT_H
 #define BLOCK_BLOCK_INT_H
@@ -24,7 +24,7 @@
 struct block_file {
 	char *path;	   /* owned */
 	int fd;		   /* owned */
-	struct loop *loop; /* borrowed; NULL: not attached */
+	struct loop *loop; /* borrowed: the home loop; NULL: not attached */
 	uint64_t size;
 	uint32_t logical, physical, opt_io;
 	bool rotational, blkdev, readonly;
@@ -39,11 +39,11 @@ struct block_file {
 	_Atomic bool guest_through; /* the guest has no flush; set by any thread */
 	bool discard;
 	int detect_zeroes;
-	bool no_zero_range, no_punch; /* the host has said so */
+	_Atomic bool no_zero_range, no_punch; /* the host has said so */
 
-	int flush_error;    /* 0 or -errno for good: fsync errors are told once */
-	uint64_t write_gen; /* writes done that are not yet durable: raised by each */
-	uint64_t flushed_gen;
+	_Atomic int flush_error;    /* 0 or -errno for good: fsync errors are told once */
+	_Atomic uint64_t write_gen; /* writes done that are not yet durable: raised by each */
+	_Atomic uint64_t flushed_gen;
 
 	int overlay_fd;	       /* owned; -1: none */
 	uint64_t *overlay_map; /* owned: a bit a unit that lives in the overlay */
@@ -61,20 +61,27 @@ struct block_file {
 	struct list job_wait;
 };
 
+/* What one loop counts: it alone adds, anybody reads. */
+struct block_lane {
+	struct loop *loop;
+	_Atomic uint32_t in_flight;
+	_Atomic uint64_t ops[BLOCK_STATS], bytes[BLOCK_STATS], ns[BLOCK_STATS];
+	_Atomic uint64_t failed[BLOCK_STATS], invalid[BLOCK_STATS];
+	_Atomic uint64_t write_end;
+	_Atomic int64_t last_ns;
+	uint8_t apart[64]; /* from the next */
+};
+
 struct block_dev {
 	char *id; /* owned */
 	struct block_info info;
 	const struct block_format *format;
 	void *format_data;
-	struct block_file *file; /* owned */
-	struct loop *loop;
-	uint32_t in_flight;
+	struct block_file *file;  /* owned */
+	struct loop *loop;	  /* the home loop */
 	int cache, detect_zeroes; /* as configured */
-	/* The loop's thread adds, anybody reads. */
-	_Atomic uint64_t ops[BLOCK_STATS], bytes[BLOCK_STATS], ns[BLOCK_STATS];
-	_Atomic uint64_t failed[BLOCK_STATS], invalid[BLOCK_STATS];
-	_Atomic uint64_t write_end;
-	_Atomic int64_t last_ns;
+	uint32_t n_lanes;	  /* attached; counters stay */
+	struct block_lane lane[BLOCK_LANES_MAX];
 };
 
 /* `disk 'ID'` goes before every message. */
@@ -95,15 +102,8 @@ void block_dev_fill_info(struct block_dev *b);
 /* Count a request that is done. */
 void block_account(struct block_dev *b, const struct block_req *r, int res);
 
-/* End of a request. The caller does not touch @r afterwards. */
-static inline void block_req_end(struct block_req *r, int res)
-{
-	if (r->dev) {
-		r->dev->in_flight--;
-		block_account(r->dev, r, res);
-	}
-	r->done(r, res);
-}
+/* End of a request, where it was carried out. The caller does not touch @r afterwards. */
+void block_req_end(struct block_req *r, int res);
 
 extern const struct block_format raw_format;
 

@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/patience.h"
 #include "base/testing.h"
 #include "block/block_int.h"
 
@@ -261,7 +262,7 @@ static bool model_run(
 		assert_true(c->cache == BLOCK_CACHE_NONE);
 		goto out;
 	}
-	assert_true(block_attach(b, l, &err));
+	assert_true(block_attach(b, &l, 1, &err));
 	for (int i = 0; i < DEPTH; i++)
 		reqs[i].mem = aligned_alloc(4096, REQ_MAX + 4096);
 	for (int i = 0; i < batches; i++) {
@@ -342,7 +343,7 @@ static void test_model_4kn(void **state)
 		b->file->rmw_align = 4096;
 		if (i & 2)
 			b->file->dio_align = 4096;
-		assert_true(block_attach(b, l, &err));
+		assert_true(block_attach(b, &l, 1, &err));
 		for (int k = 0; k < DEPTH; k++)
 			reqs[k].mem = aligned_alloc(4096, REQ_MAX + 4096);
 		for (int k = 0; k < 300; k++)
@@ -442,7 +443,7 @@ static void env_open(struct env *e, struct block_config *c, uint64_t size)
 	e->b = open_config(c, &e->err);
 	if (!e->b)
 		fail_msg("%s", e->err.msg);
-	assert_true(block_attach(e->b, e->l, &e->err));
+	assert_true(block_attach(e->b, &e->l, 1, &e->err));
 }
 
 static void env_close(struct env *e)
@@ -476,7 +477,7 @@ static void test_checks(void **state)
 	submit(e.b, &t, BLOCK_READ, 0, 1024);
 	assert_int_equal(wait_req(e.l, &t), -EINVAL);
 	/* A second device. */
-	assert_false(block_attach(e.b, e.l, &e.err));
+	assert_false(block_attach(e.b, &e.l, 1, &e.err));
 	/* The file shrinks beneath us: reads give zeroes. */
 	assert_int_equal(rw(e.b, e.l, BLOCK_WRITE, 0, memset(buf, 7, 1024), 1024), 0);
 	assert_int_equal(truncate(path, 512), 0);
@@ -810,7 +811,7 @@ static void test_memory_disk(void **state)
 	static uint8_t p[4096] = { 1, 2, 3 }, q[4096];
 
 	assert_non_null(b);
-	assert_true(block_attach(b, l, &err));
+	assert_true(block_attach(b, &l, 1, &err));
 	assert_int_equal(rw(b, l, BLOCK_WRITE, 4096, p, sizeof(p)), 0);
 	assert_int_equal(rw(b, l, BLOCK_READ, 4096, q, sizeof(q)), 0);
 	assert_memory_equal(p, q, sizeof(p));
@@ -843,5 +844,6 @@ int main(void)
 		cmocka_unit_test(test_block_device),
 	};
 
+	patience_ms = 50;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,10 @@
  * 5. A flush covers the writes that were done before it was submitted (write_gen). After a failed
  *    fdatasync every later flush fails: the kernel tells a lost write only once, and what was in
  *    its cache may be gone.
+ * 6. A request is carried out on the loop that it came on, and uses of the file only what is fixed or atomic; one
+ *    that may need a slot, a list or the worker goes over to the home loop for that and comes back when it is
+ *    done. A write raises write_gen before it is told as done, so a flush that the guest asks for
+ *    after that, on whichever loop, sees it.
  */
 #include <assert.h>
 #include <errno.h>
@@ -132,7 +136,7 @@ static void bounce_release(struct block_file *f, struct block_req *r)
 static void finish(struct block_file *f, struct block_req *r, int res)
 {
 	if (modifies(r) && !r->synced)
-		f->write_gen++;
+		atomic_fetch_add(&f->write_gen, 1);
 	if (r->special) {
 		if (r->bounce)
 			bounce_release(f, r);
@@ -162,7 +166,7 @@ static void submit_io(
 	r->io.fua = kind == LOOP_IO_WRITEV && r->synced;
 	r->io.done = io_done;
 	r->io.opaque = f;
-	loop_io_submit(f->loop, &r->io);
+	loop_io_submit(r->loop, &r->io);
 }
 
 /* All bytes are written: make them durable if that is wanted and was not done on the way (zeroes
@@ -526,7 +530,7 @@ static bool unsupported(int64_t res)
 static void zero_done(struct block_file *f, struct block_req *r, int64_t res)
 {
 	if (unsupported(res)) {
-		bool *flag = r->stage == ST_PUNCH ? &f->no_punch : &f->no_zero_range;
+		_Atomic bool *flag = r->stage == ST_PUNCH ? &f->no_punch : &f->no_zero_range;
 
 		/* EINVAL may be about this range only. */
 		if (res != -EINVAL)
@@ -611,24 +615,30 @@ static void discard_done(struct block_file *f, struct block_req *r, int64_t res)
 
 static void flush_begin(struct block_file *f, struct block_req *r)
 {
-	if (f->flush_error) {
-		finish(f, r, f->flush_error);
+	uint64_t gen = atomic_load(&f->write_gen);
+	int error = atomic_load(&f->flush_error);
+
+	if (error) {
+		finish(f, r, error);
 		return;
 	}
-	if (f->unsafe || f->readonly || f->flushed_gen == f->write_gen) {
+	if (f->unsafe || f->readonly || atomic_load(&f->flushed_gen) >= gen) {
 		finish(f, r, 0);
 		return;
 	}
-	r->progress = f->write_gen;
+	r->progress = gen;
 	submit_io(f, r, ST_FLUSH, LOOP_IO_FDATASYNC, f->fd);
 }
 
 static void flush_done(struct block_file *f, struct block_req *r, int64_t res)
 {
+	uint64_t was = atomic_load(&f->flushed_gen);
+
 	if (res < 0)
 		f->flush_error = (int)res;
-	else if (!f->flush_error)
-		f->flushed_gen = MAX(f->flushed_gen, r->progress);
+	while (!f->flush_error && was < r->progress &&
+		!atomic_compare_exchange_weak(&f->flushed_gen, &was, r->progress))
+		;
 	/* Another flush may have failed while this one ran. */
 	finish(f, r, f->flush_error);
 }
@@ -674,7 +684,7 @@ static void io_failed(struct block_file *f, struct block_req *r, int res)
 {
 	if ((res == -EINTR || res == -EAGAIN) && r->retries < RETRIES_MAX) {
 		r->retries++;
-		loop_io_submit(f->loop, &r->io);
+		loop_io_submit(r->loop, &r->io);
 		return;
 	}
 	/* A durable write that fails may have been told of other lost writes too: see point 5. */
@@ -746,6 +756,21 @@ static bool all_zero(const struct block_req *r)
 	return true;
 }
 
+/* May it need what is the home loop's alone (point 6)? */
+static bool needs_home(const struct block_file *f, const struct block_req *r)
+{
+	if (r->act == BLOCK_DISCARD)
+		return f->pool;
+	return f->bounce && r->act != BLOCK_FLUSH && !as_is(f, r);
+}
+
+static void go_home(void *opaque)
+{
+	struct block_req *r = opaque;
+
+	begin(r->dev->file, r);
+}
+
 void block_file_submit(struct block_file *f, struct block_req *r)
 {
 	r->act = r->op;
@@ -755,6 +780,10 @@ void block_file_submit(struct block_file *f, struct block_req *r)
 	r->tracked = r->synced = false;
 	r->bounce = NULL;
 	r->special = f->bounce || f->pool;
+	if (!r->dev) {
+		r->loop = f->loop;
+		r->hopped = false;
+	}
 	if (r->op == BLOCK_WRITE && f->detect_zeroes && all_zero(r)) {
 		r->act = BLOCK_WRITE_ZEROES;
 		r->may_unmap = f->detect_zeroes == BLOCK_DETECT_UNMAP;
@@ -771,6 +800,13 @@ void block_file_submit(struct block_file *f, struct block_req *r)
 			if (wait)
 				return;
 		}
+	}
+	if (r->dev && r->lane && r->special && needs_home(f, r)) {
+		r->hopped = true;
+		r->loop = f->loop;
+		loop_defer_init(&r->hop, go_home, r);
+		loop_post(f->loop, &r->hop);
+		return;
 	}
 	begin(f, r);
 }

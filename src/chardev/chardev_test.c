@@ -11,6 +11,7 @@
 #include <termios.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/patience.h"
 #include "base/testing.h"
 #include "chardev/chardev_int.h"
 
@@ -894,6 +895,7 @@ int main(void)
 		cmocka_unit_test(test_stdio_once),
 	};
 
+	patience_ms = 50;
 	return cmocka_run_group_tests_name("epoll", tests, set_epoll, NULL) ||
 	       cmocka_run_group_tests_name("io_uring", tests, set_uring, NULL);
 }

@@ -30,16 +30,18 @@ static void usage(FILE *f)
  * and our messages and the guest's console would be written into a disk. */
 static bool hold_standard_fds(void)
 {
-	for (;;) {
+	while (fcntl(STDIN_FILENO, F_GETFD) < 0 || fcntl(STDOUT_FILENO, F_GETFD) < 0 ||
+		fcntl(STDERR_FILENO, F_GETFD) < 0) {
 		int fd = open("/dev/null", O_RDWR);
 
 		if (fd < 0)
 			return false;
 		if (fd > STDERR_FILENO) {
 			close(fd);
-			return true;
+			return false; /* one of them is closed all the same */
 		}
 	}
+	return true;
 }
 
 int main(int argc, char **argv)

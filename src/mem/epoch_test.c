@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Readers against writers, under TSan and ASan: nothing is freed that a reader holds. */
 #include <errno.h>
+#include <sched.h>
 #include <unistd.h>
 #include "base/testing.h"
 #include "mem/gmem.h"
@@ -85,6 +86,8 @@ static void test_moves_against_readers(void **state)
 	env_init(&e);
 	for (int i = 0; i < READERS; i++)
 		pthread_create(&t[i], NULL, reader, &e);
+	while (!atomic_load(&e.found)) /* on a busy host all would be over before one begins */
+		usleep(100);
 	pthread_create(&w, NULL, writer, &e);
 	assert_int_equal(as_add(&e.as, &e.bar[0], 0x4000, 0x1000), 0);
 	for (int i = 0; i < MOVES; i++) {
@@ -169,6 +172,7 @@ static void test_unplugged_ram_is_released(void **state)
 struct dirty {
 	struct env *e;
 	_Atomic bool stop;
+	_Atomic uint64_t writes;
 };
 
 static void *dirty_writer(void *p)
@@ -179,8 +183,18 @@ static void *dirty_writer(void *p)
 	while (!atomic_load(&d->stop)) {
 		if (gmem_fill(&d->e->as, GPA(0x8000 + i++ % 16), 1, 1) != 0)
 			abort();
+		atomic_store(&d->writes, i);
 	}
 	return NULL;
+}
+
+/* Of two writes that end from now on, one has also begun. */
+static void wait_for_a_write(struct dirty *d)
+{
+	uint64_t n = atomic_load(&d->writes);
+
+	while (atomic_load(&d->writes) < n + 2)
+		sched_yield();
 }
 
 static void test_dirty_start_stop_against_writers(void **state)
@@ -194,8 +208,10 @@ static void test_dirty_start_stop_against_writers(void **state)
 	env_init(&e);
 	d.e = &e;
 	pthread_create(&t, NULL, dirty_writer, &d);
-	for (int i = 0; i < 200 || !seen; i++) {
+	for (int i = 0; i < 200; i++) {
 		assert_true(ram_dirty_start(e.ram.ram, &err));
+		if (i % 20 == 0)
+			wait_for_a_write(&d);
 		for (int k = 0; k < 20; k++) {
 			ram_dirty_take(e.ram.ram, 0, &w, 1);
 			seen |= w;

@@ -10,8 +10,12 @@
 #define X32_BIT	    0x40000000u
 #define RUNS_MAX    (SYSCALLS_MAX + 1)
 #define REACH	    255 /* of a conditional jump */
-#define SINGLES_MAX 3	/* numbers that are compared one after the other at a leaf of the tree */
 #define ACTIONS_MAX 8
+#define NUMBERS	    470 /* system calls that a kernel has, more or less */
+/* Seen in instructions of the kernel: to compile a comparison, and to walk over it with one number, of which it tries all. */
+#define COST_NODE   1100
+#define COST_BOTH   400 /* more, if neither branch is the next instruction */
+#define COST_STEP   28
 
 /* What becomes of a system call: an action, or alternatives by its arguments. */
 struct fate {
@@ -39,6 +43,12 @@ struct maker {
 	uint32_t otherwise;
 	struct run runs[RUNS_MAX];
 	unsigned int n_runs;
+	struct best {
+		uint32_t
+			cost; /* of the best tree for the runs from [first index] up to [second], */
+		unsigned int
+			mid; /* which is split here; 0: compared one after the other, or one run */
+	} best[RUNS_MAX + 1][RUNS_MAX + 1];
 };
 
 /* -------- instructions, from the last to the first -------- */
@@ -211,12 +221,12 @@ static unsigned int put_fate(struct maker *m, const struct fate *f)
 	return f->by_args ? put_alternatives(m, f->by_args) : put_return(m, f->action);
 }
 
-/* For the balance: how many of the numbers in use there are before a run. */
-static uint32_t weight(const struct maker *m, unsigned int run)
+/* How many of the numbers in use are in the runs from @a up to @b. */
+static uint32_t width(const struct maker *m, unsigned int a, unsigned int b)
 {
-	uint32_t first = run < m->n_runs ? m->runs[run].first : SYSCALLS_MAX;
+	uint32_t from = m->runs[a].first, to = b < m->n_runs ? m->runs[b].first : NUMBERS;
 
-	return first < SYSCALLS_MAX ? first : SYSCALLS_MAX;
+	return (to < NUMBERS ? to : NUMBERS) - (from < NUMBERS ? from : NUMBERS);
 }
 
 /* Runs from @a up to @b are single numbers in a run of another fate: how many; 0: they are not. */
@@ -231,38 +241,61 @@ static unsigned int singles(const struct maker *m, unsigned int a, unsigned int 
 			return 0;
 		n++;
 	}
-	return n <= SINGLES_MAX ? n : 0;
+	return n;
+}
+
+static void find_best(struct maker *m, unsigned int a, unsigned int b)
+{
+	uint32_t step = COST_STEP * width(m, a, b), n = singles(m, a, b);
+	struct best *best = &m->best[a][b];
+
+	if (b - a == 1)
+		return;
+	*best = (struct best){ n ? n * (COST_NODE + step) + COST_BOTH : UINT32_MAX, 0 };
+	for (unsigned int mid = a + 1; mid < b; mid++) {
+		uint32_t cost = COST_NODE + step + (b - a == 2 ? COST_BOTH : 0) +
+				m->best[a][mid].cost + m->best[mid][b].cost;
+
+		if (cost < best->cost)
+			*best = (struct best){ cost, mid };
+	}
 }
 
 static unsigned int put_tree(struct maker *m, unsigned int a, unsigned int b)
 {
-	unsigned int mid = a + 1, label, right;
+	unsigned int mid = m->best[a][b].mid, label, right;
 
-	if (b - a == 1)
-		return put_fate(m, &m->runs[a].fate);
-	if (singles(m, a, b)) {
-		label = put_fate(m, &m->runs[a].fate);
-		for (unsigned int i = b - 1; i > a; i--) {
-			if (!same_fate(&m->runs[i].fate, &m->runs[a].fate))
-				label = put_jump(m, BPF_JEQ, m->runs[i].first,
-					put_fate(m, &m->runs[i].fate), label);
-		}
-		return label;
+	if (mid) {
+		right = put_tree(m, mid, b);
+		label = put_tree(m, a, mid);
+		return put_jump(m, BPF_JGE, m->runs[mid].first, right, label);
 	}
-	while (mid + 1 < b && 2 * weight(m, mid) < weight(m, a) + weight(m, b))
-		mid++;
-	right = put_tree(m, mid, b);
-	label = put_tree(m, a, mid);
-	return put_jump(m, BPF_JGE, m->runs[mid].first, right, label);
+	label = put_fate(m, &m->runs[a].fate);
+	for (unsigned int i = b - 1; i > a; i--) {
+		if (!same_fate(&m->runs[i].fate, &m->runs[a].fate))
+			label = put_jump(
+				m, BPF_JEQ, m->runs[i].first, put_fate(m, &m->runs[i].fate), label);
+	}
+	return label;
+}
+
+static unsigned int put_best_tree(struct maker *m)
+{
+	for (unsigned int n = 1; n <= m->n_runs; n++) {
+		for (unsigned int a = 0; a + n <= m->n_runs; a++)
+			find_best(m, a, a + n);
+	}
+	return put_tree(m, 0, m->n_runs);
 }
 
 bool filter_compile(const struct policy *p, const struct policy *above, struct filter_code *out)
 {
-	struct maker m = { .otherwise = p->otherwise };
+	static struct maker m;
 	unsigned int label, kill;
 
+	m = (struct maker){ .otherwise = p->otherwise };
 	make_runs(&m, p, above);
-	label = put_tree(&m, 0, m.n_runs);
+	label = put_best_tree(&m);
 	assert(label == m.len - 1);
 	label = put_load(&m, offsetof(struct seccomp_data, nr));
 	if (!above) { /* else it has looked */

@@ -29,6 +29,8 @@ struct sandbox {
 	int ruleset; /* Landlock's; -1: the kernel has none */
 	bool namespaces;
 	VEC(struct kept_path) keep;
+	VEC(int) inherited; /* descriptors that were open at the start */
+	bool inherited_failed;
 };
 
 /* Directories of sockets: sandbox_reach(). Main. */
@@ -117,23 +119,42 @@ static void confine_thread(enum thread_role role, bool inherited)
 
 /* -------- the process -------- */
 
-/* What whoever started us has left open by mistake. All that we open is close-on-exec, and what an option
- * names (fd=N) is made so when it is taken. */
-static void close_inherited(void)
+/* What whoever started us has left open: it is noted at the start, while there is little else to look at. */
+static void note_inherited(struct sandbox *s)
 {
-	DIR *dir = opendir("/proc/self/fd");
-	struct dirent *e;
+	AUTO_FD int dir = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_Alignas(struct dirent64) char buf[4096];
+	ssize_t n;
 
-	while (dir && (e = readdir(dir))) {
-		int fd = atoi(e->d_name), flags = fcntl(fd, F_GETFD);
+	while (dir >= 0 && (n = getdents64(dir, buf, sizeof(buf))) > 0) {
+		const struct dirent64 *e;
 
-		if (fd <= STDERR_FILENO || flags < 0 || flags & FD_CLOEXEC)
-			continue;
-		log_info("sandbox", "descriptor %d, which was open at the start, is closed", fd);
-		close(fd);
+		for (ssize_t at = 0; at < n; at += e->d_reclen) {
+			e = (const void *)(buf + at);
+			if (*e->d_name != '.' && atoi(e->d_name) > STDERR_FILENO &&
+				atoi(e->d_name) != dir && !vec_push(&s->inherited, atoi(e->d_name)))
+				s->inherited_failed = true;
+		}
 	}
-	if (dir)
-		closedir(dir);
+}
+
+/* Of that, what is open by mistake: all that we open is close-on-exec, and what an option names (fd=N) is made so
+ * when it is taken. */
+static bool close_inherited(struct sandbox *s, struct error *err)
+{
+	const int *fd;
+
+	if (s->inherited_failed)
+		return error_set(err, "out of memory");
+	vec_for_each (fd, &s->inherited) {
+		int flags = fcntl(*fd, F_GETFD);
+
+		if (flags < 0 || flags & FD_CLOEXEC)
+			continue;
+		log_info("sandbox", "descriptor %d, which was open at the start, is closed", *fd);
+		close(*fd);
+	}
+	return true;
 }
 
 struct sandbox *sandbox_new(bool namespaces, struct error *err)
@@ -153,6 +174,7 @@ struct sandbox *sandbox_new(bool namespaces, struct error *err)
 	}
 	if (s->ruleset < 0)
 		log_warn("sandbox", "paths are not confined: this kernel has no Landlock");
+	note_inherited(s);
 	s->namespaces = namespaces;
 	r = namespaces ? namespaces_user() : 0;
 	if (r) {
@@ -183,6 +205,7 @@ void sandbox_free(struct sandbox *s)
 		free(k->real);
 	}
 	vec_fini(&s->keep);
+	vec_fini(&s->inherited);
 	free(s);
 }
 
@@ -270,8 +293,7 @@ bool sandbox_enter(struct sandbox *s, void (*on_violation)(void), struct error *
 	const char *what;
 	int error;
 
-	close_inherited();
-	if (!make_namespaces(s, err) || !keep_removal(s, err))
+	if (!close_inherited(s, err) || !make_namespaces(s, err) || !keep_removal(s, err))
 		return false;
 	confined.ruleset = s->ruleset;
 	confined.on_violation = on_violation;

@@ -144,6 +144,7 @@ struct jit_region_state {
 	int32_t left;  /* misses until jit_region_again() */
 	uint32_t same; /* of those in the same page as the one before */
 	uint8_t tries, level;
+	bool pair;	     /* the next region is its other half */
 	uint64_t page_limit; /* of one page */
 };
 struct jit_regions {
@@ -171,8 +172,8 @@ struct jit_stubs {
 	const uint8_t *enter, *slow, *slow_stack, *interp, *go, *link, *far_link, *stale,
 		*stale_saved, *miss, *stray, *span;
 	const uint8_t *leave, *load, *syscall, *sysret;
-	const uint8_t *region[2][JIT_REGION_STUBS]; /* writes? by log2 of the size */
-	const uint8_t *region_share[2];		    /* writes? */
+	const uint8_t *region[2][2][JIT_REGION_STUBS]; /* pair? writes? by log2 of the size */
+	const uint8_t *region_share[2];		       /* writes? */
 	const uint8_t *share, *link_apart;
 	const uint8_t *slow_popped, *again_popped, *share_popped, *share_again_popped;
 	const uint8_t *string[JIT_STRINGS][2][4][2]; /* REPNE? log2 of the size, 64-bit code? */
@@ -214,8 +215,9 @@ struct soft_jit {
 		const uint8_t *host; /* NULL: none */
 		struct jit_l1 *entry;
 	} l1_written[4096];
-	uint32_t n_regions;			    /* that sites have */
-	uint32_t given_up[1u << JIT_GIVEN_UP_BITS]; /* jit_region.c */
+	uint32_t n_regions; /* that sites have */
+	/* jit_region.c */
+	uint32_t given_up[1u << JIT_GIVEN_UP_BITS], paired[1u << JIT_GIVEN_UP_BITS];
 	/* What the vCPU was found at: by pieces of code, hashed. */
 	struct jit_hot {
 		uint32_t page, piece;
@@ -249,7 +251,7 @@ struct soft_jit {
 	} * fault;			  /* owned mapping: JIT_FAULTS */
 	uint64_t interp_op[X86_OP_COUNT]; /* instructions that the interpreter carried out */
 	struct jit_counters count;
-	uint64_t n_given_up; /* sites that look into the TLB again */
+	uint64_t n_given_up, n_paired; /* sites that look into the TLB again; that have pairs */
 };
 
 /* -------- jit.c -------- */

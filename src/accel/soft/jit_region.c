@@ -15,6 +15,11 @@
  * site that misses all the same is put on trial: for some accesses its region holds nothing, and
  * they are counted. If too many were in another page than the one before, the block is translated anew
  * and the instruction looks into the TLB at once.
+ *
+ * Before that, where about every other access was in the page of the one before, it tries a pair: two pages,
+ * wherever they are, one with an odd number and one with an even one, between which the address's bit 12
+ * chooses, not by a branch: which one is next is hard to tell. A small array that lies across a page's end
+ * is two such pages. A pair has the room of two regions, and the first one's limit is both halves'.
  */
 #include "accel/soft/jit_tr.h"
 
@@ -22,6 +27,7 @@
 #define LEVELS	 8
 #define TRIAL	 64  /* accesses */
 #define SAME	 58  /* of which so many in the page of the one before are enough */
+#define SAME_TWO 22  /* and so many may be by turns in two */
 #define WIDE	 256 /* pages on either side at most */
 #define WIDENED	 4   /* pages from which on it is one that helps */
 #define TRIES	 4   /* to widen it */
@@ -63,6 +69,7 @@ void jit_regions_reset(struct soft_jit *j)
 	jit_regions_clear(j, false);
 	j->n_regions = 0;
 	memset(j->given_up, 0xff, sizeof(j->given_up));
+	memset(j->paired, 0xff, sizeof(j->paired));
 }
 
 /* -------- sites -------- */
@@ -100,15 +107,27 @@ void jit_region_note(struct jit_tr *t, unsigned int k)
 			memset(t->region_of[i->operand[n].reg], 0, sizeof(t->region_of[0]));
 }
 
-/* Instructions whose sites have given up, hashed; who is not found there tries again. */
-static uint32_t given_up_key(uint32_t page, uint32_t off)
+/* Instructions whose sites have given up, or have got a pair, hashed; who is not found there tries again. */
+static uint32_t place_key(uint32_t page, uint32_t off)
 {
 	return page << 12 | off;
 }
 
-static uint32_t *given_up_at(struct soft_jit *j, uint32_t page, uint32_t off)
+static uint32_t *place_in(uint32_t table[], uint32_t page, uint32_t off)
 {
-	return &j->given_up[given_up_key(page, off) * 0x9e3779b1u >> (32 - JIT_GIVEN_UP_BITS)];
+	return &table[place_key(page, off) * 0x9e3779b1u >> (32 - JIT_GIVEN_UP_BITS)];
+}
+
+static bool place_is_in(const struct jit_tr *t, unsigned int k, uint32_t table[])
+{
+	uint32_t page = t->j->block[t->block].page;
+
+	return *place_in(table, page, t->off[k]) == place_key(page, t->off[k]);
+}
+
+static bool given_up(const struct jit_tr *t, unsigned int k)
+{
+	return place_is_in(t, k, t->j->given_up);
 }
 
 static uint32_t region_new(struct soft_jit *j, unsigned int tail)
@@ -121,11 +140,16 @@ static uint32_t region_new(struct soft_jit *j, unsigned int tail)
 	return n;
 }
 
-static bool given_up(const struct jit_tr *t, unsigned int k)
+/* Both halves in one of the host's cache lines. */
+static uint32_t pair_new(struct soft_jit *j, unsigned int tail)
 {
-	uint32_t page = t->j->block[t->block].page;
+	uint32_t n;
 
-	return *given_up_at(t->j, page, t->off[k]) == given_up_key(page, t->off[k]);
+	j->n_regions = ALIGN_UP(j->n_regions, 2u);
+	n = region_new(j, tail);
+	regions(j)->state[n].pair = true;
+	j->n_regions++;
+	return n;
 }
 
 bool jit_region_for(
@@ -133,13 +157,17 @@ bool jit_region_for(
 {
 	unsigned int reg = register_of(&t->insn[k]);
 	uint32_t alone = 0, *same = &alone;
+	bool pair;
 
-	if (!size || size > 32 || size & (size - 1) || t->j->n_regions == JIT_REGIONS ||
+	if (!size || size > 32 || size & (size - 1) || t->j->n_regions > JIT_REGIONS - 3 ||
 		given_up(t, k))
 		return false;
+	pair = place_is_in(t, k, t->j->paired);
 	if (reg != X86_REG_NONE)
-		same = &t->region_of[reg][access == SOFT_WRITE][size > 8];
-	if (!*same)
+		same = &t->region_of[reg][access == SOFT_WRITE][size > 8][pair];
+	if (!*same && pair)
+		*same = 1 + pair_new(t->j, tail_of(size));
+	else if (!*same)
 		*same = 1 + region_new(t->j, tail_of(size));
 	*n = *same - 1;
 	return true;
@@ -147,7 +175,7 @@ bool jit_region_for(
 
 bool jit_region_for_span(struct jit_tr *t, unsigned int k, unsigned int span, uint32_t *n)
 {
-	if (t->j->n_regions == JIT_REGIONS || given_up(t, k))
+	if (t->j->n_regions > JIT_REGIONS - 3 || given_up(t, k) || place_is_in(t, k, t->j->paired))
 		return false;
 	*n = region_new(t->j, span - 1);
 	return true;
@@ -162,11 +190,35 @@ static void with_data(struct jit_buf *b, uint32_t op, unsigned int reg, const vo
 	j32(b, (uint32_t)((const uint8_t *)data - (b->p + b->to_rx + 4)));
 }
 
+/* The carry becomes the bit of the address in r9 that chooses, r10 that member of the two halves. */
+static void choose(struct jit_buf *b, const uint64_t *even, const uint64_t *odd)
+{
+	JCODE(b, "\x41\x0f\xba\xe1\x0c"); /* bt r9d, 12 */
+	with_data(b, OP_LOAD, R_10, even);
+	with_data(b, 0x0f42, R_10, odd); /* cmovc */
+}
+
+static uint8_t *pair_check(struct jit_tr *t, const struct jit_region *r)
+{
+	struct jit_buf *b = &t->b;
+	uint8_t *jae;
+
+	choose(b, &r[0].base, &r[1].base);
+	j_rr(b, true, 0x33, R_10, R_9);	       /* xor */
+	with_data(b, 0x3b, R_10, &r[0].limit); /* cmp */
+	jae = j_ahead(b, 0x0f83);
+	choose(b, &r[0].delta, &r[1].delta);
+	j_rr(b, true, 0x03, R_9, R_10); /* add */
+	return jae;
+}
+
 uint8_t *jit_region_check(struct jit_tr *t, uint32_t n)
 {
 	const struct jit_region *r = &regions(t->j)->region[n];
 	uint8_t *jae;
 
+	if (regions(t->j)->state[n].pair)
+		return pair_check(t, r);
 	with_data(&t->b, 0x2b, R_9, &r->base);	/* sub */
 	with_data(&t->b, 0x3b, R_9, &r->limit); /* cmp */
 	jae = j_ahead(&t->b, 0x0f83);
@@ -190,10 +242,11 @@ void jit_region_share_missed(struct jit_tr *t, const struct jit_slow *w)
 void jit_region_missed(struct jit_tr *t, const struct jit_slow *w)
 {
 	const struct jit_stubs *s = &t->j->stub;
+	bool pair = regions(t->j)->state[w->region].pair;
 
 	j_here(&t->b, w->ja);
 	with_data(&t->b, OP_LEA, R_10, &regions(t->j)->region[w->region]);
-	jit_call_stub(t, s->region[w->access == SOFT_WRITE][__builtin_ctz(w->size)]);
+	jit_call_stub(t, s->region[pair][w->access == SOFT_WRITE][__builtin_ctz(w->size)]);
 	j_to(&t->b, 0xe9, w->retry + t->b.to_rx); /* the site is behind it */
 }
 
@@ -220,6 +273,24 @@ static void put_limit(struct jit_buf *b)
 	j_here8(b, no_smap);
 }
 
+/* The region at r10, which holds nothing, is put into the log. rax is lost. Returns where the jump is to be led
+ * that is taken when that is full. */
+static uint8_t *put_log(struct jit_buf *b, const struct jit_regions *r, bool write)
+{
+	uint8_t *full;
+
+	with_data(b, OP_LOAD, R_AX, &r->log[write].n);
+	jb(b, 0x3d); /* cmp eax, */
+	j32(b, JIT_REGION_LOG);
+	full = j_ahead8(b, 0x74);
+	JCODE(b, "\x52"); /* push rdx */
+	with_data(b, OP_LEA, R_DX, r->log[write].filled);
+	JCODE(b, "\x4c\x89\x14\xc2");		 /* mov [rdx + 8 * rax], r10 */
+	JCODE(b, "\x5a");			 /* pop rdx */
+	with_data(b, 0xff, 0, &r->log[write].n); /* inc */
+	return full;
+}
+
 /* The region at r10 becomes the page in r9, which the entry at rax has; rcx is the offset in it. r9 becomes
  * the host's address; rax and rcx are lost. */
 static void put_fill(struct jit_buf *b, const struct jit_regions *r, bool write)
@@ -243,19 +314,48 @@ static void put_fill(struct jit_buf *b, const struct jit_regions *r, bool write)
 	j_rm(b, true, 0x83, 7, R_10, REGION(limit)); /* cmp .., 0 */
 	jb(b, 0);
 	logged = j_ahead8(b, 0x75);
-	with_data(b, OP_LOAD, R_AX, &r->log[write].n);
-	jb(b, 0x3d); /* cmp eax, */
-	j32(b, JIT_REGION_LOG);
-	full = j_ahead8(b, 0x74);
-	JCODE(b, "\x52"); /* push rdx */
-	with_data(b, OP_LEA, R_DX, r->log[write].filled);
-	JCODE(b, "\x4c\x89\x14\xc2");		 /* mov [rdx + 8 * rax], r10 */
-	JCODE(b, "\x5a");			 /* pop rdx */
-	with_data(b, 0xff, 0, &r->log[write].n); /* inc */
+	full = put_log(b, r, write);
 	j_here8(b, nothing);
 	j_here8(b, logged);
 	j_rm(b, true, OP_STORE, R_CX, R_10, REGION(limit));
 	j_here8(b, full);
+}
+
+/* Half of the pair at r10 becomes the page in r9, as put_fill() does it. */
+static void put_pair_fill(struct jit_buf *b, const struct jit_regions *r, bool write)
+{
+	uint8_t *other, *nothing, *there, *full;
+
+	JCODE(b, "\x52"); /* push rdx */
+	j_rr(b, false, OP_LOAD, R_DX, R_9);
+	JCODE(b, "\xc1\xea\x07\x83\xe2\x20"); /* shr edx, 12 - 5; and edx, 32 */
+	j_rr(b, true, 0x03, R_DX, R_10);
+	j_rm(b, true, 0x3b, R_9, R_DX, REGION(base)); /* cmp */
+	other = j_ahead8(b, 0x75);
+	j_rm(b, false, 0xff, 0, R_10, STATE(same)); /* inc */
+	j_here8(b, other);
+	j_rm(b, true, OP_STORE, R_9, R_DX, REGION(base));
+	j_rm(b, true, OP_LOAD, R_AX, R_AX, (int32_t)offsetof(struct jit_l1, delta));
+	j_rm(b, true, OP_STORE, R_AX, R_DX, REGION(delta));
+	j_rr(b, true, 0x03, R_CX, R_AX);
+	JCODE(b, "\x51"); /* push rcx */
+	put_limit(b);
+	j_rm(b, true, 0x23, R_CX, R_10, STATE(mask)); /* and */
+	nothing = j_ahead8(b, 0x74);
+	j_rm(b, true, 0x83, 7, R_10, REGION(limit)); /* cmp .., 0 */
+	jb(b, 0);
+	there = j_ahead8(b, 0x75);
+	/* The other half is of before, and may no longer be right: a page of this half is none of its. */
+	JCODE(b, "\x48\x83\xf2\x20"); /* xor rdx, 32 */
+	j_rm(b, true, OP_STORE, R_9, R_DX, REGION(base));
+	full = put_log(b, r, write);
+	j_here8(b, nothing);
+	j_here8(b, there);
+	j_rm(b, true, OP_STORE, R_CX, R_10, REGION(limit));
+	j_here8(b, full);
+	JCODE(b, "\x59"); /* pop rcx */
+	j_rr(b, true, 0x03, R_9, R_CX);
+	JCODE(b, "\x5a"); /* pop rdx */
 }
 
 /* Where a stub goes with the linear address in r9 and the site in r10. */
@@ -286,13 +386,14 @@ static void put_apart(struct jit_buf *b)
 /* @size 0: of a group, by what the region's state says. Called with the distance from the region's base in r9 and the region's place in r10. Returns with the
  * host's address in r9; or does not. */
 static void make_stub(struct jit_buf *b, struct jit_stubs *s, const struct jit_regions *r,
-	unsigned int size, bool write)
+	unsigned int size, bool write, bool pair)
 {
 	bool share = !size;
 	uint8_t *ja, *js;
 
-	j_rm(b, true, 0x03, R_9, R_10, REGION(base)); /* add */
-	JCODE(b, "\x50\x51");			      /* push rax; push rcx */
+	if (!pair)
+		j_rm(b, true, 0x03, R_9, R_10, REGION(base)); /* add */
+	JCODE(b, "\x50\x51");				      /* push rax; push rcx */
 	j_rr(b, false, OP_LOAD, R_AX, R_9);
 	JCODE(b, "\xc1\xe8"); /* shr eax, */
 	jb(b, 12 - JIT_L1_SHIFT);
@@ -312,7 +413,10 @@ static void make_stub(struct jit_buf *b, struct jit_stubs *s, const struct jit_r
 	j_rm(b, false, 0xff, 1, R_10, STATE(left)); /* dec */
 	js = j_ahead(b, 0x0f88);
 	j_rr(b, true, 0x2b, R_9, R_CX); /* sub */
-	put_fill(b, r, write);
+	if (pair)
+		put_pair_fill(b, r, write);
+	else
+		put_fill(b, r, write);
 	JCODE(b, "\x59\x58\xc3"); /* pop rcx; pop rax; ret */
 	j_here(b, ja);
 	if (share)
@@ -326,10 +430,12 @@ void jit_make_region_stubs(struct jit_buf *b, struct soft_jit *j)
 {
 	for (unsigned int write = 0; write < 2; write++) {
 		j->stub.region_share[write] = b->p + b->to_rx;
-		make_stub(b, &j->stub, regions(j), 0, write);
-		for (unsigned int n = 0; n < JIT_REGION_STUBS; n++) {
-			j->stub.region[write][n] = b->p + b->to_rx;
-			make_stub(b, &j->stub, regions(j), 1u << n, write);
+		make_stub(b, &j->stub, regions(j), 0, write, false);
+		for (unsigned int n = 0; n < 2 * JIT_REGION_STUBS; n++) {
+			bool pair = n & 1;
+
+			j->stub.region[pair][write][n / 2] = b->p + b->to_rx;
+			make_stub(b, &j->stub, regions(j), 1u << n / 2, write, pair);
 		}
 	}
 }
@@ -380,10 +486,21 @@ static unsigned int widen(
 /* The instruction looks into the TLB at once henceforth: its block is translated anew. */
 static void give_up(struct soft_jit *j, const struct jit_site *s)
 {
-	*given_up_at(j, j->block[s->block].page, s->off) = given_up_key(
-		j->block[s->block].page, s->off);
+	uint32_t page = j->block[s->block].page;
+
+	*place_in(j->given_up, page, s->off) = place_key(page, s->off);
 	jit_block_drop(j, s->block);
 	j->n_given_up++;
+}
+
+/* The same with a pair. */
+static void try_pair(struct soft_jit *j, const struct jit_site *s)
+{
+	uint32_t page = j->block[s->block].page;
+
+	*place_in(j->paired, page, s->off) = place_key(page, s->off);
+	jit_block_drop(j, s->block);
+	j->n_paired++;
 }
 
 /* The region that the code before site @s names. */
@@ -408,12 +525,16 @@ void jit_region_again(
 		st->left = MISSES << st->level;
 		st->level = (uint8_t)MIN(st->level + 1, LEVELS);
 		st->tries = 0;
-		if (st->same < SAME)
+		if (st->same >= SAME)
+			return;
+		if (st->same >= SAME_TWO && s->size && !st->pair)
+			try_pair(v->jit, s);
+		else
 			give_up(v->jit, s);
 		return;
 	}
 	st->left = MISSES;
-	if (widen(v, r, lin, access) >= WIDENED && ++st->tries < TRIES)
+	if (!st->pair && widen(v, r, lin, access) >= WIDENED && ++st->tries < TRIES)
 		return;
 	st->mask = st->same = 0;
 	st->left = TRIAL;

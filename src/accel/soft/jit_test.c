@@ -231,6 +231,36 @@ static void sites_keep_to_regions(void **state)
 	chase(16, 1000, 7);
 }
 
+/* By turns in two pages: a pair. What it remembers of either goes when that page does. */
+static void two_pages_by_turns(void **state)
+{
+	uint64_t data = LIN + CHASE, other = CODE + 0x38000;
+
+	v->jit->hot_all = true;
+	chase(2, 100000, 2);
+	assert_int_equal(v->jit->n_paired, 1);
+	for (unsigned int i = 0; i < 100; i++) {
+		uint64_t page = data + (i & 1) * 0x1000;
+
+		chase(2, 1000 + i, 2);
+		memcpy(e->ram->host + other, &page, 8);
+		map(e, page, other, W);
+		fine(v, soft_tlb_flush_page(v, page));
+		v->gpr[X86_RBX] = page;
+		v->gpr[X86_RCX] = 10;
+		assert_int_equal(run_from(LIN), (uint32_t)page);
+		map(e, page, CODE + CHASE + 0xf000 - (i & 1) * 0x1000, W);
+		if (i & 2)
+			fine(v, soft_tlb_flush_page(v, page));
+		else
+			soft_tlb_flush(v, i & 4);
+	}
+	assert_int_equal(v->jit->n_paired, 1);
+	assert_int_equal(v->jit->n_given_up, 0);
+	chase(6, 100000, 2); /* more pages, some of them of one kind: that is no pair */
+	assert_int_equal(v->jit->n_given_up, 1);
+}
+
 static void regions_go_with_translations(void **state)
 {
 	uint64_t data = LIN + CHASE, other = CODE + 0x38000;
@@ -579,6 +609,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_more_contexts, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(data_moves, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(sites_keep_to_regions, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(two_pages_by_turns, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(regions_go_with_translations, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(what_runs_often_is_hot, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(read_here_write_there, setup_jit, teardown),

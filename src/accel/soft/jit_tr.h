@@ -123,9 +123,9 @@ struct jit_tr {
 	bool apart;    /* each access is looked up for itself */
 	unsigned int n_share, next_delta;
 	const struct jit_share *in_r9; /* r9 is the host's address of its lowest; or NULL */
-	uint32_t
-		region_of[16][2]
-			 [2]; /* 1 + that of accesses by a register alone, 0: none; writes? wide? */
+	uint32_t region_of
+		[16][2][2]
+		[2]; /* 1 + that of accesses by a register alone, 0: none; writes? wide? pair? */
 	unsigned int n, n_slow, n_side, n_miss, n_fault;
 	/* -- from here on not cleared -- */
 	struct jit_miss miss[JIT_MISS_MAX];

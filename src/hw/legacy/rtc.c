@@ -18,6 +18,7 @@
 #include "core/io.h"
 #include "core/irq.h"
 #include "core/machine.h"
+#include "hw/legacy/civil.h"
 #include "hw/legacy/legacy.h"
 #include "hw/legacy/timer.h"
 
@@ -139,22 +140,20 @@ static int decode(const struct rtc_state *s, uint8_t v)
 
 static void store_time(struct rtc_state *s, int64_t now_ns)
 {
-	time_t t = (time_t)(now_ns / NS_PER_SEC);
-	struct tm tm;
+	struct civil c = civil_from_seconds(now_ns / NS_PER_SEC);
 
-	gmtime_r(&t, &tm);
-	s->cmos[REG_SEC] = encode(s, tm.tm_sec);
-	s->cmos[REG_MIN] = encode(s, tm.tm_min);
+	s->cmos[REG_SEC] = encode(s, c.second);
+	s->cmos[REG_MIN] = encode(s, c.minute);
 	if (s->cmos[REG_B] & B_24H)
-		s->cmos[REG_HOUR] = encode(s, tm.tm_hour);
+		s->cmos[REG_HOUR] = encode(s, c.hour);
 	else
-		s->cmos[REG_HOUR] = encode(s, tm.tm_hour % 12 ? tm.tm_hour % 12 : 12) |
-				    (tm.tm_hour >= 12 ? B_PM : 0);
-	s->cmos[REG_WDAY] = encode(s, tm.tm_wday + 1);
-	s->cmos[REG_MDAY] = encode(s, tm.tm_mday);
-	s->cmos[REG_MONTH] = encode(s, tm.tm_mon + 1);
-	s->cmos[REG_YEAR] = encode(s, tm.tm_year % 100);
-	s->cmos[REG_CENTURY] = encode(s, 19 + tm.tm_year / 100);
+		s->cmos[REG_HOUR] = encode(s, c.hour % 12 ? c.hour % 12 : 12) |
+				    (c.hour >= 12 ? B_PM : 0);
+	s->cmos[REG_WDAY] = encode(s, c.weekday + 1);
+	s->cmos[REG_MDAY] = encode(s, c.day);
+	s->cmos[REG_MONTH] = encode(s, c.month);
+	s->cmos[REG_YEAR] = encode(s, c.year % 100);
+	s->cmos[REG_CENTURY] = encode(s, c.year / 100);
 }
 
 static int decode_hour(const struct rtc_state *s, uint8_t v)
@@ -168,14 +167,13 @@ static int decode_hour(const struct rtc_state *s, uint8_t v)
  * unit, as mktime() does. */
 static int64_t load_time(const struct rtc_state *s)
 {
-	struct tm tm = { .tm_sec = decode(s, s->cmos[REG_SEC]),
-		.tm_min = decode(s, s->cmos[REG_MIN]),
-		.tm_hour = decode_hour(s, s->cmos[REG_HOUR]),
-		.tm_mday = decode(s, s->cmos[REG_MDAY]),
-		.tm_mon = decode(s, s->cmos[REG_MONTH]) - 1,
-		.tm_year = decode(s, s->cmos[REG_CENTURY]) * 100 + decode(s, s->cmos[REG_YEAR]) -
-			   1900 };
-	int64_t t = timegm(&tm);
+	struct civil c = { .second = decode(s, s->cmos[REG_SEC]),
+		.minute = decode(s, s->cmos[REG_MIN]),
+		.hour = decode_hour(s, s->cmos[REG_HOUR]),
+		.day = decode(s, s->cmos[REG_MDAY]),
+		.month = decode(s, s->cmos[REG_MONTH]),
+		.year = decode(s, s->cmos[REG_CENTURY]) * 100 + decode(s, s->cmos[REG_YEAR]) };
+	int64_t t = civil_to_seconds(&c);
 
 	return t < 0 ? 0 : MIN(t, TIME_MAX_NS / NS_PER_SEC) * NS_PER_SEC;
 }
@@ -470,8 +468,6 @@ static bool rtc_realize(struct device *d, struct error *err)
 	uint8_t *c = r->s.cmos;
 	int rc;
 
-	/* gmtime_r() wants it, too, and once the guest runs there are no files to be read (sandbox/). */
-	tzset();
 	irq_source_init(&r->irq, d->machine, RTC_IRQ);
 	dev_timer_init(&r->timer, d, on_timer);
 	c[REG_A] = A_RUNNING | 6;

@@ -2,7 +2,7 @@
 /*
  * virtio-blk (virtio 1.2, 5.2): a disk with one or more request queues.
  *
- * The way of a request: the driver kicks a queue; on the home loop its chains are popped, each into
+ * The way of a request: the driver kicks a queue; on its lane's loop its chains are popped, each into
  * a request of the queue's pool, checked, and handed to block/ as iovecs over guest memory; the loop
  * carries all of them to the kernel in one system call. Completions push the chain and mark the
  * queue; when the loop's round is over, one deferred call decides about the interrupt for all of
@@ -12,7 +12,8 @@
  *    may write (2.7.4.1: in any layout of descriptors). A chain too short for these breaks the
  *    device; everything else wrong with a request is told in its status byte.
  * 2. A queue never has more chains out than it has descriptors, so its pool never runs dry.
- * 3. Everything here runs with the device's lock held. Only block_done() is called from outside and
+ * 3. Queues are divided among as many loops as there are (virtio.h), each with what its requests need.
+ *    Everything here runs with the lane's lock held. Only block_done() is called from outside and
  *    takes it, except while `submitting`: block/ may complete a request before it returns.
  * 4. A request that outlives a reset of the device (its generation is old) touches no guest memory
  *    any more; the transport lets the reset complete when it is done.
@@ -125,17 +126,26 @@ struct blk_config {
 	bool write_cache, discard, write_zeroes;
 };
 
+/* What the requests of one loop share. */
+struct blk_lane {
+	struct virtio_blk *s;
+	struct virtio_lane *v;
+	struct iovec *scratch; /* owned, max_iov: chains are popped into it */
+	bool submitting;       /* the loop: inside block_submit() */
+	uint64_t pushed;       /* queues with chains pushed since the last interrupt decision */
+	struct loop_defer notify;
+	uint8_t apart[64];
+};
+
 struct virtio_blk {
 	struct virtio_device v; /* first */
 	struct blk_config cfg;
 	struct block_dev *disk; /* borrowed */
 	struct pool *pools;	/* owned, a queue each */
 	int max_iov;
-	struct iovec *scratch; /* owned, max_iov: chains are popped into it */
-	bool submitting;       /* home loop: inside block_submit() */
-	uint64_t pushed;       /* queues with chains pushed since the last interrupt decision */
-	struct loop_defer notify;
-	bool writeback; /* the guest's choice; saved */
+	uint32_t n_lanes;
+	struct blk_lane *lanes; /* owned */
+	bool writeback;		/* the guest's choice; saved */
 	struct loop_defer flush_defer;
 	struct block_req flush;
 	bool flushing, flush_again;
@@ -145,6 +155,16 @@ struct virtio_blk {
 static struct virtio_blk *blk_of(struct virtio_device *v)
 {
 	return CONTAINER_OF(v, struct virtio_blk, v);
+}
+
+static struct blk_lane *lane_of(struct virtio_blk *s, const struct virtqueue *vq)
+{
+	return &s->lanes[vq->index % s->n_lanes];
+}
+
+static unsigned int blk_lane(struct virtio_device *v, unsigned int q)
+{
+	return q;
 }
 
 /* -------- the pool -------- */
@@ -180,10 +200,30 @@ static void pools_free(struct virtio_blk *s)
 		free(s->pools[i].req);
 		free(s->pools[i].iovs);
 	}
+	for (uint32_t i = 0; s->lanes && i < s->n_lanes; i++)
+		free(s->lanes[i].scratch);
 	free(s->pools);
-	free(s->scratch);
+	free(s->lanes);
 	s->pools = NULL;
-	s->scratch = NULL;
+	s->lanes = NULL;
+}
+
+static void blk_notify(void *opaque);
+
+static bool lanes_make(struct virtio_blk *s)
+{
+	s->n_lanes = s->v.n_lanes;
+	s->lanes = calloc(s->n_lanes, sizeof(*s->lanes));
+	for (uint32_t i = 0; s->lanes && i < s->n_lanes; i++) {
+		struct blk_lane *l = &s->lanes[i];
+
+		l->s = s;
+		loop_defer_init(&l->notify, blk_notify, l);
+		l->scratch = calloc((size_t)s->max_iov, sizeof(*l->scratch));
+		if (!l->scratch)
+			return false;
+	}
+	return s->lanes;
 }
 
 static bool pools_make(struct virtio_blk *s, struct error *err)
@@ -192,7 +232,6 @@ static bool pools_make(struct virtio_blk *s, struct error *err)
 
 	/* A descriptor that spans two blocks of RAM takes two. */
 	s->max_iov = (int)n + VQ_IOV_MAX - VQ_SIZE_MAX;
-	s->scratch = calloc((size_t)s->max_iov, sizeof(*s->scratch));
 	s->pools = calloc(s->cfg.num_queues, sizeof(*s->pools));
 	for (uint32_t i = 0; s->pools && i < s->cfg.num_queues; i++) {
 		struct pool *p = &s->pools[i];
@@ -204,7 +243,7 @@ static bool pools_make(struct virtio_blk *s, struct error *err)
 			return error_set(err, "out of memory for %u queues of %u requests",
 				s->cfg.num_queues, n);
 	}
-	return (s->scratch && s->pools) || error_set(err, "out of memory");
+	return (s->pools && lanes_make(s)) || error_set(err, "out of memory");
 }
 
 /* -------- the end of a request -------- */
@@ -214,21 +253,22 @@ static uint8_t status_of(int res)
 	return res == 0 ? S_OK : res == -ENOTSUP ? S_UNSUPP : S_IOERR;
 }
 
-/* Under the lock, on the home loop. */
+/* Under the lock, on the lane's loop. */
 static void request_end(struct request *r, uint8_t status)
 {
 	struct virtio_blk *s = r->s;
 	struct virtio_device *v = &s->v;
+	struct blk_lane *l = lane_of(s, r->vq);
 
 	TRACE2(virtio_blk, done, r->vq->index, status);
-	if (r->generation == v->generation && !v->broken) {
+	if (virtio_request_valid(v, r->vq, r->generation)) {
 		/* All that may be written counts as written, for the status byte is the last. */
 		vq_chain_write(&r->chain, r->chain.in_len - 1, &status, 1);
 		if (vq_push(r->vq, &r->chain, (uint32_t)r->chain.in_len) < 0)
 			virtio_break(v, "queue %u is damaged", r->vq->index);
-		if (!s->pushed)
-			loop_post(v->pci.dev.home, &s->notify);
-		s->pushed |= BIT_ULL(r->vq->index);
+		if (!l->pushed)
+			loop_post(l->v->loop, &l->notify);
+		l->pushed |= BIT_ULL(r->vq->index);
 	} else { /* the disk's bytes have come all the same */
 		vq_mark_written(&v->pci.dev.machine->mem, &r->chain, r->chain.in_len);
 	}
@@ -236,16 +276,16 @@ static void request_end(struct request *r, uint8_t status)
 	virtio_request_done(v, r->vq);
 }
 
-/* The home loop's round is over: one decision for all that was completed in it. */
+/* The loop's round is over: one decision for all that was completed in it. */
 static void blk_notify(void *opaque)
 {
-	struct virtio_blk *s = opaque;
-	struct mutex *lock = &s->v.pci.dev.lock;
+	struct blk_lane *l = opaque;
+	struct virtio_device *v = &l->s->v;
 
-	mutex_lock(lock);
-	for (; s->pushed; s->pushed &= s->pushed - 1)
-		virtio_notify(&s->v, &s->v.vq[__builtin_ctzll(s->pushed)]);
-	mutex_unlock(lock);
+	mutex_lock(l->v->lock);
+	for (; l->pushed; l->pushed &= l->pushed - 1)
+		virtio_notify(v, &v->vq[__builtin_ctzll(l->pushed)]);
+	mutex_unlock(l->v->lock);
 }
 
 /* The host has failed a request. What the guest had no right to ask for is refused before that. */
@@ -264,23 +304,25 @@ static void block_done(struct block_req *io, int res) NO_THREAD_SAFETY
 {
 	struct request *r = CONTAINER_OF(io, struct request, io);
 	struct virtio_blk *s = r->s;
+	struct blk_lane *l = lane_of(s, r->vq);
 
-	if (s->submitting) { /* point 3: the lock is held */
+	if (l->submitting) { /* point 3: the lock is held */
 		request_end(r, status_of(res));
 		return;
 	}
 	if (res < 0)
 		tell_error(s, io, res);
-	mutex_lock(&s->v.pci.dev.lock);
+	mutex_lock(l->v->lock);
 	request_end(r, status_of(res));
-	mutex_unlock(&s->v.pci.dev.lock);
+	mutex_unlock(l->v->lock);
 }
 
-static void submit(struct virtio_blk *s, struct block_req *io)
+static void submit(struct blk_lane *l, struct block_req *io)
 {
-	s->submitting = true;
-	block_submit(s->disk, io);
-	s->submitting = false;
+	io->lane = (uint8_t)(l - l->s->lanes);
+	l->submitting = true;
+	block_submit(l->s->disk, io);
+	l->submitting = false;
 }
 
 /* -------- requests -------- */
@@ -340,7 +382,7 @@ static void transfer(struct request *r, bool write, uint64_t sector)
 	r->io.op = write ? BLOCK_WRITE : BLOCK_READ;
 	r->io.offset = sector << SECTOR_SHIFT;
 	r->io.len = len;
-	submit(r->s, &r->io);
+	submit(lane_of(r->s, r->vq), &r->io);
 }
 
 /* GET_ID: the serial number, without a NUL when it is 20 bytes long (5.2.6.1). */
@@ -357,7 +399,6 @@ static void get_id(struct request *r)
 /* DISCARD, WRITE_ZEROES: one range (max_*_seg is 1). */
 static void zero_range(struct request *r, bool zeroes)
 {
-	struct virtio_blk *s = r->s;
 	uint64_t offered = r->s->v.guest_features;
 	struct range d;
 	uint32_t n, flags;
@@ -389,7 +430,7 @@ static void zero_range(struct request *r, bool zeroes)
 	r->io.len = (uint64_t)n << SECTOR_SHIFT;
 	r->io.iov = NULL;
 	r->io.n_iov = 0;
-	submit(s, &r->io);
+	submit(lane_of(r->s, r->vq), &r->io);
 }
 
 static void request_start(struct request *r, const struct header *h)
@@ -405,7 +446,7 @@ static void request_start(struct request *r, const struct header *h)
 		r->io.op = BLOCK_FLUSH;
 		r->io.offset = r->io.len = 0;
 		r->io.n_iov = 0;
-		submit(r->s, &r->io);
+		submit(lane_of(r->s, r->vq), &r->io);
 		break;
 	case T_GET_ID:
 		get_id(r);
@@ -450,7 +491,7 @@ static void blk_handle_queue(struct virtio_device *v, unsigned int q)
 {
 	struct virtio_blk *s = blk_of(v);
 	struct virtqueue *vq = &v->vq[q];
-	struct vq_chain c = { .iov = s->scratch };
+	struct vq_chain c = { .iov = lane_of(s, vq)->scratch };
 	int r;
 
 	while ((r = vq_pop(vq, &c, s->max_iov)) > 0) {
@@ -466,7 +507,7 @@ static void blk_handle_queue(struct virtio_device *v, unsigned int q)
 static void flush_done(struct block_req *io, int res) NO_THREAD_SAFETY
 {
 	struct virtio_blk *s = CONTAINER_OF(io, struct virtio_blk, flush);
-	bool locked = !s->submitting;
+	bool locked = !s->lanes[0].submitting;
 
 	/* An error is sticky in block/: the guest's next flush or write tells it. */
 	if (locked)
@@ -489,7 +530,7 @@ static void blk_flush(void *opaque)
 		s->flushing = true;
 		s->flush = (struct block_req){ .op = BLOCK_FLUSH, .done = flush_done };
 		virtio_request_begin(&s->v, NULL);
-		submit(s, &s->flush);
+		submit(&s->lanes[0], &s->flush);
 	}
 	mutex_unlock(&s->v.pci.dev.lock);
 }
@@ -590,6 +631,7 @@ static const struct virtio_class blk_class = {
 	.start = blk_start,
 	.handle_queue = blk_handle_queue,
 	.reset = blk_class_reset,
+	.lane = blk_lane,
 };
 
 static bool check_sizes(struct virtio_blk *s, struct error *err)
@@ -613,12 +655,18 @@ static bool check_sizes(struct virtio_blk *s, struct error *err)
 	return true;
 }
 
-/* Forget deferred calls; on the home loop. */
-static void defers_cancel(void *opaque)
+/* Forget deferred calls; on the lane's loop. */
+static void notify_cancel(void *opaque)
+{
+	struct blk_lane *l = opaque;
+
+	loop_defer_cancel(l->v->loop, &l->notify);
+}
+
+static void flush_cancel(void *opaque)
 {
 	struct virtio_blk *s = opaque;
 
-	loop_defer_cancel(s->v.pci.dev.home, &s->notify);
 	loop_defer_cancel(s->v.pci.dev.home, &s->flush_defer);
 }
 
@@ -631,12 +679,11 @@ static bool blk_prepare(struct virtio_blk *s, struct error *err)
 	s->disk = machine_backend(d->machine, BACKEND_BLOCK, s->cfg.drive, err);
 	if (!s->disk || !check_sizes(s, err))
 		return false;
-	d->home = machine_io_loop(d->machine, s->cfg.virtio.iothread, err);
-	if (!d->home)
+	if (!virtio_choose_loops(
+		    &s->v, &s->cfg.virtio, MIN(s->cfg.num_queues, block_max_lanes(s->disk)), err))
 		return false;
 	s->capacity = block_get_info(s->disk)->size >> SECTOR_SHIFT;
 	s->writeback = s->cfg.write_cache;
-	loop_defer_init(&s->notify, blk_notify, s);
 	loop_defer_init(&s->flush_defer, blk_flush, s);
 	return true;
 }
@@ -647,7 +694,7 @@ static bool blk_realize(struct device *d, struct error *err)
 
 	if (!blk_prepare(s, err))
 		return false;
-	if (!pools_make(s, err) || !block_attach(s->disk, d->home, err)) {
+	if (!pools_make(s, err) || !block_attach(s->disk, s->v.loops, s->v.n_lanes, err)) {
 		pools_free(s);
 		return false;
 	}
@@ -656,6 +703,8 @@ static bool blk_realize(struct device *d, struct error *err)
 		pools_free(s);
 		return false;
 	}
+	for (uint32_t i = 0; i < s->n_lanes; i++)
+		s->lanes[i].v = &s->v.lanes[i];
 	config_fill(s);
 	return true;
 }
@@ -664,8 +713,10 @@ static void blk_unrealize(struct device *d)
 {
 	struct virtio_blk *s = CONTAINER_OF(d, struct virtio_blk, v.pci.dev);
 
-	virtio_quiesce(d); /* nothing is in flight any more */
-	loop_call(d->home, defers_cancel, s);
+	virtio_leave(&s->v); /* nothing is in flight any more, and nobody puts off a flush */
+	for (uint32_t i = 0; i < s->n_lanes; i++)
+		loop_call(s->v.loops[i], notify_cancel, &s->lanes[i]);
+	loop_call(d->home, flush_cancel, s);
 	virtio_fini(&s->v);
 	block_detach(s->disk);
 	pools_free(s);

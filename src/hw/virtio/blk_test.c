@@ -483,6 +483,105 @@ static void test_unplug(void **state)
 	}
 }
 
+/* -------- a loop a queue -------- */
+
+#define LOOPS	  4
+#define LOOP_REQS 8
+#define LOOP_LEN  0x2000u
+
+static uint64_t loop_data(unsigned int q, unsigned int i)
+{
+	return DATA + q * 0x20000ull + i * 0x4000ull;
+}
+
+/* Write to (or read from) a place of its own by each request of each queue, and a flush after them. */
+static void loops_add(struct env *e, bool write, uint8_t value)
+{
+	for (unsigned int q = 0; q < LOOPS; q++) {
+		for (unsigned int i = 0; i <= LOOP_REQS; i++) {
+			uint64_t n = q * 16 + i, at = HDR + n * 32, sector = (q * 8 + i) * 16;
+			struct drv_buf b[3] = { { at, 16 }, { loop_data(q, i), LOOP_LEN },
+				{ STATUS + 0x900 + n, 1 } };
+
+			*drv_mem(&e->d, b[2].addr) = 0xee;
+			if (i == LOOP_REQS) {
+				header(e, at, 4, 0);
+				b[1] = b[2];
+				drv_add(&e->d, q, b, 1, 1, 0);
+				continue;
+			}
+			header(e, at, write, sector);
+			memset(drv_mem(&e->d, b[1].addr), write ? (int)(value + n) : 0, LOOP_LEN);
+			drv_add(&e->d, q, b, write ? 2 : 1, write ? 1 : 2, 0);
+		}
+		drv_kick(&e->d, q);
+	}
+}
+
+static void loops_wait(struct env *e)
+{
+	for (unsigned int q = LOOPS; q > 0; q--) {
+		for (unsigned int i = 0; i <= LOOP_REQS; i++) {
+			int head = drv_wait(&e->d, q - 1, NULL);
+
+			assert_true(head >= 0);
+		}
+		for (unsigned int i = 0; i <= LOOP_REQS; i++)
+			assert_int_equal(*drv_mem(&e->d, STATUS + 0x900 + (q - 1) * 16 + i), 0);
+	}
+}
+
+static void test_loops(void **state)
+{
+	struct block_stats stats;
+	struct drv_buf bad;
+	struct env e;
+
+	env_open(&e, "drive=d0,num-queues=4,iothread=a:b:c:d");
+	assert_int_equal(e.d.v->n_lanes, LOOPS);
+	for (unsigned int round = 0; round < 40; round++) {
+		drv_start(&e.d, ALL_FEATURES);
+		loops_add(&e, true, (uint8_t)round);
+		if (round % 3 == 1) {
+			e.dev->type->quiesce(e.dev);
+			assert_int_equal(virtio_in_flight(e.d.v), 0);
+			e.dev->type->resume(e.dev);
+		}
+		drv_write(&e.d, 0x100 + 32, round & 1, 1); /* the cache off and on meanwhile */
+		loops_wait(&e);
+		loops_add(&e, false, 0);
+		loops_wait(&e);
+		for (unsigned int q = 0; q < LOOPS; q++) {
+			for (unsigned int i = 0; i < LOOP_REQS; i++)
+				assert_int_equal(*drv_mem(&e.d, loop_data(q, i) + LOOP_LEN - 1),
+					(uint8_t)(round + q * 16 + i));
+		}
+		/* A reset that all queues' requests in flight hold up. */
+		loops_add(&e, true, 1);
+		drv_reset(&e.d);
+		assert_int_equal(virtio_in_flight(e.d.v), 0);
+		memset(drv_mem(&e.d, DATA), 0x77, 0x80000);
+		drv_breathe(&e.d);
+		for (uint32_t k = 0; k < 0x80000; k += 512)
+			assert_int_equal(*drv_mem(&e.d, DATA + k), 0x77);
+	}
+	block_get_stats(e.disk, &stats);
+	assert_true(stats.of[BLOCK_STAT_READ].ops >= 40 * LOOPS * LOOP_REQS);
+	assert_true(stats.of[BLOCK_STAT_WRITE].bytes >= 40ull * LOOPS * LOOP_REQS * LOOP_LEN);
+	/* A queue of another loop is broken, and so the device, with requests in flight on the others. */
+	drv_start(&e.d, ALL_FEATURES);
+	loops_add(&e, true, 1);
+	bad = (struct drv_buf){ HDR, 15 };
+	drv_add(&e.d, 3, &bad, 1, 0, 0);
+	drv_kick(&e.d, 3);
+	DRV_UNTIL(&e.d, drv_status(&e.d) & VIRTIO_S_NEEDS_RESET);
+	drv_start(&e.d, ALL_FEATURES);
+	loops_add(&e, true, 1);
+	loops_wait(&e);
+	loops_add(&e, true, 1);
+	env_close(&e);
+}
+
 /* -------- bad drivers -------- */
 
 static void test_short_header(void **state)
@@ -591,6 +690,7 @@ int main(void)
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_batching),
 		cmocka_unit_test(test_reset_in_flight),
+		cmocka_unit_test(test_loops),
 		cmocka_unit_test(test_quiesce_save),
 		cmocka_unit_test(test_load_other_disk),
 		cmocka_unit_test(test_unplug),
