@@ -234,14 +234,13 @@ static void sites_keep_to_regions(void **state)
 /* By turns in two pages: a pair. What it remembers of either goes when that page does. */
 static void two_pages_by_turns(void **state)
 {
-	uint64_t data = LIN + CHASE, other = CODE + 0x38000;
+	uint64_t data = LIN + CHASE, other = CODE + 0x38000, page;
 
 	v->jit->hot_all = true;
 	chase(2, 100000, 2);
 	assert_int_equal(v->jit->n_paired, 1);
 	for (unsigned int i = 0; i < 100; i++) {
-		uint64_t page = data + (i & 1) * 0x1000;
-
+		page = data + (i & 1) * 0x1000;
 		chase(2, 1000 + i, 2);
 		memcpy(e->ram->host + other, &page, 8);
 		map(e, page, other, W);
