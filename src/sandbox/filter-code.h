@@ -39,7 +39,4 @@ struct filter_code {
  * what @p says. False: it would be too long. */
 bool filter_compile(const struct policy *p, const struct policy *above, struct filter_code *out);
 
-/* What a filter says to a call (SECCOMP_RET_*). */
-uint32_t filter_run(const struct sock_filter *code, unsigned int len, const struct seccomp_data *d);
-
 #endif

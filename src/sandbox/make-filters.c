@@ -29,6 +29,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "sandbox/filter-code.h"
+#include "sandbox/filter-run.h"
 #include "sandbox/filter.h"
 
 #ifndef PR_SET_VMA

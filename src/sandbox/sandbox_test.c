@@ -30,6 +30,7 @@
 #include "base/thread.h"
 #include "base/types.h"
 #include "sandbox/filter.h"
+#include "sandbox/filter-run.h"
 
 enum { DENIED = 40, WORKED, BROKEN }; /* exit statuses of a try */
 
@@ -479,45 +480,6 @@ static void kept_is_open(void **state)
 
 /* -------- the filters as they are -------- */
 
-/* A seccomp filter's answer to a call: classic BPF, as far as the filters use it. */
-static uint32_t run_filter(const struct sandbox_filter *f, const struct seccomp_data *d)
-{
-	uint32_t a = 0;
-
-	for (unsigned int pc = 0; pc < f->len; pc++) {
-		const struct sock_filter *i = &f->code[pc];
-		bool yes = false;
-
-		switch (i->code) {
-		case BPF_LD | BPF_W | BPF_ABS:
-			memcpy(&a, (const char *)d + i->k, 4);
-			continue;
-		case BPF_ALU | BPF_AND | BPF_K:
-			a &= i->k;
-			continue;
-		case BPF_RET | BPF_K:
-			return i->k;
-		case BPF_JMP | BPF_JA:
-			pc += i->k;
-			continue;
-		case BPF_JMP | BPF_JEQ | BPF_K:
-			yes = a == i->k;
-			break;
-		case BPF_JMP | BPF_JGT | BPF_K:
-			yes = a > i->k;
-			break;
-		case BPF_JMP | BPF_JGE | BPF_K:
-			yes = a >= i->k;
-			break;
-		default:
-			fail_msg("an instruction that libseccomp did not use so far: %#x", i->code);
-		}
-		pc += yes ? i->jt : i->jf;
-	}
-	fail_msg("a filter without an end");
-	return 0;
-}
-
 static void other_architectures_end(void **state)
 {
 	struct seccomp_data d = { .nr = 1, .arch = AUDIT_ARCH_I386 };
@@ -528,8 +490,8 @@ static void other_architectures_end(void **state)
 		const struct sandbox_filter *f =
 			&sandbox_filters[role < SANDBOX_THREADS ? 0 : role];
 
-		assert_int_equal(run_filter(f, &d), SECCOMP_RET_KILL_PROCESS);
-		assert_int_equal(run_filter(f, &x32), SECCOMP_RET_KILL_PROCESS);
+		assert_int_equal(filter_run(f->code, f->len, &d), SECCOMP_RET_KILL_PROCESS);
+		assert_int_equal(filter_run(f->code, f->len, &x32), SECCOMP_RET_KILL_PROCESS);
 	}
 }
 

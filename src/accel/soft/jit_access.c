@@ -165,12 +165,9 @@ void jit_ea(struct jit_tr *t, unsigned int k)
 	add_segment(t, &t->insn[k]);
 }
 
-/* r10 becomes the entry that the address in r9 is to be in. */
-static void find_entry(struct jit_tr *t)
+void jit_l1_entry(struct jit_buf *b, bool bmi2)
 {
-	struct jit_buf *b = &t->b;
-
-	if (t->j->bmi2) {
+	if (bmi2) {
 		JCODE(b, "\xc4\x43\x7b\xf0\xd1"); /* rorx r10d, r9d, */
 		jb(b, 12 - JIT_L1_SHIFT);
 	} else {
@@ -194,7 +191,7 @@ uint8_t *jit_probe(struct jit_tr *t, unsigned int size, enum soft_access access)
 
 	if (t->hot)
 		j_rm(b, true, OP_STORE, R_9, R_SP, F_LIN);
-	find_entry(t);
+	jit_l1_entry(&t->b, t->j->bmi2);
 	if (t->hot) {
 		j_rm(b, true, 0x03, R_9, R_10, L1(delta)); /* add */
 		j_rm(b, true, OP_LOAD, R_10, R_10, L1(tag) + 8 * (int32_t)access);

@@ -138,12 +138,7 @@ static void not_lifted(struct jit_buf *b, const uint8_t *slow)
 /* r10: the entry of the address in r9; rax: its page. Returns the jumps of who does not find it. */
 static void find(struct jit_buf *b, uint8_t *jne[2])
 {
-	j_rr(b, false, OP_LOAD, R_10, R_9);
-	JCODE(b, "\x41\xc1\xea"); /* shr r10d, */
-	jb(b, 12 - JIT_L1_SHIFT);
-	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
-	j32(b, (JIT_L1_SIZE - 1) << JIT_L1_SHIFT);
-	j_rm(b, true, 0x03, R_10, R_SP, F_L1); /* add */
+	jit_l1_entry(b, false);
 	j_mov(b, R_AX, R_9);
 	JCODE(b, "\x48\x25"); /* and rax, */
 	j32(b, ~(JIT_PAGE - 1u));

@@ -45,6 +45,21 @@ static uint32_t run_from(uint64_t lin)
 	return (uint32_t)v->gpr[X86_RAX];
 }
 
+/* Run from LIN to a page fault; its address. */
+static uint64_t run_to_fault(void)
+{
+	struct soft_event event;
+
+	v->rip = LIN;
+	v->halted = false;
+	v->mp_state = X86_MP_RUNNABLE;
+	do
+		soft_vcpu_turns(v, 1000, &event);
+	while (event.vector == 255 && !v->halted);
+	assert_int_equal(event.vector, X86_EXC_PF);
+	return event.cr2;
+}
+
 /* mov eax, [rbx]; mov [rcx], eax; add dword [rbx], 3; mov edx, [rcx]; hlt */
 static const uint8_t from_to[] = { 0x8b, 0x03, 0x89, 0x01, 0x83, 0x03, 0x03, 0x8b, 0x11, 0xf4 };
 
@@ -110,8 +125,6 @@ static void code_there(void **state)
 
 static void gone_there(void **state)
 {
-	struct soft_event event;
-
 	put(0, from_to, sizeof(from_to));
 	for (unsigned int i = 0; i < MANY; i++) {
 		v->gpr[X86_RBX] = LIN + PAGE;
@@ -122,14 +135,7 @@ static void gone_there(void **state)
 			continue;
 		map(e, LIN + PAGE + FAR, CODE + 8 * PAGE, 0);
 		fine(v, soft_tlb_flush_page(v, LIN + PAGE + FAR));
-		v->rip = LIN;
-		v->halted = false;
-		v->mp_state = X86_MP_RUNNABLE;
-		do
-			soft_vcpu_turns(v, 1000, &event);
-		while (event.vector == 255 && !v->halted);
-		assert_int_equal(event.vector, X86_EXC_PF);
-		assert_int_equal(event.cr2, LIN + PAGE + FAR);
+		assert_int_equal(run_to_fault(), LIN + PAGE + FAR);
 		assert_int_equal(v->rip, LIN + 2);
 		map(e, LIN + PAGE + FAR, CODE + 8 * PAGE, W);
 	}
@@ -163,8 +169,6 @@ static void stacks(void **state)
 /* One of them may not be written to any more: it is not the stack's page, then. */
 static void stack_gone(void **state)
 {
-	struct soft_event event;
-
 	stacks(state);
 	map(e, LIN + 2 * PAGE, CODE + 2 * PAGE, 0);
 	fine(v, soft_tlb_flush_page(v, LIN + 2 * PAGE));
@@ -172,14 +176,7 @@ static void stack_gone(void **state)
 		v->gpr[X86_RSP] = LIN + 4 * PAGE;
 		run_from(LIN);
 		v->gpr[X86_RSP] = LIN + 2 * PAGE + 0x800;
-		v->rip = LIN;
-		v->halted = false;
-		v->mp_state = X86_MP_RUNNABLE;
-		do
-			soft_vcpu_turns(v, 1000, &event);
-		while (event.vector == 255 && !v->halted);
-		assert_int_equal(event.vector, X86_EXC_PF);
-		assert_int_equal(event.cr2, LIN + 2 * PAGE + 0x7f8);
+		assert_int_equal(run_to_fault(), LIN + 2 * PAGE + 0x7f8);
 		assert_int_equal(v->rip, LIN);
 	}
 }

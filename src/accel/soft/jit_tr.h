@@ -192,6 +192,8 @@ void jit_rm(struct jit_tr *t, bool w, uint32_t op, unsigned int reg, const struc
 /* An access that is not found, for the caller to say more. */
 struct jit_slow *jit_slow_at(
 	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access);
+/* r10 becomes the small TLB's entry that the address in r9 is to be in. @bmi2: does the host have it? The flags are lost. */
+void jit_l1_entry(struct jit_buf *b, bool bmi2);
 /* Look the linear address in r9 up: it becomes the host's. r10 is lost. Returns the jump that is taken when
  * it is not there; from there jit_probed_address() has the address in r9 again. */
 uint8_t *jit_probe(struct jit_tr *t, unsigned int size, enum soft_access access);
