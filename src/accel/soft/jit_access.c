@@ -250,7 +250,9 @@ void jit_stack_access(
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
 	s = jit_slow_at(t, k, size, access);
-	s->how = operand ? JIT_BY_SP : JIT_STACK;
+	/* Another page would not do for a group that has found this one; and where a frame is over a page's
+	 * end it would be by turns. */
+	s->how = operand || t->apart || jit_share_has_stack(t) ? JIT_BY_SP : JIT_STACK;
 	s->ja = jit_stack_compare(t, size);
 	s->retry = t->b.p;
 }
@@ -371,7 +373,12 @@ static void emit_not_found(struct jit_tr *t, const struct jit_slow *w)
 	j_here(&t->b, ja);
 	if (w->how != JIT_STACK)
 		jit_probed_address(t, w->access);
-	jit_call_stub(t, w->how == JIT_STACK ? t->j->stub.slow_stack : t->j->stub.slow);
+	if (w->how == JIT_STACK) {
+		jit_call_stub(t, t->j->stub.slow_stack);
+		j_to(&t->b, 0xe9, w->retry + t->b.to_rx);
+	} else {
+		jit_call_stub(t, t->j->stub.slow);
+	}
 }
 
 void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)

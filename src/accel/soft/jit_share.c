@@ -112,6 +112,14 @@ static struct place *place_of(
 	return p;
 }
 
+bool jit_share_has_stack(const struct jit_tr *t)
+{
+	for (unsigned int n = 0; n < t->n_share; n++)
+		if (t->share[n].n > 1 && of_stack(t->share[n].base, t->share[n].index))
+			return true;
+	return false;
+}
+
 static void join(struct jit_share *g, struct jit_member *m, int32_t at, unsigned int size)
 {
 	g->lo = MIN(g->lo, at);
@@ -536,6 +544,17 @@ static void put_share_site(struct jit_tr *t, const struct jit_slow *w)
 	jbytes(&t->b, (const char *)&s, sizeof(s));
 }
 
+/* What is due before an access that faults is C code's business. */
+static void emit_call(struct jit_tr *t, const struct jit_slow *w, uint8_t first)
+{
+	if (w->shared_by != JIT_SHARE_STACK || first) {
+		jit_call_stub(t, t->j->stub.share);
+		return;
+	}
+	jit_call_stub(t, t->j->stub.share_stack);
+	j_to(&t->b, 0xe9, w->done + t->b.to_rx);
+}
+
 void jit_emit_share_slow(struct jit_tr *t, const struct jit_slow *w)
 {
 	struct jit_site s = jit_site_of(t, w->insn);
@@ -553,7 +572,7 @@ void jit_emit_share_slow(struct jit_tr *t, const struct jit_slow *w)
 		if (w->shared_by == JIT_SHARE_FRAME)
 			jit_probed_address(t, w->share->write ? SOFT_WRITE : SOFT_READ);
 		apart = not_in_a_page(t, w);
-		jit_call_stub(t, t->j->stub.share);
+		emit_call(t, w, s.first);
 	}
 	at = t->b.p;
 	s.retry = (int32_t)(w->retry - at);
