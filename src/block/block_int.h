@@ -28,10 +28,12 @@ struct block_sync {
 	_Atomic int error;	   /* 0 or -errno for good: the kernel tells a lost write once */
 	_Atomic uint64_t done_gen; /* what is durable; changed under the lock */
 	struct mutex lock;
-	bool running;	   /* an fdatasync; who set it owns @io and @retries */
+	bool running;	   /* an fdatasync, or it is about to */
+	struct loop *loop; /* that does it, and has @start, @io, @retries to itself */
 	uint64_t gen;	   /* that it covers */
 	struct list batch; /* of requests that it serves, and that wait for the next one */
 	struct list next;
+	struct loop_defer start;
 	struct loop_io io;
 	uint32_t retries;
 };

@@ -11,7 +11,8 @@
  * 2. when it fails all that wait fail too, and all that come after: nobody knows what was lost.
  *
  * Who comes while one runs waits for the next one, which serves all that wait then; or is served by this
- * one, if nothing that it wants was written after that had begun. The loop that starts the first goes on with the next.
+ * one, if nothing that it wants was written after that had begun. The first one begins when its loop has gone through all that
+ * has ended meanwhile, so that writes that are done together share it, too; that loop then goes on with the next ones.
  */
 #include <errno.h>
 #include "block/block_int.h"
@@ -30,23 +31,20 @@ void block_sync_fini(struct block_sync *s)
 	mutex_fini(&s->lock);
 }
 
-/* The lock was held when @running was set; now it is not. */
-static void sync_start(struct block_file *f, struct loop *l)
+/* On the loop that has set @running. */
+static void sync_start(void *opaque)
 {
+	struct block_file *f = opaque;
 	struct block_sync *s = &f->sync;
 
+	mutex_lock(&s->lock);
+	s->gen = atomic_load(&f->write_gen);
+	mutex_unlock(&s->lock);
 	s->retries = 0;
 	s->io = (struct loop_io){
 		.kind = LOOP_IO_FDATASYNC, .fd = f->fd, .done = sync_done, .opaque = f
 	};
-	loop_io_submit(l, &s->io);
-}
-
-/* Both with the lock held. */
-static void sync_claim(struct block_file *f)
-{
-	f->sync.running = true;
-	f->sync.gen = atomic_load(&f->write_gen);
+	loop_io_submit(s->loop, &s->io);
 }
 
 static void move_all(struct list *from, struct list *to)
@@ -72,14 +70,17 @@ void block_file_sync(struct block_file *f, struct block_req *r)
 	if (waits) {
 		r->io.opaque = f;
 		if (!s->running) {
-			sync_claim(f);
-			start = true;
+			s->running = start = true;
+			s->loop = l;
+			s->gen = UINT64_MAX; /* not begun: who comes is served */
 		}
 		list_add_tail(s->gen >= r->progress ? &s->batch : &s->next, &r->wait);
 	}
 	mutex_unlock(&s->lock);
-	if (start)
-		sync_start(f, l);
+	if (start) {
+		loop_defer_init(&s->start, sync_start, f);
+		loop_post(l, &s->start);
+	}
 	if (!waits)
 		block_file_synced(f, r, error);
 }
@@ -130,12 +131,11 @@ static void sync_done(struct loop_io *io, int64_t res)
 		s->done_gen = s->gen;
 	}
 	move_all(&s->next, &s->batch);
-	s->running = false;
-	again = !list_empty(&s->batch);
+	s->running = again = !list_empty(&s->batch);
 	if (again)
-		sync_claim(f);
+		s->gen = UINT64_MAX;
 	mutex_unlock(&s->lock);
 	if (again)
-		sync_start(f, l);
+		sync_start(f);
 	tell(f, l, &ended, (int)res);
 }
