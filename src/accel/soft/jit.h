@@ -177,8 +177,9 @@ struct jit_stubs {
 	const uint8_t *leave, *load, *syscall, *sysret;
 	const uint8_t *region[2][2][JIT_REGION_STUBS]; /* pair? writes? by log2 of the size */
 	const uint8_t *region_share[2];		       /* writes? */
-	const uint8_t *share, *link_apart;
-	const uint8_t *slow_popped, *again_popped, *share_popped, *share_again_popped;
+	const uint8_t *share, *share_stack, *link_apart;
+	const uint8_t *slow_popped, *again_popped, *share_popped, *share_again_popped,
+		*slow_stack_popped;
 	const uint8_t *string[JIT_STRINGS][2][4][2]; /* REPNE? log2 of the size, 64-bit code? */
 	const uint8_t *string_slow;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
@@ -308,9 +309,10 @@ const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
 void jit_make_level_stubs(struct jit_buf *b, struct jit_stubs *s);
 
 /* -------- jit_miss.c -------- */
-/* In front of stubs slow and share. */
+/* In front of stub slow; share_stack and slow_stack: what is called with the linear address in r9 and goes on
+ * with the host's, at the jump between the call and the site. */
 void jit_make_slow_stub(struct jit_buf *b, struct jit_stubs *s);
-void jit_make_stack_stub(struct jit_buf *b, struct jit_stubs *s);
+void jit_make_stack_stubs(struct jit_buf *b, struct jit_stubs *s);
 
 /* -------- jit_res.c -------- */
 void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s);

@@ -259,7 +259,9 @@ void jit_stack_access(
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
 	s = jit_slow_at(t, k, size, access);
-	s->how = operand ? JIT_BY_SP : JIT_STACK;
+	/* Another page would not do for a group that has found this one; and where a frame is over a page's
+	 * end it would be by turns. */
+	s->how = operand || t->apart || jit_share_has_stack(t) ? JIT_BY_SP : JIT_STACK;
 	s->ja = jit_stack_compare(t, size);
 	s->retry = t->b.p;
 }
@@ -369,14 +371,15 @@ static uint8_t *emit_probe_after_all(struct jit_tr *t, const struct jit_slow *w)
 	return ja;
 }
 
-/* Up to the site. */
-static void emit_not_found(struct jit_tr *t, const struct jit_slow *w)
+/* Up to the site. Returns the jump that emit_wraps() is to take, or NULL. */
+static uint8_t *emit_not_found(struct jit_tr *t, const struct jit_slow *w)
 {
-	uint8_t *ja = w->ja;
+	static const struct jit_direct lin = { .base = R_9 };
+	uint8_t *ja = w->ja, *wraps = NULL;
 
 	if (w->how == JIT_REGION) {
 		jit_region_missed(t, w);
-		return;
+		return NULL;
 	}
 	if (w->how == JIT_BY_SP)
 		ja = emit_probe_after_all(t, w);
@@ -385,13 +388,29 @@ static void emit_not_found(struct jit_tr *t, const struct jit_slow *w)
 		jit_direct_linear(t, &w->direct);
 	else if (w->how != JIT_STACK)
 		jit_probed_address(t, w->access);
-	jit_call_stub(t, w->how == JIT_STACK ? t->j->stub.slow_stack : t->j->stub.slow);
+	if (w->how == JIT_STACK) {
+		if (!t->wide)
+			wraps = jit_direct_wraps(t, &lin);
+		jit_call_stub(t, t->j->stub.slow_stack);
+		j_to(&t->b, 0xe9, w->retry + t->b.to_rx);
+	} else {
+		jit_call_stub(t, t->j->stub.slow);
+	}
+	return wraps;
+}
+
+/* Where addresses wrap around: it is the access that it is, and no page that is remembered. */
+static void emit_wraps(struct jit_tr *t, const uint8_t *site)
+{
+	JCODE(&t->b, "\x4c\x8d\x15"); /* lea r10, [rip + */
+	j32(&t->b, (uint32_t)(site - (t->b.p + 4)));
+	j_to(&t->b, 0xe9, t->j->stub.slow_popped);
 }
 
 void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 {
 	struct jit_site s = jit_site_of(t, w->insn);
-	uint8_t *at;
+	uint8_t *at, *wraps = NULL;
 
 	if (w->how == JIT_SHARED) {
 		jit_emit_share_slow(t, w);
@@ -400,7 +419,7 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 	if (w->how == JIT_STRING)
 		j_here(&t->b, w->ja);
 	else
-		emit_not_found(t, w);
+		wraps = emit_not_found(t, w);
 	at = t->b.p;
 	s.retry = w->direct.there ? (int32_t)sizeof(s) : (int32_t)(w->retry - at);
 	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
@@ -410,6 +429,10 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 	s.flags_saved = w->flags_saved;
 	s.have = w->have;
 	jit_put_site(t, &s);
+	if (wraps) {
+		j_here(&t->b, wraps);
+		emit_wraps(t, at);
+	}
 	if (w->direct.there)
 		jit_direct_found(t, &w->direct, w->retry);
 }

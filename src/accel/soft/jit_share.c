@@ -112,6 +112,14 @@ static struct place *place_of(
 	return p;
 }
 
+bool jit_share_has_stack(const struct jit_tr *t)
+{
+	for (unsigned int n = 0; n < t->n_share; n++)
+		if (t->share[n].n > 1 && of_stack(t->share[n].base, t->share[n].index))
+			return true;
+	return false;
+}
+
 static void join(struct jit_share *g, struct jit_member *m, int32_t at, unsigned int size)
 {
 	g->lo = MIN(g->lo, at);
@@ -663,6 +671,21 @@ static uint8_t *may_wrap(struct jit_tr *t, const struct jit_slow *w)
 	return jit_direct_wraps(t, w->direct.there ? &w->direct : &lin);
 }
 
+/* What is due before an access that faults is C code's business. Returns the jump that jit_direct_found() is to
+ * take, or NULL: there is none. */
+static uint8_t *emit_call(struct jit_tr *t, const struct jit_slow *w, uint8_t first)
+{
+	if (w->shared_by != JIT_SHARE_STACK || first) {
+		jit_call_stub(t, t->j->stub.share);
+		return NULL;
+	}
+	jit_call_stub(t, t->j->stub.share_stack);
+	if (w->direct.there)
+		return j_ahead(&t->b, 0xe9);
+	j_to(&t->b, 0xe9, w->done + t->b.to_rx);
+	return NULL;
+}
+
 void jit_emit_share_slow(struct jit_tr *t, const struct jit_slow *w)
 {
 	struct jit_site s = jit_site_of(t, w->insn);
@@ -683,7 +706,7 @@ void jit_emit_share_slow(struct jit_tr *t, const struct jit_slow *w)
 		else if (w->shared_by == JIT_SHARE_FRAME)
 			jit_probed_address(t, w->share->write ? SOFT_WRITE : SOFT_READ);
 		apart = not_in_a_page(t, w);
-		jit_call_stub(t, t->j->stub.share);
+		found = emit_call(t, w, s.first);
 	}
 	at = t->b.p;
 	s.retry = (int32_t)(w->retry - at);

@@ -260,6 +260,8 @@ uint8_t *jit_direct_wraps(struct jit_tr *t, const struct jit_direct *d);
 void jit_share_find(struct jit_tr *t);
 /* No group has been looked up: the next of each is. */
 void jit_share_forget(struct jit_tr *t);
+/* Is there a group of the stack's, which would not do with another page of the stack in between? */
+bool jit_share_has_stack(const struct jit_tr *t);
 /* After @k: what host registers hold. */
 void jit_share_note(struct jit_tr *t, unsigned int k);
 /* If access @slot of @k is one of a group: as jit_operand(). */
