@@ -124,12 +124,12 @@ static void around_the_ends(uint64_t upper)
 {
 	visit_beyond(AFTER);
 	for (uint32_t at = 0xffffffd0; at != 0x30; at++)
-		run_fields(at, 0x8800, upper);
+		run_fields(at, 0x18800, upper);
 	for (uint32_t sp = 0xffffffe0; sp != 0x20; sp++)
-		run_fields(0x9000, sp, upper);
+		run_fields(0x19000, sp, upper);
 	visit_beyond(0 - PAGE);
 	for (uint32_t at = 0xffffffd0; at != 0x30; at++)
-		run_fields(at, at + 0x100, upper);
+		run_fields(at, 0x18800, upper);
 	/* Where they do not wrap around any longer, and are the same page's. */
 	for (uint32_t at = 0xfff0; at != 0x10010; at++)
 		run_fields(at, at + 0x800, upper);
