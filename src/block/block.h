@@ -79,17 +79,18 @@ struct block_req {
 	int hop_res;
 	bool hopped;
 	struct block_dev *dev; /* NULL: a format's own request on its file */
-	uint64_t progress;     /* bytes done; FLUSH: the write generation that it covers */
-	uint64_t iov_off;      /* cursor: bytes into iov[iov_idx] */
+	uint64_t progress; /* bytes done; while it is made durable: the write generation wanted */
+	uint64_t iov_off;  /* cursor: bytes into iov[iov_idx] */
 	uint32_t iov_idx;
 	uint8_t stage, retries;
 	int64_t start_ns; /* CLOCK_MONOTONIC */
-	bool special, tracked, synced;
+	bool special, tracked, counted;
 	enum block_op act; /* what is done for @op (detect-zeroes) */
 	struct iovec part;
 	uint8_t *bounce; /* a slot of the file's, or NULL */
 	uint64_t bounce_done;
-	struct list node, wait; /* in the file's lists; valid when @special */
+	struct list node; /* in the file's lists; valid when @special */
+	struct list wait; /* likewise, or among those that are made durable */
 };
 
 struct block_info {
@@ -164,7 +165,8 @@ void block_set_user(struct block_dev *b, struct block_user *u);
  * disk is not released. */
 bool block_resize(struct block_dev *b, uint64_t size, struct error *err) MUST_USE;
 /* Start @r: bounds and alignment are checked (-EINVAL, -EIO beyond the end, -EROFS), errors come
- * through done(). After a failed flush every later flush fails too (fsync errors are told once). */
+ * through done(). When the host could not make something durable, then all flushes and durable writes fail
+ * that are under way or come later, until the disk is closed: docs/disks.md. */
 void block_submit(struct block_dev *b, struct block_req *r);
 /* Requests in flight. A number that means something while none comes. */
 uint32_t block_in_flight(const struct block_dev *b);

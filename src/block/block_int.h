@@ -9,6 +9,7 @@
 #define BLOCK_BLOCK_INT_H
 
 #include <stdatomic.h>
+#include "base/thread.h"
 #include "block/block.h"
 #include "block/format.h"
 #include "loop/worker.h"
@@ -19,6 +20,23 @@
 /* Bounce buffers for requests that O_DIRECT or the overlay cannot take as they are. */
 #define BOUNCE_SLOTS 8u
 #define BOUNCE_SIZE  (256u * 1024)
+
+#define BLOCK_RETRIES_MAX 100u /* of EINTR and EAGAIN */
+
+/* What makes a file's writes durable (file_sync.c). */
+struct block_sync {
+	_Atomic int error;	   /* 0 or -errno for good: the kernel tells a lost write once */
+	_Atomic uint64_t done_gen; /* what is durable; changed under the lock */
+	struct mutex lock;
+	bool running;	   /* an fdatasync, or it is about to */
+	struct loop *loop; /* that does it, and has @start, @io, @retries to itself */
+	uint64_t gen;	   /* that it covers */
+	struct list batch; /* of requests that it serves, and that wait for the next one */
+	struct list next;
+	struct loop_defer start;
+	struct loop_io io;
+	uint32_t retries;
+};
 
 struct block_file {
 	char *path;	   /* owned */
@@ -40,9 +58,8 @@ struct block_file {
 	int detect_zeroes;
 	_Atomic bool no_zero_range, no_punch; /* the host has said so */
 
-	_Atomic int flush_error;    /* 0 or -errno for good: fsync errors are told once */
 	_Atomic uint64_t write_gen; /* writes done that are not yet durable: raised by each */
-	_Atomic uint64_t flushed_gen;
+	struct block_sync sync;
 
 	int overlay_fd;	       /* owned; -1: none */
 	uint64_t *overlay_map; /* owned: a bit a unit that lives in the overlay */
@@ -98,6 +115,12 @@ void block_file_close(struct block_file *f);
 uint64_t block_file_allocated(const struct block_file *f);
 /* As block_submit without the checks: bounds and 512-byte alignment have been checked. */
 void block_file_submit(struct block_file *f, struct block_req *r);
+/* Make durable what was written up to the generation r->progress, then block_file_synced() on @r's loop (perhaps
+ * at once). On @r's loop. */
+void block_file_sync(struct block_file *f, struct block_req *r);
+void block_file_synced(struct block_file *f, struct block_req *r, int res);
+void block_sync_init(struct block_sync *s);
+void block_sync_fini(struct block_sync *s);
 /* OFD locks, compatible with QEMU's. */
 bool block_file_lock(struct block_file *f, struct error *err) MUST_USE;
 void block_file_unlock(struct block_file *f);
