@@ -34,10 +34,12 @@ def libraries(program):
     return re.findall(r'(/\S+) \(0x', text)
 
 
-def initrd(folder, programs=()):
-    """The cloud kernel's initrd and `programs` of this machine with their libraries. Its path."""
+def initrd(folder, programs=(), files=None):
+    """The cloud kernel's initrd and `programs` of this machine with their libraries, and scripts `files`, {path: text}.
+    Its path."""
     extra = Cpio()
-    extra.file('udhcpc', UDHCPC, 0o755)
+    for name, text in {'udhcpc': UDHCPC, **(files or {})}.items():
+        extra.file(name, text, 0o755)
     for program in programs:
         for path in (program, *libraries(program)):
             extra.host_file(os.path.realpath(path), path.replace('/usr/', '/', 1).lstrip('/')
