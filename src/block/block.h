@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/field.h"
 #include "base/list.h"
+#include "block/limits.h"
 #include "loop/loop.h"
 
 enum block_cache {
@@ -46,7 +47,8 @@ struct block_config {
 	int cache;	   /* enum block_cache */
 	int discard;	   /* enum block_discard: pass discards down or not */
 	int detect_zeroes; /* off, on, unmap */
-	bool unlocked;	   /* not an option: another process's until block_acquire() */
+	struct block_limits limits;
+	bool unlocked; /* not an option: another process's until block_acquire() */
 };
 extern const struct field_table block_config_table;
 
@@ -104,6 +106,14 @@ struct block_info {
 
 struct block_dev;
 
+/* The device that uses a disk lets it be changed. On main. */
+struct block_user {
+	void (*hold)(
+		struct block_user *u); /* returns with no request in flight; none comes until: */
+	void (*let_go)(struct block_user *u);
+	void (*resized)(struct block_user *u); /* it has another size now */
+};
+
 /* What a disk has done since it was opened. WRITE_ZEROES counts as a write. */
 enum block_stat {
 	BLOCK_STAT_READ,
@@ -149,6 +159,11 @@ bool block_attach(
 	struct block_dev *b, struct loop *const *loops, uint32_t n, struct error *err) MUST_USE;
 void block_detach(struct block_dev *b);
 bool block_is_attached(const struct block_dev *b);
+/* From attaching to detaching; without one its size is fixed while it is attached. */
+void block_set_user(struct block_dev *b, struct block_user *u);
+/* Give it @size bytes (a block device: look how many it has now, at least @size). What is cut off is lost. Main; the
+ * disk is not released. */
+bool block_resize(struct block_dev *b, uint64_t size, struct error *err) MUST_USE;
 /* Start @r: bounds and alignment are checked (-EINVAL, -EIO beyond the end, -EROFS), errors come
  * through done(). When the host could not make something durable, then all flushes and durable writes fail
  * that are under way or come later, until the disk is closed: docs/disks.md. */

@@ -80,6 +80,10 @@ struct block_file {
 /* What one loop counts: it alone adds, anybody reads. */
 struct block_lane {
 	struct loop *loop;
+	struct block_group *group; /* borrowed; NULL: no limits */
+	struct list waiting[2];	   /* for their limits: reads, writes */
+	struct loop_timer timer;
+	struct loop_defer rush;
 	_Atomic uint32_t in_flight;
 	_Atomic uint64_t ops[BLOCK_STATS], bytes[BLOCK_STATS], ns[BLOCK_STATS];
 	_Atomic uint64_t failed[BLOCK_STATS], invalid[BLOCK_STATS];
@@ -96,7 +100,11 @@ struct block_dev {
 	struct block_file *file;  /* owned */
 	struct loop *loop;	  /* the home loop */
 	int cache, detect_zeroes; /* as configured */
-	uint32_t n_lanes;	  /* attached; counters stay */
+	struct block_user *user;  /* borrowed; NULL: none */
+	struct block_group
+		*group; /* counted; NULL: no limits. Main's; each lane has its own copy */
+	_Atomic bool hurry;
+	uint32_t n_lanes; /* attached; counters stay */
 	struct block_lane lane[BLOCK_LANES_MAX];
 };
 
@@ -123,6 +131,12 @@ struct block_dev *block_dev_new(const char *id, struct error *err) MUST_USE;
 void block_dev_fill_info(struct block_dev *b);
 /* Count a request that is done. */
 void block_account(struct block_dev *b, const struct block_req *r, int res);
+
+/* limits.c. True: @r waits and will be started when its time has come. On its lane's loop. */
+bool block_limits_hold(struct block_dev *b, struct block_req *r);
+void block_limits_attach(struct block_dev *b);
+void block_limits_detach(struct block_dev *b);
+void block_limits_close(struct block_dev *b);
 
 /* End of a request, where it was carried out. The caller does not touch @r afterwards. */
 void block_req_end(struct block_req *r, int res);
