@@ -410,7 +410,7 @@ static void add_registers(struct jit_tr *t, const struct jit_share *g, int32_t d
 }
 
 /* The address in r9 was looked up in the TLB and is the host's: how far that is goes into the frame. */
-static void store_delta(struct jit_tr *t, struct jit_share *g, const struct jit_member *m)
+static void store_delta(struct jit_tr *t, struct jit_share *g)
 {
 	struct jit_buf *b = &t->b;
 
@@ -419,12 +419,7 @@ static void store_delta(struct jit_tr *t, struct jit_share *g, const struct jit_
 		if (&t->share[n] != g && t->share[n].how == JIT_SHARE_FRAME &&
 			t->share[n].slot == g->slot)
 			t->share[n].how = JIT_SHARE_NOT_YET;
-	j_gs_store(b, R_9, V_OFF(g.goal));
-	linear(t, g, g->lo - m->adj);
-	j_mov(b, R_10, R_9);
-	j_gs_load(b, R_9, V_OFF(g.goal));
-	JCODE(b, "\x49\xf7\xda"); /* neg r10 */
-	j_rr(b, true, 0x03, R_10, R_9);
+	jit_probed_delta(t);
 	j_rm(b, true, OP_STORE, R_10, R_SP, F_DELTA + 8 * g->slot);
 }
 
@@ -453,7 +448,7 @@ static void look_up(struct jit_tr *t, unsigned int k, struct jit_share *g,
 		g->how = JIT_SHARE_FRAME;
 		s->ja = jit_probe(t, span, g->write ? SOFT_WRITE : SOFT_READ);
 		if (g->needs_delta)
-			store_delta(t, g, m);
+			store_delta(t, g);
 	}
 	s->done = t->b.p;
 	s->how = JIT_SHARED;
