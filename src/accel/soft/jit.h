@@ -69,6 +69,8 @@ enum jit_res { JIT_VEC, JIT_X87 };
 #define JIT_MODE_FPEXC BIT(8)  /* MXCSR has unmasked exceptions */
 #define JIT_MODE_USER  BIT(9)  /* of blocks only: accesses are the user's */
 #define JIT_MODE_APART BIT(10) /* the same: no group of accesses is looked up at once */
+#define JIT_MODE_CLEAN \
+	BIT(11) /* of 32-bit code: the registers' upper halves are 0, and remain so */
 
 #define JIT_DEAD_SIZE 9 /* of what takes the place of its first instructions when it is gone */
 
@@ -175,8 +177,9 @@ struct jit_stubs {
 	const uint8_t *leave, *load, *syscall, *sysret;
 	const uint8_t *region[2][2][JIT_REGION_STUBS]; /* pair? writes? by log2 of the size */
 	const uint8_t *region_share[2];		       /* writes? */
-	const uint8_t *share, *link_apart;
-	const uint8_t *slow_popped, *again_popped, *share_popped, *share_again_popped;
+	const uint8_t *share, *share_stack, *link_apart;
+	const uint8_t *slow_popped, *again_popped, *share_popped, *share_again_popped,
+		*slow_stack_popped;
 	const uint8_t *string[JIT_STRINGS][2][4][2]; /* REPNE? log2 of the size, 64-bit code? */
 	const uint8_t *string_slow;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
@@ -306,9 +309,10 @@ const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
 void jit_make_level_stubs(struct jit_buf *b, struct jit_stubs *s);
 
 /* -------- jit_miss.c -------- */
-/* In front of stubs slow and share. */
+/* In front of stub slow; share_stack and slow_stack: what is called with the linear address in r9 and goes on
+ * with the host's, at the jump between the call and the site. */
 void jit_make_slow_stub(struct jit_buf *b, struct jit_stubs *s);
-void jit_make_stack_stub(struct jit_buf *b, struct jit_stubs *s);
+void jit_make_stack_stubs(struct jit_buf *b, struct jit_stubs *s);
 
 /* -------- jit_res.c -------- */
 void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s);
@@ -378,6 +382,13 @@ void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin);
 void jit_l1_drop_entries(struct soft_vcpu *v, struct jit_l1 *const *e, unsigned int n);
 /* Writes to the page at @host, NULL: any, are to be seen again. */
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
+/* Is the page at linear @page such that addresses of 32-bit code near it do not wrap around? What such code
+ * remembers for groups of accesses (the stack's page, regions) is nothing else: jit_direct.c. */
+#define JIT_WRAP 0x10000ull
+static inline bool jit_wraps_not(uint64_t page)
+{
+	return page - JIT_WRAP < (1ull << 32) - 2 * JIT_WRAP;
+}
 /* Is what generated code compares the entry of @lin with such that @size bytes there may be accessed? */
 bool jit_l1_has(
 	const struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access);

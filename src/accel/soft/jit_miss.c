@@ -9,16 +9,15 @@
  *
  * The stack pointer may be in another page than it was, and that one the small TLB knows. The kernel's level has two stacks in use all the time: a system call comes in on the task's and leaves by
  * the one that its entry code has, an interrupt and the next task's are others. Generated code remembers one
- * page for each level, and the first access of a group by the stack pointer (jit_share.c) that does not find
- * it looks here before C code does: what jit_stack_fill() asks for, and what it does. Nothing that was looked
- * up by another page is still in use where a group begins.
+ * page for each level. Who does not find it there, the first access of a group by the stack pointer
+ * (jit_share.c) or one of a block that has no group, looks here before C code does: what jit_stack_fill() asks for, and what it
+ * does. Nothing that was looked up by another page is still in use there.
  */
 #include "accel/soft/jit_tr.h"
 
 #define L1(member)    ((int32_t)offsetof(struct jit_l1, member))
 #define SITE(member)  ((int32_t)offsetof(struct jit_site, member))
 #define STACK(member) ((int32_t)offsetof(struct soft_stack_page, member))
-#define IS_STACK      ((int32_t)(sizeof(struct jit_site) + offsetof(struct jit_share_site, stack)))
 #define ENTRY(member) ((int32_t)offsetof(struct soft_tlb_entry, member))
 #define MISSES	      8
 #define JNE	      0x0f85u
@@ -122,71 +121,93 @@ void jit_make_slow_stub(struct jit_buf *b, struct jit_stubs *s)
 }
 
 /* -------- the stack's page -------- */
-/* With SMAP lifted not all of the kernel's code may use what is found: C code sees to that. */
-static void not_lifted(struct jit_buf *b, const uint8_t *slow)
+/* Called: all is 8 bytes further up in the frame, and behind the call's site is a jump to where it goes on. */
+#define CALLED	 8
+#define JMP_SIZE 5
+
+/* With SMAP lifted not all of the kernel's code may use what is found: C code sees to that. Returns its jump. */
+static uint8_t *not_lifted(struct jit_buf *b)
 {
-	uint8_t *over;
+	uint8_t *over, *slow;
 
 	j_gs_byte(b, 7, V_OFF(mmu_index), SOFT_MMU_KERNEL_AC);
 	over = j_ahead8(b, 0x75);
 	j_gs(b, false, 0xf7, 0, V_OFF(cr4)); /* test */
 	j32(b, X86_CR4_SMAP);
-	j_to(b, JNE, slow);
+	slow = j_ahead(b, JNE);
 	j_here8(b, over);
+	return slow;
 }
 
-/* r10: the entry of the address in r9; rax: its page. Returns the jumps of who does not find it. */
+/* The access by the address in r9: is it all in its page? Who calls has seen to that for a group. */
+static uint8_t *in_page(struct jit_buf *b)
+{
+	j_rm(b, true, OP_LOAD, R_10, R_SP, 0);
+	j_rm(b, false, 0x0fb6, R_10, R_10, JMP_SIZE + SITE(size)); /* movzx */
+	j_lea_index(b, true, R_10, R_10, R_9, 0, -1);
+	j_rr(b, true, 0x33, R_10, R_9); /* xor */
+	JCODE(b, "\x49\x81\xfa");	/* cmp r10, */
+	j32(b, JIT_PAGE);
+	return j_ahead(b, 0x0f83);
+}
+
+/* r10: the entry of the address in r9, which goes to v->g.save; r9: its page. Returns the jumps of who does not
+ * find it. */
 static void find(struct jit_buf *b, uint8_t *jne[2])
 {
-	jit_l1_entry(b, false);
-	j_mov(b, R_AX, R_9);
-	JCODE(b, "\x48\x25"); /* and rax, */
+	j_gs_store(b, R_9, V_OFF(g.save));
+	j_rr(b, false, OP_LOAD, R_10, R_9);
+	JCODE(b, "\x41\xc1\xea"); /* shr r10d, */
+	jb(b, 12 - JIT_L1_SHIFT);
+	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
+	j32(b, (JIT_L1_SIZE - 1) << JIT_L1_SHIFT);
+	j_rm(b, true, 0x03, R_10, R_SP, CALLED + F_L1); /* add */
+	JCODE(b, "\x49\x81\xe1");			/* and r9, */
 	j32(b, ~(JIT_PAGE - 1u));
 	for (int a = SOFT_READ; a <= SOFT_WRITE; a++) {
-		j_rm(b, true, 0x3b, R_AX, R_10, L1(tag) + 8 * a); /* cmp */
+		j_rm(b, true, 0x3b, R_9, R_10, L1(tag) + 8 * a); /* cmp */
 		jne[a] = j_ahead(b, JNE);
 	}
 }
 
+/* r9 becomes the host's address. */
 static void remember(struct jit_buf *b)
 {
 	j_rm(b, true, OP_LOAD, R_10, R_10, L1(delta));
-	j_gs_store(b, R_AX, V_OFF(g.stack.tag));
-	j_rm(b, true, OP_STORE, R_AX, R_SP, F_STACK_TAG);
+	j_gs_store(b, R_9, V_OFF(g.stack.tag));
+	j_rm(b, true, OP_STORE, R_9, R_SP, CALLED + F_STACK_TAG);
 	j_gs_store(b, R_10, V_OFF(g.stack.delta));
-	j_rm(b, true, OP_STORE, R_10, R_SP, F_STACK_DELTA);
+	j_rm(b, true, OP_STORE, R_10, R_SP, CALLED + F_STACK_DELTA);
 	j_gs_load(b, R_9, V_OFF(g.stack_at));
-	j_rm(b, true, OP_STORE, R_AX, R_9, STACK(tag));
 	j_rm(b, true, OP_STORE, R_10, R_9, STACK(delta));
+	j_rm(b, true, OP_LOAD, R_10, R_SP, CALLED + F_STACK_TAG);
+	j_rm(b, true, OP_STORE, R_10, R_9, STACK(tag));
+	j_gs_load(b, R_9, V_OFF(g.save));
+	j_rm(b, true, 0x03, R_9, R_SP, CALLED + F_STACK_DELTA); /* add */
 }
 
-static void give_back(struct jit_buf *b)
+static const uint8_t *make_stack_stub(struct jit_buf *b, const uint8_t *slow, bool group)
 {
-	j_gs_load(b, R_AX, V_OFF(g.save));
-	j_gs_load(b, R_10, V_OFF(g.site));
-}
+	const uint8_t *start = b->p + b->to_rx;
+	uint8_t *lifted = not_lifted(b), *ja = group ? NULL : in_page(b), *jne[2];
 
-void jit_make_stack_stub(struct jit_buf *b, struct jit_stubs *s)
-{
-	const uint8_t *slow = s->share_popped;
-	uint8_t *jne[2];
-
-	s->share = b->p + b->to_rx;
-	JCODE(b, "\x41\x5a"); /* pop r10 */
-	is_zero(b, IS_STACK);
-	j_to(b, JE, slow);
-	is_zero(b, SITE(first));
-	j_to(b, JNE, slow);
-	not_lifted(b, slow);
-	j_gs_store(b, R_10, V_OFF(g.site));
-	j_gs_store(b, R_AX, V_OFF(g.save));
 	find(b, jne);
 	remember(b);
-	give_back(b);
-	j_rm(b, true, 0x63, R_9, R_10, SITE(retry)); /* movsxd */
-	JCODE(b, "\x4d\x01\xd1\x41\xff\xe1");	     /* add r9, r10; jmp r9 */
+	jb(b, 0xc3); /* ret */
 	j_here(b, jne[0]);
 	j_here(b, jne[1]);
-	give_back(b);
+	j_gs_load(b, R_9, V_OFF(g.save));
+	j_here(b, lifted);
+	if (ja)
+		j_here(b, ja);
+	JCODE(b, "\x41\x5a"); /* pop r10 */
+	j_lea(b, true, R_10, R_10, JMP_SIZE);
 	j_to(b, 0xe9, slow);
+	return start;
+}
+
+void jit_make_stack_stubs(struct jit_buf *b, struct jit_stubs *s)
+{
+	s->share_stack = make_stack_stub(b, s->share_popped, true);
+	s->slow_stack = make_stack_stub(b, s->slow_stack_popped, false);
 }

@@ -181,6 +181,39 @@ static void stack_gone(void **state)
 	}
 }
 
+/* call f; hlt. f: push rbp; mov ebp, edi; mov eax, edi; push rbx; sub rsp, 8; cmp edi, 1; jbe end;
+ * lea edi, [rdi - 1]; call f; lea edi, [rbp - 2]; mov rbx, rax; call f; add rax, rbx;
+ * end: add rsp, 8; pop rbx; pop rbp; ret */
+static const uint8_t fib[] = { 0xe8, 1, 0, 0, 0, 0xf4, 0x55, 0x89, 0xfd, 0x89, 0xf8, 0x53, 0x48,
+	0x83, 0xec, 8, 0x83, 0xff, 1, 0x76, 0x16, 0x8d, 0x7f, 0xff, 0xe8, 0xe9, 0xff, 0xff, 0xff,
+	0x8d, 0x7d, 0xfe, 0x48, 0x89, 0xc3, 0xe8, 0xde, 0xff, 0xff, 0xff, 0x48, 0x01, 0xd8, 0x48,
+	0x83, 0xc4, 8, 0x5b, 0x5d, 0xc3 };
+
+/* Calls and returns lead over a page's end all the time: no C code is called for that. */
+static void frames_over_the_end(void **state)
+{
+	map(e, LIN + 3 * PAGE, CODE + 9 * PAGE, W);
+	put(0, fib, sizeof(fib));
+	for (unsigned int hot = 0; hot < 2; hot++) {
+		v->jit->hot_all = hot;
+		soft_jit_reset(v);
+		v->gpr[X86_RSP] = LIN + 3 * PAGE;
+		v->gpr[X86_RDI] = 10;
+		assert_int_equal(run_from(LIN), 55);
+		for (uint64_t sp = 0; sp < 0x200; sp += 4) {
+			bool aligned = sp % 8 == 0;
+
+			v->jit->count.shares = v->jit->count.slows = 0;
+			v->gpr[X86_RSP] = LIN + 3 * PAGE + sp;
+			v->gpr[X86_RDI] = 10;
+			assert_int_equal(run_from(LIN), 55);
+			assert_int_equal(v->gpr[X86_RSP], LIN + 3 * PAGE + sp);
+			if (aligned)
+				assert_in_range(v->jit->count.shares + v->jit->count.slows, 0, 8);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +223,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(gone_there, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(stacks, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(stack_gone, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(frames_over_the_end, setup_jit, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
