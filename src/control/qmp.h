@@ -27,6 +27,7 @@ struct qmp_info {
 	uint8_t uuid[16];
 	uint64_t memory;		   /* bytes of guest memory */
 	uint32_t cores, threads;	   /* of a socket, of a core */
+	const char *cpu_model;		   /* "host" */
 	const struct field_table *options; /* of the command line; NULL: none */
 };
 

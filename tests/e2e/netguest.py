@@ -34,10 +34,12 @@ def libraries(program):
     return re.findall(r'(/\S+) \(0x', text)
 
 
-def initrd(folder, programs=()):
-    """The cloud kernel's initrd and `programs` of this machine with their libraries. Its path."""
+def initrd(folder, programs=(), files=None):
+    """The cloud kernel's initrd and `programs` of this machine with their libraries, and scripts `files`, {path: text}.
+    Its path."""
     extra = Cpio()
-    extra.file('udhcpc', UDHCPC, 0o755)
+    for name, text in {'udhcpc': UDHCPC, **(files or {})}.items():
+        extra.file(name, text, 0o755)
     for program in programs:
         for path in (program, *libraries(program)):
             extra.host_file(os.path.realpath(path), path.replace('/usr/', '/', 1).lstrip('/')
@@ -75,7 +77,7 @@ class Guest:
         self.process.kill()
         self.process.wait()
 
-    def expect(self, what, seconds=60):
+    def expect(self, what, seconds=180):
         """Text up to the regular expression `what`, and the match."""
         end = time.monotonic() + seconds
         while True:
@@ -97,7 +99,7 @@ class Guest:
         self.run('true')
         return self
 
-    def run(self, command, seconds=60, status=0):
+    def run(self, command, seconds=180, status=0):
         """What `command` printed; its exit status must be `status`, unless that is None."""
         self.process.stdin.write(('%s; echo "[END" $?]\n' % command).encode())
         self.process.stdin.flush()

@@ -77,6 +77,8 @@ enum jit_res { JIT_VEC, JIT_X87 };
 #define JIT_MODE_FPEXC BIT(8)  /* MXCSR has unmasked exceptions */
 #define JIT_MODE_USER  BIT(9)  /* of blocks only: accesses are the user's */
 #define JIT_MODE_APART BIT(10) /* the same: no group of accesses is looked up at once */
+#define JIT_MODE_CLEAN \
+	BIT(11) /* of 32-bit code: the registers' upper halves are 0, and remain so */
 
 #define JIT_DEAD_SIZE 9 /* of what takes the place of its first instructions when it is gone */
 
@@ -390,6 +392,13 @@ void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin);
 void jit_l1_drop_entries(struct soft_vcpu *v, struct jit_l1 *const *e, unsigned int n);
 /* Writes to the page at @host, NULL: any, are to be seen again. */
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
+/* Is the page at linear @page such that addresses of 32-bit code near it do not wrap around? What such code
+ * remembers for groups of accesses (the stack's page, regions) is nothing else: jit_direct.c. */
+#define JIT_WRAP 0x10000ull
+static inline bool jit_wraps_not(uint64_t page)
+{
+	return page - JIT_WRAP < (1ull << 32) - 2 * JIT_WRAP;
+}
 /* Is what generated code compares the entry of @lin with such that @size bytes there may be accessed? */
 bool jit_l1_has(
 	const struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access);

@@ -243,8 +243,11 @@ static const struct {
 } other_types[] = {
 	{ "chardev", "object" },
 	{ "container", "object" },
+	{ "base-x86_64-cpu", "x86_64-cpu" },
 	{ "host-x86_64-cpu", "max-x86_64-cpu" },
 	{ "max-x86_64-cpu", "x86_64-cpu" },
+	{ "x86-64-v2-x86_64-cpu", "x86_64-cpu" },
+	{ "x86-64-v3-x86_64-cpu", "x86_64-cpu" },
 	{ "iothread", "object" },
 	{ "pc-q35-7.2-machine", "generic-pc-machine" },
 };
