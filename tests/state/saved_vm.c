@@ -32,7 +32,7 @@ const struct shape every = { 1 * MIB, 1,
 
 static void vcpu_reset(struct machine *m, struct vcpu *v)
 {
-	static struct x86_cpu_state s;
+	static _Thread_local struct x86_cpu_state s; /* each CPU's thread resets it */
 
 	x86_cpu_state_reset(&s, v->apic_id, v->index == 0);
 	assert_int_equal(m->accel->vcpu_set(v->accel, &s, X86_STATE_ALL), 0);
