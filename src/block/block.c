@@ -31,6 +31,8 @@ static const struct field block_config_fields[] = {
 		.doc = "give space back that the guest discards"),
 	FIELD_ENUM(struct block_config, detect_zeroes, "detect-zeroes", detect_names, .dflt = "off",
 		.doc = "turn writes of zeroes into write-zeroes requests"),
+	FIELD_STRUCT(struct block_config, limits, "throttling", &block_limits_table,
+		.doc = "how much it may do a second"),
 };
 const struct field_table block_config_table = FIELD_TABLE(
 	"disk", struct block_config, block_config_fields);
@@ -69,6 +71,7 @@ void block_close(struct block_dev *b)
 	if (!b)
 		return;
 	assert(!block_in_flight(b));
+	block_limits_close(b);
 	if (b->format && b->format->close)
 		b->format->close(b);
 	block_file_close(b->file);
@@ -117,13 +120,16 @@ bool block_attach(struct block_dev *b, struct loop *const *loops, uint32_t n, st
 		b->lane[i].loop = loops[i];
 	b->n_lanes = n;
 	b->loop = b->file->loop = loops[0];
+	block_limits_attach(b);
 	return true;
 }
 
 void block_detach(struct block_dev *b)
 {
 	assert(!block_in_flight(b));
+	block_limits_detach(b);
 	b->loop = b->file->loop = NULL;
+	b->user = NULL;
 	b->n_lanes = 0;
 }
 
@@ -279,7 +285,8 @@ void block_submit(struct block_dev *b, struct block_req *r)
 	r->hopped = false;
 	r->start_ns = clock_mono_ns();
 	count_in_flight(&b->lane[r->lane], 1);
-	b->format->submit(b, r);
+	if (!block_limits_hold(b, r))
+		b->format->submit(b, r);
 }
 
 /* -------- a VM that is saved -------- */

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/field.h"
 #include "base/list.h"
+#include "block/limits.h"
 #include "loop/loop.h"
 
 enum block_cache {
@@ -46,7 +47,8 @@ struct block_config {
 	int cache;	   /* enum block_cache */
 	int discard;	   /* enum block_discard: pass discards down or not */
 	int detect_zeroes; /* off, on, unmap */
-	bool unlocked;	   /* not an option: another process's until block_acquire() */
+	struct block_limits limits;
+	bool unlocked; /* not an option: another process's until block_acquire() */
 };
 extern const struct field_table block_config_table;
 
@@ -77,17 +79,18 @@ struct block_req {
 	int hop_res;
 	bool hopped;
 	struct block_dev *dev; /* NULL: a format's own request on its file */
-	uint64_t progress;     /* bytes done; FLUSH: the write generation that it covers */
-	uint64_t iov_off;      /* cursor: bytes into iov[iov_idx] */
+	uint64_t progress; /* bytes done; while it is made durable: the write generation wanted */
+	uint64_t iov_off;  /* cursor: bytes into iov[iov_idx] */
 	uint32_t iov_idx;
 	uint8_t stage, retries;
 	int64_t start_ns; /* CLOCK_MONOTONIC */
-	bool special, tracked, synced;
+	bool special, tracked, counted;
 	enum block_op act; /* what is done for @op (detect-zeroes) */
 	struct iovec part;
 	uint8_t *bounce; /* a slot of the file's, or NULL */
 	uint64_t bounce_done;
-	struct list node, wait; /* in the file's lists; valid when @special */
+	struct list node; /* in the file's lists; valid when @special */
+	struct list wait; /* likewise, or among those that are made durable */
 };
 
 struct block_info {
@@ -102,6 +105,14 @@ struct block_info {
 };
 
 struct block_dev;
+
+/* The device that uses a disk lets it be changed. On main. */
+struct block_user {
+	void (*hold)(
+		struct block_user *u); /* returns with no request in flight; none comes until: */
+	void (*let_go)(struct block_user *u);
+	void (*resized)(struct block_user *u); /* it has another size now */
+};
 
 /* What a disk has done since it was opened. WRITE_ZEROES counts as a write. */
 enum block_stat {
@@ -148,8 +159,14 @@ bool block_attach(
 	struct block_dev *b, struct loop *const *loops, uint32_t n, struct error *err) MUST_USE;
 void block_detach(struct block_dev *b);
 bool block_is_attached(const struct block_dev *b);
+/* From attaching to detaching; without one its size is fixed while it is attached. */
+void block_set_user(struct block_dev *b, struct block_user *u);
+/* Give it @size bytes (a block device: look how many it has now, at least @size). What is cut off is lost. Main; the
+ * disk is not released. */
+bool block_resize(struct block_dev *b, uint64_t size, struct error *err) MUST_USE;
 /* Start @r: bounds and alignment are checked (-EINVAL, -EIO beyond the end, -EROFS), errors come
- * through done(). After a failed flush every later flush fails too (fsync errors are told once). */
+ * through done(). When the host could not make something durable, then all flushes and durable writes fail
+ * that are under way or come later, until the disk is closed: docs/disks.md. */
 void block_submit(struct block_dev *b, struct block_req *r);
 /* Requests in flight. A number that means something while none comes. */
 uint32_t block_in_flight(const struct block_dev *b);

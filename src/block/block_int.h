@@ -9,7 +9,7 @@
 #define BLOCK_BLOCK_INT_H
 
 #include <stdatomic.h>
-#include <stdatomic.h>
+#include "base/thread.h"
 #include "block/block.h"
 #include "block/format.h"
 #include "loop/worker.h"
@@ -20,6 +20,23 @@
 /* Bounce buffers for requests that O_DIRECT or the overlay cannot take as they are. */
 #define BOUNCE_SLOTS 8u
 #define BOUNCE_SIZE  (256u * 1024)
+
+#define BLOCK_RETRIES_MAX 100u /* of EINTR and EAGAIN */
+
+/* What makes a file's writes durable (file_sync.c). */
+struct block_sync {
+	_Atomic int error;	   /* 0 or -errno for good: the kernel tells a lost write once */
+	_Atomic uint64_t done_gen; /* what is durable; changed under the lock */
+	struct mutex lock;
+	bool running;	   /* an fdatasync, or it is about to */
+	struct loop *loop; /* that does it, and has @start, @io, @retries to itself */
+	uint64_t gen;	   /* that it covers */
+	struct list batch; /* of requests that it serves, and that wait for the next one */
+	struct list next;
+	struct loop_defer start;
+	struct loop_io io;
+	uint32_t retries;
+};
 
 struct block_file {
 	char *path;	   /* owned */
@@ -41,9 +58,8 @@ struct block_file {
 	int detect_zeroes;
 	_Atomic bool no_zero_range, no_punch; /* the host has said so */
 
-	_Atomic int flush_error;    /* 0 or -errno for good: fsync errors are told once */
 	_Atomic uint64_t write_gen; /* writes done that are not yet durable: raised by each */
-	_Atomic uint64_t flushed_gen;
+	struct block_sync sync;
 
 	int overlay_fd;	       /* owned; -1: none */
 	uint64_t *overlay_map; /* owned: a bit a unit that lives in the overlay */
@@ -64,6 +80,10 @@ struct block_file {
 /* What one loop counts: it alone adds, anybody reads. */
 struct block_lane {
 	struct loop *loop;
+	struct block_group *group; /* borrowed; NULL: no limits */
+	struct list waiting[2];	   /* for their limits: reads, writes */
+	struct loop_timer timer;
+	struct loop_defer rush;
 	_Atomic uint32_t in_flight;
 	_Atomic uint64_t ops[BLOCK_STATS], bytes[BLOCK_STATS], ns[BLOCK_STATS];
 	_Atomic uint64_t failed[BLOCK_STATS], invalid[BLOCK_STATS];
@@ -80,7 +100,11 @@ struct block_dev {
 	struct block_file *file;  /* owned */
 	struct loop *loop;	  /* the home loop */
 	int cache, detect_zeroes; /* as configured */
-	uint32_t n_lanes;	  /* attached; counters stay */
+	struct block_user *user;  /* borrowed; NULL: none */
+	struct block_group
+		*group; /* counted; NULL: no limits. Main's; each lane has its own copy */
+	_Atomic bool hurry;
+	uint32_t n_lanes; /* attached; counters stay */
 	struct block_lane lane[BLOCK_LANES_MAX];
 };
 
@@ -91,6 +115,12 @@ void block_file_close(struct block_file *f);
 uint64_t block_file_allocated(const struct block_file *f);
 /* As block_submit without the checks: bounds and 512-byte alignment have been checked. */
 void block_file_submit(struct block_file *f, struct block_req *r);
+/* Make durable what was written up to the generation r->progress, then block_file_synced() on @r's loop (perhaps
+ * at once). On @r's loop. */
+void block_file_sync(struct block_file *f, struct block_req *r);
+void block_file_synced(struct block_file *f, struct block_req *r, int res);
+void block_sync_init(struct block_sync *s);
+void block_sync_fini(struct block_sync *s);
 /* OFD locks, compatible with QEMU's. */
 bool block_file_lock(struct block_file *f, struct error *err) MUST_USE;
 void block_file_unlock(struct block_file *f);
@@ -101,6 +131,12 @@ struct block_dev *block_dev_new(const char *id, struct error *err) MUST_USE;
 void block_dev_fill_info(struct block_dev *b);
 /* Count a request that is done. */
 void block_account(struct block_dev *b, const struct block_req *r, int res);
+
+/* limits.c. True: @r waits and will be started when its time has come. On its lane's loop. */
+bool block_limits_hold(struct block_dev *b, struct block_req *r);
+void block_limits_attach(struct block_dev *b);
+void block_limits_detach(struct block_dev *b);
+void block_limits_close(struct block_dev *b);
 
 /* End of a request, where it was carried out. The caller does not touch @r afterwards. */
 void block_req_end(struct block_req *r, int res);

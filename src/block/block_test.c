@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/patience.h"
 #include "base/testing.h"
 #include "block/block_int.h"
@@ -490,8 +491,7 @@ static void test_many_iovs(void **state)
 	free(back);
 }
 
-/* The guest turns its cache on while a durable write of several steps is under way: the write is
- * durable as a whole, or a later flush covers it. */
+/* The guest turns its cache on while a durable write of several steps is under way: a later flush covers it. */
 static void test_cache_toggle(void **state)
 {
 	enum { N = 1500 }; /* two steps */
@@ -512,7 +512,9 @@ static void test_cache_toggle(void **state)
 	submit(e.b, &t, BLOCK_WRITE, 0, N * 512);
 	block_set_writethrough(e.b, false);
 	assert_int_equal(wait_req(e.l, &t), 0);
-	assert_true(t.r.io.fua || e.b->file->write_gen > gen);
+	assert_true(e.b->file->write_gen > gen);
+	assert_int_equal(rw(e.b, e.l, BLOCK_FLUSH, 0, NULL, 0), 0);
+	assert_true(e.b->file->sync.done_gen > gen);
 	env_close(&e);
 	free(iov);
 	free(p);
@@ -788,9 +790,202 @@ static void test_memory_disk(void **state)
 	loop_free(l);
 }
 
+/* -------- another size -------- */
+
+struct test_user {
+	struct block_user u;
+	struct block_dev *b;
+	int held, resized;
+};
+
+static void user_hold(struct block_user *u)
+{
+	struct test_user *t = CONTAINER_OF(u, struct test_user, u);
+
+	assert_int_equal(block_in_flight(t->b), 0);
+	t->held++;
+}
+
+static void user_let_go(struct block_user *u)
+{
+	CONTAINER_OF(u, struct test_user, u)->held--;
+}
+
+static void user_resized(struct block_user *u)
+{
+	struct test_user *t = CONTAINER_OF(u, struct test_user, u);
+
+	assert_int_equal(t->held, 0);
+	t->resized++;
+}
+
+static void test_resize(void **state)
+{
+	struct test_user user = { .u = { user_hold, user_let_go, user_resized } };
+	struct block_config c = { 0 };
+	static uint8_t buf[512];
+	struct stat st;
+	struct env e;
+
+	env_open(&e, &c, 8192);
+	user.b = e.b;
+	assert_false(block_resize(e.b, 4096, &e.err)); /* its device does not know how */
+	block_set_user(e.b, &user.u);
+	assert_true(block_resize(e.b, 16384, &e.err));
+	assert_int_equal(block_get_info(e.b)->size, 16384);
+	assert_int_equal(rw(e.b, e.l, BLOCK_WRITE, 15872, buf, 512), 0);
+	assert_int_equal(rw(e.b, e.l, BLOCK_WRITE, 16384, buf, 512), -EIO);
+	assert_true(block_resize(e.b, 512, &e.err));
+	assert_int_equal(rw(e.b, e.l, BLOCK_READ, 512, buf, 512), -EIO);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 512);
+	assert_int_equal(user.resized, 2);
+	assert_false(block_resize(e.b, 0, &e.err));
+	assert_false(block_resize(e.b, 513, &e.err));
+	assert_false(block_resize(e.b, 1ull << 63, &e.err));
+	assert_int_equal(user.held, 0);
+	assert_int_equal(user.resized, 2);
+	env_close(&e);
+}
+
+static void test_no_resize(void **state)
+{
+	struct block_config c = { .readonly = true };
+	struct env e;
+
+	env_open(&e, &c, 8192);
+	assert_false(block_resize(e.b, 16384, &e.err));
+	env_close(&e);
+	c = (struct block_config){ .snapshot = true };
+	env_open(&e, &c, 8192);
+	assert_false(block_resize(e.b, 16384, &e.err));
+	env_close(&e);
+}
+
+/* -------- limits -------- */
+
+/* Milliseconds that @n reads of 512 bytes at once take. */
+static int64_t reads_ms(struct env *e, int n)
+{
+	static struct test_req t[64];
+	static uint8_t buf[512];
+	int64_t start = clock_mono_ns();
+
+	memset(t, 0, sizeof(t));
+	for (int i = 0; i < n; i++) {
+		t[i].iov[0] = (struct iovec){ buf, 512 };
+		t[i].r.iov = t[i].iov;
+		t[i].r.n_iov = 1;
+		submit(e->b, &t[i], BLOCK_READ, 0, 512);
+	}
+	for (int i = 0; i < n; i++)
+		assert_int_equal(wait_req(e->l, &t[i]), 0);
+	return (clock_mono_ns() - start) / 1000000;
+}
+
+static void test_limits(void **state)
+{
+	struct block_limits l = { .group = NULL };
+	struct block_config c = { 0 };
+	static uint8_t buf[512];
+	struct test_req t = { 0 };
+	struct env e;
+
+	env_open(&e, &c, 8192);
+	assert_null(block_get_limits(e.b));
+	l.of[BLOCK_IOPS].rate = 40; /* 4 go at once, and one more each 25 ms */
+	assert_true(block_set_limits(e.b, &l, &e.err));
+	assert_string_equal(block_get_limits(e.b)->group, "d0");
+	assert_true(reads_ms(&e, 15) >= 240);
+	/* Reads are bounded, writes are not. */
+	l.of[BLOCK_IOPS].rate = 0;
+	l.of[BLOCK_BPS_READ].rate = 5120;
+	assert_true(block_set_limits(e.b, &l, &e.err));
+	assert_true(reads_ms(&e, 3) >= 90);
+	t.iov[0] = (struct iovec){ buf, 512 };
+	t.r.iov = t.iov;
+	t.r.n_iov = 1;
+	submit(e.b, &t, BLOCK_READ, 0, 512);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(rw(e.b, e.l, BLOCK_WRITE, 0, buf, 512), 0);
+	assert_int_equal(wait_req(e.l, &t), 0);
+	/* A burst of two seconds' worth at 10 times the rate. */
+	l.of[BLOCK_BPS_READ] = (struct block_limit){ 512, 5120, 1 };
+	assert_true(block_set_limits(e.b, &l, &e.err));
+	assert_true(reads_ms(&e, 11) < 900);
+	/* What waits goes on when the limits go, and when it is told to hurry. */
+	l.of[BLOCK_BPS_READ] = (struct block_limit){ 1, 0, 1 };
+	assert_true(block_set_limits(e.b, &l, &e.err));
+	assert_int_equal(rw(e.b, e.l, BLOCK_READ, 0, buf, 512), 0);
+	submit(e.b, &t, BLOCK_READ, 0, 512);
+	loop_run_once(e.l, 50);
+	assert_false(t.done);
+	assert_int_equal(block_in_flight(e.b), 1);
+	block_hurry_once(e.b);
+	assert_int_equal(wait_req(e.l, &t), 0);
+	submit(e.b, &t, BLOCK_READ, 0, 512);
+	l.of[BLOCK_BPS_READ].rate = 0;
+	assert_true(block_set_limits(e.b, &l, &e.err));
+	assert_null(block_get_limits(e.b));
+	assert_int_equal(wait_req(e.l, &t), 0);
+	env_close(&e);
+}
+
+static void test_limits_shared(void **state)
+{
+	struct block_limits l = { .group = (char *)(uintptr_t) "both" };
+	struct block_config c = { .readonly = true };
+	struct env a;
+	struct block_dev *b;
+
+	env_open(&a, &c, 8192);
+	b = open_config(&c, &a.err);
+	assert_non_null(b);
+	l.of[BLOCK_IOPS].rate = 10;
+	assert_true(block_set_limits(a.b, &l, &a.err));
+	l.of[BLOCK_IOPS].rate = 20;
+	assert_true(block_set_limits(b, &l, &a.err));
+	assert_int_equal(block_get_limits(a.b)->of[BLOCK_IOPS].rate, 20);
+	block_close(b);
+	assert_int_equal(block_get_limits(a.b)->of[BLOCK_IOPS].rate, 20);
+	env_close(&a);
+}
+
+static void test_limits_impossible(void **state)
+{
+	static const struct {
+		int kind, also;
+		struct block_limit limit;
+		uint64_t size;
+	} bad[] = {
+		{ BLOCK_BPS, BLOCK_BPS_READ, { 1, 0, 1 }, 0 },
+		{ BLOCK_IOPS_WRITE, BLOCK_IOPS, { 1, 0, 1 }, 0 },
+		{ BLOCK_BPS, BLOCK_BPS, { 0, 5, 1 }, 0 },
+		{ BLOCK_BPS, BLOCK_BPS, { 10, 5, 1 }, 0 },
+		{ BLOCK_BPS, BLOCK_BPS, { 10, 0, 2 }, 0 },
+		{ BLOCK_BPS, BLOCK_BPS, { UINT64_MAX, 0, 1 }, 0 },
+		{ BLOCK_BPS, BLOCK_BPS, { 10, 1ull << 49, 4096 }, 0 },
+		{ BLOCK_BPS, BLOCK_BPS, { 10, 10, UINT64_MAX }, 0 },
+		{ BLOCK_BPS, BLOCK_BPS, { 10, 0, 1 }, 512 },
+	};
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct block_limits l = { .request_size = bad[i].size };
+
+		l.of[bad[i].kind] = l.of[bad[i].also] = bad[i].limit;
+		assert_false(block_limits_check(&l, &err));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_resize),
+		cmocka_unit_test(test_no_resize),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_limits_shared),
+		cmocka_unit_test(test_limits_impossible),
 		cmocka_unit_test(test_memory_disk),
 		cmocka_unit_test(test_checks),
 		cmocka_unit_test(test_many_iovs),

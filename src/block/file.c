@@ -40,6 +40,7 @@ static struct block_file *file_new(const char *path, struct error *err)
 	list_init(&f->active);
 	list_init(&f->waiting);
 	list_init(&f->job_wait);
+	block_sync_init(&f->sync);
 	/* Data may have been left in the host's cache by who had the file before: the first flush
 	 * is always done. */
 	f->write_gen = 1;
@@ -51,6 +52,7 @@ void block_file_close(struct block_file *f)
 	if (!f)
 		return;
 	worker_pool_free(f->pool);
+	block_sync_fini(&f->sync);
 	if (f->overlay_fd >= 0)
 		close(f->overlay_fd);
 	free(f->overlay_map);

@@ -12,9 +12,8 @@
  *    the unit is larger than a sector: otherwise two writes to neighbouring sectors lose one.
  * 4. snapshot=on is a bitmap of units that live in the overlay. Reads are cut where the bitmap
  *    changes; writes go to the overlay in whole units (2 makes them whole) and set bits when done.
- * 5. A flush covers the writes that were done before it was submitted (write_gen). After a failed
- *    fdatasync every later flush fails: the kernel tells a lost write only once, and what was in
- *    its cache may be gone.
+ * 5. A flush covers the writes that were done before it was submitted (write_gen). Flushes and writes that
+ *    have to be durable share calls of fdatasync: file_sync.c.
  * 6. A request is carried out on the loop that it came on, and uses of the file only what is fixed or atomic; one
  *    that may need a slot, a list or the worker goes over to the home loop for that and comes back when it is
  *    done. A write raises write_gen before it is told as done, so a flush that the guest asks for
@@ -32,10 +31,9 @@
 #include "block/block_int.h"
 
 /* Bytes one system call is asked to move; the kernel's limit is a little below 2 GiB. */
-#define STEP_MAX    (1ull << 30)
-#define ZERO_CHUNK  65536u
-#define ZERO_IOVS   16u
-#define RETRIES_MAX 100u /* of EINTR and EAGAIN */
+#define STEP_MAX   (1ull << 30)
+#define ZERO_CHUNK 65536u
+#define ZERO_IOVS  16u
 
 enum stage {
 	ST_RW,	   /* the caller's iovecs */
@@ -45,8 +43,6 @@ enum stage {
 	ST_RANGE,  /* zeroes by FALLOC_FL_ZERO_RANGE */
 	ST_ZWRITE, /* zeroes by writing them */
 	ST_DISCARD,
-	ST_SYNC, /* a write that has to be durable after all */
-	ST_FLUSH,
 };
 
 /* Never written; untouched pages of it cost nothing. */
@@ -135,7 +131,7 @@ static void bounce_release(struct block_file *f, struct block_req *r)
 
 static void finish(struct block_file *f, struct block_req *r, int res)
 {
-	if (modifies(r) && !r->synced)
+	if (modifies(r) && !r->counted)
 		atomic_fetch_add(&f->write_gen, 1);
 	if (r->special) {
 		if (r->bounce)
@@ -162,21 +158,27 @@ static void submit_io(
 	r->stage = stage;
 	r->io.kind = kind;
 	r->io.fd = fd;
-	/* Decided once a request: what counts as synced must be so in all its steps. */
-	r->io.fua = kind == LOOP_IO_WRITEV && r->synced;
 	r->io.done = io_done;
 	r->io.opaque = f;
 	loop_io_submit(r->loop, &r->io);
 }
 
-/* All bytes are written: make them durable if that is wanted and was not done on the way (zeroes
- * have no FUA; the guest may have turned its write cache off meanwhile). */
+/* All bytes are written: make them durable if that is wanted now; the guest may have turned its write
+ * cache off meanwhile. */
 static void written(struct block_file *f, struct block_req *r)
 {
-	if (!r->synced && want_fua(f, r))
-		submit_io(f, r, ST_SYNC, LOOP_IO_FDATASYNC, f->fd);
-	else
+	if (!want_fua(f, r)) {
 		finish(f, r, 0);
+		return;
+	}
+	r->progress = atomic_fetch_add(&f->write_gen, 1) + 1;
+	r->counted = true;
+	block_file_sync(f, r);
+}
+
+void block_file_synced(struct block_file *f, struct block_req *r, int res)
+{
+	finish(f, r, res);
 }
 
 /* -------- overlay (point 4) -------- */
@@ -513,10 +515,8 @@ static void zero_begin(struct block_file *f, struct block_req *r, enum stage fir
 	} else if (first <= ST_RANGE && falloc && !f->no_zero_range) {
 		fallocate_io(f, r, ST_RANGE, FALLOC_FL_ZERO_RANGE);
 	} else if (whole) {
-		r->synced = want_fua(f, r);
 		zwrite_step(f, r);
 	} else {
-		r->synced = want_fua(f, r);
 		chunk_begin(f, r);
 	}
 }
@@ -615,32 +615,12 @@ static void discard_done(struct block_file *f, struct block_req *r, int64_t res)
 
 static void flush_begin(struct block_file *f, struct block_req *r)
 {
-	uint64_t gen = atomic_load(&f->write_gen);
-	int error = atomic_load(&f->flush_error);
-
-	if (error) {
-		finish(f, r, error);
-		return;
-	}
-	if (f->unsafe || f->readonly || atomic_load(&f->flushed_gen) >= gen) {
+	if (f->unsafe || f->readonly) {
 		finish(f, r, 0);
 		return;
 	}
-	r->progress = gen;
-	submit_io(f, r, ST_FLUSH, LOOP_IO_FDATASYNC, f->fd);
-}
-
-static void flush_done(struct block_file *f, struct block_req *r, int64_t res)
-{
-	uint64_t was = atomic_load(&f->flushed_gen);
-
-	if (res < 0)
-		f->flush_error = (int)res;
-	while (!f->flush_error && was < r->progress &&
-		!atomic_compare_exchange_weak(&f->flushed_gen, &was, r->progress))
-		;
-	/* Another flush may have failed while this one ran. */
-	finish(f, r, f->flush_error);
+	r->progress = atomic_load(&f->write_gen);
+	block_file_sync(f, r);
 }
 
 /* -------- dispatch -------- */
@@ -664,7 +644,6 @@ static void begin(struct block_file *f, struct block_req *r)
 			rw_step(f, r);
 		break;
 	case BLOCK_WRITE:
-		r->synced = want_fua(f, r);
 		begin_write(f, r);
 		break;
 	case BLOCK_FLUSH:
@@ -682,20 +661,12 @@ static void begin(struct block_file *f, struct block_req *r)
 /* A failed step: again after an interruption, otherwise the request's end. */
 static void io_failed(struct block_file *f, struct block_req *r, int res)
 {
-	if ((res == -EINTR || res == -EAGAIN) && r->retries < RETRIES_MAX) {
+	if ((res == -EINTR || res == -EAGAIN) && r->retries < BLOCK_RETRIES_MAX) {
 		r->retries++;
 		loop_io_submit(r->loop, &r->io);
 		return;
 	}
-	/* A durable write that fails may have been told of other lost writes too: see point 5. */
-	if (res == -EIO && r->io.fua)
-		f->flush_error = res;
-	if (r->stage == ST_SYNC)
-		f->flush_error = res;
-	if (r->stage == ST_FLUSH)
-		flush_done(f, r, res);
-	else
-		finish(f, r, res);
+	finish(f, r, res);
 }
 
 static void io_done(struct loop_io *io, int64_t res)
@@ -726,15 +697,8 @@ static void io_done(struct loop_io *io, int64_t res)
 	case ST_BWRITE:
 		bounce_write_done(f, r, (uint64_t)res);
 		break;
-	case ST_ZWRITE:
+	default: /* ST_ZWRITE; the others were above */
 		zwrite_done(f, r, (uint64_t)res);
-		break;
-	case ST_FLUSH:
-		flush_done(f, r, res);
-		break;
-	default: /* ST_SYNC; the others were above */
-		r->synced = true;
-		finish(f, r, 0);
 		break;
 	}
 }
@@ -777,7 +741,7 @@ void block_file_submit(struct block_file *f, struct block_req *r)
 	r->progress = r->iov_off = 0;
 	r->iov_idx = 0;
 	r->retries = 0;
-	r->tracked = r->synced = false;
+	r->tracked = r->counted = false;
 	r->bounce = NULL;
 	r->special = f->bounce || f->pool;
 	if (!r->dev) {

@@ -85,7 +85,7 @@ struct block_dev *block_open(const struct block_config *c, struct error *err)
 		return NULL;
 	}
 	b = block_dev_new(id, err);
-	if (b && open_layers(b, c, err))
+	if (b && open_layers(b, c, err) && block_set_limits(b, &c->limits, err))
 		return b;
 	error_prefix(err, "disk '%s'", id);
 	if (b)

@@ -104,19 +104,16 @@ static void test_read_write(void **state)
 	assert_memory_equal(b, e->content + 5000, 3000);
 	assert_memory_equal(c, e->content + 8000, 96);
 
-	for (int fua = 0; fua < 2; fua++) {
-		for (int n = 1; n < 4; n++) {
-			req_init(&r, LOOP_IO_WRITEV, e->fd, 512);
-			r.io.fua = fua;
-			memset(a, n + 10 * fua, sizeof(a));
-			for (int i = 0; i < n; i++)
-				req_buf(&r, a, 256);
-			assert_int_equal(run(e, &r), 256 * n);
-			assert_int_equal(pread(e->fd, b, 1024, 511), 1024);
-			assert_int_equal(b[0], e->content[511]);
-			for (int i = 0; i < 256 * n; i++)
-				assert_int_equal(b[1 + i], n + 10 * fua);
-		}
+	for (int n = 1; n < 4; n++) {
+		req_init(&r, LOOP_IO_WRITEV, e->fd, 512);
+		memset(a, n, sizeof(a));
+		for (int i = 0; i < n; i++)
+			req_buf(&r, a, 256);
+		assert_int_equal(run(e, &r), 256 * n);
+		assert_int_equal(pread(e->fd, b, 1024, 511), 1024);
+		assert_int_equal(b[0], e->content[511]);
+		for (int i = 0; i < 256 * n; i++)
+			assert_int_equal(b[1 + i], n);
 	}
 	req_init(&r, LOOP_IO_FDATASYNC, e->fd, 0);
 	assert_int_equal(run(e, &r), 0);

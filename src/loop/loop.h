@@ -171,7 +171,6 @@ struct loop_io {
 	const struct iovec *iov;
 	int n_iov;
 	int falloc_mode;
-	bool fua;	 /* WRITEV: durable when done (RWF_DSYNC) */
 	uint64_t offset; /* bytes */
 	uint64_t len;	 /* bytes; FALLOCATE only */
 	void (*done)(struct loop_io *io,

@@ -42,8 +42,7 @@ static ssize_t io_do(struct loop_io *io)
 	case LOOP_IO_READV:
 		return preadv(io->fd, io->iov, io->n_iov, (off_t)io->offset);
 	case LOOP_IO_WRITEV:
-		return pwritev2(
-			io->fd, io->iov, io->n_iov, (off_t)io->offset, io->fua ? RWF_DSYNC : 0);
+		return pwritev(io->fd, io->iov, io->n_iov, (off_t)io->offset);
 	case LOOP_IO_FDATASYNC:
 		return fdatasync(io->fd);
 	case LOOP_IO_FALLOCATE:

@@ -216,8 +216,6 @@ static void prep_io(struct io_uring_sqe *sqe, struct loop_io *io)
 				(unsigned int)MIN(io->iov->iov_len, INT32_MAX), io->offset);
 		else
 			io_uring_prep_writev(sqe, io->fd, io->iov, io->n_iov, io->offset);
-		if (io->fua)
-			sqe->rw_flags = RWF_DSYNC;
 		break;
 	case LOOP_IO_FDATASYNC:
 		io_uring_prep_fsync(sqe, io->fd, IORING_FSYNC_DATASYNC);

@@ -54,6 +54,15 @@ static uint32_t fpu_mode(const struct soft_vcpu *v)
 	return m;
 }
 
+static bool upper_halves(const struct soft_vcpu *v)
+{
+	uint64_t all = 0;
+
+	for (unsigned int r = 0; r < 8; r++)
+		all |= v->gpr[r];
+	return all >> 32;
+}
+
 uint32_t jit_mode(const struct soft_vcpu *v)
 {
 	uint32_t m = v->code;
@@ -66,6 +75,8 @@ uint32_t jit_mode(const struct soft_vcpu *v)
 		m |= JIT_MODE_FS;
 	if (v->code == X86_CODE_64 || v->seg_flat & BIT(X86_GS))
 		m |= JIT_MODE_GS;
+	if (v->code == X86_CODE_32 && !upper_halves(v))
+		m |= JIT_MODE_CLEAN;
 	return m | fpu_mode(v);
 }
 

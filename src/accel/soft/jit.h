@@ -46,6 +46,14 @@ struct jit_l1 {
 };
 #define JIT_L1_SHIFT 5 /* log2 of its size */
 
+/* What was in an entry before: jit_miss.c. */
+struct jit_victim {
+	struct jit_l1 e;
+	const struct jit_l1 *set; /* that it belongs to; NULL: none */
+	uint64_t drops;		  /* v->g.drops as it was */
+	uint64_t pad[2];
+};
+
 /* v->g.x87_last: offset in the page, FOP, and that there is one. */
 #define JIT_LAST_FOP   12
 #define JIT_LAST_OFF   0xfffu
@@ -69,6 +77,8 @@ enum jit_res { JIT_VEC, JIT_X87 };
 #define JIT_MODE_FPEXC BIT(8)  /* MXCSR has unmasked exceptions */
 #define JIT_MODE_USER  BIT(9)  /* of blocks only: accesses are the user's */
 #define JIT_MODE_APART BIT(10) /* the same: no group of accesses is looked up at once */
+#define JIT_MODE_CLEAN \
+	BIT(11) /* of 32-bit code: the registers' upper halves are 0, and remain so */
 
 #define JIT_DEAD_SIZE 9 /* of what takes the place of its first instructions when it is gone */
 
@@ -175,8 +185,9 @@ struct jit_stubs {
 	const uint8_t *leave, *load, *syscall, *sysret;
 	const uint8_t *region[2][2][JIT_REGION_STUBS]; /* pair? writes? by log2 of the size */
 	const uint8_t *region_share[2];		       /* writes? */
-	const uint8_t *share, *link_apart;
-	const uint8_t *slow_popped, *again_popped, *share_popped, *share_again_popped;
+	const uint8_t *share, *share_stack, *link_apart;
+	const uint8_t *slow_popped, *again_popped, *share_popped, *share_again_popped,
+		*slow_stack_popped;
 	const uint8_t *string[JIT_STRINGS][2][4][2]; /* REPNE? log2 of the size, 64-bit code? */
 	const uint8_t *string_slow;
 	const uint8_t *vec_store, *vec_load; /* clobber rax and flags */
@@ -211,6 +222,7 @@ struct soft_jit {
 	struct jit_op_slot op[1u << JIT_OP_BITS];
 	struct jit_l1 l1[JIT_L1_SETS][SOFT_MMU_INDEXES][JIT_L1_SIZE];
 	bool l1_used[JIT_L1_SETS][SOFT_MMU_INDEXES];
+	_Alignas(64) struct jit_victim victim[JIT_L1_SIZE]; /* by place */
 	/* Pages that have write tags, by hash: which, and in which entry; several of either: jit_tlb.c's MANY. */
 	struct jit_written {
 		const uint8_t *host; /* NULL: none */
@@ -306,9 +318,11 @@ const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
 void jit_make_level_stubs(struct jit_buf *b, struct jit_stubs *s);
 
 /* -------- jit_miss.c -------- */
-/* In front of stubs slow and share. */
-void jit_make_slow_stub(struct jit_buf *b, struct jit_stubs *s);
-void jit_make_stack_stub(struct jit_buf *b, struct jit_stubs *s);
+/* In front of stubs slow and share; share_stack and slow_stack: what is called with the linear address in r9 and goes on
+ * with the host's, at the jump between the call and the site. */
+void jit_make_slow_stub(struct jit_buf *b, struct soft_jit *j);
+void jit_make_share_stub(struct jit_buf *b, struct soft_jit *j);
+void jit_make_stack_stubs(struct jit_buf *b, struct jit_stubs *s);
 
 /* -------- jit_res.c -------- */
 void jit_make_res_stubs(struct jit_buf *b, struct jit_stubs *s);
@@ -378,6 +392,13 @@ void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin);
 void jit_l1_drop_entries(struct soft_vcpu *v, struct jit_l1 *const *e, unsigned int n);
 /* Writes to the page at @host, NULL: any, are to be seen again. */
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
+/* Is the page at linear @page such that addresses of 32-bit code near it do not wrap around? What such code
+ * remembers for groups of accesses (the stack's page, regions) is nothing else: jit_direct.c. */
+#define JIT_WRAP 0x10000ull
+static inline bool jit_wraps_not(uint64_t page)
+{
+	return page - JIT_WRAP < (1ull << 32) - 2 * JIT_WRAP;
+}
 /* Is what generated code compares the entry of @lin with such that @size bytes there may be accessed? */
 bool jit_l1_has(
 	const struct soft_vcpu *v, uint64_t lin, unsigned int size, enum soft_access access);

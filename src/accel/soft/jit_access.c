@@ -165,18 +165,27 @@ void jit_ea(struct jit_tr *t, unsigned int k)
 	add_segment(t, &t->insn[k]);
 }
 
-void jit_l1_entry(struct jit_buf *b, bool bmi2)
+void jit_l1_index(struct jit_buf *b, bool bmi2, unsigned int from)
 {
-	if (bmi2) {
-		JCODE(b, "\xc4\x43\x7b\xf0\xd1"); /* rorx r10d, r9d, */
+	if (bmi2) { /* rorx r10d, from, */
+		JCODE(b, "\xc4");
+		jb(b, from & 8 ? 0x43 : 0x63);
+		JCODE(b, "\x7b\xf0");
+		jb(b, 0xd0 | (from & 7));
 		jb(b, 12 - JIT_L1_SHIFT);
 	} else {
-		j_rr(b, false, OP_LOAD, R_10, R_9);
+		if (from != R_10)
+			j_rr(b, false, OP_LOAD, R_10, from);
 		JCODE(b, "\x41\xc1\xea"); /* shr r10d, */
 		jb(b, 12 - JIT_L1_SHIFT);
 	}
 	JCODE(b, "\x41\x81\xe2"); /* and r10d, */
 	j32(b, (JIT_L1_SIZE - 1) << JIT_L1_SHIFT);
+}
+
+void jit_l1_entry(struct jit_buf *b, bool bmi2)
+{
+	jit_l1_index(b, bmi2, R_9);
 	j_rm(b, true, 0x03, R_10, R_SP, F_L1); /* add */
 }
 
@@ -216,6 +225,16 @@ void jit_probed_address(struct jit_tr *t, enum soft_access access)
 		j_rm(&t->b, true, 0x33, R_9, R_10, L1(tag) + 8 * (int32_t)access); /* xor */
 }
 
+void jit_probed_delta(struct jit_tr *t)
+{
+	if (t->hot) {
+		j_mov(&t->b, R_10, R_9);
+		j_rm(&t->b, true, 0x2b, R_10, R_SP, F_LIN); /* sub */
+	} else {
+		j_rm(&t->b, true, OP_LOAD, R_10, R_10, L1(delta));
+	}
+}
+
 struct jit_slow *jit_slow_at(
 	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
 {
@@ -250,7 +269,9 @@ void jit_stack_access(
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
 	s = jit_slow_at(t, k, size, access);
-	s->how = operand ? JIT_BY_SP : JIT_STACK;
+	/* Another page would not do for a group that has found this one; and where a frame is over a page's
+	 * end it would be by turns. */
+	s->how = operand || t->apart || jit_share_has_stack(t) ? JIT_BY_SP : JIT_STACK;
 	s->ja = jit_stack_compare(t, size);
 	s->retry = t->b.p;
 }
@@ -309,7 +330,8 @@ void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_a
 void jit_operand(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access,
 	struct jit_mem *m)
 {
-	if (jit_share_operand(t, k, JIT_OPERAND, size, access, m))
+	if (jit_share_operand(t, k, JIT_OPERAND, size, access, m) ||
+		jit_direct_operand(t, k, size, access, m))
 		return;
 	*m = (struct jit_mem){ R_9, R_SP, 0 };
 	jit_ea(t, k);
@@ -318,8 +340,10 @@ void jit_operand(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_
 
 void jit_mem_base(struct jit_tr *t, struct jit_mem *m)
 {
-	if (m->index != R_SP)
+	if (m->index != R_SP) {
 		j_lea_index(&t->b, true, R_9, m->base, m->index, 0, 0);
+		t->in_r9 = NULL;
+	}
 	*m = (struct jit_mem){ R_9, R_SP, m->disp };
 }
 
@@ -357,27 +381,46 @@ static uint8_t *emit_probe_after_all(struct jit_tr *t, const struct jit_slow *w)
 	return ja;
 }
 
-/* Up to the site. */
-static void emit_not_found(struct jit_tr *t, const struct jit_slow *w)
+/* Up to the site. Returns the jump that emit_wraps() is to take, or NULL. */
+static uint8_t *emit_not_found(struct jit_tr *t, const struct jit_slow *w)
 {
-	uint8_t *ja = w->ja;
+	static const struct jit_direct lin = { .base = R_9 };
+	uint8_t *ja = w->ja, *wraps = NULL;
 
 	if (w->how == JIT_REGION) {
 		jit_region_missed(t, w);
-		return;
+		return NULL;
 	}
 	if (w->how == JIT_BY_SP)
 		ja = emit_probe_after_all(t, w);
 	j_here(&t->b, ja);
-	if (w->how != JIT_STACK)
+	if (w->direct.there)
+		jit_direct_linear(t, &w->direct);
+	else if (w->how != JIT_STACK)
 		jit_probed_address(t, w->access);
-	jit_call_stub(t, w->how == JIT_STACK ? t->j->stub.slow_stack : t->j->stub.slow);
+	if (w->how == JIT_STACK) {
+		if (!t->wide)
+			wraps = jit_direct_wraps(t, &lin);
+		jit_call_stub(t, t->j->stub.slow_stack);
+		j_to(&t->b, 0xe9, w->retry + t->b.to_rx);
+	} else {
+		jit_call_stub(t, t->j->stub.slow);
+	}
+	return wraps;
+}
+
+/* Where addresses wrap around: it is the access that it is, and no page that is remembered. */
+static void emit_wraps(struct jit_tr *t, const uint8_t *site)
+{
+	JCODE(&t->b, "\x4c\x8d\x15"); /* lea r10, [rip + */
+	j32(&t->b, (uint32_t)(site - (t->b.p + 4)));
+	j_to(&t->b, 0xe9, t->j->stub.slow_popped);
 }
 
 void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 {
 	struct jit_site s = jit_site_of(t, w->insn);
-	uint8_t *at;
+	uint8_t *at, *wraps = NULL;
 
 	if (w->how == JIT_SHARED) {
 		jit_emit_share_slow(t, w);
@@ -386,9 +429,9 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 	if (w->how == JIT_STRING)
 		j_here(&t->b, w->ja);
 	else
-		emit_not_found(t, w);
+		wraps = emit_not_found(t, w);
 	at = t->b.p;
-	s.retry = (int32_t)(w->retry - at);
+	s.retry = w->direct.there ? (int32_t)sizeof(s) : (int32_t)(w->retry - at);
 	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
 	s.size = w->size;
 	s.access = w->access;
@@ -396,4 +439,10 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 	s.flags_saved = w->flags_saved;
 	s.have = w->have;
 	jit_put_site(t, &s);
+	if (wraps) {
+		j_here(&t->b, wraps);
+		emit_wraps(t, at);
+	}
+	if (w->direct.there)
+		jit_direct_found(t, &w->direct, w->retry);
 }

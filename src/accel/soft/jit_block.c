@@ -224,6 +224,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	t->host = j->page[bl->page].host;
 	t->start = bl->off;
 	t->wide = v->code == X86_CODE_64;
+	t->clean = !t->wide && bl->mode & JIT_MODE_CLEAN;
 	t->apart = bl->mode & JIT_MODE_APART;
 	t->hot = jit_is_hot(j, bl->page, bl->off);
 	if (!decode_block(t) && !decode_span(t, bl))

@@ -141,6 +141,36 @@ static void gone_there(void **state)
 	}
 }
 
+/* What was kept of a page that lies elsewhere by now is not used. */
+static void moved(void **state)
+{
+	uint64_t other = 1;
+
+	put(0, from_to, sizeof(from_to));
+	for (unsigned int i = 0; i < MANY; i++) {
+		uint64_t page = 8 + i / 5 % 3;
+		uint32_t x = i * 11, y = i * 11 + 3;
+
+		map(e, LIN + PAGE + FAR, CODE + page * PAGE, W);
+		fine(v, soft_tlb_flush_page(v, LIN + PAGE + FAR));
+		if (i % 3 == 0) {
+			other ^= 4;
+			map(e, LIN + PAGE, CODE + other * PAGE, W);
+			fine(v, soft_tlb_flush(v, true));
+		}
+		for (unsigned int k = 0; k < 4; k++) {
+			bool back = k & 1;
+
+			memcpy(host(back ? page : other), &x, 4);
+			v->gpr[X86_RBX] = LIN + PAGE + (back ? FAR : 0);
+			v->gpr[X86_RCX] = LIN + PAGE + (back ? 0 : FAR);
+			assert_int_equal(run_from(LIN), x);
+			assert_memory_equal(host(back ? other : page), &x, 4);
+			assert_memory_equal(host(back ? page : other), &y, 4);
+		}
+	}
+}
+
 /* push rbx; push rcx; pop rdx; pop rdi; mov eax, edx; hlt: a group of the stack's */
 static const uint8_t by_stack[] = { 0x53, 0x51, 0x5a, 0x5f, 0x89, 0xd0, 0xf4 };
 
@@ -181,6 +211,39 @@ static void stack_gone(void **state)
 	}
 }
 
+/* call f; hlt. f: push rbp; mov ebp, edi; mov eax, edi; push rbx; sub rsp, 8; cmp edi, 1; jbe end;
+ * lea edi, [rdi - 1]; call f; lea edi, [rbp - 2]; mov rbx, rax; call f; add rax, rbx;
+ * end: add rsp, 8; pop rbx; pop rbp; ret */
+static const uint8_t fib[] = { 0xe8, 1, 0, 0, 0, 0xf4, 0x55, 0x89, 0xfd, 0x89, 0xf8, 0x53, 0x48,
+	0x83, 0xec, 8, 0x83, 0xff, 1, 0x76, 0x16, 0x8d, 0x7f, 0xff, 0xe8, 0xe9, 0xff, 0xff, 0xff,
+	0x8d, 0x7d, 0xfe, 0x48, 0x89, 0xc3, 0xe8, 0xde, 0xff, 0xff, 0xff, 0x48, 0x01, 0xd8, 0x48,
+	0x83, 0xc4, 8, 0x5b, 0x5d, 0xc3 };
+
+/* Calls and returns lead over a page's end all the time: no C code is called for that. */
+static void frames_over_the_end(void **state)
+{
+	map(e, LIN + 3 * PAGE, CODE + 9 * PAGE, W);
+	put(0, fib, sizeof(fib));
+	for (unsigned int hot = 0; hot < 2; hot++) {
+		v->jit->hot_all = hot;
+		soft_jit_reset(v);
+		v->gpr[X86_RSP] = LIN + 3 * PAGE;
+		v->gpr[X86_RDI] = 10;
+		assert_int_equal(run_from(LIN), 55);
+		for (uint64_t sp = 0; sp < 0x200; sp += 4) {
+			bool aligned = sp % 8 == 0;
+
+			v->jit->count.shares = v->jit->count.slows = 0;
+			v->gpr[X86_RSP] = LIN + 3 * PAGE + sp;
+			v->gpr[X86_RDI] = 10;
+			assert_int_equal(run_from(LIN), 55);
+			assert_int_equal(v->gpr[X86_RSP], LIN + 3 * PAGE + sp);
+			if (aligned)
+				assert_in_range(v->jit->count.shares + v->jit->count.slows, 0, 8);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,8 +251,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(over_the_end, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(code_there, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(gone_there, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(moved, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(stacks, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(stack_gone, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(frames_over_the_end, setup_jit, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,6 +59,7 @@ void jit_regions_clear(struct soft_jit *j, bool writes_only)
 	struct jit_regions *r = regions(j);
 
 	j->epoch++;
+	j->owner->g.drops++;
 	log_clear(&r->log[SOFT_WRITE]);
 	if (!writes_only)
 		log_clear(&r->log[SOFT_READ]);
@@ -190,12 +191,12 @@ static void with_data(struct jit_buf *b, uint32_t op, unsigned int reg, const vo
 	j32(b, (uint32_t)((const uint8_t *)data - (b->p + b->to_rx + 4)));
 }
 
-/* The carry becomes the bit of the address in r9 that chooses, r10 that member of the two halves. */
-static void choose(struct jit_buf *b, const uint64_t *even, const uint64_t *odd)
+/* The carry becomes the bit of the address in r9 that chooses, @to that member of the two halves. */
+static void choose(struct jit_buf *b, unsigned int to, const uint64_t *even, const uint64_t *odd)
 {
 	JCODE(b, "\x41\x0f\xba\xe1\x0c"); /* bt r9d, 12 */
-	with_data(b, OP_LOAD, R_10, even);
-	with_data(b, 0x0f42, R_10, odd); /* cmovc */
+	with_data(b, OP_LOAD, to, even);
+	with_data(b, 0x0f42, to, odd); /* cmovc */
 }
 
 static uint8_t *pair_check(struct jit_tr *t, const struct jit_region *r)
@@ -203,11 +204,11 @@ static uint8_t *pair_check(struct jit_tr *t, const struct jit_region *r)
 	struct jit_buf *b = &t->b;
 	uint8_t *jae;
 
-	choose(b, &r[0].base, &r[1].base);
+	choose(b, R_10, &r[0].base, &r[1].base);
 	j_rr(b, true, 0x33, R_10, R_9);	       /* xor */
 	with_data(b, 0x3b, R_10, &r[0].limit); /* cmp */
 	jae = j_ahead(b, 0x0f83);
-	choose(b, &r[0].delta, &r[1].delta);
+	choose(b, R_10, &r[0].delta, &r[1].delta);
 	j_rr(b, true, 0x03, R_9, R_10); /* add */
 	return jae;
 }
@@ -226,17 +227,62 @@ uint8_t *jit_region_check(struct jit_tr *t, uint32_t n)
 	return jae;
 }
 
+static uint8_t *pair_direct(
+	struct jit_tr *t, const struct jit_region *r, const struct jit_direct *d)
+{
+	struct jit_buf *b = &t->b;
+	uint8_t *jae;
+
+	j_lea(b, true, R_9, d->base, d->disp);
+	choose(b, R_10, &r[0].base, &r[1].base);
+	j_rr(b, true, 0x33, R_10, R_9);	       /* xor */
+	with_data(b, 0x3b, R_10, &r[0].limit); /* cmp */
+	jae = j_ahead(b, 0x0f83);
+	choose(b, R_9, &r[0].delta, &r[1].delta);
+	return jae;
+}
+
+uint8_t *jit_region_direct(struct jit_tr *t, uint32_t n, const struct jit_direct *d)
+{
+	const struct jit_region *r = &regions(t->j)->region[n];
+	uint8_t *jae;
+
+	if (regions(t->j)->state[n].pair)
+		return pair_direct(t, r, d);
+	if (d->disp)
+		j_lea(&t->b, true, R_10, d->base, d->disp);
+	else
+		j_mov(&t->b, R_10, d->base);
+	with_data(&t->b, 0x2b, R_10, &r->base);	 /* sub */
+	with_data(&t->b, 0x3b, R_10, &r->limit); /* cmp */
+	jae = j_ahead(&t->b, 0x0f83);
+	with_data(&t->b, OP_LOAD, R_9, &r->delta);
+	return jae;
+}
+
 void jit_region_delta(struct jit_tr *t, uint32_t n, unsigned int to)
 {
 	with_data(&t->b, OP_LOAD, to, &regions(t->j)->region[n].delta);
 }
 
-void jit_region_share_missed(struct jit_tr *t, const struct jit_slow *w)
+/* The distance from the region's base to r9, as its stub is to have it. */
+static void direct_distance(struct jit_tr *t, const struct jit_slow *w)
 {
-	j_here(&t->b, w->ja);
+	jit_direct_linear(t, &w->direct);
+	if (!regions(t->j)->state[w->region].pair)
+		with_data(&t->b, 0x2b, R_9, &regions(t->j)->region[w->region].base); /* sub */
+}
+
+uint8_t *jit_region_share_missed(struct jit_tr *t, const struct jit_slow *w)
+{
+	if (w->direct.there)
+		direct_distance(t, w);
 	with_data(&t->b, OP_LEA, R_10, &regions(t->j)->region[w->region]);
 	jit_call_stub(t, t->j->stub.region_share[w->share->write]);
+	if (w->direct.there)
+		return j_ahead(&t->b, 0xe9);
 	j_to(&t->b, 0xe9, w->done + t->b.to_rx);
+	return NULL;
 }
 
 void jit_region_missed(struct jit_tr *t, const struct jit_slow *w)
@@ -245,9 +291,14 @@ void jit_region_missed(struct jit_tr *t, const struct jit_slow *w)
 	bool pair = regions(t->j)->state[w->region].pair;
 
 	j_here(&t->b, w->ja);
+	if (w->direct.there)
+		direct_distance(t, w);
 	with_data(&t->b, OP_LEA, R_10, &regions(t->j)->region[w->region]);
 	jit_call_stub(t, s->region[pair][w->access == SOFT_WRITE][__builtin_ctz(w->size)]);
-	j_to(&t->b, 0xe9, w->retry + t->b.to_rx); /* the site is behind it */
+	/* The site is behind it, and jit_direct_found() behind that. */
+	j_to(&t->b, 0xe9,
+		w->direct.there ? t->b.p + t->b.to_rx + CALL_LEN + sizeof(struct jit_site)
+				: w->retry + t->b.to_rx);
 }
 
 /* -------- the stubs -------- */
@@ -460,6 +511,12 @@ static bool page_at(
 	return e->tag[access] == page && e->host == host;
 }
 
+/* May a region go on into the page at linear @page? That of 32-bit code not to where addresses wrap around. */
+static bool may_go_on(const struct soft_vcpu *v, uint64_t page)
+{
+	return v->code == X86_CODE_64 || jit_wraps_not(page);
+}
+
 /* The region becomes what lies around @lin. Returns how many pages that are. */
 static unsigned int widen(
 	struct soft_vcpu *v, struct jit_region *r, uint64_t lin, enum soft_access access)
@@ -470,10 +527,11 @@ static unsigned int widen(
 	if (no_regions(v) || !page_at(v, page, host, access) ||
 		!log_add(&regions(v->jit)->log[access], r))
 		return 0;
-	while (below < WIDE * 0x1000 &&
+	while (below < WIDE * 0x1000 && may_go_on(v, page - below - 0x1000) &&
 		page_at(v, page - below - 0x1000, host - below - 0x1000, access))
 		below += 0x1000;
-	while (above < WIDE * 0x1000 && page_at(v, page + above, host + above, access))
+	while (above < WIDE * 0x1000 && may_go_on(v, page + above) &&
+		page_at(v, page + above, host + above, access))
 		above += 0x1000;
 	r->base = page - below;
 	r->host = host - below;

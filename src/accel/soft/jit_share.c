@@ -112,6 +112,14 @@ static struct place *place_of(
 	return p;
 }
 
+bool jit_share_has_stack(const struct jit_tr *t)
+{
+	for (unsigned int n = 0; n < t->n_share; n++)
+		if (t->share[n].n > 1 && of_stack(t->share[n].base, t->share[n].index))
+			return true;
+	return false;
+}
+
 static void join(struct jit_share *g, struct jit_member *m, int32_t at, unsigned int size)
 {
 	g->lo = MIN(g->lo, at);
@@ -310,10 +318,36 @@ static bool loses_r9(const struct jit_tr *t, unsigned int k, unsigned int slot)
 /* Is r9 to be the group's lowest address at @k, for the next one? */
 static bool for_next(struct jit_tr *t, unsigned int k, const struct jit_share *g)
 {
-	return t->insn[k].cls != X86_CLASS_INT || g->index != X86_REG_NONE ||
+	return g->direct || t->insn[k].cls != X86_CLASS_INT || g->index != X86_REG_NONE ||
 	       !jit_pinned(g->base) ||
 	       (keeps_r9(t, k) && (group_of(t, k + 1, JIT_OPERAND) == g ||
 					  group_of(t, k + 1, JIT_IMPLIED) == g));
+}
+
+/* An instruction that the host has with a register alone gains nothing, where that is not an addition anyway. */
+static bool member_direct(const struct jit_tr *t, unsigned int k, unsigned int slot)
+{
+	const struct jit_member *m = &t->member[k][slot];
+
+	return jit_direct_ok(t, R_SP, m->adj) && jit_direct_ok(t, R_SP, m->at) &&
+	       jit_direct_ok(t, R_SP, m->at - m->adj) &&
+	       (!t->wide || jit_has_any_form(&t->insn[k]));
+}
+
+/* May the host's CPU add a group's register and constants to its distance, all of them? The TLB may have the
+ * addresses of 64-bit code, too: so 32-bit code must have another place to look at. */
+static void find_direct(struct jit_tr *t)
+{
+	for (unsigned int n = 0; n < t->n_share; n++) {
+		struct jit_share *g = &t->share[n];
+
+		g->direct = g->index == X86_REG_NONE && jit_direct_ok(t, g->base, 0) &&
+			    (t->wide || t->hot || g->base == R_SP);
+	}
+	for (unsigned int k = 0; k < t->n; k++)
+		for (unsigned int slot = 0; slot < JIT_SLOTS; slot++)
+			if (t->member[k][slot].group && !member_direct(t, k, slot))
+				t->share[t->member[k][slot].group - 1].direct = false;
 }
 
 /* Which groups have accesses that do not find r9 as an earlier one left it? */
@@ -369,6 +403,7 @@ void jit_share_find(struct jit_tr *t)
 			stack(&s, k, i);
 		note_changes(&s, i);
 	}
+	find_direct(t);
 	find_needs(t);
 }
 
@@ -390,6 +425,13 @@ static void load_delta(struct jit_tr *t, const struct jit_share *g, unsigned int
 			g->how == JIT_SHARE_STACK ? F_STACK_DELTA : F_DELTA + 8 * g->slot);
 }
 
+/* Of a group whose distance r9 is: the operand. */
+static void direct_member(
+	const struct jit_share *g, const struct jit_member *m, struct jit_mem *mem)
+{
+	*mem = (struct jit_mem){ R_9, (uint8_t)jit_host_of(g->base), m->at - m->adj };
+}
+
 /* r9 becomes the linear address that the group's registers and @disp give; is added them. r10 is lost. */
 static void linear(struct jit_tr *t, const struct jit_share *g, int32_t disp)
 {
@@ -409,29 +451,86 @@ static void add_registers(struct jit_tr *t, const struct jit_share *g, int32_t d
 	j_lea_index(&t->b, true, R_9, R_9, jit_reg_in(t, g->base, R_10), 0, disp);
 }
 
-/* The address in r9 was looked up in the TLB and is the host's: how far that is goes into the frame. */
-static void store_delta(struct jit_tr *t, struct jit_share *g, const struct jit_member *m)
+/* The group gets a place in the frame; the one that had it is to be looked up again. */
+static void take_slot(struct jit_tr *t, struct jit_share *g)
 {
-	struct jit_buf *b = &t->b;
-
 	g->slot = t->next_delta++ % JIT_DELTAS;
 	for (unsigned int n = 0; n < t->n_share; n++)
 		if (&t->share[n] != g && t->share[n].how == JIT_SHARE_FRAME &&
 			t->share[n].slot == g->slot)
 			t->share[n].how = JIT_SHARE_NOT_YET;
-	j_gs_store(b, R_9, V_OFF(g.goal));
+}
+
+/* The address in r9 was looked up in the TLB and is the host's: how far that is goes into the frame. */
+static void store_delta(struct jit_tr *t, struct jit_share *g)
+{
+	take_slot(t, g);
+	jit_probed_delta(t);
+	j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_DELTA + 8 * g->slot);
+}
+
+/* r9 becomes the distance. */
+static void look_up_direct(
+	struct jit_tr *t, struct jit_share *g, struct jit_slow *s, const struct jit_member *m)
+{
+	unsigned int span = (unsigned int)(g->hi - g->lo);
+	struct jit_buf *b = &t->b;
+
+	s->direct = (struct jit_direct){
+		.there = true, .base = (uint8_t)jit_host_of(g->base), .disp = g->lo - m->adj
+	};
+	if (g->how == JIT_SHARE_REGION) {
+		s->ja = jit_region_direct(t, s->region, &s->direct);
+	} else if (g->how == JIT_SHARE_FRAME) {
+		s->ja = jit_direct_probe(t, &s->direct, span, g->write ? SOFT_WRITE : SOFT_READ);
+		if (g->needs_delta) {
+			take_slot(t, g);
+			j_rm(b, true, OP_STORE, R_9, R_SP, F_DELTA + 8 * g->slot);
+		}
+	} else {
+		j_lea(b, true, R_10, s->direct.base, s->direct.disp);
+		j_rm(b, true, 0x33, R_10, R_SP, F_STACK_TAG); /* xor */
+		JCODE(b, "\x49\x81\xfa");		      /* cmp r10, */
+		j32(b, JIT_PAGE - span);
+		s->ja = j_ahead(b, 0x0f87);
+		j_rm(b, true, OP_LOAD, R_9, R_SP, F_STACK_DELTA);
+	}
+}
+
+/* r9 becomes the host's address of the lowest. */
+static void look_up_lowest(
+	struct jit_tr *t, struct jit_share *g, struct jit_slow *s, const struct jit_member *m)
+{
+	unsigned int span = (unsigned int)(g->hi - g->lo);
+
 	linear(t, g, g->lo - m->adj);
-	j_mov(b, R_10, R_9);
-	j_gs_load(b, R_9, V_OFF(g.goal));
-	JCODE(b, "\x49\xf7\xda"); /* neg r10 */
-	j_rr(b, true, 0x03, R_10, R_9);
-	j_rm(b, true, OP_STORE, R_10, R_SP, F_DELTA + 8 * g->slot);
+	if (g->how == JIT_SHARE_STACK) {
+		s->ja = jit_stack_compare(t, span);
+	} else if (g->how == JIT_SHARE_REGION) {
+		s->ja = jit_region_check(t, s->region);
+	} else {
+		s->ja = jit_probe(t, span, g->write ? SOFT_WRITE : SOFT_READ);
+		if (g->needs_delta)
+			store_delta(t, g);
+	}
+}
+
+static enum jit_share_how way_of(struct jit_tr *t, unsigned int k, struct jit_share *g)
+{
+	if (of_stack(g->base, g->index))
+		return JIT_SHARE_STACK;
+	if (t->hot && jit_region_for_span(t, k, (unsigned int)(g->hi - g->lo), &g->region))
+		return JIT_SHARE_REGION;
+	if (!t->wide && g->direct) {
+		g->direct = false;
+		g->needs_delta = true; /* maybe */
+	}
+	return JIT_SHARE_FRAME;
 }
 
 static void look_up(struct jit_tr *t, unsigned int k, struct jit_share *g,
 	const struct jit_member *m, enum soft_access access)
 {
-	unsigned int span = (unsigned int)(g->hi - g->lo);
 	struct jit_slow *s;
 
 	if (t->live[k] && !t->flags_saved)
@@ -441,29 +540,30 @@ static void look_up(struct jit_tr *t, unsigned int k, struct jit_share *g,
 	s->rel = (uint16_t)(m->at - g->lo);
 	s->have = t->have;
 	s->retry = t->b.p;
-	linear(t, g, g->lo - m->adj);
-	if (of_stack(g->base, g->index)) {
-		g->how = JIT_SHARE_STACK;
-		s->ja = jit_stack_compare(t, span);
-	} else if (t->hot && jit_region_for_span(t, k, span, &s->region)) {
-		g->how = JIT_SHARE_REGION;
-		g->region = s->region;
-		s->ja = jit_region_check(t, s->region);
-	} else {
-		g->how = JIT_SHARE_FRAME;
-		s->ja = jit_probe(t, span, g->write ? SOFT_WRITE : SOFT_READ);
-		if (g->needs_delta)
-			store_delta(t, g, m);
-	}
+	g->how = way_of(t, k, g);
+	s->region = g->region;
+	if (g->direct)
+		look_up_direct(t, g, s, m);
+	else
+		look_up_lowest(t, g, s, m);
 	s->done = t->b.p;
 	s->how = JIT_SHARED;
 	s->shared_by = g->how;
+	t->in_r9 = g;
+	t->delta_in_r9 = g->direct;
 }
 
 /* Of a group that was looked up: where @m is, by the distance. */
 static void by_delta(struct jit_tr *t, unsigned int k, const struct jit_share *g,
 	const struct jit_member *m, struct jit_mem *mem)
 {
+	if (g->direct) {
+		load_delta(t, g, R_9);
+		direct_member(g, m, mem);
+		t->in_r9 = g;
+		t->delta_in_r9 = true;
+		return;
+	}
 	if (!t->wide) {
 		linear(t, g, m->at - m->adj);
 		load_delta(t, g, R_10);
@@ -479,6 +579,24 @@ static void by_delta(struct jit_tr *t, unsigned int k, const struct jit_share *g
 	add_registers(t, g, g->lo - m->adj);
 	mem->disp = m->at - g->lo;
 	t->in_r9 = g;
+	t->delta_in_r9 = false;
+}
+
+/* r9 has what leads to the group's accesses. */
+static void by_r9(struct jit_tr *t, unsigned int k, const struct jit_share *g,
+	const struct jit_member *m, struct jit_mem *mem)
+{
+	t->in_r9 = g;
+	mem->disp = m->at - g->lo;
+	if (!t->delta_in_r9)
+		return;
+	direct_member(g, m, mem);
+	if (jit_has_any_form(&t->insn[k]))
+		return;
+	/* It has a register alone. */
+	j_lea_index(&t->b, true, R_9, R_9, mem->index, 0, g->lo - m->adj);
+	*mem = (struct jit_mem){ R_9, R_SP, m->at - g->lo };
+	t->delta_in_r9 = false;
 }
 
 bool jit_share_operand(struct jit_tr *t, unsigned int k, enum jit_slot slot, unsigned int size,
@@ -494,14 +612,14 @@ bool jit_share_operand(struct jit_tr *t, unsigned int k, enum jit_slot slot, uns
 		return false;
 	*mem = (struct jit_mem){ R_9, R_SP, 0 };
 	if (in_r9 == g && g->how && !loses_r9(t, k, slot)) {
-		mem->disp = m->at - g->lo;
-		t->in_r9 = g;
+		by_r9(t, k, g, m, mem);
 	} else if (!g->how || (g->how == JIT_SHARE_FRAME && !g->needs_delta)) {
 		look_up(t, k, g, m, access);
-		mem->disp = m->at - g->lo;
-		t->in_r9 = g;
+		by_r9(t, k, g, m, mem);
 	} else {
 		by_delta(t, k, g, m, mem);
+		if (t->in_r9)
+			by_r9(t, k, g, m, mem);
 	}
 	return true;
 }
@@ -536,24 +654,53 @@ static void put_share_site(struct jit_tr *t, const struct jit_slow *w)
 	jbytes(&t->b, (const char *)&s, sizeof(s));
 }
 
+/* Where addresses of 32-bit code wrap around: on to the block that does without. r9, if it is the linear
+ * address, remains that. */
+static uint8_t *may_wrap(struct jit_tr *t, const struct jit_slow *w)
+{
+	struct jit_direct lin = { .base = R_9 };
+
+	if (t->wide || !(w->direct.there || w->shared_by == JIT_SHARE_STACK))
+		return NULL;
+	return jit_direct_wraps(t, w->direct.there ? &w->direct : &lin);
+}
+
+/* What is due before an access that faults is C code's business. Returns the jump that jit_direct_found() is to
+ * take, or NULL: there is none. */
+static uint8_t *emit_call(struct jit_tr *t, const struct jit_slow *w, uint8_t first)
+{
+	if (w->shared_by != JIT_SHARE_STACK || first) {
+		jit_call_stub(t, t->j->stub.share);
+		return NULL;
+	}
+	jit_call_stub(t, t->j->stub.share_stack);
+	if (w->direct.there)
+		return j_ahead(&t->b, 0xe9);
+	j_to(&t->b, 0xe9, w->done + t->b.to_rx);
+	return NULL;
+}
+
 void jit_emit_share_slow(struct jit_tr *t, const struct jit_slow *w)
 {
 	struct jit_site s = jit_site_of(t, w->insn);
 	bool region = w->shared_by == JIT_SHARE_REGION;
-	uint8_t *at, *apart = NULL;
+	uint8_t *at, *apart = NULL, *wraps = NULL, *found = NULL;
 
 	s.size = w->size;
 	s.access = w->access;
 	s.first = jit_first_of(&t->insn[w->insn]);
 	s.flags_saved = w->flags_saved;
+	j_here(&t->b, w->ja);
+	wraps = may_wrap(t, w);
 	if (region) {
-		jit_region_share_missed(t, w);
+		found = jit_region_share_missed(t, w);
 	} else {
-		j_here(&t->b, w->ja);
-		if (w->shared_by == JIT_SHARE_FRAME)
+		if (w->direct.there)
+			jit_direct_linear(t, &w->direct);
+		else if (w->shared_by == JIT_SHARE_FRAME)
 			jit_probed_address(t, w->share->write ? SOFT_WRITE : SOFT_READ);
 		apart = not_in_a_page(t, w);
-		jit_call_stub(t, t->j->stub.share);
+		found = emit_call(t, w, s.first);
 	}
 	at = t->b.p;
 	s.retry = (int32_t)(w->retry - at);
@@ -562,9 +709,15 @@ void jit_emit_share_slow(struct jit_tr *t, const struct jit_slow *w)
 	put_share_site(t, w);
 	if (apart)
 		j_here(&t->b, apart);
+	if (wraps)
+		j_here(&t->b, wraps);
 	t->flags_saved = w->flags_saved;
 	jit_restore_flags(t);
 	s = (struct jit_site){ .block = t->block, .off = t->off[w->insn], .have = w->have };
 	jit_call_stub(t, t->j->stub.link_apart);
 	jit_put_site(t, &s);
+	if (found) {
+		j_here(&t->b, found);
+		jit_direct_found(t, &w->direct, w->done);
+	}
 }

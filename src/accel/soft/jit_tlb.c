@@ -107,7 +107,9 @@ void jit_l1_use(struct soft_vcpu *v)
 	struct soft_stack_page *stack = &j->stack[set][v->mmu_index == SOFT_MMU_USER];
 
 	v->l1 = v->l1_of[v->mmu_index];
-	if (v->g.stack_at == stack)
+	if (v->code != X86_CODE_64 && !jit_wraps_not(stack->tag))
+		*stack = j->no_stack; /* 64-bit code has left it */
+	else if (v->g.stack_at == stack)
 		return;
 	v->g.stack_at = stack;
 	v->g.stack = *stack;
@@ -148,6 +150,8 @@ void jit_stack_fill(struct soft_vcpu *v, uint64_t lin)
 	if (!for_all_of_privilege(v, lin, SOFT_READ) || !for_all_of_privilege(v, lin, SOFT_WRITE))
 		return;
 	if (e->tag[SOFT_READ] != page || e->tag[SOFT_WRITE] != page || v->g.stack.tag == page)
+		return;
+	if (v->code != X86_CODE_64 && !jit_wraps_not(page))
 		return;
 	*v->g.stack_at = v->g.stack = (struct soft_stack_page){ page, e->delta };
 	v->jit->epoch++;
@@ -276,6 +280,9 @@ uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum 
 	for (int a = SOFT_READ; a <= SOFT_WRITE; a++)
 		if (e->tag[a] == page && e->host != host)
 			no_stacks(v, false);
+	if (e->tag[SOFT_READ] != page && e->tag[SOFT_WRITE] != page)
+		v->jit->victim[at] =
+			(struct jit_victim){ .e = *e, .set = set, .drops = v->g.drops };
 	entry_drop(v->jit, e, at);
 	if (t->tag[SOFT_READ] == tag)
 		entry_allow(e, SOFT_READ, page, host);

@@ -25,13 +25,27 @@ enum jit_way {	    /* what an access tries first */
 	JIT_STRING, /* a stub does; @ja: where its site's place is wanted */
 };
 
+/* Can its memory operand have any form? Those of vectors and x87 are [r9 + constant]. */
+static inline bool jit_has_any_form(const struct x86_insn *i)
+{
+	return i->cls == X86_CLASS_INT || i->cls == X86_CLASS_GPR;
+}
+
+/* A register and a constant, which r9 becomes the distance for that is to be added: jit_direct.c. */
+struct jit_direct {
+	bool there;
+	uint8_t base; /* host register */
+	int32_t disp;
+};
+
 struct jit_slow { /* an access that the TLB does not know */
 	uint8_t *ja, *retry;
 	uint8_t insn, size, access;
 	uint8_t how; /* enum jit_way */
 	bool flags_saved;
-	uint8_t have;	 /* JIT_STRING, JIT_SHARED: JIT_RES_* */
-	uint32_t region; /* JIT_REGION: which */
+	uint8_t have;		  /* JIT_STRING, JIT_SHARED: JIT_RES_* */
+	uint32_t region;	  /* JIT_REGION: which */
+	struct jit_direct direct; /* at @retry r9 is the distance */
 	/* JIT_SHARED: */
 	uint8_t *done;
 	const struct jit_share *share;
@@ -61,6 +75,7 @@ struct jit_share {	/* a group */
 	uint8_t n; /* accesses */
 	bool write;
 	bool needs_delta; /* r9 alone does not do */
+	bool direct;	  /* jit_direct.c */
 };
 
 struct jit_member {
@@ -111,6 +126,7 @@ struct jit_tr {
 	const uint8_t *host, *host2; /* the page's bytes; the next one's, if it matters */
 	uint32_t start;		     /* offset in the page */
 	bool wide;		     /* 64-bit code */
+	bool clean;		     /* JIT_MODE_CLEAN */
 	bool ended;
 	bool flags_saved; /* they are in v->g.flags2 */
 	uint8_t have;	  /* JIT_RES_* */
@@ -123,6 +139,7 @@ struct jit_tr {
 	bool apart;    /* each access is looked up for itself */
 	unsigned int n_share, next_delta;
 	const struct jit_share *in_r9; /* r9 is the host's address of its lowest; or NULL */
+	bool delta_in_r9;	       /* rather: the distance */
 	uint32_t region_of
 		[16][2][2]
 		[2]; /* 1 + that of accesses by a register alone, 0: none; writes? wide? pair? */
@@ -194,10 +211,14 @@ struct jit_slow *jit_slow_at(
 	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access);
 /* r10 becomes the small TLB's entry that the address in r9 is to be in. @bmi2: does the host have it? The flags are lost. */
 void jit_l1_entry(struct jit_buf *b, bool bmi2);
+/* r10 becomes what leads there from the small TLB's beginning, of register @from. */
+void jit_l1_index(struct jit_buf *b, bool bmi2, unsigned int from);
 /* Look the linear address in r9 up: it becomes the host's. r10 is lost. Returns the jump that is taken when
  * it is not there; from there jit_probed_address() has the address in r9 again. */
 uint8_t *jit_probe(struct jit_tr *t, unsigned int size, enum soft_access access);
 void jit_probed_address(struct jit_tr *t, enum soft_access access);
+/* Right after jit_probe(): r10 becomes the distance from linear to host addresses. */
+void jit_probed_delta(struct jit_tr *t);
 /* The same with the stack's page; then r9 is as it was. */
 uint8_t *jit_stack_compare(struct jit_tr *t, unsigned int size);
 /* r9 becomes the host's address of @size bytes at the linear address in it, which the stack pointer gave:
@@ -218,11 +239,31 @@ uint8_t jit_first_of(const struct x86_insn *i);
 /* What an access that was not found comes to. */
 void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w);
 
+/* -------- jit_direct.c -------- */
+/* May the host's CPU add guest register @base, @disp and a distance by itself? */
+bool jit_direct_ok(const struct jit_tr *t, unsigned int base, int64_t disp);
+/* As jit_operand(), if it is one for that. r9 is the distance. */
+bool jit_direct_operand(struct jit_tr *t, unsigned int k, unsigned int size,
+	enum soft_access access, struct jit_mem *m) MUST_USE;
+/* r9 becomes the distance for @span bytes there by the small TLB: 64-bit code. r10 is lost. The jump is taken if it
+ * is not there. */
+uint8_t *jit_direct_probe(
+	struct jit_tr *t, const struct jit_direct *d, unsigned int span, enum soft_access access);
+/* r9 becomes the linear address. */
+void jit_direct_linear(struct jit_tr *t, const struct jit_direct *d);
+/* The host's address in r9 becomes the distance; to @to. */
+void jit_direct_found(struct jit_tr *t, const struct jit_direct *d, const uint8_t *to);
+/* The same as jit_direct_linear(), of 32-bit code. The jump is taken if addresses or registers around there may
+ * wrap around. r10 is lost. */
+uint8_t *jit_direct_wraps(struct jit_tr *t, const struct jit_direct *d);
+
 /* -------- jit_share.c -------- */
 /* Which accesses of the block are groups. */
 void jit_share_find(struct jit_tr *t);
 /* No group has been looked up: the next of each is. */
 void jit_share_forget(struct jit_tr *t);
+/* Is there a group of the stack's, which would not do with another page of the stack in between? */
+bool jit_share_has_stack(const struct jit_tr *t);
 /* After @k: what host registers hold. */
 void jit_share_note(struct jit_tr *t, unsigned int k);
 /* If access @slot of @k is one of a group: as jit_operand(). */
@@ -235,7 +276,9 @@ void jit_emit_share_slow(struct jit_tr *t, const struct jit_slow *w);
 bool jit_region_for_span(struct jit_tr *t, unsigned int k, unsigned int span, uint32_t *n) MUST_USE;
 /* @to becomes the distance from linear to host addresses in a region. */
 void jit_region_delta(struct jit_tr *t, uint32_t region, unsigned int to);
-void jit_region_share_missed(struct jit_tr *t, const struct jit_slow *w);
+/* A group's was not found. Returns the jump with the host's address in r9 that jit_direct_found() is to take; or NULL:
+ * there is none. */
+uint8_t *jit_region_share_missed(struct jit_tr *t, const struct jit_slow *w);
 /* The region that an access of @k is to have, to @n. False: there is none for it. */
 bool jit_region_for(
 	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access, uint32_t *n);
@@ -243,6 +286,8 @@ bool jit_region_for(
  * returned, for jit_region_missed(), after which the site is to follow. */
 uint8_t *jit_region_check(struct jit_tr *t, uint32_t region);
 void jit_region_missed(struct jit_tr *t, const struct jit_slow *w);
+/* The same for jit_direct.c: r9 becomes the distance for @d. */
+uint8_t *jit_region_direct(struct jit_tr *t, uint32_t region, const struct jit_direct *d);
 /* Which accesses by a register share theirs: none; those that go on to after @k. */
 void jit_region_forget(struct jit_tr *t);
 void jit_region_note(struct jit_tr *t, unsigned int k);

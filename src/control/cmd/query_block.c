@@ -40,10 +40,16 @@ struct node {
 	char *file, *name, *driver;
 	bool ro, encrypted;
 	int zeroes;
-	int64_t depth, bps, bps_rd, bps_wr, iops, iops_rd, iops_wr, threshold;
+	int64_t depth, limit[BLOCK_LIMITS], burst[BLOCK_LIMITS], seconds[BLOCK_LIMITS], iops_size;
+	int64_t threshold;
+	char *group;
 	struct image image;
 	struct cache cache;
 };
+#define LIMIT(i, name)                                                                \
+	FIELD_I64(struct node, limit[i], name, .doc = "limit; 0: none"),              \
+		FIELD_I64(struct node, burst[i], name "_max", .flags = FF_OMIT_ZERO), \
+		FIELD_I64(struct node, seconds[i], name "_max_length", .flags = FF_OMIT_ZERO)
 static const struct field node_fields[] = {
 	FIELD_STR(struct node, file, "file", .flags = FF_GIVEN),
 	FIELD_STR(struct node, name, "node-name"),
@@ -52,12 +58,14 @@ static const struct field node_fields[] = {
 	FIELD_I64(struct node, depth, "backing_file_depth"),
 	FIELD_BOOL(struct node, encrypted, "encrypted"),
 	FIELD_ENUM(struct node, zeroes, "detect_zeroes", zeroes_names),
-	FIELD_I64(struct node, bps, "bps", .doc = "limits; 0: none"),
-	FIELD_I64(struct node, bps_rd, "bps_rd"),
-	FIELD_I64(struct node, bps_wr, "bps_wr"),
-	FIELD_I64(struct node, iops, "iops"),
-	FIELD_I64(struct node, iops_rd, "iops_rd"),
-	FIELD_I64(struct node, iops_wr, "iops_wr"),
+	LIMIT(BLOCK_BPS, "bps"),
+	LIMIT(BLOCK_BPS_READ, "bps_rd"),
+	LIMIT(BLOCK_BPS_WRITE, "bps_wr"),
+	LIMIT(BLOCK_IOPS, "iops"),
+	LIMIT(BLOCK_IOPS_READ, "iops_rd"),
+	LIMIT(BLOCK_IOPS_WRITE, "iops_wr"),
+	FIELD_I64(struct node, iops_size, "iops_size", .flags = FF_OMIT_ZERO),
+	FIELD_STR(struct node, group, "group", .doc = "the disks that share the limits"),
 	FIELD_STRUCT(struct node, image, "image", &image),
 	FIELD_STRUCT(struct node, cache, "cache", &cache),
 	FIELD_I64(struct node, threshold, "write_threshold"),
@@ -106,6 +114,19 @@ static const struct field_table nodes = FIELD_TABLE(
 
 /* -------- filling them -------- */
 
+static bool fill_limits(struct node *n, const struct block_dev *b, struct error *err)
+{
+	const struct block_limits *l = block_get_limits(b);
+
+	for (int i = 0; l && i < BLOCK_LIMITS; i++) {
+		n->limit[i] = (int64_t)l->of[i].rate;
+		n->burst[i] = (int64_t)l->of[i].burst;
+		n->seconds[i] = l->of[i].burst ? (int64_t)(l->of[i].burst_seconds ?: 1) : 0;
+	}
+	n->iops_size = l ? (int64_t)l->request_size : 0;
+	return !l || qmp_set_text(&n->group, l->group, err);
+}
+
 static bool fill_node(struct node *n, const struct block_dev *b, struct error *err)
 {
 	const struct block_info *i = block_get_info(b);
@@ -117,7 +138,7 @@ static bool fill_node(struct node *n, const struct block_dev *b, struct error *e
 	n->image.actual_size = (int64_t)block_allocated(b);
 	n->cache = (struct cache){ mode != BLOCK_CACHE_WRITETHROUGH, mode == BLOCK_CACHE_NONE,
 		mode == BLOCK_CACHE_UNSAFE };
-	return qmp_set_text(&n->file, block_filename(b), err) &&
+	return fill_limits(n, b, err) && qmp_set_text(&n->file, block_filename(b), err) &&
 	       qmp_set_text(&n->name, block_id(b), err) &&
 	       qmp_set_text(&n->driver, block_format_name(b), err) &&
 	       qmp_set_text(&n->image.filename, block_filename(b), err) &&

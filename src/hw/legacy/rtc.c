@@ -519,8 +519,10 @@ static bool rtc_post_load(struct device *d, struct error *err)
 	struct rtc_state *s = &r->s;
 
 	if (s->offset_ns > TIME_MAX_NS || s->offset_ns < -TIME_MAX_NS || s->last_s < 0 ||
-		s->last_s > TIME_MAX_NS / NS_PER_SEC)
+		s->last_s > TIME_MAX_NS / NS_PER_SEC) {
+		s->offset_ns = s->last_s = 0; /* nor does a reset, which keeps the time, keep it */
 		return error_set(err, "mc146818-rtc: impossible time");
+	}
 	mutex_lock(&d->lock);
 	/* An alarm that was due while the guest was nowhere is found at the next look. */
 	r->last_ns = s->last_s ? s->last_s * NS_PER_SEC : guest_now(r);

@@ -3,6 +3,7 @@
 
 #include <time.h>
 #include "base/clock.h"
+#include "base/wire.h"
 
 extern const struct device_type rtc_type;
 
@@ -87,22 +88,53 @@ static void test_host_time(void **state)
 	assert_int_equal(inb(&rig, 0x71), 0x80);
 }
 
+/* The guest's clock shows @want, and what has passed since @start_ns. */
+static void assert_time(time_t want, int64_t start_ns)
+{
+	time_t t = guest_time();
+
+	assert_true(t >= want && t <= want + 2 + (clock_mono_ns() - start_ns) / NS_PER_SEC);
+}
+
 static void test_set_time(void **state)
 {
+	int64_t start = clock_mono_ns();
+
+	set_some_time();
+	assert_time(SOME_TIME, start);
+	rig.dev->type->reset(rig.dev); /* the battery keeps it */
+	assert_time(SOME_TIME, start);
+	rig_save_load(&rig);
+	assert_time(SOME_TIME, start);
+	wr(4, 0x20); /* one register while it runs */
+	assert_time(SOME_TIME + 7 * 3600, start);
+}
+
+/* A saved time that cannot be is refused, and nothing of it stays, not even over a reset. */
+static void test_bad_time(void **state)
+{
+	struct error err = ERROR_INIT;
+	AUTO(str) s = STR_INIT;
+	uint64_t from;
+	uint32_t found = 0;
 	time_t t;
 
 	set_some_time();
+	from = (uint64_t)((SOME_TIME - 60) * NS_PER_SEC - clock_wall_ns());
+	assert_true(device_save(rig.dev, &s, &err));
+	for (size_t i = 0; i + 8 <= s.len; i++) {
+		if (rd_le64(s.s + i) - from < 120 * NS_PER_SEC) {
+			wr_le64(s.s + i, INT64_MAX);
+			found++;
+		}
+	}
+	assert_int_equal(found, 1);
+	assert_false(device_load(rig.dev, s.s, s.len, &err));
+	assert_non_null(strstr(err.msg, "impossible time"));
+	rig.dev->type->reset(rig.dev);
 	t = guest_time();
-	assert_true(t >= SOME_TIME && t <= SOME_TIME + 2);
-	rig.dev->type->reset(rig.dev); /* the battery keeps it */
-	t = guest_time();
-	assert_true(t >= SOME_TIME && t <= SOME_TIME + 2);
+	assert_true(t >= time(NULL) - 60 && t <= time(NULL) + 2);
 	rig_save_load(&rig);
-	t = guest_time();
-	assert_true(t >= SOME_TIME && t <= SOME_TIME + 2);
-	wr(4, 0x20); /* one register while it runs */
-	t = guest_time();
-	assert_true(t >= SOME_TIME + 7 * 3600 && t <= SOME_TIME + 7 * 3600 + 2);
 }
 
 static void test_formats(void **state)
@@ -123,40 +155,53 @@ static void test_formats(void **state)
 
 static void test_divider(void **state)
 {
+	int64_t start = clock_mono_ns();
 	uint8_t sec;
 
 	set_some_time();
 	wr(10, 0x76); /* held in reset */
 	sec = rd(0);
 	assert_int_equal(rd(10), 0x76);
+	assert_int_equal(rd(0), sec); /* stands still */
 	wr(0, 0x10);
 	wr(10, 0x26);
-	assert_in_range(rd(0), 0x10, 0x11);
-	assert_in_range(sec, 0x58, 0x59);
+	if (clock_mono_ns() - start < NS_PER_SEC) { /* or nobody knows on a busy host */
+		assert_in_range(rd(0), 0x10, 0x12);
+		assert_in_range(sec, 0x58, 0x59);
+	}
+}
+
+/* How long it takes until the interrupt comes. */
+static int64_t await_irq(int64_t patience_ns)
+{
+	int64_t start = clock_mono_ns();
+
+	while (!rig_level[IRQ] && clock_mono_ns() - start < patience_ns)
+		loop_run_once(rig.loop, 100);
+	assert_true(rig_level[IRQ]);
+	return clock_mono_ns() - start;
 }
 
 static void test_update_interrupt(void **state)
 {
-	int64_t t = clock_mono_ns();
+	int tries = 5; /* on a busy host it may be this thread that is late */
 
 	wr(11, 0x12);
-	while (!rig_level[IRQ] && clock_mono_ns() - t < 3 * NS_PER_SEC)
-		loop_run_once(rig.loop, 100);
-	assert_true(rig_level[IRQ]);
-	assert_true(clock_mono_ns() - t < 1500 * NS_PER_MS);
+	while (await_irq(30 * NS_PER_SEC) > 1500 * NS_PER_MS) {
+		assert_true(--tries);
+		rd(12);
+	}
 	assert_int_equal(rd(12) & 0x90, 0x90);
 	assert_false(rig_level[IRQ]);
 	assert_int_equal(rd(12) & 0x80, 0);
 }
 
-static void test_periodic_interrupt(void **state)
+/* Periodic interrupts that are seen within half a second. */
+static unsigned int count_periodic(void)
 {
 	int64_t t = clock_mono_ns();
 	unsigned int n = 0;
 
-	wr(10, 0x2a); /* 64 Hz */
-	rd(12);
-	wr(11, 0x42);
 	while (clock_mono_ns() - t < NS_PER_SEC / 2) {
 		loop_run_once(rig.loop, 5);
 		if (rig_level[IRQ]) {
@@ -164,7 +209,20 @@ static void test_periodic_interrupt(void **state)
 			n++;
 		}
 	}
-	assert_in_range(n, 16, 34); /* 32 on an idle host */
+	assert_in_range(n, 0, 34);
+	return n;
+}
+
+static void test_periodic_interrupt(void **state)
+{
+	unsigned int n;
+
+	wr(10, 0x2a); /* 64 Hz */
+	rd(12);
+	wr(11, 0x42);
+	/* 32 on an idle host; one that is busy for 10 s may not see half of them. */
+	for (int tries = 20; count_periodic() < 16; tries--)
+		assert_true(tries);
 	wr(11, 0x02);
 	rd(12);
 	n = rig_rises[IRQ];
@@ -175,7 +233,8 @@ static void test_periodic_interrupt(void **state)
 
 static void test_alarm(void **state)
 {
-	int64_t t = clock_mono_ns();
+	int64_t start = clock_mono_ns();
+	bool high;
 
 	set_some_time();
 	wr(1, 0x00); /* 13:38:00, two seconds away */
@@ -183,20 +242,16 @@ static void test_alarm(void **state)
 	wr(5, 0x13);
 	rd(12);
 	wr(11, 0x22);
-	assert_false(rig_level[IRQ]);
-	while (!rig_level[IRQ] && clock_mono_ns() - t < 4 * NS_PER_SEC)
-		loop_run_once(rig.loop, 100);
-	assert_true(rig_level[IRQ]);
-	assert_true(clock_mono_ns() - t > 900 * NS_PER_MS);
+	high = rig_level[IRQ];
+	assert_true(!high || clock_mono_ns() - start > NS_PER_SEC);
+	await_irq(30 * NS_PER_SEC);
+	assert_true(clock_mono_ns() - start > 900 * NS_PER_MS);
 	assert_int_equal(rd(12) & 0xa0, 0xa0);
 	/* Every second, by three don't-cares. */
 	wr(1, 0xff);
 	wr(3, 0xff);
 	wr(5, 0xc0);
-	t = clock_mono_ns();
-	while (!rig_level[IRQ] && clock_mono_ns() - t < 3 * NS_PER_SEC)
-		loop_run_once(rig.loop, 100);
-	assert_true(rig_level[IRQ]);
+	await_irq(30 * NS_PER_SEC);
 	rd(12);
 	/* Impossible: never, and no endless search. */
 	wr(5, 0x39);
@@ -248,6 +303,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_host_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_set_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bad_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_formats, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_divider, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_update_interrupt, setup, teardown),

@@ -141,7 +141,9 @@ struct virtio_blk {
 	struct virtio_device v; /* first */
 	struct blk_config cfg;
 	struct block_dev *disk; /* borrowed */
-	struct pool *pools;	/* owned, a queue each */
+	struct block_user user;
+	bool held;	    /* for a change of its size */
+	struct pool *pools; /* owned, a queue each */
 	int max_iov;
 	uint32_t n_lanes;
 	struct blk_lane *lanes; /* owned */
@@ -620,6 +622,7 @@ static void blk_class_reset(struct virtio_device *v)
 
 	s->writeback = s->cfg.write_cache;
 	v->config[WRITEBACK_OFF] = s->writeback;
+	block_hurry_once(s->disk); /* the reset waits for them */
 }
 
 static const struct virtio_class blk_class = {
@@ -633,6 +636,58 @@ static const struct virtio_class blk_class = {
 	.reset = blk_class_reset,
 	.lane = blk_lane,
 };
+
+/* -------- what is in flight comes to its end, limits or not -------- */
+
+static void blk_quiesce(struct device *d)
+{
+	struct virtio_blk *s = CONTAINER_OF(d, struct virtio_blk, v.pci.dev);
+
+	block_hurry(s->disk, true);
+	virtio_quiesce(d);
+	block_hurry(s->disk, false);
+}
+
+static void blk_reset(struct device *d)
+{
+	struct virtio_blk *s = CONTAINER_OF(d, struct virtio_blk, v.pci.dev);
+
+	block_hurry(s->disk, true);
+	virtio_reset(d);
+	block_hurry(s->disk, false);
+}
+
+/* -------- another size -------- */
+
+static void user_hold(struct block_user *u)
+{
+	struct virtio_blk *s = CONTAINER_OF(u, struct virtio_blk, user);
+
+	s->held = !s->v.quiesced; /* or the whole machine stands still, and goes on later */
+	if (s->held)
+		blk_quiesce(&s->v.pci.dev);
+}
+
+static void user_let_go(struct block_user *u)
+{
+	struct virtio_blk *s = CONTAINER_OF(u, struct virtio_blk, user);
+
+	if (s->held)
+		virtio_resume(&s->v.pci.dev);
+}
+
+static void user_resized(struct block_user *u)
+{
+	struct virtio_blk *s = CONTAINER_OF(u, struct virtio_blk, user);
+	le64 capacity;
+
+	mutex_lock(&s->v.pci.dev.lock);
+	s->capacity = block_get_info(s->disk)->size >> SECTOR_SHIFT;
+	capacity = le64_of(s->capacity);
+	memcpy(s->v.config + offsetof(struct config_space, capacity), &capacity, sizeof(capacity));
+	virtio_config_changed(&s->v);
+	mutex_unlock(&s->v.pci.dev.lock);
+}
 
 static bool check_sizes(struct virtio_blk *s, struct error *err)
 {
@@ -708,6 +763,8 @@ static bool blk_realize(struct device *d, struct error *err)
 	for (uint32_t i = 0; i < s->n_lanes; i++)
 		s->lanes[i].v = &s->v.lanes[i];
 	config_fill(s);
+	s->user = (struct block_user){ user_hold, user_let_go, user_resized };
+	block_set_user(s->disk, &s->user);
 	return true;
 }
 
@@ -715,11 +772,13 @@ static void blk_unrealize(struct device *d)
 {
 	struct virtio_blk *s = CONTAINER_OF(d, struct virtio_blk, v.pci.dev);
 
+	block_hurry(s->disk, true);
 	virtio_leave(&s->v); /* nothing is in flight any more, and nobody puts off a flush */
 	for (uint32_t i = 0; i < s->n_lanes; i++)
 		loop_call(s->v.loops[i], notify_cancel, &s->lanes[i]);
 	loop_call(d->home, flush_cancel, s);
 	virtio_fini(&s->v);
+	block_hurry(s->disk, false);
 	block_detach(s->disk);
 	pools_free(s);
 }
@@ -786,8 +845,8 @@ const struct device_type virtio_blk_pci_type = {
 	.state = &blk_state_table,
 	.realize = blk_realize,
 	.unrealize = blk_unrealize,
-	.reset = virtio_reset,
-	.quiesce = virtio_quiesce,
+	.reset = blk_reset,
+	.quiesce = blk_quiesce,
 	.resume = virtio_resume,
 	.pre_save = virtio_pre_save,
 	.post_load = blk_post_load,

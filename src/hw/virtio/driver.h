@@ -90,6 +90,17 @@ static inline void drv_breathe(struct drv *d)
 		}                                                 \
 	} while (0)
 
+static inline void drv_nothing(void *opaque)
+{
+}
+
+/* Until the device's loops have ended what they are at: an interrupt follows its used entry. */
+static inline void drv_settle(struct drv *d)
+{
+	for (uint32_t i = 0; i < d->v->n_lanes; i++)
+		loop_call(d->v->loops[i], drv_nothing, NULL);
+}
+
 static inline uint64_t drv_ring(unsigned int q)
 {
 	return DRV_RINGS + q * 0x4000ull;

@@ -83,6 +83,7 @@ static void tx_turn(struct virtio_net *s, unsigned int pair)
 	struct tx_queue *t = &s->pair[pair].tx;
 	int n, sent, r = 0;
 
+	rx_forget(s, pair); /* before there are answers */
 	do {
 		n = tx_pop(s, t, q);
 		sent = n > 0 ? net_send(s->net, pair, t->packet, n) : 0;
@@ -254,6 +255,8 @@ static void pair_apply(void *opaque)
 
 	mutex_lock(lock);
 	ours = i < s->pairs && !s->v.quiesced && !net_vhost_runs(s, i);
+	if (!s->v.quiesced)
+		rx_forget(s, i);
 	net_rx_enable(s->net, i, ours);
 	if (ours)
 		virtio_kick(&s->v, 2 * i);
@@ -303,8 +306,10 @@ static void net_class_reset(struct virtio_device *v)
 
 	ctrl_reset(s);
 	wr_le16(v->config + STATUS_OFF, s->status);
-	for (uint32_t i = 0; i < s->max_pairs; i++)
+	for (uint32_t i = 0; i < s->max_pairs; i++) {
 		s->pair[i].rx.bounced = 0;
+		s->pair[i].stale = true;
+	}
 	net_apply_later(s);
 }
 

@@ -63,7 +63,8 @@ struct net_pair {
 	struct rx_queue rx;
 	struct tx_queue tx;
 	struct loop_defer apply; /* on the lane's loop */
-	uint8_t apart[64];	 /* the next pair may be another loop's */
+	bool stale;	   /* what waits in the back end was for the driver before the reset */
+	uint8_t apart[64]; /* the next pair may be another loop's */
 };
 
 struct net_nic_config {
@@ -112,6 +113,8 @@ bool rx_queue_make(struct rx_queue *r) MUST_USE;
 void rx_queue_free(struct rx_queue *r);
 /* Receive what there is and fits, from the queue's turn or when the back end says so. */
 void rx_turn(struct virtio_net *s, unsigned int pair);
+/* Drop what has waited since before a reset. Under the lane's lock, on its loop. */
+void rx_forget(struct virtio_net *s, unsigned int pair);
 /* Does the guest want the frame that begins with the @n bytes at @head (18 are enough)? */
 bool rx_wanted(const struct virtio_net *s, const uint8_t *head, size_t n);
 

@@ -276,8 +276,8 @@ static enum outcome rx_one(
 }
 
 /* A card without a driver hears nothing: frames that waited for one would be old, and a peer must not be held
- * back by a guest that is just booting. */
-static void rx_drop(struct virtio_net *s, unsigned int pair)
+ * back by a guest that is just booting. False: there may be more. */
+static bool rx_drop(struct virtio_net *s, unsigned int pair)
 {
 	struct rx_queue *r = &s->pair[pair].rx;
 	struct vnet_hdr h;
@@ -285,9 +285,18 @@ static void rx_drop(struct virtio_net *s, unsigned int pair)
 	for (int i = 0; i < TURN_FRAMES; i++) {
 		r->into[1] = (struct iovec){ r->bounce, NET_FRAME_MAX };
 		if (net_recv(s->net, pair, &h, r->into + 1, 1) < 0)
-			break;
+			return true;
 		net_rx_dropped(s->net, pair);
 	}
+	return false;
+}
+
+void rx_forget(struct virtio_net *s, unsigned int pair)
+{
+	struct net_pair *p = &s->pair[pair];
+
+	if (p->stale)
+		p->stale = !net_vhost_runs(s, pair) && !rx_drop(s, pair);
 }
 
 void rx_turn(struct virtio_net *s, unsigned int pair)
@@ -301,6 +310,9 @@ void rx_turn(struct virtio_net *s, unsigned int pair)
 		rx_drop(s, pair);
 		return;
 	}
+	rx_forget(s, pair);
+	if (s->pair[pair].stale) /* a flood: the back end says again that it is readable */
+		return;
 	if (pair >= s->pairs) { /* its queue may be the control queue */
 		net_rx_enable(s->net, pair, false);
 		return;

@@ -589,7 +589,7 @@ static void pair_give(unsigned int pair, uint64_t addr)
 	pair_rx[pair][id] = addr;
 }
 
-static void pairs_start(uint64_t features)
+static void pairs_start(uint64_t features, int buffers)
 {
 	assert_true(vt_init(t, features));
 	ctrl_queue = 4;
@@ -599,7 +599,8 @@ static void pairs_start(uint64_t features)
 	ctrl_at = vt_alloc(t, 8192, 16);
 	for (unsigned int i = 0; i < 2; i++) {
 		for (int k = 0; k < PAIR_BUFS; k++) {
-			pair_give(i, vt_alloc(t, 1526, 16));
+			if (k < buffers)
+				pair_give(i, vt_alloc(t, 1526, 16));
 			pair_tx[i][k] = vt_alloc(t, 1526, 16);
 		}
 		vt_kick(t, (uint16_t)(2 * i));
@@ -686,7 +687,7 @@ static void test_two_loops(void **state)
 	assert_ptr_not_equal(virtio_lane(v, 0)->loop, virtio_lane(v, 2)->loop);
 	assert_ptr_equal(virtio_lane(v, 4)->loop, v->pci.dev.home);
 	for (uint32_t round = 0; round < 4; round++) {
-		pairs_start(features[round & 1]);
+		pairs_start(features[round & 1], PAIR_BUFS);
 		for (uint32_t i = 0; i < 60; i++) {
 			uint32_t n = 1 + i % PAIR_BUFS;
 
@@ -708,7 +709,7 @@ static void test_two_loops(void **state)
 		vt_run(t);
 	}
 	/* The other loop's queue is broken: the device is. */
-	pairs_start(ALL);
+	pairs_start(ALL, PAIR_BUFS);
 	small = (struct vt_buf){ pair_tx[0][0], 2000, false };
 	assert_true(vt_send(t, 2, &small, 1, false) >= 0);
 	for (uint32_t k = 0; k < PAIR_BUFS + 1u; k++) {
@@ -719,9 +720,31 @@ static void test_two_loops(void **state)
 			break;
 	}
 	assert_true(vt_status(t) & VIRTIO_S_NEEDS_RESET);
-	pairs_start(ALL);
+	pairs_start(ALL, PAIR_BUFS);
 	pair_send(1, 5, 3);
 	pair_receive(1, 5, 3);
+}
+
+/* Frames that wait in the second pair's back end for buffers are not the next driver's. */
+static void test_next_driver(void **state)
+{
+	int64_t end = clock_mono_ns() + 20 * NS_PER_SEC;
+	uint32_t id, len;
+
+	make("netdev=n,iothread=one:two");
+	for (uint32_t round = 0; round < 10; round++) {
+		pairs_start(ALL, 0);
+		pair_send(1, 5, 3);
+		for (int sent = 0; sent < 5; sent += vt_take(t, 3, &id, &len)) {
+			assert_true(clock_mono_ns() < end);
+			vt_run(t);
+		}
+		if (round & 1)
+			assert_true(vt_reset(t));
+		pairs_start(ALL, PAIR_BUFS);
+		pair_send(1, 5, 9);
+		pair_receive(1, 5, 9);
+	}
 }
 
 static void test_loop_names(void **state)
@@ -762,6 +785,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_buffers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_loops, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_next_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_loop_names, setup, teardown),
 	};
 	struct error err = ERROR_INIT;
