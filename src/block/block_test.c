@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/loop.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +13,7 @@
 #include "base/patience.h"
 #include "base/testing.h"
 #include "block/block_int.h"
+#include "block/testing.h"
 
 /* The generated table is not linked into unit tests. */
 const struct block_format *const block_format_table[] = { &raw_format, NULL };
@@ -365,41 +364,6 @@ static void test_model_4kn(void **state)
 
 /* -------- a block device -------- */
 
-/* A loop device with sectors of @sector bytes on a file of ours: its number, or -1. */
-static int make_loop_device(uint32_t sector)
-{
-	struct loop_config lc = { .block_size = sector };
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), n = -1, fd = -1;
-	char name[32];
-
-	if (control >= 0)
-		n = ioctl(control, LOOP_CTL_GET_FREE);
-	if (n >= 0) {
-		snprintf(name, sizeof(name), "/dev/loop%d", n);
-		fd = open(name, O_RDWR | O_CLOEXEC);
-	}
-	lc.fd = (uint32_t)open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0 || ioctl(fd, LOOP_CONFIGURE, &lc) < 0)
-		n = -1;
-	close((int)lc.fd);
-	if (fd >= 0)
-		close(fd);
-	if (control >= 0)
-		close(control);
-	return n;
-}
-
-static void drop_loop_device(int n)
-{
-	char name[32];
-	int fd;
-
-	snprintf(name, sizeof(name), "/dev/loop%d", n);
-	fd = open(name, O_RDWR | O_CLOEXEC);
-	ioctl(fd, LOOP_CLR_FD);
-	close(fd);
-}
-
 /* Needs root. With 4 KiB sectors O_DIRECT takes nothing smaller. */
 static void test_block_device(void **state)
 {
@@ -411,7 +375,7 @@ static void test_block_device(void **state)
 		disk_size = 1536 * KIB;
 		make_file(disk_size);
 		memcpy(file, path, sizeof(file));
-		n = make_loop_device(v & 2 ? 4096 : 512);
+		n = make_loop_device(path, v & 2 ? 4096 : 512);
 		if (n < 0) {
 			unlink(file);
 			disk_size = DISK_SIZE;
