@@ -40,9 +40,12 @@ static const struct {
 	[W_X21_ECX] = { 0x80000021, 0, ECX },
 };
 
-enum model { MODEL_V2, MODEL_V3, MODEL_HOST, MODEL_MAX, MODEL_COUNT };
-static const char *const model_names[MODEL_COUNT] = { "x86-64-v2", "x86-64-v3", "host", "max" };
+/* base: what +flags ask for and nothing else. */
+enum model { MODEL_BASE, MODEL_V2, MODEL_V3, MODEL_HOST, MODEL_MAX, MODEL_COUNT };
+static const char *const model_names[MODEL_COUNT] = { "base", "x86-64-v2", "x86-64-v3", "host",
+	"max" };
 static const char *const model_brands[MODEL_COUNT] = {
+	"Lodge base CPU",
 	"Lodge x86-64-v2 CPU",
 	"Lodge x86-64-v3 CPU",
 };
@@ -116,6 +119,11 @@ static bool is_amd(const struct build *b)
 	return b->vendor == VENDOR_AMD || b->vendor == VENDOR_HYGON;
 }
 
+static uint32_t leaf_reg(const struct x86_cpuid_leaf *l, uint8_t reg)
+{
+	return reg == EAX ? l->eax : reg == EBX ? l->ebx : reg == ECX ? l->ecx : l->edx;
+}
+
 const struct x86_cpuid_leaf *x86_cpuid_find(
 	const struct x86_cpuid *c, uint32_t function, uint32_t index)
 {
@@ -138,6 +146,15 @@ const char *x86_cpuid_model_name(unsigned int i)
 	return i < MODEL_COUNT ? model_names[i] : NULL;
 }
 
+bool x86_cpuid_has(const struct x86_cpuid *c, unsigned int flag)
+{
+	const struct x86_cpuid_flag *f = &flags[flag];
+	const struct x86_cpuid_leaf *l = x86_cpuid_find(
+		c, words[f->word].function, words[f->word].index);
+
+	return l && leaf_reg(l, words[f->word].reg) >> f->bit & 1;
+}
+
 uint32_t x86_apic_id(const struct x86_topology *t, uint32_t n)
 {
 	uint32_t tb = bits_for(t->threads), cb = bits_for(t->cores);
@@ -145,11 +162,6 @@ uint32_t x86_apic_id(const struct x86_topology *t, uint32_t n)
 	uint32_t socket = n / t->threads / t->cores;
 
 	return socket << (tb + cb) | core << tb | thread;
-}
-
-static uint32_t leaf_reg(const struct x86_cpuid_leaf *l, uint8_t reg)
-{
-	return reg == EAX ? l->eax : reg == EBX ? l->ebx : reg == ECX ? l->ecx : l->edx;
 }
 
 /* -------- features -------- */
@@ -184,9 +196,9 @@ static bool model_wants(enum model m, uint8_t cls)
 	switch (cls) {
 	case C_V2:
 	case C_ALSO:
-		return true;
+		return m != MODEL_BASE;
 	case C_V3:
-		return m != MODEL_V2;
+		return m > MODEL_V2;
 	case C_HOST:
 		return m == MODEL_HOST || m == MODEL_MAX;
 	case C_MAX:
@@ -198,7 +210,12 @@ static bool model_wants(enum model m, uint8_t cls)
 /* The model cannot do without it. */
 static bool model_needs(enum model m, uint8_t cls)
 {
-	return (cls == C_V2 && m <= MODEL_V3) || (cls == C_V3 && m == MODEL_V3);
+	return (cls == C_V2 && (m == MODEL_V2 || m == MODEL_V3)) || (cls == C_V3 && m == MODEL_V3);
+}
+
+bool x86_cpuid_model_needs(unsigned int model, unsigned int flag)
+{
+	return flag < N(flags) && model_needs((enum model)model, flags[flag].cls);
 }
 
 static bool listed(const char *const *list, const char *name)
@@ -328,7 +345,7 @@ static uint32_t signature(const struct build *b, uint32_t host)
 	if (b->vendor == VENDOR_AMD)
 		return 0x00830f10; /* family 0x17, model 0x31: no younger than any such host */
 	if (b->vendor == VENDOR_INTEL)
-		return b->model == MODEL_V2 ? 0x000206c2 : 0x000306f2; /* Westmere, Haswell */
+		return b->model <= MODEL_V2 ? 0x000206c2 : 0x000306f2; /* Westmere, Haswell */
 	return host;
 }
 
@@ -635,7 +652,7 @@ const char *x86_cpuid_build(const struct x86_cpu_model_request *req,
 		b.model++;
 	if (b.model == MODEL_COUNT)
 		return say(buf, buf_size, "unknown model '", req->model,
-			"' (x86-64-v2, x86-64-v3, host, max)", "", "");
+			"' (base, x86-64-v2, x86-64-v3, host, max)", "", "");
 	if (!l)
 		return say(buf, buf_size, "the engine offers no CPU at all", "", "", "", "");
 	b.vendor = l->ebx;

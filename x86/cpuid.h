@@ -25,9 +25,9 @@ struct x86_topology {
 	uint32_t sockets, cores, threads; /* a socket's cores, a core's threads; all >= 1 */
 };
 
-#define X86_FLAGS_MAX 64
+#define X86_FLAGS_MAX 192 /* more than there are flags */
 struct x86_cpu_model_request {
-	const char *model; /* x86-64-v2 | x86-64-v3 | host | max */
+	const char *model; /* base | x86-64-v2 | x86-64-v3 | host | max */
 	const char *plus
 		[X86_FLAGS_MAX]; /* NULL-terminated flag names, Linux's /proc/cpuinfo spelling */
 	const char *minus[X86_FLAGS_MAX];
@@ -55,6 +55,10 @@ const struct x86_cpuid_leaf *x86_cpuid_find(
 /* i-th known flag name or NULL (for help). */
 const char *x86_cpuid_flag_name(unsigned int i);
 const char *x86_cpuid_model_name(unsigned int i);
+/* Is model @model impossible without flag @flag (both by their numbers above)? */
+bool x86_cpuid_model_needs(unsigned int model, unsigned int flag);
+/* Does @c have flag @flag, by its number? */
+bool x86_cpuid_has(const struct x86_cpuid *c, unsigned int flag);
 /* APIC id of vCPU @n under @t: fields rounded up to powers of two (SDM, Hierarchical Mapping of
  * Shared Resources). */
 uint32_t x86_apic_id(const struct x86_topology *t, uint32_t n);

@@ -30,9 +30,9 @@ enum x86_cpuid_word {
 };
 
 enum x86_cpuid_class {
-	C_V2,	/* part of every model; an engine without it cannot have any */
+	C_V2,	/* part of every model but base; an engine without it cannot have any */
 	C_V3,	/* part of x86-64-v3; in host and max where offered */
-	C_ALSO, /* in every model where offered: speed, security, time-keeping */
+	C_ALSO, /* in every model but base where offered: speed, security, time-keeping */
 	C_HOST, /* in host and max where offered */
 	C_MAX,	/* in max where offered */
 	C_ASK,	/* only by +flag */

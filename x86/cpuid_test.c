@@ -249,7 +249,7 @@ static void bad_requests(void **state)
 	struct x86_cpu_model_request r = request("486");
 
 	make_host(true);
-	refused(&r, "unknown model '486' (x86-64-v2");
+	refused(&r, "unknown model '486' (base, x86-64-v2");
 	r = request("host");
 	r.plus[0] = "turbo";
 	refused(&r, "unknown flag 'turbo'");
@@ -368,13 +368,38 @@ static void frequency_and_hypervisor(void **state)
 	assert_null(x86_cpuid_find(&out, 0x40000000, 0));
 }
 
+static void base_has_what_is_asked_for(void **state)
+{
+	struct x86_cpu_model_request r = request("base");
+	unsigned int n = 0, avx = 0, xsave = 0;
+
+	make_host(true);
+	build(&r, 0);
+	for (unsigned int i = 0; x86_cpuid_flag_name(i); i++) {
+		n += x86_cpuid_has(&out, i);
+		assert_false(x86_cpuid_model_needs(0, i));
+		if (!strcmp(x86_cpuid_flag_name(i), "avx"))
+			avx = i;
+		if (!strcmp(x86_cpuid_flag_name(i), "xsave"))
+			xsave = i;
+	}
+	assert_int_equal(n, 0);
+	assert_true(x86_cpuid_model_needs(2, avx));
+	assert_false(x86_cpuid_model_needs(1, avx));
+	r.plus[0] = "avx";
+	r.plus[1] = "xsave";
+	build(&r, 0);
+	assert_true(x86_cpuid_has(&out, avx));
+	assert_true(x86_cpuid_has(&out, xsave));
+}
+
 static void tables_are_sound(void **state)
 {
 	for (unsigned int i = 0; x86_cpuid_flag_name(i); i++)
 		for (unsigned int k = 0; k < i; k++)
 			assert_string_not_equal(x86_cpuid_flag_name(i), x86_cpuid_flag_name(k));
-	assert_string_equal(x86_cpuid_model_name(3), "max");
-	assert_null(x86_cpuid_model_name(4));
+	assert_string_equal(x86_cpuid_model_name(4), "max");
+	assert_null(x86_cpuid_model_name(5));
 	/* Every flag can be switched off, and asked for on a host that has all. */
 	for (unsigned int i = 0; x86_cpuid_flag_name(i); i++) {
 		struct x86_cpu_model_request r = request("max");
@@ -402,6 +427,7 @@ int main(void)
 		cmocka_unit_test(bad_requests),
 		cmocka_unit_test(topology),
 		cmocka_unit_test(frequency_and_hypervisor),
+		cmocka_unit_test(base_has_what_is_asked_for),
 		cmocka_unit_test(tables_are_sound),
 	};
 

@@ -132,7 +132,10 @@ static bool start_qmp(struct run *r, struct error *err)
 {
 	r->qmp_info.options = &vm_config_table;
 	r->qmp_info.memory = r->board.memory;
+	r->qmp_info.memory_prealloc = r->board.prealloc;
+	r->qmp_info.memory_file = r->board.memory_file;
 	r->qmp_info.cores = r->board.topology.cores;
+	r->qmp_info.cpu_model = r->board.cpu_model;
 	r->qmp_info.threads = r->board.topology.threads;
 	memcpy(r->qmp_info.uuid, r->board.uuid, sizeof(r->qmp_info.uuid));
 	r->qmp = qmp_new(r->m, &r->qmp_info, err);

@@ -87,7 +87,7 @@ static const struct field vm_fields[] = {
 		.doc = "engine: auto, kvm, soft, or a list tried in order, as kvm:soft; "
 		       "with options, as kvm,device=/dev/kvm"),
 	FIELD_STR(V, cpu_model, "cpu-model", .dflt = "host",
-		.doc = "x86-64-v2, x86-64-v3, host or max, with ,+flag,-flag"),
+		.doc = "base, x86-64-v2, x86-64-v3, host or max, with ,+flag,-flag"),
 	FIELD_STR(V, kernel, "kernel",
 		.doc = "bzImage, ELF (PVH or 64-bit entry) or multiboot image"),
 	FIELD_STR(V, initrd, "initrd",

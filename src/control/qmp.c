@@ -47,6 +47,8 @@ void qmp_free(struct qmp *q)
 	if (!q)
 		return;
 	events_fini(q);
+	if (q->keys)
+		q->keys_free(q->keys);
 	while (!list_empty(&q->clients)) {
 		struct qmp_client *c = list_first(&q->clients, struct qmp_client, node);
 

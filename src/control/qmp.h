@@ -26,9 +26,15 @@ struct qmp_info {
 	bool named; /* the user gave a name */
 	uint8_t uuid[16];
 	uint64_t memory;		   /* bytes of guest memory */
+	bool memory_prealloc;		   /* taken at the start */
+	const char *memory_file;	   /* NULL: it has none */
 	uint32_t cores, threads;	   /* of a socket, of a core */
+	const char *cpu_model;		   /* "host" */
 	const struct field_table *options; /* of the command line; NULL: none */
 };
+
+/* The guest's memory, among what QEMU's clients know as memory back ends. */
+#define QMP_RAM_ID "pc.ram"
 
 /* One command being carried out. */
 struct qmp_call {

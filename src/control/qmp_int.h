@@ -108,6 +108,8 @@ struct queued_notice {
 	struct timespec at;
 };
 
+struct key_queue;
+
 struct qmp {
 	struct machine *m; /* borrowed */
 	const struct qmp_info *info;
@@ -118,6 +120,9 @@ struct qmp {
 	VEC(struct fdset_fd) fdsets;
 	struct list throttles;
 	unsigned int n_throttles;
+	uint8_t buttons;	/* of the mouse, held */
+	struct key_queue *keys; /* owned; NULL: send-key was never asked for */
+	void (*keys_free)(struct key_queue *keys);
 	enum notice_reason quit; /* after the reply at hand; none: do not */
 
 	struct notice_listener listener;

@@ -30,10 +30,11 @@ enum device_bus {
 };
 
 enum device_flag {
-	DEVICE_USER = 1 << 0,	 /* may be named by --device */
-	DEVICE_SINGLE = 1 << 1,	 /* at most one in a machine */
-	DEVICE_TICKS = 1 << 3,	 /* what the guest reads follows the time */
-	DEVICE_NO_TEST = 1 << 2, /* conformance suite: cannot stand alone; say why in the type */
+	DEVICE_USER = 1 << 0,	  /* may be named by --device */
+	DEVICE_SINGLE = 1 << 1,	  /* at most one in a machine */
+	DEVICE_TICKS = 1 << 3,	  /* what the guest reads follows the time */
+	DEVICE_NUMBERED = 1 << 4, /* the guest knows it by its number among its type */
+	DEVICE_NO_TEST = 1 << 2,  /* conformance suite: cannot stand alone; say why in the type */
 };
 
 /* What control/ can read of a realized device, and perhaps change, besides its options. On main. */

@@ -11,6 +11,8 @@
  *
  * Removing. The poll is cancelled with the next submission; until then and after it, its events are
  * known by their generation. The kernel holds the file, not the number, so the owner may close it.
+ * IORING_OP_POLL_REMOVE would fail (EALREADY) for one whose event it is about to tell, and leave a multishot poll
+ * armed for ever: each event of the file would wake us, whoever it is for then.
  *
  * Full queues. No room to submit: what is queued is submitted at once. If the kernel takes nothing
  * (-EAGAIN, -EBUSY) it waits in a list for the next round. No room for completions: the kernel
@@ -34,7 +36,7 @@ static uint64_t poll_id(const struct loop *l, uint32_t slot)
  * could open files or sockets with it. A kernel without this (before 5.10) gives no ring at all. */
 static int restrict_ring(struct loop *l)
 {
-	static const uint8_t ops[] = { IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE, IORING_OP_READ,
+	static const uint8_t ops[] = { IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_READ,
 		IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV, IORING_OP_FSYNC,
 		IORING_OP_FALLOCATE };
 	static const uint8_t calls[] = { IORING_REGISTER_ENABLE_RINGS, IORING_REGISTER_RING_FDS,
@@ -140,7 +142,7 @@ static bool cancel(struct loop *l, uint32_t slot)
 
 	if (!sqe)
 		return false;
-	io_uring_prep_poll_remove(sqe, poll_id(l, slot));
+	io_uring_prep_cancel64(sqe, poll_id(l, slot), 0);
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	sqe->user_data = TAG_NONE;
 	return true;

@@ -20,6 +20,11 @@ static void seen_cb(void *opaque, unsigned int events)
 	++*(int *)opaque;
 }
 
+static void count_cb(void *opaque)
+{
+	++*(int *)opaque;
+}
+
 static int setup(void **state)
 {
 	struct env *e = calloc(1, sizeof(*e));
@@ -163,12 +168,37 @@ static void test_io_when_full(void **state)
 	close(fd);
 }
 
+/* A watch whose event the kernel has seen, and nobody has been told yet, goes all the same: its descriptor wakes
+ * the loop no more. */
+static void test_remove_with_event_pending(void **state)
+{
+	struct env *e = *state;
+	struct loop_event event;
+	int n = 0;
+
+	assert_int_equal(loop_event_init(&event, count_cb, &n), 0);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(loop_event_add(e->l, &event), 0);
+		settle(e->l);
+		n = 0;
+		loop_event_kick(&event);
+		loop_event_del(&event);
+		settle(e->l);
+		loop_event_kick(&event);
+		io_uring_get_events(&e->l->ring);
+		assert_int_equal(io_uring_cq_ready(&e->l->ring), 0);
+		assert_int_equal(n, 0);
+	}
+	loop_event_fini(&event);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_remove_when_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_modify_when_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_io_when_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_remove_with_event_pending, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

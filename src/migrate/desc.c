@@ -309,6 +309,7 @@ static bool lacks(const struct desc *saved, const struct desc *own, const struct
 static bool check_device(
 	const struct desc_device *a, const struct desc_device *b, struct error *err)
 {
+	const struct device_type *t = device_type_find(a->type);
 	const char *name = a->id ?: a->type;
 
 	if (!same_text(a->place, b->place))
@@ -317,6 +318,11 @@ static bool check_device(
 	if (a->id && b->id && strcmp(a->id, b->id))
 		return error_set(
 			err, "device '%s': here the %s at its place is '%s'", name, a->type, b->id);
+	if (t && t->flags & DEVICE_NUMBERED && a->instance != b->instance)
+		return error_set(err,
+			"device '%s': it was %s number %u, here it is number %u: give them in the "
+			"saved machine's order",
+			name, a->type, a->instance, b->instance);
 	return true;
 }
 

@@ -4,8 +4,7 @@
  *
  * 1. A queue's descriptor is watched for what somebody waits for: a frame (rx_on), room (tx_blocked). A
  *    queue that waits for tokens isn't watched; its timer goes on.
- * 2. Limits are token buckets that hold a tenth of a second. A frame goes when there is a token, and takes
- *    as many as it has bytes: so a bucket may owe, and on average the rate is kept for any frame size.
+ * 2. Limits are the network's (limit.c); each of its queues has a share.
  * 3. What a queue's frames need is the queue's own and belongs to its loop: watch, limits, counters. Of the
  *    device they read the link (atomic) and what is fixed while a NIC is attached; a capture has a lock.
  */
@@ -22,7 +21,6 @@
 #include "base/types.h"
 #include "net/net_int.h"
 
-#define BURST_DIVISOR 10
 #define BURST_MIN     65536 /* bytes: a frame with segments to be made */
 #define BURST_MIN_PKT 8
 
@@ -30,45 +28,6 @@ static const struct net_kind *const kinds[] = { &net_none_kind, &net_user_kind, 
 	&net_socket_kind };
 
 /* -------- limits -------- */
-
-static void bucket_init(struct net_bucket *b, uint64_t rate, uint64_t min)
-{
-	b->rate = MIN(rate, INT64_MAX / NS_PER_SEC);
-	b->max = (int64_t)MAX(b->rate / BURST_DIVISOR, min);
-	b->tokens = b->max;
-	b->at_ns = clock_mono_ns();
-}
-
-/* 0: there is a token; else nanoseconds until there is. */
-static int64_t bucket_wait(struct net_bucket *b, int64_t now)
-{
-	int64_t gained;
-
-	if (!b->rate)
-		return 0;
-	/* No more time than fills it counts, so nothing overflows. */
-	gained = (int64_t)((double)(now - b->at_ns) * (double)b->rate / (double)NS_PER_SEC);
-	if (gained > 0) {
-		b->tokens = gained >= b->max - b->tokens ? b->max : b->tokens + gained;
-		b->at_ns = now;
-	}
-	if (b->tokens > 0)
-		return 0;
-	return (int64_t)((double)(1 - b->tokens) * (double)NS_PER_SEC / (double)b->rate) + 1;
-}
-
-static int64_t limit_wait(struct net_limit *l)
-{
-	int64_t now = clock_mono_ns();
-
-	return MAX(bucket_wait(&l->bytes, now), bucket_wait(&l->frames, now));
-}
-
-static void limit_take(struct net_limit *l, size_t bytes)
-{
-	l->bytes.tokens -= (int64_t)bytes;
-	l->frames.tokens--;
-}
 
 static void rx_tokens(void *opaque)
 {
@@ -151,24 +110,22 @@ void net_set_carrier(struct net_dev *d, bool up)
 static int tx_allowed(struct net_queue *q, const struct net_packet *p, int n)
 {
 	for (int i = 0; i < n; i++) {
-		int64_t wait = limit_wait(&q->tx);
+		int64_t wait = net_limit_wait(&q->dev->limit[NET_TX], &q->tx);
 
 		if (wait) {
 			q->tx_waits = true;
 			loop_timer_arm(&q->tx_timer, clock_mono_ns() + wait);
 			return i;
 		}
-		limit_take(&q->tx, p[i].len);
+		net_limit_take(&q->tx, p[i].len);
 	}
 	return n;
 }
 
 static void tx_give_back(struct net_queue *q, const struct net_packet *p, int from, int to)
 {
-	for (int i = from; i < to; i++) {
-		q->tx.bytes.tokens += p[i].len;
-		q->tx.frames.tokens++;
-	}
+	for (int i = from; i < to; i++)
+		net_limit_give_back(&q->tx, p[i].len);
 }
 
 static void send_lost(struct net_queue *q, struct net_packet *p, int n)
@@ -217,7 +174,7 @@ ssize_t net_recv(
 
 	if (q->rx_waits || !net_link(d))
 		return -EAGAIN;
-	wait = d->limited ? limit_wait(&q->rx) : 0;
+	wait = d->limited ? net_limit_wait(&d->limit[NET_RX], &q->rx) : 0;
 	if (wait) {
 		q->rx_waits = true;
 		net_queue_update(q);
@@ -231,7 +188,7 @@ ssize_t net_recv(
 		return -EAGAIN;
 	net_count_received(q, (size_t)r);
 	if (d->limited)
-		limit_take(&q->rx, (size_t)r);
+		net_limit_take(&q->rx, (size_t)r);
 	if (d->capture)
 		net_capture_frame(d->capture, iov, n, (size_t)r);
 	return r;
@@ -435,18 +392,14 @@ static struct net_dev *dev_new(const char *id, uint32_t queues, struct error *er
 
 static void set_limits(struct net_dev *d, const struct net_config *c)
 {
-	d->limited = c->rx_rate || c->tx_rate || c->rx_pps || c->tx_pps;
-	for (uint32_t i = 0; i < d->n_queues; i++) {
-		struct net_queue *q = &d->queue[i];
+	struct net_limit *rx = &d->limit[NET_RX], *tx = &d->limit[NET_TX];
+	int64_t now = clock_mono_ns();
 
-		/* A share each: what one queue does not use the others do not get. */
-		bucket_init(&q->rx.bytes, (c->rx_rate + d->n_queues - 1) / d->n_queues, BURST_MIN);
-		bucket_init(&q->tx.bytes, (c->tx_rate + d->n_queues - 1) / d->n_queues, BURST_MIN);
-		bucket_init(
-			&q->rx.frames, (c->rx_pps + d->n_queues - 1) / d->n_queues, BURST_MIN_PKT);
-		bucket_init(
-			&q->tx.frames, (c->tx_pps + d->n_queues - 1) / d->n_queues, BURST_MIN_PKT);
-	}
+	d->limited = c->rx_rate || c->tx_rate || c->rx_pps || c->tx_pps;
+	net_bucket_init(&rx->bytes, c->rx_rate, BURST_MIN, now);
+	net_bucket_init(&tx->bytes, c->tx_rate, BURST_MIN, now);
+	net_bucket_init(&rx->frames, c->rx_pps, BURST_MIN_PKT, now);
+	net_bucket_init(&tx->frames, c->tx_pps, BURST_MIN_PKT, now);
 }
 
 static bool open_kind(struct net_dev *d, const struct net_config *c, struct error *err)

@@ -8,6 +8,7 @@
 
 #include <sys/socket.h>
 #include "base/sock_file.h"
+#include "net/limit.h"
 #include "net/net.h"
 
 struct net_kind {
@@ -31,17 +32,6 @@ struct net_kind {
 	bool (*forward)(struct net_dev *d, const char *spec, bool add, struct error *err);
 };
 
-/* Tokens may go below zero: a frame whose size was not known is paid afterwards. */
-struct net_bucket {
-	uint64_t rate; /* a second; 0: no limit */
-	int64_t tokens, max;
-	int64_t at_ns;
-};
-
-struct net_limit {
-	struct net_bucket bytes, frames;
-};
-
 /* Written on the queue's loop, read on main. */
 struct net_counters {
 	_Atomic uint64_t frames, bytes, dropped;
@@ -58,7 +48,7 @@ struct net_queue {
 	bool rx_waits, tx_waits; /* for tokens */
 	struct loop_fd watch;
 	struct loop_timer rx_timer, tx_timer;
-	struct net_limit rx, tx; /* a share of the device's each */
+	struct net_limit_share rx, tx;
 	struct net_counters counters[NET_DIRECTIONS];
 	uint8_t apart[64]; /* the next one may be another loop's */
 };
@@ -77,6 +67,7 @@ struct net_dev {
 	/* Link is both. Changed on the home loop, or main when detached; read by any queue. */
 	_Atomic bool admin, carrier;
 	bool limited;
+	struct net_limit limit[NET_DIRECTIONS];
 	bool borrowed; /* close no descriptor that somebody passed: opening has failed */
 	uint64_t vhost_features;
 	struct net_interface *interface; /* owned; counters of vhost's, NULL: none */

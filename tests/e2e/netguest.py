@@ -77,7 +77,7 @@ class Guest:
         self.process.kill()
         self.process.wait()
 
-    def expect(self, what, seconds=60):
+    def expect(self, what, seconds=180):
         """Text up to the regular expression `what`, and the match."""
         end = time.monotonic() + seconds
         while True:
@@ -99,7 +99,7 @@ class Guest:
         self.run('true')
         return self
 
-    def run(self, command, seconds=60, status=0):
+    def run(self, command, seconds=180, status=0):
         """What `command` printed; its exit status must be `status`, unless that is None."""
         self.process.stdin.write(('%s; echo "[END" $?]\n' % command).encode())
         self.process.stdin.flush()

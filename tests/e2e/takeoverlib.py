@@ -46,7 +46,7 @@ class Taken:
             raise OSError(e, 'ptrace %#x: %s' % (request, os.strerror(e)))
 
     def _wait(self):
-        end = time.monotonic() + 10
+        end = time.monotonic() + 120
         while time.monotonic() < end:
             pid, status = os.waitpid(self.tid, WALL | os.WNOHANG)
             if pid:

@@ -40,7 +40,7 @@ class Vm:
 
     def __enter__(self):
         try:
-            self.expect(r'root@lodge:~# ', 150)
+            self.expect(r'root@lodge:~# ', 300)
             self.shell('stty -echo')
         except BaseException:
             self.__exit__()
@@ -60,7 +60,7 @@ class Vm:
             raise Failed('lodge ended; its last output: %s' % self.seen[-400:])
         self.seen += (data or b'').decode(errors='replace').replace('\r', '')
 
-    def expect(self, pattern, timeout=60):
+    def expect(self, pattern, timeout=180):
         """Waits for a regular expression in the output after what was matched before."""
         end = time.monotonic() + timeout
         while True:
@@ -79,7 +79,7 @@ class Vm:
         self.process.stdin.write(text.encode())
         self.process.stdin.flush()
 
-    def shell(self, command, timeout=60):
+    def shell(self, command, timeout=180):
         """Runs a command in the guest's shell; its output. The status must be 0."""
         self.type(command + '; echo "status=$?."\n')
         before = self.expect(r'((?:.|\n)*?)status=(\d+)\.\n', timeout)
@@ -105,7 +105,7 @@ class Vm:
     def threads(self):
         return len(os.listdir('/proc/%d/task' % self.process.pid))
 
-    def until(self, what, condition, timeout=60):
+    def until(self, what, condition, timeout=180):
         end = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > end:
@@ -118,7 +118,7 @@ class Qmp:
 
     def __init__(self, vm):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(60)
+        self.socket.settimeout(180)
         self.socket.connect(os.path.join(vm.work, 'qmp'))
         self.lines = self.socket.makefile('r')      # 'rw' forgets what it has read ahead at each write
         self.events = []

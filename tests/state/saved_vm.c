@@ -12,8 +12,6 @@
 #include "chardev/chardev.h"
 #include "core/io.h"
 #include "core/vcpu.h"
-#include "hw/pci/pci.h"
-#include "mem/ram.h"
 #include "net/net.h"
 
 uint64_t seed;
@@ -34,7 +32,7 @@ const struct shape every = { 1 * MIB, 1,
 
 static void vcpu_reset(struct machine *m, struct vcpu *v)
 {
-	static struct x86_cpu_state s;
+	static _Thread_local struct x86_cpu_state s; /* each CPU's thread resets it */
 
 	x86_cpu_state_reset(&s, v->apic_id, v->index == 0);
 	assert_int_equal(m->accel->vcpu_set(v->accel, &s, X86_STATE_ALL), 0);
@@ -57,33 +55,27 @@ static void make_devices(struct vm *vm, const struct shape *s)
 	}
 }
 
-static void make_machine(struct vm *vm, const struct shape *s)
+void vm_make(struct vm *vm, const struct shape *s)
 {
-	static const struct pci_host_config pci = {
-		.ecam_base = 0xe0000000,
-		.ecam_buses = 3,
-		.n_ports = 2,
-		.mmio32_base = 0xc0000000,
-		.mmio32_size = 0x20000000,
-		.mmio64_base = 0x100000000,
-		.mmio64_size = 0x100000000,
-		.io_base = 0x1000,
-		.io_size = 0xf000,
-		.intx_gsi = { 16, 17, 18, 19 },
-		.assign = true,
+	struct pci_host_config pci = { TEST_PCI };
+	struct test_machine_config mc = {
+		.accel = &null_accel, .ram = s->ram, .loop = loop, .max_vcpus = s->cpus, .pci = &pci
 	};
-	struct accel_vm_config vc = { .max_vcpus = s->cpus };
 	struct error err = ERROR_INIT;
 
-	vm->m = machine_new("saved", loop, &err);
-	assert_non_null(vm->m);
+	pci.ecam_buses = 3;
+	pci.n_ports = 2;
+	memset(vm, 0, sizeof(*vm));
+	if (!test_machine_init(&vm->t, &mc, &err))
+		fail_msg("%s", err.msg);
+	vm->m = vm->t.m;
+	vm->ram = vm->t.ram;
 	vm->m->board = &board;
-	assert_true(machine_set_accel(vm->m, &null_accel, &vc, &err));
-	vm->region = (struct as_region){
-		.name = "ram", .kind = AS_RAM, .priority = -10, .ram = vm->ram
-	};
-	assert_int_equal(as_add(&vm->m->mem, &vm->region, 0, s->ram), 0);
-	assert_non_null(pci_host_new(vm->m, &pci, &err));
+	vm->net = net_open_test(&err);
+	vm->serial = chardev_open("null", "serial", loop, &err);
+	vm->console = chardev_open("null", "console", loop, &err);
+	vm->disk = block_open_test(1 * MIB, &err);
+	assert_true(vm->net && vm->serial && vm->console && vm->disk);
 	assert_true(machine_backend_add(vm->m, BACKEND_CHARDEV, "serial", vm->serial, &err));
 	assert_true(machine_backend_add(vm->m, BACKEND_CHARDEV, "console", vm->console, &err));
 	assert_true(machine_backend_add(vm->m, BACKEND_BLOCK, "disk", vm->disk, &err));
@@ -94,32 +86,16 @@ static void make_machine(struct vm *vm, const struct shape *s)
 	assert_true(migrate_new(vm->m, &err));
 }
 
-void vm_make(struct vm *vm, const struct shape *s)
-{
-	struct ram_config rc = { .name = "ram", .size = s->ram, .host_node = -1 };
-	struct error err = ERROR_INIT;
-
-	memset(vm, 0, sizeof(*vm));
-	vm->net = net_open_test(&err);
-	vm->ram = ram_block_new(&rc, &err);
-	vm->serial = chardev_open("null", "serial", loop, &err);
-	vm->console = chardev_open("null", "console", loop, &err);
-	vm->disk = block_open_test(1 * MIB, &err);
-	assert_true(vm->net && vm->ram && vm->serial && vm->console && vm->disk);
-	make_machine(vm, s);
-}
-
 void vm_free(struct vm *vm)
 {
 	struct migrate *g = migrate_of(vm->m);
 
-	machine_free(vm->m);
+	test_machine_fini(&vm->t);
 	migrate_free(g);
 	net_close(vm->net);
 	block_close(vm->disk);
 	chardev_close(vm->serial);
 	chardev_close(vm->console);
-	ram_block_unref(vm->ram);
 }
 
 void vm_wait_incoming(struct vm *vm, const struct shape *s)

@@ -6,9 +6,8 @@
 #include "base/testing.h"
 
 #include "base/str.h"
-#include "core/machine.h"
-#include "mem/ram.h"
 #include "migrate/stream_testing.h"
+#include "testing/machine.h"
 
 extern uint64_t seed;
 extern char dir[64]; /* a folder that vanishes with the test */
@@ -23,9 +22,9 @@ extern const struct shape usual;
 extern const struct shape every; /* one of each kind of device */
 
 struct vm {
-	struct machine *m;
+	struct test_machine t;
+	struct machine *m; /* its own, both */
 	struct ram_block *ram;
-	struct as_region region;
 	struct chardev *serial, *console;
 	struct block_dev *disk;
 	struct net_dev *net;

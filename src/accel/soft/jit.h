@@ -46,6 +46,14 @@ struct jit_l1 {
 };
 #define JIT_L1_SHIFT 5 /* log2 of its size */
 
+/* What was in an entry before: jit_miss.c. */
+struct jit_victim {
+	struct jit_l1 e;
+	const struct jit_l1 *set; /* that it belongs to; NULL: none */
+	uint64_t drops;		  /* v->g.drops as it was */
+	uint64_t pad[2];
+};
+
 /* v->g.x87_last: offset in the page, FOP, and that there is one. */
 #define JIT_LAST_FOP   12
 #define JIT_LAST_OFF   0xfffu
@@ -215,6 +223,7 @@ struct soft_jit {
 	struct jit_op_slot op[1u << JIT_OP_BITS];
 	struct jit_l1 l1[JIT_L1_SETS][SOFT_MMU_INDEXES][JIT_L1_SIZE];
 	bool l1_used[JIT_L1_SETS][SOFT_MMU_INDEXES];
+	_Alignas(64) struct jit_victim victim[JIT_L1_SIZE]; /* by place */
 	/* Pages that have write tags, by hash: which, and in which entry; several of either: jit_tlb.c's MANY. */
 	struct jit_written {
 		const uint8_t *host; /* NULL: none */
@@ -310,9 +319,10 @@ const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
 void jit_make_level_stubs(struct jit_buf *b, struct jit_stubs *s);
 
 /* -------- jit_miss.c -------- */
-/* In front of stub slow; share_stack and slow_stack: what is called with the linear address in r9 and goes on
+/* In front of stubs slow and share; share_stack and slow_stack: what is called with the linear address in r9 and goes on
  * with the host's, at the jump between the call and the site. */
-void jit_make_slow_stub(struct jit_buf *b, struct jit_stubs *s);
+void jit_make_slow_stub(struct jit_buf *b, struct soft_jit *j);
+void jit_make_share_stub(struct jit_buf *b, struct soft_jit *j);
 void jit_make_stack_stubs(struct jit_buf *b, struct jit_stubs *s);
 
 /* -------- jit_res.c -------- */

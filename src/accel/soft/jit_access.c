@@ -225,6 +225,16 @@ void jit_probed_address(struct jit_tr *t, enum soft_access access)
 		j_rm(&t->b, true, 0x33, R_9, R_10, L1(tag) + 8 * (int32_t)access); /* xor */
 }
 
+void jit_probed_delta(struct jit_tr *t)
+{
+	if (t->hot) {
+		j_mov(&t->b, R_10, R_9);
+		j_rm(&t->b, true, 0x2b, R_10, R_SP, F_LIN); /* sub */
+	} else {
+		j_rm(&t->b, true, OP_LOAD, R_10, R_10, L1(delta));
+	}
+}
+
 struct jit_slow *jit_slow_at(
 	struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access)
 {

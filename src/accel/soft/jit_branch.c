@@ -280,11 +280,27 @@ bool jit_branch_ok(const struct jit_tr *t, const struct x86_insn *i)
 	return i->opsize == jit_slot_size(t);
 }
 
+/* A loop's end: mostly it goes back. So that lies in the straight way, and is one jump instead of two. */
+static bool emit_loop(struct jit_tr *t, unsigned int k)
+{
+	int64_t target = jit_target_of(t, k);
+	uint8_t *on;
+
+	if (target < 0 || target > t->off[k] || !t->dead[k])
+		return false;
+	on = j_ahead(&t->b, 0x0f80 | ((t->insn[k].opcode & 15) ^ 1));
+	jit_emit_branch(t, k, target, true);
+	j_here(&t->b, on);
+	return true;
+}
+
 bool jit_emit_jcc(struct jit_tr *t, unsigned int k)
 {
 	if (!jit_branch_ok(t, &t->insn[k]))
 		return false;
 	jit_restore_flags(t);
+	if (emit_loop(t, k))
+		return true;
 	t->side[t->n_side++] = (struct jit_side){ j_ahead(&t->b, 0x0f80 | (t->insn[k].opcode & 15)),
 		jit_target_of(t, k), (uint8_t)k, t->have };
 	return true;

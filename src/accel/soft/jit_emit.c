@@ -147,14 +147,84 @@ static bool high_ok(const struct x86_insn *i)
 	return !high || !rex;
 }
 
-static void move(struct jit_tr *t, unsigned int to, unsigned int from)
+/* MOV of 64 bits, or 32. */
+static void move(struct jit_tr *t, unsigned int to, unsigned int from, bool w)
 {
-	if (jit_pinned(to) && jit_pinned(from))
-		j_mov(&t->b, jit_host_of(to), jit_host_of(from));
-	else if (jit_pinned(to))
-		j_rm(&t->b, true, OP_LOAD, jit_host_of(to), R_SP, 8 * (int32_t)(from - R_9));
+	unsigned int reg = jit_pinned(to) ? jit_host_of(to) : R_10;
+
+	if (w && !jit_pinned(to) && jit_pinned(from))
+		reg = jit_host_of(from);
+	else if (jit_pinned(from))
+		j_rr(&t->b, w, OP_LOAD, reg, jit_host_of(from));
 	else
-		jit_reg_out(t, to, jit_reg_in(t, from, R_10));
+		j_rm(&t->b, w, OP_LOAD, reg, R_SP, 8 * (int32_t)(from - R_9));
+	jit_reg_out(t, to, reg);
+}
+
+/* -------- r9 to r11 where they lie -------- */
+/* May what ModRM's rm names be memory as well? A bit's number would reach beyond that. */
+static bool rm_may_be_mem(const struct x86_insn *i)
+{
+	switch (i->op) {
+	case X86_OP_ADD ... X86_OP_NOT:
+	case X86_OP_IMUL:
+	case X86_OP_MOV ... X86_OP_MOVSXD:
+	case X86_OP_CMOVCC:
+		break;
+	default:
+		return false;
+	}
+	for (int n = 0; n < i->n_operands; n++)
+		if (i->operand[n].kind == X86_OPND_GPR_H || i->operand[n].implicit)
+			return false;
+	return !i->lock && !i->vex;
+}
+
+/* The same instruction with the roles of rm and reg exchanged; false: there is none. */
+static bool exchange(struct x86_insn *i, struct fields *f)
+{
+	int8_t rm = f->rm;
+
+	if (i->map || f->reg < 0)
+		return false;
+	if ((i->opcode < 0x40 && (i->opcode & 7) < 4) || (i->opcode >= 0x88 && i->opcode <= 0x8b))
+		i->opcode ^= 2;
+	else if (i->opcode != 0x84 && i->opcode != 0x85) /* TEST */
+		return false;
+	f->rm = f->reg;
+	f->reg = rm;
+	return true;
+}
+
+/* A register that is not in the host's is an operand in memory, in the frame, where that saves
+ * loading and storing it. What is written there must be all of it: it is loaded whole, and the CPU forwards
+ * no store of a part. */
+static bool in_frame(struct jit_tr *t, const struct x86_insn *i, const struct fields *fields)
+{
+	struct fields f = *fields;
+	struct x86_insn copy = *i;
+	const struct x86_operand *m, *r;
+	struct jit_mem at = { R_SP, R_SP, 0 };
+	unsigned int reg = i->modrm >> 3 & 7;
+
+	if (!rm_may_be_mem(i))
+		return false;
+	if (jit_pinned(i->operand[f.rm].reg) &&
+		(f.reg < 0 || jit_pinned(i->operand[f.reg].reg) || !exchange(&copy, &f)))
+		return false;
+	m = &copy.operand[f.rm];
+	r = f.reg >= 0 ? &copy.operand[f.reg] : NULL;
+	if (m->access & X86_ACC_W && (m->size != 8 || (r && r->access & X86_ACC_W)))
+		return false;
+	if (r && !jit_pinned(r->reg))
+		reg = needs_load(i, r) ? jit_reg_in(t, r->reg, R_10) : R_10;
+	else if (r)
+		reg = jit_host_of(r->reg);
+	at.disp = 8 * (int32_t)(m->reg - R_9);
+	emit_legacy(t, &copy, reg, 0, &at);
+	if (r && r->access & X86_ACC_W)
+		jit_reg_out(t, r->reg, R_10);
+	return true;
 }
 
 static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
@@ -174,11 +244,13 @@ static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 	if (mem)
 		jit_operand(t, k, m->size, m->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ, &at);
 	jit_flags_before(t, k);
-	if (m && !mem && i->op == X86_OP_MOV && r && m->size == 8) {
+	if (m && !mem && i->op == X86_OP_MOV && r && m->size >= 4) {
 		move(t, m->access & X86_ACC_W ? m->reg : r->reg,
-			m->access & X86_ACC_W ? r->reg : m->reg);
+			m->access & X86_ACC_W ? r->reg : m->reg, m->size == 8);
 		return true;
 	}
+	if (m && !mem && in_frame(t, i, f))
+		return true;
 	if (m && !mem) {
 		rm = needs_load(i, m) ? jit_reg_in(t, m->reg, R_9)
 				      : (jit_pinned(m->reg) ? jit_host_of(m->reg) : R_9);

@@ -3,9 +3,13 @@
  * jit_miss - what is found a little further than generated code looks, without C code.
  *
  * The small TLB (jit_tlb.c) has one place for pages 4 MiB apart, and a kernel's data and those of each CPU
- * may well lie so. The big TLB finds another place for them. So an access that the small one does not know
- * is looked for there; only one of MISSES is entered into the small one, which takes as long as all the others.
- * The conditions are those of jit_l1_fill(), but that a page with code is C code's business.
+ * may well lie so, or a program's stack and its heap. What has to leave a place is kept, as that place's victim; who does not find an
+ * access's page looks there first, and if it is there the two change places. A victim is good in the set that it
+ * comes from, and as long as nothing has been dropped from any: v->g.drops.
+ *
+ * Then it looks into the big TLB, which finds another place for each of them; only one of MISSES is entered into
+ * the small one, which takes as long as all the others. The conditions are those of jit_l1_fill(), but that a page
+ * with code is C code's business.
  *
  * The stack pointer may be in another page than it was, and that one the small TLB knows. The kernel's level has two stacks in use all the time: a system call comes in on the task's and leaves by
  * the one that its entry code has, an interrupt and the next task's are others. Generated code remembers one
@@ -15,19 +19,78 @@
  */
 #include "accel/soft/jit_tr.h"
 
-#define L1(member)    ((int32_t)offsetof(struct jit_l1, member))
-#define SITE(member)  ((int32_t)offsetof(struct jit_site, member))
-#define STACK(member) ((int32_t)offsetof(struct soft_stack_page, member))
-#define ENTRY(member) ((int32_t)offsetof(struct soft_tlb_entry, member))
-#define MISSES	      8
-#define JNE	      0x0f85u
-#define JE	      0x0f84u
+#define L1(member)     ((int32_t)offsetof(struct jit_l1, member))
+#define SITE(member)   ((int32_t)offsetof(struct jit_site, member))
+#define STACK(member)  ((int32_t)offsetof(struct soft_stack_page, member))
+#define ENTRY(member)  ((int32_t)offsetof(struct soft_tlb_entry, member))
+#define VICTIM(member) ((int32_t)offsetof(struct jit_victim, member))
+#define GROUP(member)  ((int32_t)(sizeof(struct jit_site) + offsetof(struct jit_share_site, member)))
+#define VICTIM_SHIFT   6
+#define MISSES	       8
+#define JA	       0x0f87u
+#define JAE	       0x0f83u
+#define JNE	       0x0f85u
 
 /* cmp byte [r10 + off], 0 */
 static void is_zero(struct jit_buf *b, int32_t off)
 {
 	j_rm(b, false, 0x80, 7, R_10, off);
 	jb(b, 0);
+}
+
+/* -------- victims -------- */
+/* r9 is the address, r10 the site: rax becomes the victim of the small TLB's entry, which is at rcx then. Returns
+ * the jumps of who does not find the page there, allowed. r10 is lost. */
+static void find_victim(struct jit_buf *b, const struct soft_jit *j, bool group, uint8_t *jne[4])
+{
+	_Static_assert(sizeof(struct jit_victim) == 1u << VICTIM_SHIFT, "shift");
+	JCODE(b, "\x48\xb9"); /* mov rcx, imm64 */
+	j64(b, (uintptr_t)j->victim);
+	j_rr(b, false, OP_LOAD, R_AX, R_9);
+	JCODE(b, "\xc1\xe8"); /* shr eax, */
+	jb(b, 12 - VICTIM_SHIFT);
+	jb(b, 0x25); /* and eax, */
+	j32(b, (JIT_L1_SIZE - 1) << VICTIM_SHIFT);
+	j_rr(b, true, 0x03, R_AX, R_CX); /* add */
+	j_rm(b, true, OP_LOAD, R_CX, R_SP, F_L1);
+	j_rm(b, true, 0x3b, R_CX, R_AX, VICTIM(set)); /* cmp */
+	jne[0] = j_ahead(b, JNE);
+	j_gs_load(b, R_CX, V_OFF(g.drops));
+	j_rm(b, true, 0x3b, R_CX, R_AX, VICTIM(drops)); /* cmp */
+	jne[1] = j_ahead(b, JNE);
+	_Static_assert(offsetof(struct jit_victim, e.tag) == 0, ""); /* mov rcx, [rax + r10 * 8] */
+	j_rm(b, false, 0x0fb6, R_10, R_10, group ? GROUP(write) : SITE(access)); /* movzx */
+	JCODE(b, "\x4a\x8b\x0c\xd0");
+	j_rr(b, true, 0x33, R_CX, R_9); /* xor */
+	JCODE(b, "\x48\x81\xf9");	/* cmp rcx, */
+	j32(b, JIT_PAGE);
+	jne[2] = j_ahead(b, JAE);
+	j_gs_load(b, R_10, V_OFF(g.site));
+	j_rm(b, false, group ? 0x0fb7 : 0x0fb6, R_10, R_10, group ? GROUP(span) : SITE(size));
+	j_rr(b, false, 0x03, R_10, R_CX); /* add */
+	JCODE(b, "\x41\x81\xfa");	  /* cmp r10d, */
+	j32(b, JIT_PAGE);
+	jne[3] = j_ahead(b, JA);
+}
+
+/* The victim at rax and the entry that it was in change places. r9 becomes the host's address. */
+static void exchange(struct jit_buf *b)
+{
+	j_rr(b, false, OP_LOAD, R_CX, R_9);
+	JCODE(b, "\xc1\xe9"); /* shr ecx, */
+	jb(b, 12 - JIT_L1_SHIFT);
+	JCODE(b, "\x81\xe1"); /* and ecx, */
+	j32(b, (JIT_L1_SIZE - 1) << JIT_L1_SHIFT);
+	j_rm(b, true, 0x03, R_CX, R_SP, F_L1); /* add */
+	JCODE(b, "\x41\x51");		       /* push r9 */
+	for (int32_t at = 0; at < (int32_t)sizeof(struct jit_l1); at += 8) {
+		j_rm(b, true, OP_LOAD, R_9, R_AX, at);
+		j_rm(b, true, OP_LOAD, R_10, R_CX, at);
+		j_rm(b, true, OP_STORE, R_9, R_CX, at);
+		j_rm(b, true, OP_STORE, R_10, R_AX, at);
+	}
+	JCODE(b, "\x41\x59");			   /* pop r9 */
+	j_rm(b, true, 0x03, R_9, R_CX, L1(delta)); /* add */
 }
 
 /* -------- accesses -------- */
@@ -86,8 +149,34 @@ static void give_all_back(struct jit_buf *b)
 	j_gs_load(b, R_AX, V_OFF(g.save));
 }
 
-void jit_make_slow_stub(struct jit_buf *b, struct jit_stubs *s)
+/* To where site g.site has the access again. */
+static void again(struct jit_buf *b)
 {
+	j_gs_load(b, R_10, V_OFF(g.site));
+	j_rm(b, true, 0x63, R_AX, R_10, SITE(retry)); /* movsxd */
+	j_rr(b, true, 0x03, R_10, R_AX);	      /* add */
+	give_all_back(b);
+	JCODE(b, "\x41\xff\xe2"); /* jmp r10 */
+}
+
+/* From the victim, or behind this. r10, rax and rcx are saved, and lost. */
+static void try_victim(struct jit_buf *b, const struct soft_jit *j, bool group)
+{
+	uint8_t *jne[4];
+
+	j_gs_store(b, R_10, V_OFF(g.site));
+	j_gs_store(b, R_AX, V_OFF(g.save));
+	j_gs_store(b, R_CX, V_OFF(g.save_cx));
+	find_victim(b, j, group, jne);
+	exchange(b);
+	again(b);
+	for (unsigned int n = 0; n < ARRAY_SIZE(jne); n++)
+		j_here(b, jne[n]);
+}
+
+void jit_make_slow_stub(struct jit_buf *b, struct soft_jit *j)
+{
+	struct jit_stubs *s = &j->stub;
 	const uint8_t *slow = s->slow_popped;
 	uint8_t *miss[3], *fill;
 	unsigned int n;
@@ -97,26 +186,39 @@ void jit_make_slow_stub(struct jit_buf *b, struct jit_stubs *s)
 	s->slow_popped = b->p + b->to_rx;
 	is_zero(b, SITE(first));
 	j_to(b, JNE, slow);
+	try_victim(b, j, false);
 	j_gs(b, false, 0x83, 5, V_OFF(g.misses)); /* sub */
 	jb(b, 1);
 	fill = j_ahead(b, 0x0f88); /* js */
-	j_gs_store(b, R_10, V_OFF(g.site));
-	j_gs_store(b, R_AX, V_OFF(g.save));
-	j_gs_store(b, R_CX, V_OFF(g.save_cx));
+	j_gs_load(b, R_10, V_OFF(g.site));
 	find_big(b);
 	n = compare(b, miss);
 	j_rm(b, true, 0x03, R_9, R_AX, ENTRY(addend)); /* add */
-	j_gs_load(b, R_10, V_OFF(g.site));
-	j_rm(b, true, 0x63, R_AX, R_10, SITE(retry)); /* movsxd */
-	j_rr(b, true, 0x03, R_10, R_AX);	      /* add */
-	give_all_back(b);
-	JCODE(b, "\x41\xff\xe2"); /* jmp r10 */
+	again(b);
 	while (n)
 		j_here(b, miss[--n]);
+	j_here(b, fill);
 	give_all_back(b);
 	j_gs_load(b, R_10, V_OFF(g.site));
-	j_here(b, fill);
 	j_gs_imm(b, V_OFF(g.misses), MISSES - 1);
+	j_to(b, 0xe9, slow);
+}
+
+void jit_make_share_stub(struct jit_buf *b, struct soft_jit *j)
+{
+	struct jit_stubs *s = &j->stub;
+	const uint8_t *slow = s->share_popped;
+
+	s->share = b->p + b->to_rx;
+	JCODE(b, "\x41\x5a"); /* pop r10 */
+	s->share_popped = b->p + b->to_rx;
+	is_zero(b, SITE(first));
+	j_to(b, JNE, slow);
+	is_zero(b, GROUP(stack));
+	j_to(b, JNE, slow);
+	try_victim(b, j, true);
+	give_all_back(b);
+	j_gs_load(b, R_10, V_OFF(g.site));
 	j_to(b, 0xe9, slow);
 }
 

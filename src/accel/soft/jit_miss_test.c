@@ -141,6 +141,36 @@ static void gone_there(void **state)
 	}
 }
 
+/* What was kept of a page that lies elsewhere by now is not used. */
+static void moved(void **state)
+{
+	uint64_t other = 1;
+
+	put(0, from_to, sizeof(from_to));
+	for (unsigned int i = 0; i < MANY; i++) {
+		uint64_t page = 8 + i / 5 % 3;
+		uint32_t x = i * 11, y = i * 11 + 3;
+
+		map(e, LIN + PAGE + FAR, CODE + page * PAGE, W);
+		fine(v, soft_tlb_flush_page(v, LIN + PAGE + FAR));
+		if (i % 3 == 0) {
+			other ^= 4;
+			map(e, LIN + PAGE, CODE + other * PAGE, W);
+			fine(v, soft_tlb_flush(v, true));
+		}
+		for (unsigned int k = 0; k < 4; k++) {
+			bool back = k & 1;
+
+			memcpy(host(back ? page : other), &x, 4);
+			v->gpr[X86_RBX] = LIN + PAGE + (back ? FAR : 0);
+			v->gpr[X86_RCX] = LIN + PAGE + (back ? 0 : FAR);
+			assert_int_equal(run_from(LIN), x);
+			assert_memory_equal(host(back ? other : page), &x, 4);
+			assert_memory_equal(host(back ? page : other), &y, 4);
+		}
+	}
+}
+
 /* push rbx; push rcx; pop rdx; pop rdi; mov eax, edx; hlt: a group of the stack's */
 static const uint8_t by_stack[] = { 0x53, 0x51, 0x5a, 0x5f, 0x89, 0xd0, 0xf4 };
 
@@ -221,6 +251,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(over_the_end, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(code_there, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(gone_there, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(moved, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(stacks, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(stack_gone, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(frames_over_the_end, setup_jit, teardown),

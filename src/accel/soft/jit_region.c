@@ -59,6 +59,7 @@ void jit_regions_clear(struct soft_jit *j, bool writes_only)
 	struct jit_regions *r = regions(j);
 
 	j->epoch++;
+	j->owner->g.drops++;
 	log_clear(&r->log[SOFT_WRITE]);
 	if (!writes_only)
 		log_clear(&r->log[SOFT_READ]);

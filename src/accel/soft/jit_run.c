@@ -709,9 +709,11 @@ void jit_make_stubs(struct soft_jit *j)
 	load_all_and_go(&b, s);
 	s->slow = make_call(&b, on_slow, s, &s->slow_popped);
 	if (!j->lockstep)
-		jit_make_slow_stub(&b, s);
+		jit_make_slow_stub(&b, j);
 	make_call(&b, on_again, s, &s->again_popped);
 	s->share = make_call(&b, on_share, s, &s->share_popped);
+	if (!j->lockstep)
+		jit_make_share_stub(&b, j);
 	make_call(&b, on_slow_stack, s, &s->slow_stack_popped);
 	jit_make_stack_stubs(&b, s);
 	make_call(&b, on_share_again, s, &s->share_again_popped);

@@ -462,18 +462,11 @@ static void take_slot(struct jit_tr *t, struct jit_share *g)
 }
 
 /* The address in r9 was looked up in the TLB and is the host's: how far that is goes into the frame. */
-static void store_delta(struct jit_tr *t, struct jit_share *g, const struct jit_member *m)
+static void store_delta(struct jit_tr *t, struct jit_share *g)
 {
-	struct jit_buf *b = &t->b;
-
 	take_slot(t, g);
-	j_gs_store(b, R_9, V_OFF(g.goal));
-	linear(t, g, g->lo - m->adj);
-	j_mov(b, R_10, R_9);
-	j_gs_load(b, R_9, V_OFF(g.goal));
-	JCODE(b, "\x49\xf7\xda"); /* neg r10 */
-	j_rr(b, true, 0x03, R_10, R_9);
-	j_rm(b, true, OP_STORE, R_10, R_SP, F_DELTA + 8 * g->slot);
+	jit_probed_delta(t);
+	j_rm(&t->b, true, OP_STORE, R_10, R_SP, F_DELTA + 8 * g->slot);
 }
 
 /* r9 becomes the distance. */
@@ -518,7 +511,7 @@ static void look_up_lowest(
 	} else {
 		s->ja = jit_probe(t, span, g->write ? SOFT_WRITE : SOFT_READ);
 		if (g->needs_delta)
-			store_delta(t, g, m);
+			store_delta(t, g);
 	}
 }
 
@@ -559,6 +552,7 @@ static void look_up(struct jit_tr *t, unsigned int k, struct jit_share *g,
 	t->in_r9 = g;
 	t->delta_in_r9 = g->direct;
 }
+
 /* Of a group that was looked up: where @m is, by the distance. */
 static void by_delta(struct jit_tr *t, unsigned int k, const struct jit_share *g,
 	const struct jit_member *m, struct jit_mem *mem)

@@ -280,6 +280,9 @@ uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum 
 	for (int a = SOFT_READ; a <= SOFT_WRITE; a++)
 		if (e->tag[a] == page && e->host != host)
 			no_stacks(v, false);
+	if (e->tag[SOFT_READ] != page && e->tag[SOFT_WRITE] != page)
+		v->jit->victim[at] =
+			(struct jit_victim){ .e = *e, .set = set, .drops = v->g.drops };
 	entry_drop(v->jit, e, at);
 	if (t->tag[SOFT_READ] == tag)
 		entry_allow(e, SOFT_READ, page, host);

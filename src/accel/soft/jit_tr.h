@@ -217,6 +217,8 @@ void jit_l1_index(struct jit_buf *b, bool bmi2, unsigned int from);
  * it is not there; from there jit_probed_address() has the address in r9 again. */
 uint8_t *jit_probe(struct jit_tr *t, unsigned int size, enum soft_access access);
 void jit_probed_address(struct jit_tr *t, enum soft_access access);
+/* Right after jit_probe(): r10 becomes the distance from linear to host addresses. */
+void jit_probed_delta(struct jit_tr *t);
 /* The same with the stack's page; then r9 is as it was. */
 uint8_t *jit_stack_compare(struct jit_tr *t, unsigned int size);
 /* r9 becomes the host's address of @size bytes at the linear address in it, which the stack pointer gave:

@@ -232,6 +232,7 @@ struct soft_vcpu {
 		uint64_t site;		     /* where a stub was called from, for a moment */
 		uint64_t save_cx;	     /* rcx for a moment */
 		int32_t misses;		     /* left until one is entered into the small TLB */
+		uint64_t drops;	    /* changes when anything leaves the small TLB because it must */
 		uint64_t goal, r9;  /* a branch's target; what is in r9 when C code is left */
 		const void *target; /* where to go on then */
 		uint64_t delta[2];  /* F_DELTA, while C code runs */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* query-cpus-fast, query-iothreads: the threads. */
+/* query-cpus-fast, query-hotpluggable-cpus, query-iothreads: CPUs and threads. */
 #include <stdio.h>
 #include <unistd.h>
 #include "control/qmp.h"
@@ -46,10 +46,18 @@ static const struct field cpus_fields[] = {
 };
 static const struct field_table cpus = FIELD_TABLE("query-cpus-fast", struct cpus, cpus_fields);
 
+static struct props place_of(const struct qmp_info *info, uint32_t i)
+{
+	uint32_t threads = info->threads ?: 1, cores = info->cores ?: 1;
+
+	return (struct props){
+		.thread = i % threads, .core = i / threads % cores, .socket = i / (threads * cores)
+	};
+}
+
 static bool query_cpus(struct qmp_call *c, struct error *err)
 {
 	const struct qmp_info *info = qmp_get_info(c->q);
-	uint32_t threads = info->threads ?: 1, cores = info->cores ?: 1;
 
 	for (uint32_t i = 0; i < c->m->n_vcpus; i++) {
 		struct cpu *r = fields_list_add(&cpus, c->ret, "cpus", err);
@@ -61,9 +69,7 @@ static bool query_cpus(struct qmp_call *c, struct error *err)
 		r->index = i;
 		/* A vCPU's thread is made when it first runs. */
 		r->tid = c->m->vcpus[i].tid ?: getpid();
-		r->props.thread = i % threads;
-		r->props.core = i / threads % cores;
-		r->props.socket = i / (threads * cores);
+		r->props = place_of(info, i);
 	}
 	return true;
 }
@@ -75,6 +81,64 @@ const struct qmp_command query_cpus_fast_cmd = {
 	.flags = QMP_QUERY | QMP_VALUE,
 	.run = query_cpus,
 };
+
+/* -------- query-hotpluggable-cpus -------- */
+
+struct place {
+	char *type, *path;
+	int64_t count;
+	struct props props;
+};
+
+static const struct field place_fields[] = {
+	FIELD_STR(struct place, type, "type", .flags = FF_GIVEN),
+	FIELD_I64(struct place, count, "vcpus-count"),
+	FIELD_STRUCT(struct place, props, "props", &props, .doc = "where it is in the topology"),
+	FIELD_STR(struct place, path, "qom-path", .flags = FF_GIVEN),
+};
+static const struct field_table place = FIELD_TABLE("HotpluggableCPU", struct place, place_fields);
+
+struct places {
+	struct {
+		struct place *items;
+		size_t len;
+	} places;
+};
+
+static const struct field places_fields[] = {
+	FIELD_LIST(struct places, places, "cpus", FT_STRUCT, 4096, .sub = &place),
+};
+static const struct field_table places = FIELD_TABLE(
+	"query-hotpluggable-cpus", struct places, places_fields);
+
+/* No more than there are at the start: the last first, as QEMU lists them. */
+static bool query_hotpluggable(struct qmp_call *c, struct error *err)
+{
+	const struct qmp_info *info = qmp_get_info(c->q);
+
+	for (uint32_t i = c->m->n_vcpus; i--;) {
+		struct place *r = fields_list_add(&places, c->ret, "cpus", err);
+		char path[64], type[64];
+
+		snprintf(path, sizeof(path), "/machine/unattached/device[%u]", i);
+		snprintf(type, sizeof(type), "%s-x86_64-cpu", info->cpu_model ?: "host");
+		if (!r || !qmp_set_text(&r->path, path, err) || !qmp_set_text(&r->type, type, err))
+			return false;
+		r->count = 1;
+		r->props = place_of(info, i);
+	}
+	return true;
+}
+
+const struct qmp_command query_hotpluggable_cpus_cmd = {
+	.name = "query-hotpluggable-cpus",
+	.doc = "the places for CPUs, all of them taken: none can be added",
+	.ret = &places,
+	.flags = QMP_QUERY | QMP_VALUE,
+	.run = query_hotpluggable,
+};
+
+/* -------- query-iothreads -------- */
 
 struct iothread {
 	char *id;

@@ -162,15 +162,17 @@ static void info_pci(struct qmp_call *c, struct str *s)
 /* -------- lines -------- */
 
 static void help(struct qmp_call *c, struct str *s);
+static void info_all(struct qmp_call *c, struct str *s);
 
 static const struct line {
 	const char *words, *alias;
 	void (*text)(struct qmp_call *c, struct str *s);
 	const char *command; /* or this command of QMP, which has neither arguments nor result */
-	const char *doc;
+	const char *doc;     /* NULL: not in the list */
 } lines[] = {
 	{ "cont", "c", NULL, "cont", "resume emulation" },
 	{ "help", "?", help, NULL, "show this" },
+	{ "info", NULL, info_all, NULL, NULL },
 	{ "info block", NULL, info_block, NULL, "the disks" },
 	{ "info chardev", NULL, info_chardev, NULL, "the character devices" },
 	{ "info cpus", NULL, info_cpus, NULL, "the CPUs and their threads" },
@@ -188,11 +190,32 @@ static const struct line {
 	{ "system_reset", NULL, NULL, "system_reset", "reset the machine" },
 };
 
+/* Those that are @words, or begin with it; all of them for "". */
+static void put_help(const char *words, struct str *s)
+{
+	size_t len = strlen(words);
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		const struct line *l = &lines[i];
+
+		if (!l->doc)
+			continue;
+		if (!len || !strcmp(l->alias ?: " ", words) ||
+			(!strncmp(l->words, words, len) &&
+				(!l->words[len] || l->words[len] == ' ')))
+			str_appendf(s, "%s%s%s  -- %s\r\n", l->words, l->alias ? "|" : "",
+				l->alias ?: "", l->doc);
+	}
+}
+
 static void help(struct qmp_call *c, struct str *s)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
-		str_appendf(s, "%s%s%s  -- %s\r\n", lines[i].words, lines[i].alias ? "|" : "",
-			lines[i].alias ?: "", lines[i].doc);
+	put_help("", s);
+}
+
+static void info_all(struct qmp_call *c, struct str *s)
+{
+	put_help("info", s);
 }
 
 /* Words with one blank between them. */
@@ -225,6 +248,7 @@ static bool run(struct qmp_call *c, struct error *err)
 	const struct args *a = c->args;
 	struct ret *r = c->ret;
 	const struct line *l = NULL;
+	const char *topic;
 	AUTO(str) wanted = STR_INIT;
 	AUTO(str) s = STR_INIT;
 
@@ -238,6 +262,9 @@ static bool run(struct qmp_call *c, struct error *err)
 	}
 	if (l && l->text)
 		l->text(c, &s);
+	else if (str_has_prefix(str_cstr(&wanted), "help ", &topic) ||
+		 str_has_prefix(str_cstr(&wanted), "? ", &topic))
+		put_help(topic, &s);
 	else if (l)
 		run_command(c, l->command, &s);
 	else if (wanted.len)

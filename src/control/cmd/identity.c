@@ -168,7 +168,7 @@ static bool query_machines(struct qmp_call *c, struct error *err)
 	i->numa_mem = true;
 	return qmp_set_text(&i->name, "pc-q35-7.2", err) && qmp_set_text(&i->alias, "q35", err) &&
 	       qmp_set_text(&i->cpu_type, "host-x86_64-cpu", err) &&
-	       qmp_set_text(&i->ram_id, "pc.ram", err);
+	       qmp_set_text(&i->ram_id, QMP_RAM_ID, err);
 }
 
 const struct qmp_command query_machines_cmd = {

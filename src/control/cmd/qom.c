@@ -238,14 +238,42 @@ static const struct field types_fields[] = {
 static const struct field_table types = FIELD_TABLE("types", struct types, types_fields);
 
 /* What is there besides devices. */
+struct other_property {
+	const char *name, *type, *doc;
+};
+
+static const struct other_property iothread_properties[] = {
+	{ "thread-id", "int", "its thread" },
+	{ .name = NULL },
+};
+/* Options of --memory; a file's is always shared. */
+static const struct other_property ram_properties[] = {
+	{ "size", "int", "bytes" },
+	{ "prealloc", "bool", "take all of it at the start" },
+	{ .name = NULL },
+};
+static const struct other_property file_properties[] = {
+	{ "size", "int", "bytes" },
+	{ "prealloc", "bool", "take all of it at the start" },
+	{ "share", "bool", "what the guest writes goes to the file" },
+	{ "mem-path", "string", "the file" },
+	{ .name = NULL },
+};
+
 static const struct {
 	const char *name, *parent;
+	const struct other_property *properties; /* NULL: none */
 } other_types[] = {
 	{ "chardev", "object" },
 	{ "container", "object" },
+	{ "base-x86_64-cpu", "x86_64-cpu" },
 	{ "host-x86_64-cpu", "max-x86_64-cpu" },
 	{ "max-x86_64-cpu", "x86_64-cpu" },
-	{ "iothread", "object" },
+	{ "x86-64-v2-x86_64-cpu", "x86_64-cpu" },
+	{ "x86-64-v3-x86_64-cpu", "x86_64-cpu" },
+	{ "iothread", "object", iothread_properties },
+	{ "memory-backend-file", "memory-backend", file_properties },
+	{ "memory-backend-ram", "memory-backend", ram_properties },
 	{ "pc-q35-7.2-machine", "generic-pc-machine" },
 };
 
@@ -287,6 +315,15 @@ static bool qom_list_types(struct qmp_call *c, struct error *err)
 	return true;
 }
 
+static bool add_others(struct qmp_call *c, const struct other_property *p, struct error *err)
+{
+	for (; p && p->name; p++) {
+		if (!add(c, p->name, p->type, p->doc, err))
+			return false;
+	}
+	return true;
+}
+
 static bool list_properties(struct qmp_call *c, struct error *err)
 {
 	const struct type_args *a = c->args;
@@ -294,7 +331,7 @@ static bool list_properties(struct qmp_call *c, struct error *err)
 
 	for (size_t i = 0; !t && i < ARRAY_SIZE(other_types); i++) {
 		if (!strcmp(other_types[i].name, a->name))
-			return true;
+			return add_others(c, other_types[i].properties, err);
 	}
 	if (!t)
 		return error_not_found(

@@ -118,6 +118,16 @@ static uint8_t xlate(uint8_t v)
 	return v < 128 ? xlate_table[v] : v == 0x83 ? 0x41 : v == 0x84 ? 0x54 : v;
 }
 
+/* Of the two codes that 0x41 and 0x54 may come from, those of F7 and of Alt with Print. */
+uint8_t i8042_set2_of(uint8_t set1)
+{
+	for (unsigned int v = 0x84; v > 0; v--) {
+		if (xlate((uint8_t)v) == set1)
+			return (uint8_t)v;
+	}
+	return 0;
+}
+
 /* The keyboard's next byte as the host sees it. False: it was a prefix and is swallowed. */
 static bool take_keyboard(struct i8042_state *s)
 {

@@ -15,5 +15,7 @@ bool i8042_put_keys(struct device *d, const uint8_t *p, size_t n);
 /* A mouse event: movement (right and up are positive), wheel steps (down is positive), buttons
  * (bit 0 left, 1 right, 2 middle). False: not enabled or the queue is full. */
 bool i8042_put_mouse(struct device *d, int dx, int dy, int dz, unsigned int buttons);
+/* The code of set 2 that becomes @set1 (below 0x80) where the controller translates; 0: none does. */
+uint8_t i8042_set2_of(uint8_t set1);
 
 #endif

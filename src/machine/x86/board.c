@@ -152,6 +152,14 @@ static bool split_flags(char *flags, struct x86_cpu_model_request *req, struct e
 	return true;
 }
 
+static bool has_64_bits(const struct x86_cpuid *c)
+{
+	const struct x86_cpuid_leaf *l = x86_cpuid_find(c, 1, 0);
+	const struct x86_cpuid_leaf *x = x86_cpuid_find(c, 0x80000001, 0);
+
+	return l && x && l->edx >> 6 & 1 && x->edx >> 29 & 1;
+}
+
 static bool build_cpuid(struct machine *m, struct board *b, struct error *err)
 {
 	AUTO_FREE struct x86_cpuid *supported = malloc(sizeof(*supported));
@@ -180,6 +188,11 @@ static bool build_cpuid(struct machine *m, struct board *b, struct error *err)
 			&req, supported, v->apic_id, &b->cpuid[i], buf, sizeof(buf));
 		if (problem)
 			return error_usage(err, "CPU model '%s': %s", b->c.cpu_model, problem);
+		if (!has_64_bits(&b->cpuid[i]))
+			return error_usage(err,
+				"CPU model '%s': a machine starts in 64-bit mode, which needs "
+				"+lm,+pae",
+				b->c.cpu_model);
 	}
 	return true;
 }
