@@ -110,6 +110,7 @@ struct jit_page {
 /* What may be due before a page fault of the operand: then the interpreter sorts it out. */
 #define JIT_FIRST_ALIGN 1u /* #GP: the operand is not aligned to its size */
 #define JIT_FIRST_X87	2u /* a pending x87 exception */
+#define JIT_FIRST_STI	4u /* STI comes before it: no interrupt, whoever goes on elsewhere */
 
 /* What follows a call of generated code into a stub. Unaligned. */
 struct jit_site {

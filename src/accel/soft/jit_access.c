@@ -362,11 +362,13 @@ void jit_rm(struct jit_tr *t, bool w, uint32_t op, unsigned int reg, const struc
 	j_modrm_index(&t->b, reg, m->base, m->index, m->disp);
 }
 
-uint8_t jit_first_of(const struct x86_insn *i)
+uint8_t jit_first_of(const struct jit_tr *t, unsigned int k)
 {
+	const struct x86_insn *i = &t->insn[k];
 	bool x87 = i->cls == X86_CLASS_X87 || i->cls == X86_CLASS_MMX;
 
-	return (i->flags & X86_I_ALIGN ? JIT_FIRST_ALIGN : 0) |
+	return (k && t->insn[k - 1].op == X86_OP_STI ? JIT_FIRST_STI : 0) |
+	       (i->flags & X86_I_ALIGN ? JIT_FIRST_ALIGN : 0) |
 	       (x87 && !(i->flags & X86_I_X87_NOWAIT) ? JIT_FIRST_X87 : 0);
 }
 
@@ -435,7 +437,7 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
 	s.size = w->size;
 	s.access = w->access;
-	s.first = jit_first_of(&t->insn[w->insn]);
+	s.first = jit_first_of(t, w->insn);
 	s.flags_saved = w->flags_saved;
 	s.have = w->have;
 	jit_put_site(t, &s);

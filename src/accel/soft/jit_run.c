@@ -265,6 +265,20 @@ static bool something_first(const struct soft_vcpu *v, const struct jit_site *s,
 	       (s->first & JIT_FIRST_X87 && native_fpu_pending(v));
 }
 
+/* STI's shadow, for who leaves before the instruction of the site: in generated code there is none. */
+static void cast_shadow(struct soft_vcpu *v, const struct jit_site *s)
+{
+	if (s->first & JIT_FIRST_STI)
+		v->shadow |= SOFT_SHADOW_STI;
+}
+
+/* The instruction of the site again, which has changed nothing yet. */
+static const uint8_t *do_again(struct soft_vcpu *v, const struct jit_site *s)
+{
+	cast_shadow(v, s);
+	return go_on(v);
+}
+
 /* An access that the small TLB does not know. */
 static const uint8_t *on_slow(struct soft_vcpu *v, const struct jit_site *s, uint64_t lin)
 {
@@ -278,7 +292,7 @@ static const uint8_t *on_slow(struct soft_vcpu *v, const struct jit_site *s, uin
 	if (!host)
 		return interpret(v, s);
 	if (v->jit->epoch != epoch)
-		return go_on(v);
+		return do_again(v, s);
 	v->g.r9 = (uintptr_t)host;
 	return (const uint8_t *)s + s->retry;
 }
@@ -291,7 +305,7 @@ static const uint8_t *on_slow_stack(struct soft_vcpu *v, const struct jit_site *
 
 	if (to == (const uint8_t *)s + s->retry)
 		jit_stack_fill(v, lin);
-	return v->jit->epoch == epoch ? to : go_on(v);
+	return v->jit->epoch == epoch ? to : do_again(v, s);
 }
 
 /* The pages of a string instruction that the small TLB does not know. */
@@ -332,11 +346,11 @@ static const uint8_t *share_again(
 		!jit_l1_has(v, lin, g->span, access))
 		return (const uint8_t *)s + s->next;
 	if (v->jit->epoch != epoch)
-		return go_on(v);
+		return do_again(v, s);
 	if (region)
 		jit_region_again(v, s, lin, access);
 	if (v->jit->block[s->block].dead) /* what the site goes back to may be no more */
-		return go_on(v);
+		return do_again(v, s);
 	if (!g->stack)
 		return (const uint8_t *)s + s->retry;
 	jit_stack_fill(v, lin);
@@ -399,8 +413,10 @@ static const uint8_t *link_to(struct soft_vcpu *v, const struct jit_site *s, boo
 
 	at_site(v, s);
 	b = find_here(v, apart);
-	if (b == JIT_NONE)
+	if (b == JIT_NONE) {
+		cast_shadow(v, s);
 		return leave(v);
+	}
 	if (j->generation == generation && !j->block[from].dead &&
 		j->block[from].page == j->block[b].page) {
 		const struct jit_block *to = &j->block[b];

@@ -688,7 +688,7 @@ void jit_emit_share_slow(struct jit_tr *t, const struct jit_slow *w)
 
 	s.size = w->size;
 	s.access = w->access;
-	s.first = jit_first_of(&t->insn[w->insn]);
+	s.first = jit_first_of(t, w->insn);
 	s.flags_saved = w->flags_saved;
 	j_here(&t->b, w->ja);
 	wraps = may_wrap(t, w);
@@ -713,7 +713,9 @@ void jit_emit_share_slow(struct jit_tr *t, const struct jit_slow *w)
 		j_here(&t->b, wraps);
 	t->flags_saved = w->flags_saved;
 	jit_restore_flags(t);
-	s = (struct jit_site){ .block = t->block, .off = t->off[w->insn], .have = w->have };
+	s = (struct jit_site){
+		.block = t->block, .off = t->off[w->insn], .first = s.first, .have = w->have
+	};
 	jit_call_stub(t, t->j->stub.link_apart);
 	jit_put_site(t, &s);
 	if (found) {

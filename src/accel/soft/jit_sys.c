@@ -7,8 +7,9 @@
  * is translated in protected mode without VM86 only, so level 0 may do all of this.
  *
  * STI's interrupt shadow: interrupts are noticed at polls only, which are parts of branches and come after
- * them. So the instruction after STI, in the same block, is carried out before any interrupt. One that
- * waits already is the interpreter's business.
+ * them. So the instruction after STI, in the same block, is carried out before any interrupt. Where generated
+ * code is left before it all the same, since its memory is not where it was, there is a shadow from there on
+ * (JIT_FIRST_STI). An interrupt that waits already is the interpreter's business.
  */
 #include "accel/soft/jit_tr.h"
 

@@ -235,7 +235,7 @@ void jit_push_slot(struct jit_tr *t, unsigned int k, struct jit_mem *m);
 void jit_stack_top(struct jit_tr *t, unsigned int k, struct jit_mem *m);
 void jit_move_sp(struct jit_tr *t, int32_t by);
 /* JIT_FIRST_* */
-uint8_t jit_first_of(const struct x86_insn *i);
+uint8_t jit_first_of(const struct jit_tr *t, unsigned int k);
 /* What an access that was not found comes to. */
 void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w);
 

@@ -5,7 +5,6 @@
 #include "base/log.h"
 
 #define FLAGS_DEAD 64 /* instructions looked at */
-#define SHADOW_STI 2
 
 /* -------- flags that nobody reads any more -------- */
 /* Of those in @left, from offset @off of a page on, which is at @page with the bytes behind it. The same rule as
@@ -120,7 +119,7 @@ static void compare_registers(struct soft_vcpu *v)
 	compare_segments(l, t->seg, v->seg);
 	compare_u64(l, "kernel gs base", t->kernel_gs_base, v->kernel_gs_base);
 	/* Generated code does without STI's: it does not look between STI and what follows. */
-	compare_u64(l, "shadow", t->shadow | (v->shadow & SHADOW_STI), v->shadow);
+	compare_u64(l, "shadow", t->shadow | (v->shadow & SOFT_SHADOW_STI), v->shadow);
 	compare_u64(l, "nmi_masked", t->nmi_masked, v->nmi_masked);
 	compare_fpu(l, &t->fpu, &v->fpu);
 }

@@ -125,6 +125,8 @@ struct soft_context {
 	uint64_t key, id;
 };
 
+#define SOFT_SHADOW_STI 2 /* of x86_events.interrupt_shadow */
+
 struct soft_vcpu {
 	/* gpr[X86_REG_RIP]: address of the next instruction; gpr[X86_REG_NONE] is 0. */
 	uint64_t gpr[18];

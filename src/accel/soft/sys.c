@@ -6,8 +6,6 @@
 #include "accel/soft/sys_int.h"
 #include "base/types.h"
 
-#define SHADOW_STI 2 /* x86_events.interrupt_shadow */
-
 /* -------- interrupts -------- */
 
 /* What CLI and STI may touch: IF, VIF, or nothing (SDM, CLI: Decision Table). */
@@ -34,7 +32,7 @@ static void sys_sti(struct soft_vcpu *v, const struct soft_op *o)
 	if (flag == X86_FLAG_VIF && v->rflags & X86_FLAG_VIP)
 		soft_gp(v, 0);
 	if (flag == X86_FLAG_IF && !(v->rflags & X86_FLAG_IF)) {
-		v->shadow = SHADOW_STI;
+		v->shadow = SOFT_SHADOW_STI;
 		v->stop = true;
 	}
 	v->rflags |= flag;
