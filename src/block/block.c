@@ -128,6 +128,8 @@ void block_detach(struct block_dev *b)
 {
 	assert(!block_in_flight(b));
 	block_limits_detach(b);
+	if (b->file->pool)
+		worker_pool_settle(b->file->pool); /* the loops may end now */
 	b->loop = b->file->loop = NULL;
 	b->user = NULL;
 	b->n_lanes = 0;

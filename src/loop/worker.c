@@ -15,7 +15,7 @@ struct worker_pool {
 	/* the card: docs/locking.md */
 	struct mutex lock;
 	pthread_cond_t work; /* a job, or the end */
-	pthread_cond_t gone; /* a thread has ended */
+	pthread_cond_t gone; /* a thread has ended, or has nothing to do */
 	struct list jobs;
 	unsigned int n_threads, n_idle, n_jobs; /* idle: waiting, woken, or just made */
 	bool ending;
@@ -82,9 +82,11 @@ static void *worker_thread(void *opaque)
 		mutex_unlock(&p->lock);
 		job_run(job);
 		mutex_lock(&p->lock);
+		if (list_empty(&p->jobs))
+			pthread_cond_broadcast(&p->gone);
 	}
 	p->n_threads--;
-	pthread_cond_signal(&p->gone);
+	pthread_cond_broadcast(&p->gone);
 	mutex_unlock(&p->lock); /* the last touch of the pool */
 	return NULL;
 }
@@ -118,6 +120,15 @@ void worker_submit(struct worker_pool *p, struct loop *done_loop, struct worker_
 	mutex_unlock(&p->lock);
 	if (alone)
 		job_run(job);
+}
+
+void worker_pool_settle(struct worker_pool *p) NO_THREAD_SAFETY
+{
+	mutex_lock(&p->lock);
+	/* A thread counts as idle only from wait_job() on; until then it may be in loop_post(). */
+	while (p->n_jobs || p->n_idle < p->n_threads)
+		pthread_cond_wait(&p->gone, &p->lock.m);
+	mutex_unlock(&p->lock);
 }
 
 void worker_pool_free(struct worker_pool *p) NO_THREAD_SAFETY

@@ -19,6 +19,9 @@ struct worker_pool *worker_pool_new(
 /* Waits for running jobs; queued ones still run. Their done() is posted to their loops, which must
  * outlive the pool. NULL is fine. */
 void worker_pool_free(struct worker_pool *p);
+/* Wait until no thread has a job, nor is on its way out of the loop_post() of one: a loop that jobs were done for
+ * may end after this, where the pool lives on. Nobody submits meanwhile. */
+void worker_pool_settle(struct worker_pool *p);
 /* Queue @job, which lives until its done() runs. From any thread. Cannot fail: when no thread can
  * be made, the work is done by the caller. */
 void worker_submit(struct worker_pool *p, struct loop *done_loop, struct worker_job *job);
