@@ -146,7 +146,7 @@ struct jit_share_site {
 
 /* What generated code uses; all 0 in the beginning. */
 struct jit_region {
-	uint64_t base;	/* linear */
+	uint64_t base;	/* linear; of a pair: minus that */
 	uint64_t limit; /* an access may begin so far behind; 0: nowhere */
 	uint8_t *host;	/* of the base */
 	uint64_t delta; /* from linear to host addresses */
@@ -395,7 +395,8 @@ void jit_l1_drop_entries(struct soft_vcpu *v, struct jit_l1 *const *e, unsigned 
 void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
 /* Is the page at linear @page such that addresses of 32-bit code near it do not wrap around? What such code
  * remembers for groups of accesses (the stack's page, regions) is nothing else: jit_direct.c. */
-#define JIT_WRAP 0x10000ull
+#define JIT_WRAP \
+	0x2000ull /* below the last of these is where Linux has the stack of a 32-bit program */
 static inline bool jit_wraps_not(uint64_t page)
 {
 	return page - JIT_WRAP < (1ull << 32) - 2 * JIT_WRAP;

@@ -67,14 +67,14 @@ unsigned int jit_reg_in(struct jit_tr *t, unsigned int g, unsigned int scratch)
 {
 	if (jit_pinned(g))
 		return jit_host_of(g);
-	j_rm(&t->b, true, OP_LOAD, scratch, R_SP, 8 * (int32_t)(g - R_9));
+	j_rm(&t->b, true, OP_LOAD, scratch, R_SP, jit_frame_of(g));
 	return scratch;
 }
 
 void jit_reg_out(struct jit_tr *t, unsigned int g, unsigned int scratch)
 {
 	if (!jit_pinned(g))
-		j_rm(&t->b, true, OP_STORE, scratch, R_SP, 8 * (int32_t)(g - R_9));
+		j_rm(&t->b, true, OP_STORE, scratch, R_SP, jit_frame_of(g));
 }
 
 /* -------- addresses -------- */

@@ -38,9 +38,9 @@ enum {
  * forwards stores to loads there almost for nothing, and because it is short. */
 #define JIT_DELTAS 2
 enum jit_frame {
-	F_R9 = 0, /* guest r9, r10, r11 */
-	F_R10 = 8,
-	F_R11 = 16,
+	F_R11 = 0, /* guest r11, r14, r15 */
+	F_R14 = 8,
+	F_R15 = 16,
 	F_L1 = 24,	  /* v->l1 */
 	F_PAGE = 32,	  /* v->g.page */
 	F_ID = 40,	  /* v->g.id */
@@ -50,6 +50,23 @@ enum jit_frame {
 	F_LIN = 80,   /* the address that is being looked up */
 	F_SIZE = 88,  /* aligned with what is pushed */
 };
+
+/* The guest's general registers: is @g in a host register, and in which? Three are not, since the host's r9 and r10
+ * are scratch and its rsp is ours. They are those that compilers take last: of the registers that a function need not
+ * save r11, of the others r14 and r15. */
+static inline bool jit_pinned(unsigned int g)
+{
+	return g < R_14 && g != R_11;
+}
+static inline unsigned int jit_host_of(unsigned int g)
+{
+	return g == R_SP ? R_11 : g == R_9 || g == R_10 ? g + 5 : g;
+}
+/* Where in the frame the others are. */
+static inline int32_t jit_frame_of(unsigned int g)
+{
+	return g == R_11 ? F_R11 : F_R14 + 8 * (int32_t)(g - R_14);
+}
 
 struct jit_buf {
 	uint8_t *p;	 /* where the next byte goes, in the writable mapping */

@@ -321,7 +321,7 @@ static bool emit_where_to(struct jit_tr *t, unsigned int k)
 	} else if (jit_pinned(p->reg)) {
 		j_rr(&t->b, t->wide, OP_LOAD, R_9, jit_host_of(p->reg));
 	} else {
-		j_rm(&t->b, t->wide, OP_LOAD, R_9, R_SP, 8 * (p->reg - R_9));
+		j_rm(&t->b, t->wide, OP_LOAD, R_9, R_SP, jit_frame_of(p->reg));
 	}
 	return true;
 }

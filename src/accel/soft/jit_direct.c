@@ -15,11 +15,12 @@
  */
 #include "accel/soft/jit_tr.h"
 
-#define DISP_MAX 0x4000 /* of 32-bit code */
+#define DISP_MAX 0x1000 /* of 32-bit code */
 
 bool jit_direct_ok(const struct jit_tr *t, unsigned int base, int64_t disp)
 {
-	_Static_assert(4 * DISP_MAX <= JIT_WRAP, "a group's registers and addresses");
+	/* An access is in the page, and so is the register by this; what is looked up is by twice as much. */
+	_Static_assert(2 * DISP_MAX <= JIT_WRAP, "");
 	if (base >= 16 || !jit_pinned(base))
 		return false;
 	if (t->wide)
@@ -129,8 +130,8 @@ uint8_t *jit_direct_wraps(struct jit_tr *t, const struct jit_direct *d)
 
 	j_lea(b, true, R_9, d->base, d->disp);
 	j_lea(b, true, R_10, R_9, -(int32_t)JIT_WRAP);
-	JCODE(b, "\x49\xc1\xea\x10\x49\x81\xfa"); /* shr r10, 16; cmp r10, */
-	_Static_assert(JIT_WRAP == 1 << 16, "");
-	j32(b, 0xfffe);
+	JCODE(b, "\x49\xc1\xea\x0d\x49\x81\xfa"); /* shr r10, 13; cmp r10, */
+	_Static_assert(JIT_WRAP == 1 << 13, "");
+	j32(b, (1u << (32 - 13)) - 2);
 	return j_ahead(b, 0x0f83);
 }

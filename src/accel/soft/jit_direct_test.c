@@ -131,9 +131,9 @@ static void around_the_ends(uint64_t upper)
 	for (uint32_t at = 0xffffffd0; at != 0x30; at++)
 		run_fields(at, 0x18800, upper);
 	/* Where they do not wrap around any longer, and are the same page's. */
-	for (uint32_t at = 0xfff0; at != 0x10010; at++)
+	for (uint32_t at = 0x1ff0; at != 0x2010; at++)
 		run_fields(at, at + 0x800, upper);
-	for (uint32_t at = 0xfffefff0; at != 0xffff0010; at++)
+	for (uint32_t at = 0xffffdff0; at != 0xffffe010; at++)
 		run_fields(at, at + 0x800, upper);
 }
 

@@ -157,11 +157,11 @@ static void move(struct jit_tr *t, unsigned int to, unsigned int from, bool w)
 	else if (jit_pinned(from))
 		j_rr(&t->b, w, OP_LOAD, reg, jit_host_of(from));
 	else
-		j_rm(&t->b, w, OP_LOAD, reg, R_SP, 8 * (int32_t)(from - R_9));
+		j_rm(&t->b, w, OP_LOAD, reg, R_SP, jit_frame_of(from));
 	jit_reg_out(t, to, reg);
 }
 
-/* -------- r9 to r11 where they lie -------- */
+/* -------- r11, r14 and r15 where they lie -------- */
 /* May what ModRM's rm names be memory as well? A bit's number would reach beyond that. */
 static bool rm_may_be_mem(const struct x86_insn *i)
 {
@@ -220,7 +220,7 @@ static bool in_frame(struct jit_tr *t, const struct x86_insn *i, const struct fi
 		reg = needs_load(i, r) ? jit_reg_in(t, r->reg, R_10) : R_10;
 	else if (r)
 		reg = jit_host_of(r->reg);
-	at.disp = 8 * (int32_t)(m->reg - R_9);
+	at.disp = jit_frame_of(m->reg);
 	emit_legacy(t, &copy, reg, 0, &at);
 	if (r && r->access & X86_ACC_W)
 		jit_reg_out(t, r->reg, R_10);
@@ -448,7 +448,7 @@ static bool emit_lea(struct jit_tr *t, unsigned int k)
 	else {
 		if (i->opsize == 4)
 			j_rr(&t->b, false, OP_LOAD, R_9, R_9);
-		j_rm(&t->b, true, OP_STORE, R_9, R_SP, 8 * (p->reg - R_9));
+		j_rm(&t->b, true, OP_STORE, R_9, R_SP, jit_frame_of(p->reg));
 	}
 	return true;
 }

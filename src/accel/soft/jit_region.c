@@ -191,10 +191,16 @@ static void with_data(struct jit_buf *b, uint32_t op, unsigned int reg, const vo
 	j32(b, (uint32_t)((const uint8_t *)data - (b->p + b->to_rx + 4)));
 }
 
-/* The carry becomes the bit of the address in r9 that chooses, @to that member of the two halves. */
+/* The carry becomes the bit of the address in @addr that chooses. */
+static void put_bit(struct jit_buf *b, unsigned int addr)
+{
+	j_rr(b, false, 0x0fba, 4, addr); /* bt */
+	jb(b, 12);
+}
+
+/* @to becomes that member of the two halves. No flags change. */
 static void choose(struct jit_buf *b, unsigned int to, const uint64_t *even, const uint64_t *odd)
 {
-	JCODE(b, "\x41\x0f\xba\xe1\x0c"); /* bt r9d, 12 */
 	with_data(b, OP_LOAD, to, even);
 	with_data(b, 0x0f42, to, odd); /* cmovc */
 }
@@ -204,10 +210,12 @@ static uint8_t *pair_check(struct jit_tr *t, const struct jit_region *r)
 	struct jit_buf *b = &t->b;
 	uint8_t *jae;
 
+	put_bit(b, R_9);
 	choose(b, R_10, &r[0].base, &r[1].base);
-	j_rr(b, true, 0x33, R_10, R_9);	       /* xor */
+	j_lea_index(b, true, R_10, R_10, R_9, 0, 0);
 	with_data(b, 0x3b, R_10, &r[0].limit); /* cmp */
 	jae = j_ahead(b, 0x0f83);
+	put_bit(b, R_9);
 	choose(b, R_10, &r[0].delta, &r[1].delta);
 	j_rr(b, true, 0x03, R_9, R_10); /* add */
 	return jae;
@@ -231,14 +239,19 @@ static uint8_t *pair_direct(
 	struct jit_tr *t, const struct jit_region *r, const struct jit_direct *d)
 {
 	struct jit_buf *b = &t->b;
+	unsigned int addr = d->base;
 	uint8_t *jae;
 
-	j_lea(b, true, R_9, d->base, d->disp);
+	if (d->disp) {
+		addr = R_9;
+		j_lea(b, true, R_9, d->base, d->disp);
+	}
+	put_bit(b, addr);
 	choose(b, R_10, &r[0].base, &r[1].base);
-	j_rr(b, true, 0x33, R_10, R_9);	       /* xor */
+	j_lea_index(b, true, R_10, R_10, addr, 0, 0);
+	choose(b, R_9, &r[0].delta, &r[1].delta);
 	with_data(b, 0x3b, R_10, &r[0].limit); /* cmp */
 	jae = j_ahead(b, 0x0f83);
-	choose(b, R_9, &r[0].delta, &r[1].delta);
 	return jae;
 }
 
@@ -381,6 +394,7 @@ static void put_pair_fill(struct jit_buf *b, const struct jit_regions *r, bool w
 	j_rr(b, false, OP_LOAD, R_DX, R_9);
 	JCODE(b, "\xc1\xea\x07\x83\xe2\x20"); /* shr edx, 12 - 5; and edx, 32 */
 	j_rr(b, true, 0x03, R_DX, R_10);
+	j_rr(b, true, 0xf7, 3, R_9);		      /* neg */
 	j_rm(b, true, 0x3b, R_9, R_DX, REGION(base)); /* cmp */
 	other = j_ahead8(b, 0x75);
 	j_rm(b, false, 0xff, 0, R_10, STATE(same)); /* inc */
@@ -404,7 +418,8 @@ static void put_pair_fill(struct jit_buf *b, const struct jit_regions *r, bool w
 	j_here8(b, there);
 	j_rm(b, true, OP_STORE, R_CX, R_10, REGION(limit));
 	j_here8(b, full);
-	JCODE(b, "\x59"); /* pop rcx */
+	JCODE(b, "\x59");	     /* pop rcx */
+	j_rr(b, true, 0xf7, 3, R_9); /* neg */
 	j_rr(b, true, 0x03, R_9, R_CX);
 	JCODE(b, "\x5a"); /* pop rdx */
 }

@@ -2,11 +2,10 @@
 /*
  * jit_run - generated code: how it is entered and left, and what it calls.
  *
- * In generated code GS is the vCPU. Guest registers are in the host's of the same number, except rSP,
- * which is in r11, and r9 to r11, which are in the frame on the host's stack (enum jit_frame); host r9 and
- * r10 are scratch. The six status
- * flags are the host's (or in v->g.flags2, for a while); all else of RFLAGS stays in v->rflags. The host's
- * DF is 0 and its stack the one that soft_jit_run() had.
+ * In generated code GS is the vCPU. Guest registers are in the host's of the same number, but for rSP, which is in
+ * r11, r9 and r10, which are in r14 and r15, and r11, r14 and r15, which are in the frame on the host's stack
+ * (enum jit_frame); host r9 and r10 are scratch. The six status flags are the host's (or in v->g.flags2, for a
+ * while); all else of RFLAGS stays in v->rflags. The host's DF is 0 and its stack the one that soft_jit_run() had.
  *
  * A stub that calls C stores all that first: C code finds the vCPU as the interpreter would leave it.
  * It returns where to go on, or NULL to leave. It may raise: what lies on the stack is dropped by the
@@ -578,7 +577,7 @@ static const uint8_t *on_stale_saved(struct soft_vcpu *v, const uint8_t *after_c
 }
 
 /* -------- stubs -------- */
-static const uint8_t pinned[] = { R_CX, R_DX, R_BX, R_BP, R_SI, R_DI, R_8, R_12, R_13, R_14, R_15 };
+static const uint8_t pinned[] = { R_CX, R_DX, R_BX, R_BP, R_SI, R_DI, R_8, R_9, R_10, R_12, R_13 };
 static const uint8_t callee_saved[] = { R_BX, R_BP, R_12, R_13, R_14, R_15 };
 
 static void push_pop(struct jit_buf *b, unsigned int op, unsigned int reg)
@@ -593,9 +592,9 @@ static const struct {
 	int32_t at, of;
 	bool load_only;
 } framed[] = {
-	{ F_R9, V_OFF(gpr[R_9]), false },
-	{ F_R10, V_OFF(gpr[R_10]), false },
 	{ F_R11, V_OFF(gpr[R_11]), false },
+	{ F_R14, V_OFF(gpr[R_14]), false },
+	{ F_R15, V_OFF(gpr[R_15]), false },
 	{ F_PAGE, V_OFF(g.page), false },
 	{ F_L1, V_OFF(l1), true },
 	{ F_ID, V_OFF(g.id), true },
@@ -614,7 +613,7 @@ static void save_all(struct jit_buf *b)
 	JCODE(b, "\x04\x25");
 	j32(b, V_OFF(g.flags)); /* mov gs:[flags], ax */
 	for (unsigned int i = 0; i < sizeof(pinned); i++)
-		j_gs_store(b, pinned[i], V_OFF(gpr) + 8 * pinned[i]);
+		j_gs_store(b, jit_host_of(pinned[i]), V_OFF(gpr) + 8 * pinned[i]);
 	j_gs_store(b, R_11, V_OFF(gpr[R_SP]));
 	for (unsigned int i = 0; i < ARRAY_SIZE(framed); i++) {
 		if (framed[i].load_only)
@@ -646,7 +645,7 @@ static void load_all_and_go(struct jit_buf *b, const struct jit_stubs *s)
 	j_gs(b, false, 0x0fb7, R_AX, V_OFF(g.flags)); /* movzx eax, word */
 	JCODE(b, "\x04\x7f\x9e");		      /* add al, 0x7f; sahf */
 	for (unsigned int i = 0; i < sizeof(pinned); i++)
-		j_gs_load(b, pinned[i], V_OFF(gpr) + 8 * pinned[i]);
+		j_gs_load(b, jit_host_of(pinned[i]), V_OFF(gpr) + 8 * pinned[i]);
 	j_gs_load(b, R_11, V_OFF(gpr[R_SP]));
 	j_gs_load(b, R_AX, V_OFF(gpr[R_AX]));
 	j_gs_load(b, R_9, V_OFF(g.r9));

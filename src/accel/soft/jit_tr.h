@@ -175,15 +175,6 @@ void jit_save_flags(struct jit_tr *t);
 void jit_restore_flags(struct jit_tr *t);
 /* Before the instruction itself is written: the flags that it reads or lets through are the CPU's. */
 void jit_flags_before(struct jit_tr *t, unsigned int k);
-/* General registers: is @g in a host register, and in which? */
-static inline bool jit_pinned(unsigned int g)
-{
-	return g < R_9 || g > R_11;
-}
-static inline unsigned int jit_host_of(unsigned int g)
-{
-	return g == R_SP ? R_11 : g;
-}
 /* The host register of guest register @g for reading: its own, or @scratch, loaded; after @scratch
  * was written in its place: stored. */
 unsigned int jit_reg_in(struct jit_tr *t, unsigned int g, unsigned int scratch);
