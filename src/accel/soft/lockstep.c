@@ -7,7 +7,7 @@
 
 #define SLOWER	  64 /* how many times than without lockstep */
 /* The interpreter gives up after so many instructions for each cycle of the host's that generated code took. */
-#define PER_CYCLE 4
+#define PER_CYCLE 16
 #define AT_LEAST  20000
 
 /* -------- making it -------- */
