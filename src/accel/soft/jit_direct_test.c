@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Operands by a register and a distance: 32-bit code where its addresses wrap around, registers that are wider. */
-#include "accel/soft/jit.h"
-#include "accel/soft/mmu_testing.h"
+#include "accel/soft/jit_testing.h"
 
 #define LIN   0x40000000ull
 #define CODE  DATA /* guest-physical */
@@ -9,14 +8,9 @@
 #define LAST  0xfffff000ull  /* of what 32-bit code reaches */
 #define AFTER 0x100000000ull /* what only 64-bit code does */
 
-static struct env *e;
-static struct soft_vcpu *v;
-
 static int setup_jit(void **state)
 {
-	setup(state);
-	e = *state;
-	v = new_jit_vcpu(e);
+	jit_test_begin(state);
 	for (uint64_t i = 0; i < 16; i++)
 		map(e, LIN + PAGE * i, CODE + PAGE * i, W);
 	for (uint64_t i = 0; i < 32; i++) { /* around both ends */
@@ -30,8 +24,7 @@ static int setup_jit(void **state)
 
 static void put(const void *bytes, size_t n)
 {
-	memcpy(e->ram->host + CODE, bytes, n);
-	ram_dirty_mark(e->ram, CODE, n);
+	put_at(CODE, bytes, n);
 }
 
 /* Code of 32 bits, or 64. */

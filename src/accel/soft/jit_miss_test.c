@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Accesses that the small TLB does not know and the big one does; the stack pointer on other pages by turns. */
-#include "accel/soft/jit.h"
-#include "accel/soft/mmu_testing.h"
+#include "accel/soft/jit_testing.h"
 
 #define LIN  0x40000000ull
 #define FAR  0x400000ull /* as far apart as two pages for which the small TLB has one place */
@@ -9,14 +8,9 @@
 #define PAGE 0x1000ull
 #define MANY 1000u
 
-static struct env *e;
-static struct soft_vcpu *v;
-
 static int setup_jit(void **state)
 {
-	setup(state);
-	e = *state;
-	v = new_jit_vcpu(e);
+	jit_test_begin(state);
 	for (uint64_t i = 0; i < 8; i++)
 		map(e, LIN + PAGE * i, CODE + PAGE * i, W);
 	map(e, LIN + PAGE + FAR, CODE + 8 * PAGE, W);
@@ -30,8 +24,7 @@ static uint8_t *host(uint64_t page)
 
 static void put(uint64_t page, const void *bytes, size_t n)
 {
-	memcpy(host(page), bytes, n);
-	ram_dirty_mark(e->ram, CODE + PAGE * page, n);
+	put_at(CODE + PAGE * page, bytes, n);
 }
 
 static uint32_t run_from(uint64_t lin)

@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Generated code is left between STI and the instruction that it holds interrupts back for. */
-#include "accel/soft/jit.h"
-#include "accel/soft/mmu_testing.h"
+#include "accel/soft/jit_testing.h"
 
 #define LIN   0x40000000ull
 #define STACK (LIN + 0x10000)
 #define PAGE  0x1000ull
 
-static struct env *e;
-static struct soft_vcpu *v;
-
 static int setup_jit(void **state)
 {
-	setup(state);
-	e = *state;
-	v = new_jit_vcpu(e);
+	jit_test_begin(state);
 	for (uint64_t i = 0; i < 32; i++)
 		map(e, LIN + PAGE * i, DATA + PAGE * i, W | X86_PTE_D);
 	return 0;

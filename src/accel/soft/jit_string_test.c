@@ -3,22 +3,16 @@
  * Repeated string instructions in generated code, where the pages they go through are of other kinds. (Whether
  * they do what they say is tests/cpu/difftest's business.)
  */
-#include "accel/soft/jit.h"
-#include "accel/soft/mmu_testing.h"
+#include "accel/soft/jit_testing.h"
 
 #define LIN   0x40000000ull
 #define PAGES 64
 /* Pages so far apart have the same entry of the TLB. */
 #define APART (JIT_L1_SIZE * 0x1000ull)
 
-static struct env *e;
-static struct soft_vcpu *v;
-
 static int setup_jit(void **state)
 {
-	setup(state);
-	e = *state;
-	v = new_jit_vcpu(e);
+	jit_test_begin(state);
 	atomic_store(&e->vm->n_vcpus, 1); /* only one runs */
 	for (uint64_t i = 0; i < PAGES; i++) {
 		/* Not in one piece. */
@@ -38,8 +32,7 @@ static uint8_t *at(uint64_t lin)
 
 static void put(uint64_t lin, const void *bytes, size_t n)
 {
-	memcpy(at(lin), bytes, n);
-	ram_dirty_mark(e->ram, (uint64_t)(at(lin) - e->ram->host), n);
+	put_at((uint64_t)(at(lin) - e->ram->host), bytes, n);
 }
 
 /* Run from @lin to a HLT. */

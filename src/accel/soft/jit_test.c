@@ -3,29 +3,17 @@
  * What becomes of translated code when the world around it changes. (Whether it does what its instructions
  * say is tests/cpu/difftest's business.)
  */
-#include "accel/soft/jit.h"
-#include "accel/soft/mmu_testing.h"
+#include "accel/soft/jit_testing.h"
 
 #define LIN  0x40000000ull
 #define CODE DATA /* guest-physical */
 
-static struct env *e;
-static struct soft_vcpu *v;
-
 static int setup_jit(void **state)
 {
-	setup(state);
-	e = *state;
-	v = new_jit_vcpu(e);
+	jit_test_begin(state);
 	for (uint64_t i = 0; i < 64; i++)
 		map(e, LIN + 0x1000 * i, CODE + 0x1000 * i, W);
 	return 0;
-}
-
-static void put(uint64_t gpa, const void *bytes, size_t n)
-{
-	memcpy(e->ram->host + gpa, bytes, n);
-	ram_dirty_mark(e->ram, gpa, n);
 }
 
 /* Run from @lin to a HLT, which programs must not; what is in eax then. */
@@ -51,27 +39,27 @@ static void device_writes_code(void **state)
 	static const uint8_t two[] = { 0xb8, 2, 0, 0, 0, 0xc3 },
 			     three[] = { 0xb8, 3, 0, 0, 0, 0xc3 };
 
-	put(CODE, one, sizeof(one));
+	put_at(CODE, one, sizeof(one));
 	assert_int_equal(run_from(LIN), 1);
 	/* By linear address: to the next page and back. */
-	put(CODE, call, sizeof(call));
-	put(CODE + 0x1000, two, sizeof(two));
+	put_at(CODE, call, sizeof(call));
+	put_at(CODE + 0x1000, two, sizeof(two));
 	v->gpr[X86_RSP] = LIN + 0x20000;
 	assert_int_equal(run_from(LIN), 2);
 	for (int i = 0; i < 100; i++) {
-		put(CODE + 0x1000, i & 1 ? two : three, sizeof(two));
+		put_at(CODE + 0x1000, i & 1 ? two : three, sizeof(two));
 		assert_int_equal(run_from(LIN), i & 1 ? 2 : 3);
 	}
 	/* More at once than are remembered. */
 	for (uint64_t i = 2; i < 60; i++) {
-		put(CODE + 0x1000 * i, one, sizeof(one));
+		put_at(CODE + 0x1000 * i, one, sizeof(one));
 		assert_int_equal(run_from(LIN + 0x1000 * i), 1);
 	}
 	for (int n = 0; n < 3; n++)
 		for (uint64_t i = 2; i < 60; i++) {
 			uint8_t code[] = { 0xb8, (uint8_t)(n + i), 0, 0, 0, 0xf4 };
 
-			put(CODE + 0x1000 * i, code, sizeof(code));
+			put_at(CODE + 0x1000 * i, code, sizeof(code));
 		}
 	for (uint64_t i = 2; i < 60; i++)
 		assert_int_equal(run_from(LIN + 0x1000 * i), 2 + i);
@@ -84,9 +72,9 @@ static void over_a_page_end(void **state)
 	static const uint8_t c[] = { 0x77, 0x88, 0xf4 };
 	uint64_t start = LIN + 0xffd, next = LIN + 0x1000;
 
-	put(CODE + 0xffd, head, sizeof(head));
-	put(CODE + 0x1000, a, sizeof(a));
-	put(CODE + 0x5000, b, sizeof(b));
+	put_at(CODE + 0xffd, head, sizeof(head));
+	put_at(CODE + 0x1000, a, sizeof(a));
+	put_at(CODE + 0x5000, b, sizeof(b));
 	for (int i = 0; i < 10; i++) {
 		assert_int_equal(run_from(start), 0x44332211);
 		map(e, next, CODE + 0x5000, W);
@@ -96,7 +84,7 @@ static void over_a_page_end(void **state)
 		fine(v, soft_tlb_flush_page(v, next));
 	}
 	assert_int_equal(run_from(start), 0x44332211);
-	put(CODE + 0x1000, c, sizeof(c));
+	put_at(CODE + 0x1000, c, sizeof(c));
 	assert_true(run_from(start) == 0x88772211);
 }
 
@@ -108,9 +96,9 @@ static void over_a_page_end_ids(void **state)
 	uint64_t start = LIN + 0xffd;
 	uint32_t ids;
 
-	put(CODE + 0xffd, head, sizeof(head));
-	put(CODE + 0x1000, a, sizeof(a));
-	put(CODE + 0x5000, b, sizeof(b));
+	put_at(CODE + 0xffd, head, sizeof(head));
+	put_at(CODE + 0x1000, a, sizeof(a));
+	put_at(CODE + 0x5000, b, sizeof(b));
 	assert_int_equal(run_from(start), 0x44332211);
 	ids = v->jit->ids;
 	map(e, LIN + 0x1000, CODE + 0x5000, W);
@@ -139,7 +127,7 @@ static void put_chain(unsigned int n)
 		memcpy(code + 4, &d, 4);
 		if (i + 1 == n)
 			code[3] = 0xf4;
-		put(CODE + at, code, sizeof(code));
+		put_at(CODE + at, code, sizeof(code));
 	}
 }
 
@@ -171,7 +159,7 @@ static void data_moves(void **state)
 	uint64_t data = LIN + 0x30000;
 	uint32_t *page[2];
 
-	put(CODE, code, sizeof(code));
+	put_at(CODE, code, sizeof(code));
 	for (unsigned int k = 0; k < 2; k++) {
 		page[k] = (uint32_t *)(void *)(e->ram->host + CODE + 0x20000 + 0x1000 * k);
 		page[k][0] = 100 + k;
@@ -202,7 +190,7 @@ static void chase(unsigned int pages, unsigned int count, unsigned int stays)
 		0x02, 0xf4 };
 	uint64_t data = LIN + CHASE, n = 0;
 
-	put(CODE, code, sizeof(code));
+	put_at(CODE, code, sizeof(code));
 	for (unsigned int i = 0; i < pages * stays; i++) {
 		unsigned int next = (i + 1) % (pages * stays);
 		uint64_t to = data + next / stays * 0x1000 + next % stays * 8;
@@ -314,7 +302,7 @@ static void read_here_write_there(void **state)
 		int32_t d = (int32_t)(there + 8 - data);
 
 		memcpy(code + 4, &d, 4);
-		put(CODE, code, sizeof(code));
+		put_at(CODE, code, sizeof(code));
 		for (int i = 0; i < 3; i++) {
 			struct soft_event event = { 0 };
 
@@ -350,10 +338,10 @@ static void straight_to_other_pages(void **state)
 		0xffffffff90000000, 0xfffffffffffff000, 0xffffffff7ffff000, 0x7fff12345000 };
 	uint64_t n = 0;
 
-	put(CODE, a, sizeof(a));
-	put(CODE + 0x1000, c, sizeof(c));
+	put_at(CODE, a, sizeof(a));
+	put_at(CODE + 0x1000, c, sizeof(c));
 	c[2] = 1;
-	put(CODE + 0x2000, c, sizeof(c));
+	put_at(CODE + 0x2000, c, sizeof(c));
 	for (unsigned int i = 0; i < ARRAY_SIZE(at); i++) {
 		map(e, at[i], CODE, W | G | U);
 		map(e, at[i] + 0x1000, CODE + (i & 1 ? 0x2000 : 0x1000), W | G | U);
@@ -380,7 +368,7 @@ static void straight_to_other_pages(void **state)
 	for (int k = 0; k < 100; k++) {
 		code_size(true, k < 50 ? 0 : 3);
 		c[2] = (uint8_t)k;
-		put(CODE + 0x2000, c, sizeof(c));
+		put_at(CODE + 0x2000, c, sizeof(c));
 		v->gpr[X86_RCX] = 100;
 		assert_int_equal(run_from(LIN), 100 * (k + 1));
 	}
@@ -392,9 +380,9 @@ static void straight_to_other_pages_ids(void **state)
 	static const uint8_t b[] = { 0x83, 0xc0, 1, 0xf4 }, c[] = { 0x83, 0xc0, 2, 0xf4 };
 	uint32_t ids;
 
-	put(CODE, a, sizeof(a));
-	put(CODE + 0x1000, b, sizeof(b));
-	put(CODE + 0x2000, c, sizeof(c));
+	put_at(CODE, a, sizeof(a));
+	put_at(CODE + 0x1000, b, sizeof(b));
+	put_at(CODE + 0x2000, c, sizeof(c));
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(run_from(LIN), 1);
 	ids = v->jit->ids;
@@ -412,8 +400,8 @@ static void loop_is_polled(void **state)
 	static const uint8_t a[] = { 0xe9, 0xfb, 0x0f, 0, 0 },
 			     b[] = { 0xe9, 0xfb, 0xef, 0xff, 0xff };
 
-	put(CODE, a, sizeof(a));
-	put(CODE + 0x1000, b, sizeof(b));
+	put_at(CODE, a, sizeof(a));
+	put_at(CODE + 0x1000, b, sizeof(b));
 	v->rip = LIN;
 	for (int i = 0; i < 100; i++) {
 		soft_notify(v, SOFT_POLL_NMI);
@@ -436,7 +424,7 @@ static void data_beside_code(void **state)
 		0xf4 };
 	uint64_t dropped;
 
-	put(CODE, code, sizeof(code));
+	put_at(CODE, code, sizeof(code));
 	for (unsigned int i = 0; i < 50; i++) {
 		uint64_t at = 0x80 * (i % 31 + 1) + 4 * i % 0x7c;
 
@@ -457,8 +445,8 @@ static void code_elsewhere_changes(void **state)
 	/* cmp ecx, ecx; adc eax, 0; hlt */
 	static const uint8_t b[] = { 0x39, 0xc9, 0x83, 0xd0, 0, 0xf4 };
 
-	put(CODE, a, sizeof(a));
-	put(CODE + 0x800, b, sizeof(b));
+	put_at(CODE, a, sizeof(a));
+	put_at(CODE + 0x800, b, sizeof(b));
 	v->gpr[X86_RBX] = LIN + 0x30000;
 	for (int i = 0; i < 20; i++) {
 		store(0x800, 2, 0xc939);
@@ -474,7 +462,7 @@ static void code_is_added(void **state)
 	static const uint8_t call[] = { 0xff, 0xd3, 0xf4 }; /* call rbx; hlt */
 	uint64_t blocks, anew = 0;
 
-	put(CODE, call, sizeof(call));
+	put_at(CODE, call, sizeof(call));
 	v->gpr[X86_RSP] = LIN + 0x20000;
 	for (unsigned int i = 0; i < 2000; i++) {
 		uint64_t at = 16 + 16 * (i * 7 % 250);
@@ -487,8 +475,8 @@ static void code_is_added(void **state)
 		assert_int_equal(run_from(LIN), i);
 	}
 	/* Over the page's end, in the next one. */
-	put(CODE + 0xffe, "\xb8\x01", 2);
-	put(CODE + 0x1000, "\0\0\0\xf4", 4);
+	put_at(CODE + 0xffe, "\xb8\x01", 2);
+	put_at(CODE + 0x1000, "\0\0\0\xf4", 4);
 	for (unsigned int i = 0; i < 50; i++) {
 		store(0x1002, 1, i);
 		assert_int_equal(run_from(LIN + 0xffe), 1 + (i << 24));
@@ -508,7 +496,7 @@ static void interpreted_in_between(void **state)
 	static const uint8_t code[] = { 0xc8, 16, 0, 0, 0xc9, 0xb8, 1, 0, 0, 0, 0xf4 };
 
 	v->gpr[X86_RSP] = LIN + 0x20000;
-	put(CODE + 0x100, code, sizeof(code));
+	put_at(CODE + 0x100, code, sizeof(code));
 	for (unsigned int i = 0; i < 50; i++) {
 		uint64_t sp = v->gpr[X86_RSP];
 
@@ -580,7 +568,7 @@ static void groups_over_a_page_end(void **state)
 		soft_jit_reset(v);
 		for (unsigned int round = 0; round < 4; round++) {
 			/* Its blocks go: also those for what is over a page's end. */
-			put(CODE, fields, sizeof(fields));
+			put_at(CODE, fields, sizeof(fields));
 			for (uint64_t at = 0xfd0; at < 0x1010; at++)
 				run_fields(at, 0x1000);
 			for (uint64_t sp = 0xff0; sp < 0x1020; sp++)
