@@ -10,6 +10,7 @@ extern const struct device_type pci_host_type, virtio_net_pci_type;
 #define TEST_DEVICE_TYPES &pci_host_type, &virtio_net_pci_type,
 #include "hw/testing.h"
 
+#include <semaphore.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/wire.h"
@@ -589,7 +590,7 @@ static void pair_give(unsigned int pair, uint64_t addr)
 	pair_rx[pair][id] = addr;
 }
 
-static void pairs_start(uint64_t features, int buffers)
+static void pairs_begin(uint64_t features, int buffers)
 {
 	assert_true(vt_init(t, features));
 	ctrl_queue = 4;
@@ -605,6 +606,11 @@ static void pairs_start(uint64_t features, int buffers)
 		}
 		vt_kick(t, (uint16_t)(2 * i));
 	}
+}
+
+static void pairs_start(uint64_t features, int buffers)
+{
+	pairs_begin(features, buffers);
 	assert_int_equal(command(4, 0, "\2\0", 2), 0);
 }
 
@@ -747,6 +753,47 @@ static void test_next_driver(void **state)
 	}
 }
 
+static void wait_for(void *sem)
+{
+	while (sem_wait(sem))
+		;
+}
+
+/* The second pair's kick came after a reset, when its queue was the control queue's, to be served by the home loop;
+ * the next driver has made it the second pair's again by the time that loop comes round. */
+static void test_other_queue(void **state)
+{
+	struct loop_defer home, other;
+	struct virtio_device *v;
+	sem_t sem[2];
+
+	make("netdev=n,iothread=one:two");
+	v = (struct virtio_device *)dev;
+	for (uint32_t round = 0; round < 4; round++) {
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(sem_init(&sem[i], 0, 0), 0);
+		loop_defer_init(&home, wait_for, &sem[0]);
+		loop_defer_init(&other, wait_for, &sem[1]);
+		pairs_start(ALL, PAIR_BUFS);
+		pair_send(1, 5, round);
+		pair_receive(1, 5, round);
+		loop_post(v->pci.dev.home, &home);
+		assert_true(vt_reset(t));
+		vt_kick(t, 2);
+		usleep(5000);
+		loop_post(virtio_lane(v, 2)->loop, &other);
+		pairs_begin(ALL, PAIR_BUFS);
+		sem_post(&sem[0]);
+		usleep(5000);
+		sem_post(&sem[1]);
+		assert_int_equal(command(4, 0, "\2\0", 2), 0);
+		pair_send(1, 5, round);
+		pair_receive(1, 5, round);
+		for (int i = 0; i < 2; i++)
+			sem_destroy(&sem[i]);
+	}
+}
+
 static void test_loop_names(void **state)
 {
 	static const struct {
@@ -786,6 +833,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_buffers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_loops, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_next_driver, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_loop_names, setup, teardown),
 	};
 	struct error err = ERROR_INIT;

@@ -115,17 +115,27 @@ static bool queue_turn(struct virtio_device *v, struct virtqueue *q)
 	return more;
 }
 
+/* Must all lanes wait for a turn of @d's queue? Under one lane's lock. */
+static bool is_exclusive(const struct virtio_doorbell *d)
+{
+	const struct virtio_class *c = d->v->vclass;
+
+	return d->v->n_lanes > 1 && c->exclusive && c->exclusive(d->v, d->index);
+}
+
 /* On the home loop: a turn that all lanes have to wait for. */
 static void exclusive_turn(void *opaque)
 {
 	struct virtio_doorbell *d = opaque;
 	struct virtio_device *v = d->v;
 	struct virtqueue *q = &v->vq[d->index];
-	bool more;
+	bool more = true;
 
 	mutex_lock(&v->pci.dev.lock);
 	virtio_hold(v);
-	more = virtio_queue_live(v, q) && queue_turn(v, q);
+	/* A new driver may have made it another queue since: then its own loop must see to it. */
+	if (is_exclusive(d))
+		more = virtio_queue_live(v, q) && queue_turn(v, q);
 	virtio_let_go(v);
 	mutex_unlock(&v->pci.dev.lock);
 	if (more)
@@ -141,7 +151,7 @@ static void kicked(void *opaque)
 
 	mutex_lock(d->lane->lock);
 	TRACE1(virtio, kick, d->index);
-	alone = v->n_lanes > 1 && v->vclass->exclusive && v->vclass->exclusive(v, d->index);
+	alone = is_exclusive(d);
 	if (!alone && virtio_queue_live(v, q))
 		more = queue_turn(v, q);
 	mutex_unlock(d->lane->lock);
