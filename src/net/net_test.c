@@ -288,17 +288,30 @@ static void test_link(void **state)
 	struct loop *l = loop_new("main", 0, &err);
 	uint8_t frame[64] = { 1 }, in[100];
 	struct end a, b;
+	struct net_stats s;
 
 	pair(&a, &b, l, "socket,listen=unix:@/l", "socket,connect=unix:@/l");
 	UNTIL(l, a.up);
 	net_set_link(b.d, false);
 	assert_true(b.links && !b.up && !net_link(b.d));
-	assert_int_equal(send_frame(&a, frame, sizeof(frame)), 1);
-	loop_run_once(l, 20);
+	/* What comes now is lost, and is not waited for again and again. */
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(send_frame(&a, frame, sizeof(frame)), 1);
+	UNTIL(l, b.readable);
 	assert_int_equal(take_frame(&b, in, sizeof(in)), -1);
+	loop_run_once(l, 0); /* was armed before */
+	b.readable = 0;
+	for (int i = 0; i < 5; i++)
+		loop_run_once(l, 1);
+	assert_int_equal(b.readable, 0);
+	assert_true(net_get_stats(b.d, &s));
+	assert_true(s.of[NET_RX].frames == 3 && s.of[NET_RX].dropped == 3);
 	net_set_link(b.d, true);
 	assert_true(b.up);
+	frame[0] = 2;
+	assert_int_equal(send_frame(&a, frame, sizeof(frame)), 1);
 	UNTIL(l, take_frame(&b, in, sizeof(in)) == 64);
+	assert_int_equal(in[0], 2);
 	end_close(&a);
 	end_close(&b);
 	loop_free(l);
