@@ -507,8 +507,9 @@ static void net_resume(struct device *d)
 
 	virtio_resume(d);
 	mutex_lock(&d->lock);
-	if (s->status & S_ANNOUNCE)
+	if ((s->loaded && s->v.started) || s->status & S_ANNOUNCE)
 		virtio_config_changed(&s->v);
+	s->loaded = false;
 	mutex_unlock(&d->lock);
 	net_apply_later(s);
 }
@@ -531,6 +532,7 @@ static bool net_post_load(struct device *d, struct error *err)
 	wr_le16(s->v.config + STATUS_OFF, s->status);
 	for (uint32_t i = 0; i < s->max_pairs; i++)
 		s->pair[i].rx.bounced = 0;
+	s->loaded = true;
 	return true;
 }
 

@@ -92,6 +92,7 @@ struct virtio_net {
 	struct net_pair *pair;	/* owned, max_pairs */
 	struct iovec *ctrl_iov; /* owned, VQ_IOV_MAX: a command's */
 	struct loop_defer apply;
+	bool loaded; /* the link may not be what the driver saw: tell it when all goes on */
 	struct net_vhosts *vhost; /* owned; NULL: all frames go through us */
 	/* Saved. Changed with all lanes held, but status: dev.lock. */
 	struct rx_filter filter;

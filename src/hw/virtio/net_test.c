@@ -502,6 +502,37 @@ static void test_save(void **state)
 	echo(5000, 2, &rnd, &buffers);
 }
 
+/* Saved with the plug pulled, loaded with it in: also a driver that does not know announcing hears of it. */
+static void test_save_unplugged(void **state)
+{
+	struct error err = ERROR_INIT;
+	AUTO(str) saved = STR_INIT;
+	uint64_t rnd = 4;
+	int buffers;
+
+	make("netdev=n");
+	start(ALL & ~BIT_ULL(F_GUEST_ANNOUNCE), BUFS, 1526);
+	net_set_link(net, false);
+	vt_run(t);
+	assert_int_equal(vt_read(t, t->isr, 1) & 2, 2);
+	assert_int_equal(vt_read(t, t->device + 6, 2), 0);
+	dev->type->quiesce(dev);
+	assert_true(device_save(dev, &saved, &err));
+	net_set_link(net, true);
+	if (!device_load(dev, saved.s, saved.len, &err))
+		fail_msg("%s", err.msg);
+	assert_int_equal(vt_read(t, t->isr, 1), 0);
+	dev->type->resume(dev);
+	vt_run(t);
+	assert_int_equal(vt_read(t, t->isr, 1) & 2, 2);
+	assert_int_equal(vt_read(t, t->device + 6, 2), 1);
+	echo(1000, 2, &rnd, &buffers);
+	/* Once. */
+	dev->type->quiesce(dev);
+	dev->type->resume(dev);
+	assert_int_equal(vt_read(t, t->isr, 1) & 2, 0);
+}
+
 static void test_options(void **state)
 {
 	struct error err = ERROR_INIT;
@@ -828,6 +859,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_commands, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_save, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_save_unplugged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_options, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_buffers, setup, teardown),
