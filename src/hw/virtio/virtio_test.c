@@ -611,6 +611,30 @@ static void test_free_in_flight(void **state)
 	pthread_join(thread, NULL);
 }
 
+/* A device at work for itself (a disk's flush) that is reset once more: its status is 0, so it takes a driver. */
+static void test_reset_again(void **state)
+{
+	struct echo *e = start("", ALL);
+	struct mutex *lock = &e->v.pci.dev.lock;
+	bool taken;
+	uint8_t meanwhile;
+
+	assert_true(vt_reset(t));
+	mutex_lock(lock);
+	virtio_request_begin(&e->v, NULL);
+	mutex_unlock(lock);
+	taken = vt_init(t, ALL);
+	/* From here on a reset takes as long as it. */
+	vt_write(t, t->common + 0x14, 1, 0);
+	meanwhile = vt_status(t);
+	mutex_lock(lock);
+	virtio_request_done(&e->v, NULL);
+	mutex_unlock(lock);
+	assert_true(taken && meanwhile);
+	assert_int_equal(vt_status(t), 0);
+	assert_true(vt_init(t, ALL));
+}
+
 /* A device that leaves chains is not called again and again, and gets its call when it asks. */
 static void test_no_room(void **state)
 {
@@ -957,6 +981,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_quiesce, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quiesce_between_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_in_flight, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reset_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room_after_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_late_chain, setup, teardown),
