@@ -44,6 +44,7 @@ struct rx_queue {
 	uint32_t first, n;	/* chains that are out: first .. first + n - 1 */
 	uint32_t iov_first, iov_n;
 	uint64_t bytes;	     /* in all of them */
+	uint32_t short_run;  /* so many frames were short, one after the other */
 	uint8_t *bounce;     /* owned, NET_FRAME_MAX: a frame that has come but has no room yet */
 	uint32_t bounced;    /* its length; 0: none */
 	struct vnet_hdr hdr; /* its header */
