@@ -25,8 +25,8 @@ bool log_set_level(const char *spec, struct error *err) MUST_USE;
 /* Append to @path instead of stderr. */
 bool log_set_file(const char *path, struct error *err) MUST_USE;
 
-/* Append @text to @line, which is @len bytes long, control characters as \xNN; what does not fit ends in "...". Returns the new
- * length, below @size; there is no NUL. */
+/* Append @text to @line, which is @len bytes long, control characters as \xNN; what does not fit
+ * ends in "...". Returns the new length, below @size; there is no NUL. */
 size_t log_escape(char *line, size_t len, size_t size, const char *text);
 
 void log_write(enum log_level level, const char *mod, const char *fmt, ...) PRINTF(3, 4);

@@ -454,7 +454,8 @@ static void test_rest_of_frame(void **state)
 
 #define BURST 200
 
-/* Frames of random lengths, each in some pieces of a few bytes: the list that goes with one net_send(). */
+/* Frames of random lengths, each in some pieces of a few bytes: the list that goes with one
+ * net_send(). */
 static int burst_make(uint8_t *p, struct net_packet *packet, struct iovec *iov, uint64_t *rnd)
 {
 	int n = 1 + (int)(test_random(rnd) % NET_BATCH);
@@ -490,7 +491,8 @@ static void burst_check(int fd, const uint8_t *want, size_t *have, size_t all, s
 	*have += (size_t)n;
 }
 
-/* What a NIC sends at a time goes into the stream in order and whole, wherever a socket of little room ends it. */
+/* What a NIC sends at a time goes into the stream in order and whole, wherever a socket of little
+ * room ends it. */
 static void test_bursts(void **state)
 {
 	static struct net_packet packet[NET_BATCH];

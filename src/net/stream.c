@@ -293,7 +293,8 @@ static size_t bytes_of(const struct net_packet *p)
 	return p->len && p->len <= NET_FRAME_MAX ? sizeof(be32) + p->len : 0;
 }
 
-/* Of @n packets as many as one call takes, at least one. Returns how many; there may be nothing to send in them. */
+/* Of @n packets as many as one call takes, at least one. Returns how many; there may be nothing to
+ * send in them. */
 static int gather(struct gathered *g, const struct net_packet *p, int n)
 {
 	int i;
@@ -312,7 +313,8 @@ static int gather(struct gathered *g, const struct net_packet *p, int n)
 	return i;
 }
 
-/* Of @n gathered packets @done bytes have gone. How many packets that is, with one of which a part has: its rest is kept. */
+/* Of @n gathered packets @done bytes have gone. How many packets that is, with one of which a part
+ * has: its rest is kept. */
 static int gone(struct net_stream *s, const struct net_packet *p, int n, size_t done)
 {
 	int i;
@@ -369,8 +371,8 @@ static int stream_send(struct net_dev *d, unsigned int q, struct net_packet *p, 
 
 /* -------- receiving -------- */
 
-/* More bytes into the buffer. 1, or -EAGAIN, -EPIPE. After a read that came short there is nothing more, as a rule;
- * if there is, readable() comes again at once. */
+/* More bytes into the buffer. 1, or -EAGAIN, -EPIPE. After a read that came short there is nothing
+ * more, as a rule; if there is, readable() comes again at once. */
 static int fill(struct net_stream *s)
 {
 	bool drained = s->drained;

@@ -55,7 +55,8 @@ struct rx_queue {
 struct tx_queue {
 	struct vq_chain *chain; /* owned, NET_BATCH */
 	struct net_packet *packet;
-	struct iovec *iov; /* owned, TX_IOVS */
+	struct iovec *iov;		/* owned, TX_IOVS */
+	uint32_t singles, single_bytes; /* turns with one frame, one after the other */
 };
 
 /* A pair of queues. */
@@ -90,6 +91,7 @@ struct virtio_net {
 	struct net_nic_config cfg;
 	struct net_dev *net; /* borrowed */
 	uint32_t max_pairs;
+	bool one_cpu;		/* is all that this process may use */
 	struct net_pair *pair;	/* owned, max_pairs */
 	struct iovec *ctrl_iov; /* owned, VQ_IOV_MAX: a command's */
 	struct loop_defer apply;

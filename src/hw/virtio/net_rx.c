@@ -246,8 +246,8 @@ static enum outcome bounce_receive(
 	return bounce_deliver(s, r, q);
 }
 
-/* The @len bytes of a frame that lies in the room and behind it, in ->bounce. Some were written to the driver's memory all
- * the same. */
+/* The @len bytes of a frame that lies in the room and behind it, in ->bounce. Some were written to
+ * the driver's memory all the same. */
 static void bounce_together(
 	struct virtio_net *s, struct rx_queue *r, int n, uint64_t room, uint64_t len)
 {

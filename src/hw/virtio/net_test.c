@@ -10,6 +10,7 @@ extern const struct device_type pci_host_type, virtio_net_pci_type;
 #define TEST_DEVICE_TYPES &pci_host_type, &virtio_net_pci_type,
 #include "hw/testing.h"
 
+#include <sched.h>
 #include <semaphore.h>
 #include "base/clock.h"
 #include "base/log.h"
@@ -197,7 +198,8 @@ static void test_segments(void **state)
 	assert_int_equal(buffers, 1);
 }
 
-/* Runs of short frames and long ones among them, many in one turn: after eight short ones there is room for a short one. */
+/* Runs of short frames and long ones among them, many in one turn: after eight short ones there is
+ * room for a short one. */
 static void test_mixed(void **state)
 {
 	static uint8_t got[80000], want[70000];
@@ -235,6 +237,30 @@ static void test_mixed(void **state)
 			;
 	}
 	assert_int_equal(vt_status(t), 15);
+}
+
+/* With one CPU, a card that sends one long frame after another is left alone for a moment now and
+ * then: they come all the same. */
+static void test_one_cpu(void **state)
+{
+	cpu_set_t all, one;
+	uint64_t rnd = 9;
+	int64_t begin;
+	int buffers;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	make("netdev=n");
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+	start(ALL, BUFS, 1526);
+	begin = clock_mono_ns();
+	for (int i = 0; i < 40; i++)
+		echo(i % 2 ? 60000 : 400, 2, &rnd, &buffers);
+	assert_true(clock_mono_ns() - begin > 9 * 100 * 1000);
+	for (int i = 0; i < 40; i++)
+		echo(60, 2, &rnd, &buffers);
 }
 
 /* Fewer buffers than the longest frame may take: what fits comes all the same, what never fits is lost, and what
@@ -861,6 +887,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_echo, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_segments, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mixed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_cpu, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_few_buffers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_merge, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_headers, setup, teardown),
