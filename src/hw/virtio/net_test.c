@@ -10,6 +10,7 @@ extern const struct device_type pci_host_type, virtio_net_pci_type;
 #define TEST_DEVICE_TYPES &pci_host_type, &virtio_net_pci_type,
 #include "hw/testing.h"
 
+#include <sched.h>
 #include <semaphore.h>
 #include "base/clock.h"
 #include "base/log.h"
@@ -195,6 +196,71 @@ static void test_segments(void **state)
 	assert_int_equal(buffers, (65012 + 1525) / 1526);
 	echo(100, 1, &rnd, &buffers);
 	assert_int_equal(buffers, 1);
+}
+
+/* Runs of short frames and long ones among them, many in one turn: after eight short ones there is
+ * room for a short one. */
+static void test_mixed(void **state)
+{
+	static uint8_t got[80000], want[70000];
+	static uint64_t at[20];
+	uint32_t len[20], short_only = 0;
+	uint64_t rnd = 8;
+	int buffers;
+
+	make("netdev=n");
+	start(ALL, BUFS, 1526);
+	for (int k = 0; k < 20; k++)
+		at[k] = vt_alloc(t, 12000, 16);
+	for (int round = 0; round < 60; round++) {
+		int n = 1 + (int)(test_random(&rnd) % 20);
+
+		for (int k = 0; k < n; k++) {
+			struct vt_buf b = { at[k], 0, false };
+
+			short_only = short_only ? short_only - 1
+						: (uint32_t)(test_random(&rnd) % 30);
+			len[k] = 14 + (uint32_t)(test_random(&rnd) % (short_only ? 1500 : 9000));
+			b.len = len[k] + 12;
+			memset(mem(at[k]), 0, 12);
+			frame(mem(at[k] + 12), len[k], (uint64_t)(round * 20 + k + 1));
+			vt_send(t, TX, &b, 1, false);
+		}
+		vt_kick(t, TX);
+		for (int k = 0; k < n; k++) {
+			assert_int_equal(receive(got, &buffers), len[k] + 12);
+			assert_int_equal(buffers, (len[k] + 12 + 1525) / 1526);
+			frame(want, len[k], (uint64_t)(round * 20 + k + 1));
+			assert_memory_equal(got + 12, want, len[k]);
+		}
+		while (vt_take(t, TX, &(uint32_t){ 0 }, &(uint32_t){ 0 }))
+			;
+	}
+	assert_int_equal(vt_status(t), 15);
+}
+
+/* With one CPU, a card that sends one long frame after another is left alone for a moment now and
+ * then: they come all the same. */
+static void test_one_cpu(void **state)
+{
+	cpu_set_t all, one;
+	uint64_t rnd = 9;
+	int64_t begin;
+	int buffers;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	make("netdev=n");
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+	start(ALL, BUFS, 1526);
+	begin = clock_mono_ns();
+	for (int i = 0; i < 40; i++)
+		echo(i % 2 ? 60000 : 400, 2, &rnd, &buffers);
+	assert_true(clock_mono_ns() - begin > 9 * 100 * 1000);
+	for (int i = 0; i < 40; i++)
+		echo(60, 2, &rnd, &buffers);
 }
 
 /* Fewer buffers than the longest frame may take: what fits comes all the same, what never fits is lost, and what
@@ -851,6 +917,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_echo, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_segments, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mixed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_cpu, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_few_buffers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_merge, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_headers, setup, teardown),
