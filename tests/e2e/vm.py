@@ -93,6 +93,12 @@ class Vm:
         with open('/proc/%d/smaps_rollup' % self.process.pid) as f:
             return int(re.search(r'^%s:\s+(\d+)' % name, f.read(), re.M).group(1)) << 10
 
+    def mapped(self, name):
+        """Bytes (PSS) of the mappings that have @name in theirs."""
+        with open('/proc/%d/smaps' % self.process.pid) as f:
+            found = re.findall(r'^[0-9a-f]+-\S+ .*%s.*\n(?:\w+:.*\n)*?Pss:\s+(\d+)' % re.escape(name), f.read(), re.M)
+        return sum(map(int, found)) << 10
+
     def descriptors(self):
         return len(os.listdir('/proc/%d/fd' % self.process.pid))
 

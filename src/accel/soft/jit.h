@@ -152,7 +152,7 @@ struct jit_region {
 	uint64_t delta; /* from linear to host addresses */
 };
 struct jit_region_state {
-	uint64_t mask; /* 0: on trial, it holds nothing; else all ones */
+	uint64_t mask;	/* 0: on trial, it holds nothing; else all ones */
 	int32_t left;	/* misses until jit_region_again() */
 	uint32_t same;	/* of those in the same page as the one before */
 	uint32_t drops; /* g.drops when it was last widened */

@@ -7,17 +7,17 @@
 #include "accel/soft/mmu_int.h"
 #include "base/clock.h"
 
-#define CHUNK_BITS  26 /* of linear addresses, which are mapped as one */
-#define CHUNK_SIZE  (1ull << CHUNK_BITS)
-#define CHUNK_PAGES (CHUNK_SIZE / PAGE_SIZE)
-#define CHUNKS	    32u /* a power of 2 */
-#define AROUND	    16	/* pages on either side that are mapped at a time */
+#define CHUNK_BITS    26 /* of linear addresses, which are mapped as one */
+#define CHUNK_SIZE    (1ull << CHUNK_BITS)
+#define CHUNK_PAGES   (CHUNK_SIZE / PAGE_SIZE)
+#define CHUNKS	      32u /* a power of 2 */
+#define AROUND	      16  /* pages on either side that are mapped at a time */
 /* Each page may be a mapping of its own, of which the host allows a process 65530. */
 #define PAGES_MAX     4096u
 #define PAGES_ALL_MAX 32768u
 /* Pages that found no room until all is begun anew, and how often at most. */
-#define REFUSALS    256u
-#define RESET_EVERY (2 * NS_PER_SEC)
+#define REFUSALS      256u
+#define RESET_EVERY   (2 * NS_PER_SEC)
 
 struct chunk {
 	uint64_t start; /* linear */

@@ -9,7 +9,7 @@
 #define CODE   DATA
 #define LIN    0x40000000ull /* the program */
 #define LIST   0x40010000ull /* 16 pages: pairs of addresses */
-#define PAGES  0x7ffff4ull /* number of the first page of data, 12 before the end of a window */
+#define PAGES  0x7ffff4ull   /* number of the first page of data, 12 before the end of a window */
 #define N      24u
 #define FRAMES 32u
 #define FRAME  (CODE + 0x100000ull)
