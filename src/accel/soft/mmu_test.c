@@ -378,6 +378,41 @@ static void large_pages(void **state)
 		faults(v, 0, KERNEL + at, load(v, KERNEL + at, 1));
 }
 
+/* A large page that is split is large no longer: flushes of its small pages leave all others alone. (After a
+ * fork a kernel may do so 512 times in each.) */
+static void split_pages(void **state)
+{
+	struct env *e = *state;
+	struct soft_vcpu *v = e->v;
+	uint64_t lin = 0xffff888040200000ull, gen;
+	uint64_t *pde = map(e, lin, DATA, W | PS), *pte;
+
+	map(e, LIN, DATA, W);
+	for (int round = 0; round < 2; round++) {
+		fine(v, load(v, lin + 0x3000, 1));
+		*pde = 0;
+		pte = map(e, lin + 0x3000, DATA + 0x3000, W);
+		map(e, lin + 0x4000, DATA + 0x4000, W);
+		soft_tlb_flush_page(v, lin + 0x3000);
+		gen = v->fetch_gen;
+		fine(v, load(v, LIN, 1));
+		fine(v, load(v, lin + 0x4000, 1));
+		fine(v, load(v, lin + 0x3000, 1));
+		*pte = 0;
+		soft_tlb_flush_page(v, lin + 0x3000);
+		faults(v, 0, lin + 0x3000, load(v, lin + 0x3000, 1));
+		assert_int_equal(v->fetch_gen, gen);
+		assert_true(cached(v, LIN, SOFT_READ) && cached(v, lin + 0x4000, SOFT_READ));
+		/* Large again, and known as that again. */
+		*pde = DATA | P | W | PS;
+		soft_tlb_flush_page(v, lin + 0x4000);
+		fine(v, load(v, lin + 0x5000, 1));
+		fine(v, load(v, lin + 0x6000, 1));
+		soft_tlb_flush_page(v, lin + 0x5000);
+		assert_true(v->fetch_gen != gen && !cached(v, lin + 0x6000, SOFT_READ));
+	}
+}
+
 static void pae(void **state)
 {
 	struct env *e = *state;
@@ -682,6 +717,7 @@ int main(void)
 		T(contexts),
 		T(pcids),
 		T(large_pages),
+		T(split_pages),
 		T(pae),
 		T(alignment),
 		T(breakpoints),

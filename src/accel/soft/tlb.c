@@ -96,6 +96,16 @@ static void set_add(page_set *set, uint64_t page, uint16_t round)
 	way[0] = ALL | round;
 }
 
+/* A set that is full stands for all pages, and cannot forget one. */
+static void set_remove(page_set *set, uint64_t page, uint16_t round)
+{
+	uint64_t *way = *set;
+
+	for (unsigned int i = 0; i < PAGE_WAYS; i++)
+		if (way[i] == (page << ROUND_BITS | round))
+			way[i] = 0;
+}
+
 static bool set_has(const page_set *set, uint64_t page, uint16_t round)
 {
 	const uint64_t *way = *set;
@@ -271,11 +281,14 @@ static bool is_large(struct soft_mmu *m, uint64_t lin, unsigned int shift)
 	return set_has(set_of(m->large, LARGE_SETS, page), page, 1);
 }
 
-/* All pieces of a large page. Those of 2 MiB lie in one half of the table. */
+/* All pieces of a large page. Those of 2 MiB lie in one half of the table. Then none is left, so it is no
+ * longer known as large: a kernel that has split it goes on with its small pages. */
 static void drop_pieces(struct soft_vcpu *v, uint64_t lin, unsigned int shift)
 {
 	unsigned int n = shift == 21 ? PAGES_2M : SOFT_TLB_SIZE;
-	uint64_t first = lin & ~((1ull << shift) - 1);
+	uint64_t first = lin & ~((1ull << shift) - 1), page = large_page(lin, shift);
+
+	set_remove(set_of(v->mmu->large, LARGE_SETS, page), page, 1);
 
 	jit_l1_clear(v);
 	for (int i = 0; i < SOFT_MMU_INDEXES; i++)
