@@ -413,6 +413,31 @@ static void split_pages(void **state)
 	}
 }
 
+/* Of more large pages than can be told apart, too, nothing stays behind, and small pages are quick again. */
+static void many_large_pages(void **state)
+{
+	struct env *e = *state;
+	struct soft_vcpu *v = e->v;
+	const uint64_t lin = 0xffff888000000000ull, n = 8 * LARGE_SETS;
+	uint64_t *pde, gen;
+
+	for (uint64_t i = 0; i < n; i++) {
+		map(e, lin + (i << 21), DATA, W | PS);
+		fine(v, load(v, lin + (i << 21) + 0x1000 * (i % 512), 1));
+	}
+	for (uint64_t i = 0; i < n; i += 97) {
+		fine(v, load(v, lin + (i << 21) + 0x3000, 1));
+		pde = map(e, lin + (i << 21), DATA, W | PS);
+		*pde = 0;
+		soft_tlb_flush_page(v, lin + (i << 21) + 0x5000);
+		faults(v, 0, lin + (i << 21) + 0x3000, load(v, lin + (i << 21) + 0x3000, 1));
+	}
+	gen = v->fetch_gen;
+	for (uint64_t i = 0; i < n; i++)
+		soft_tlb_flush_page(v, lin + (i << 21));
+	assert_int_equal(v->fetch_gen, gen);
+}
+
 static void pae(void **state)
 {
 	struct env *e = *state;
@@ -718,6 +743,7 @@ int main(void)
 		T(pcids),
 		T(large_pages),
 		T(split_pages),
+		T(many_large_pages),
 		T(pae),
 		T(alignment),
 		T(breakpoints),

@@ -116,6 +116,12 @@ static bool set_has(const page_set *set, uint64_t page, uint16_t round)
 	return false;
 }
 
+/* More was added to the set than it can tell. */
+static bool set_is_full(const page_set *set, uint16_t round)
+{
+	return (*set)[0] == (ALL | round);
+}
+
 /* -------- where code was fetched from -------- */
 static uint64_t fetched_page(uint64_t lin, bool global)
 {
@@ -281,6 +287,15 @@ static bool is_large(struct soft_mmu *m, uint64_t lin, unsigned int shift)
 	return set_has(set_of(m->large, LARGE_SETS, page), page, 1);
 }
 
+/* Whether so many large pages were seen that nobody knows whether @lin is in one of them. */
+static bool may_be_large(struct soft_mmu *m, uint64_t lin)
+{
+	for (unsigned int shift = 21; shift <= 30; shift += 9)
+		if (set_is_full(set_of(m->large, LARGE_SETS, large_page(lin, shift)), 1))
+			return true;
+	return false;
+}
+
 /* All pieces of a large page. Those of 2 MiB lie in one half of the table. Then none is left, so it is no
  * longer known as large: a kernel that has split it goes on with its small pages. */
 static void drop_pieces(struct soft_vcpu *v, uint64_t lin, unsigned int shift)
@@ -305,6 +320,11 @@ void soft_tlb_flush_page(struct soft_vcpu *v, uint64_t lin)
 	v->count.flush_pages++;
 	if (!soft_long_mode(v))
 		lin = (uint32_t)lin;
+	/* Once and for all large pages: programs come and go, and theirs would add up until no INVLPG were quick. */
+	if (may_be_large(m, lin)) {
+		soft_tlb_flush(v, true);
+		return;
+	}
 	code = fetched(m, lin, true);
 	here = fetched(m, lin, false);
 	tlb_drop_page(v, lin);
