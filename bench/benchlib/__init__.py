@@ -252,8 +252,20 @@ class Result:
         return self.marks[mark].get(counter, 0) if mark in self.marks else None
 
 
+def output_of(line, verbose):
+    """A command's output, shown as it comes if VERBOSE, and its status."""
+    text = ''
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors='replace') as process:
+        for part in process.stdout:
+            text += part
+            if verbose:
+                print(part, end='', file=sys.stderr, flush=True)
+    return text, process.returncode
+
+
 def in_lab(vmm, work, script, files, icount=True, timeout=60, memory=2048, verbose=False,
-           append=''):
+           append='', tries=3):
     """Runs a shell script in a lab that has the VMM, vmwatch and FILES (host path, L1 path).
 
     Under --icount a guest may get an interrupt twice and stop or crash (tests/lab/README.md,
@@ -270,17 +282,14 @@ def in_lab(vmm, work, script, files, icount=True, timeout=60, memory=2048, verbo
         line += ['--add', '%s:%s' % (src, dst)]
     if verbose:
         print('bench: %s: %s' % (vmm.name, script), file=sys.stderr)
-    for _ in range(3):
-        done = subprocess.run(line + ['--', script], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors='replace')
-        if done.returncode == 0:
+    for _ in range(tries):
+        text, status = output_of(line + ['--', script], verbose)
+        if status == 0:
             break
-    if done.returncode:
-        print('bench: %s: status %d; the end of its output:\n%s' % (
-            vmm.name, done.returncode, done.stdout[-1500:]), file=sys.stderr)
-    elif verbose:
-        print(done.stdout, file=sys.stderr)
-    return Result(done.stdout)
+    if status and not verbose:
+        print('bench: %s: status %d; the end of its output:\n%s' % (vmm.name, status, text[-1500:]),
+              file=sys.stderr)
+    return Result(text)
 
 
 def watched(mark, command, options=''):

@@ -78,8 +78,7 @@ static bool is_control(const char *p)
 	return c < 0x20 || c == 0x7f || (c == 0xc2 && next >= 0x80 && next <= 0x9f);
 }
 
-/* Append @text to @line, control characters as \xNN; returns the new length, below @size. */
-static size_t log_escape(char *line, size_t len, size_t size, const char *text)
+size_t log_escape(char *line, size_t len, size_t size, const char *text)
 {
 	for (; *text; text++) {
 		if (len + 5 > size)

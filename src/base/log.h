@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stddef.h>
 #include "base/error.h"
 
 enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
@@ -23,6 +24,10 @@ extern _Atomic int log_level;
 bool log_set_level(const char *spec, struct error *err) MUST_USE;
 /* Append to @path instead of stderr. */
 bool log_set_file(const char *path, struct error *err) MUST_USE;
+
+/* Append @text to @line, which is @len bytes long, control characters as \xNN; what does not fit
+ * ends in "...". Returns the new length, below @size; there is no NUL. */
+size_t log_escape(char *line, size_t len, size_t size, const char *text);
 
 void log_write(enum log_level level, const char *mod, const char *fmt, ...) PRINTF(3, 4);
 

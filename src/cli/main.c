@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/log.h"
 #include "base/types.h"
 #include "cli/cli.h"
 #include "config.h"
@@ -13,7 +14,10 @@ static const struct command *const commands[] = { &run_command, &ps_command, &st
 
 int cli_fail(const struct error *err)
 {
-	fprintf(stderr, "lodge: %s\n", err->msg);
+	char line[4 * ERROR_MSG_MAX];
+
+	/* It may quote a saved state, an image or a VM. */
+	fprintf(stderr, "lodge: %.*s\n", (int)log_escape(line, 0, sizeof(line), err->msg), line);
 	return err->kind == ERROR_FAILED ? EXIT_STATUS_FAILED : EXIT_STATUS_USAGE;
 }
 

@@ -113,7 +113,7 @@ static bool shell_line(struct remote *r, char *line, struct error *err)
 		if (!n)
 			return true;
 		if (!make_request(words, n, &request, err)) {
-			fprintf(stderr, "lodge: %s\n", err->msg);
+			cli_fail(err);
 			return true;
 		}
 	}

@@ -165,6 +165,35 @@ int net_send(struct net_dev *d, unsigned int queue, struct net_packet *p, int n)
 	return sent;
 }
 
+static ssize_t rx_next(
+	struct net_dev *d, unsigned int queue, struct vnet_hdr *h, struct iovec *iov, int n)
+{
+	ssize_t r = d->kind->recv(d, queue, h, iov, n);
+
+	if (r == -EPIPE && d->connected && d->kind->hangup)
+		d->kind->hangup(d, queue);
+	if (r < 0)
+		return -EAGAIN;
+	net_count_received(&d->queue[queue], (size_t)r);
+	return r;
+}
+
+/* What comes by a wire that is pulled out is lost. If it waited, the descriptor would be readable all the time, and
+ * the guest would get old frames with the plug. */
+static void rx_lose(struct net_dev *d, unsigned int queue)
+{
+	uint8_t head[64];
+	struct vnet_hdr h;
+
+	for (int i = 0; d->carrier && i < NET_BATCH; i++) {
+		struct iovec iov[2] = { { NULL, 0 }, { head, sizeof(head) } };
+
+		if (rx_next(d, queue, &h, iov + 1, 1) < 0)
+			break;
+		net_rx_dropped(d, queue);
+	}
+}
+
 ssize_t net_recv(
 	struct net_dev *d, unsigned int queue, struct vnet_hdr *h, struct iovec *iov, int n)
 {
@@ -172,8 +201,12 @@ ssize_t net_recv(
 	int64_t wait;
 	ssize_t r;
 
-	if (q->rx_waits || !net_link(d))
+	if (q->rx_waits)
 		return -EAGAIN;
+	if (!net_link(d)) {
+		rx_lose(d, queue);
+		return -EAGAIN;
+	}
 	wait = d->limited ? net_limit_wait(&d->limit[NET_RX], &q->rx) : 0;
 	if (wait) {
 		q->rx_waits = true;
@@ -181,12 +214,9 @@ ssize_t net_recv(
 		loop_timer_arm(&q->rx_timer, clock_mono_ns() + wait);
 		return -EAGAIN;
 	}
-	r = d->kind->recv(d, queue, h, iov, n);
-	if (r == -EPIPE && d->connected && d->kind->hangup)
-		d->kind->hangup(d, queue);
+	r = rx_next(d, queue, h, iov, n);
 	if (r < 0)
-		return -EAGAIN;
-	net_count_received(q, (size_t)r);
+		return r;
 	if (d->limited)
 		net_limit_take(&q->rx, (size_t)r);
 	if (d->capture)

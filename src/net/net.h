@@ -176,7 +176,8 @@ struct net_packet {
  * comes when there is room again. */
 int net_send(struct net_dev *d, unsigned int queue, struct net_packet *p, int n);
 /* Queue's loop. The next frame into @iov (iov[-1] is free too), what does not fit is cut off. Its length in
- * bytes, or -EAGAIN: none now, readable() tells when (if enabled). @h is filled. */
+ * bytes, or -EAGAIN: none now, readable() tells when (if enabled). @h is filled. While the link is down what has
+ * come is lost. */
 ssize_t net_recv(
 	struct net_dev *d, unsigned int queue, struct vnet_hdr *h, struct iovec *iov, int n);
 /* Queue's loop. Off: no readable() any more, frames wait in the back end. */

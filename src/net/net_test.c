@@ -288,17 +288,30 @@ static void test_link(void **state)
 	struct loop *l = loop_new("main", 0, &err);
 	uint8_t frame[64] = { 1 }, in[100];
 	struct end a, b;
+	struct net_stats s;
 
 	pair(&a, &b, l, "socket,listen=unix:@/l", "socket,connect=unix:@/l");
 	UNTIL(l, a.up);
 	net_set_link(b.d, false);
 	assert_true(b.links && !b.up && !net_link(b.d));
-	assert_int_equal(send_frame(&a, frame, sizeof(frame)), 1);
-	loop_run_once(l, 20);
+	/* What comes now is lost, and is not waited for again and again. */
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(send_frame(&a, frame, sizeof(frame)), 1);
+	UNTIL(l, b.readable);
 	assert_int_equal(take_frame(&b, in, sizeof(in)), -1);
+	loop_run_once(l, 0); /* was armed before */
+	b.readable = 0;
+	for (int i = 0; i < 5; i++)
+		loop_run_once(l, 1);
+	assert_int_equal(b.readable, 0);
+	assert_true(net_get_stats(b.d, &s));
+	assert_true(s.of[NET_RX].frames == 3 && s.of[NET_RX].dropped == 3);
 	net_set_link(b.d, true);
 	assert_true(b.up);
+	frame[0] = 2;
+	assert_int_equal(send_frame(&a, frame, sizeof(frame)), 1);
 	UNTIL(l, take_frame(&b, in, sizeof(in)) == 64);
+	assert_int_equal(in[0], 2);
 	end_close(&a);
 	end_close(&b);
 	loop_free(l);
@@ -452,6 +465,94 @@ static void test_rest_of_frame(void **state)
 	loop_free(l);
 }
 
+#define BURST 200
+
+/* Frames of random lengths, each in some pieces of a few bytes: the list that goes with one
+ * net_send(). */
+static int burst_make(uint8_t *p, struct net_packet *packet, struct iovec *iov, uint64_t *rnd)
+{
+	int n = 1 + (int)(test_random(rnd) % NET_BATCH);
+
+	for (int i = 0; i < n; i++) {
+		uint32_t len = (uint32_t)(test_random(rnd) % 8 ? 14 + test_random(rnd) % 3000 : 0),
+			 at = 0;
+
+		packet[i] = (struct net_packet){ .iov = ++iov, .len = len };
+		while (at < len) {
+			uint32_t take = 1 + (uint32_t)(test_random(rnd) % 100);
+
+			take = MIN(take, len - at);
+			*iov++ = (struct iovec){ p + at, take };
+			packet[i].n++;
+			at += take;
+		}
+		fill(p, len, test_random(rnd));
+		p += len;
+	}
+	return n;
+}
+
+/* Reads up to @most bytes and holds them against what is expected next. */
+static void burst_check(int fd, const uint8_t *want, size_t *have, size_t all, size_t most)
+{
+	static uint8_t got[40000];
+	ssize_t n = read(fd, got, MIN(MIN(most, sizeof(got)), all - *have));
+
+	if (n <= 0)
+		return;
+	assert_memory_equal(got, want + *have, n);
+	*have += (size_t)n;
+}
+
+/* What a NIC sends at a time goes into the stream in order and whole, wherever a socket of little
+ * room ends it. */
+static void test_bursts(void **state)
+{
+	static struct net_packet packet[NET_BATCH];
+	static struct iovec iov[NET_BATCH * 3100];
+	static uint8_t bytes[NET_BATCH * 3100], want[BURST * NET_BATCH * 800];
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	int fd[2], size = 4096, parts = 0;
+	size_t all = 0, have = 0;
+	uint64_t rnd = 11;
+	struct end e;
+	char text[40];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+	setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	snprintf(text, sizeof(text), "socket,fd=%d", fd[0]);
+	end_open(&e, l, text);
+	for (int b = 0; b < BURST && all + sizeof(bytes) < sizeof(want); b++) {
+		int n = burst_make(bytes, packet, iov, &rnd), sent = 0;
+		const uint8_t *p = bytes;
+
+		for (int i = 0; i < n; p += packet[i++].len) {
+			if (!packet[i].len)
+				continue;
+			wr_be32(want + all, packet[i].len);
+			memcpy(want + all + 4, p, packet[i].len);
+			all += 4 + packet[i].len;
+		}
+		while (sent < n) {
+			int k = net_send(e.d, 0, packet + sent, n - sent);
+
+			sent += k;
+			parts += sent < n && k;
+			burst_check(fd[1], want, &have, all, test_random(&rnd) % 40000);
+			loop_run_once(l, 0);
+		}
+	}
+	UNTIL(l, ({
+		burst_check(fd[1], want, &have, all, SIZE_MAX);
+		have == all;
+	}));
+	assert_true(parts > 10);
+	end_close(&e);
+	close(fd[1]);
+	loop_free(l);
+}
+
 static void test_counters(void **state)
 {
 	struct error err = ERROR_INIT;
@@ -527,6 +628,7 @@ int main(void)
 		cmocka_unit_test(test_forward_without_user),
 		cmocka_unit_test(test_passed_descriptors),
 		cmocka_unit_test(test_rest_of_frame),
+		cmocka_unit_test(test_bursts),
 		cmocka_unit_test(test_counters),
 	};
 	struct error err = ERROR_INIT;

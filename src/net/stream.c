@@ -4,8 +4,9 @@
  * `socket` and `stream` networks have it, so that VMs of both can talk. As a server it takes one peer at
  * a time and the next when that one has gone; as a client it may try again when the peer has gone.
  *
- * Connections come on the home loop while a NIC is attached and wait in the kernel otherwise. A frame of which
- * only a part could be sent is kept (here the copy is forced) and goes first when there is room.
+ * Connections come on the home loop while a NIC is attached and wait in the kernel otherwise. Frames of a batch
+ * go together, as many as a call takes. One of which only a part could be sent is kept (here the copy is forced)
+ * and goes first when there is room.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -13,12 +14,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/types.h"
 #include "net/net_int.h"
 #include "sandbox/connector.h"
+
+/* Frames on their way, each behind its length. */
+struct gathered {
+	struct iovec iov[UIO_MAXIOV];
+	int n;
+	be32 len[NET_BATCH];
+};
 
 struct net_stream {
 	struct net_dev *dev;
@@ -34,8 +43,10 @@ struct net_stream {
 	struct loop_fd watch; /* of the listener, or of the connector */
 	struct loop_timer retry;
 	struct net_frames in;
+	bool drained; /* the last read took all that there was */
 	uint8_t *out; /* owned: the rest of a frame, 4 + NET_FRAME_MAX */
 	size_t out_off, out_len;
+	struct gathered gathered;
 };
 
 /* -------- frames -------- */
@@ -91,7 +102,7 @@ static void use_conn(struct net_stream *s, int fd)
 	s->connecting = false;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* a unix socket refuses: fine */
 	s->in.head = s->in.len = s->out_len = 0;
-	s->in.bad = false;
+	s->in.bad = s->drained = false;
 	s->dev->queue[0].fd = fd;
 	s->dev->queue[0].tx_blocked = false;
 	if (s->dev->loop)
@@ -277,38 +288,79 @@ static void keep_rest(struct net_stream *s, const struct iovec *iov, int n, size
 	}
 }
 
-/* 1: gone, or lost; 0: no room for a byte of it. */
-static int send_one(struct net_stream *s, struct net_packet *p)
+static size_t bytes_of(const struct net_packet *p)
 {
-	be32 len = be32_of(p->len);
-	struct iovec *iov = p->iov - 1;
-	struct msghdr m = { .msg_iov = iov, .msg_iovlen = (size_t)p->n + 1 };
-	ssize_t r;
+	return p->len && p->len <= NET_FRAME_MAX ? sizeof(be32) + p->len : 0;
+}
 
-	p->lost = p->len > NET_FRAME_MAX;
-	if (p->lost)
-		return 1;
-	iov[0] = (struct iovec){ &len, sizeof(len) };
-	do {
-		r = sendmsg(s->conn, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (r < 0 && errno == EINTR);
-	p->lost = r < 0 && errno != EAGAIN && errno != ENOBUFS;
-	if (r < 0)
-		return p->lost;
-	if ((size_t)r < sizeof(len) + p->len)
-		keep_rest(s, iov, p->n + 1, (size_t)r);
-	return 1;
+/* Of @n packets as many as one call takes, at least one. Returns how many; there may be nothing to
+ * send in them. */
+static int gather(struct gathered *g, const struct net_packet *p, int n)
+{
+	int i;
+
+	g->n = 0;
+	for (i = 0; i < n && i < NET_BATCH; i++) {
+		if (!bytes_of(&p[i]))
+			continue;
+		if (g->n + 1 + p[i].n > UIO_MAXIOV)
+			break;
+		g->len[i] = be32_of(p[i].len);
+		g->iov[g->n++] = (struct iovec){ &g->len[i], sizeof(g->len[i]) };
+		memcpy(g->iov + g->n, p[i].iov, (size_t)p[i].n * sizeof(*g->iov));
+		g->n += p[i].n;
+	}
+	return i;
+}
+
+/* Of @n gathered packets @done bytes have gone. How many packets that is, with one of which a part
+ * has: its rest is kept. */
+static int gone(struct net_stream *s, const struct net_packet *p, int n, size_t done)
+{
+	int i;
+
+	for (i = 0; i < n && done >= bytes_of(&p[i]); i++)
+		done -= bytes_of(&p[i]);
+	if (i == n || !done)
+		return i;
+	p[i].iov[-1] = (struct iovec){ &s->gathered.len[i], sizeof(s->gathered.len[i]) };
+	keep_rest(s, p[i].iov - 1, p[i].n + 1, done);
+	return i + 1;
+}
+
+/* How many of @n gathered packets have gone, or are lost. */
+static int send_gathered(struct net_stream *s, struct net_packet *p, int n)
+{
+	struct msghdr m = { .msg_iov = s->gathered.iov, .msg_iovlen = (size_t)s->gathered.n };
+	ssize_t r = 0;
+
+	if (m.msg_iovlen) {
+		do {
+			r = sendmsg(s->conn, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+		} while (r < 0 && errno == EINTR);
+	}
+	if (r >= 0 || errno == EAGAIN || errno == ENOBUFS)
+		return gone(s, p, n, r > 0 ? (size_t)r : 0);
+	for (int i = 0; i < n; i++)
+		p[i].lost = p[i].len;
+	return n;
 }
 
 static int stream_send(struct net_dev *d, unsigned int q, struct net_packet *p, int n)
 {
 	struct net_stream *s = d->data;
+	int sent = 0, taken, k;
 
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < n; i++)
+		p[i].lost = p[i].len > NET_FRAME_MAX;
+	while (sent < n) {
 		if (s->out_len && !flush_out(s))
-			return i;
-		if (p[i].len && !send_one(s, &p[i]))
-			return i;
+			return sent;
+		k = gather(&s->gathered, p + sent, n - sent);
+		taken = send_gathered(s, p + sent, k);
+		sent += taken;
+		if (taken < k && !s->out_len)
+			return sent;
 	}
 	if (s->out_len) { /* whose rest must not wait for another frame */
 		d->queue[0].tx_blocked = true;
@@ -319,15 +371,19 @@ static int stream_send(struct net_dev *d, unsigned int q, struct net_packet *p, 
 
 /* -------- receiving -------- */
 
-/* More bytes into the buffer. 1, or -EAGAIN, -EPIPE. */
+/* More bytes into the buffer. 1, or -EAGAIN, -EPIPE. After a read that came short there is nothing
+ * more, as a rule; if there is, readable() comes again at once. */
 static int fill(struct net_stream *s)
 {
+	bool drained = s->drained;
 	uint8_t *at;
-	size_t room = net_frames_room(&s->in, &at);
+	size_t room;
 	ssize_t r;
 
-	if (s->conn < 0)
+	s->drained = false;
+	if (s->conn < 0 || drained)
 		return -EAGAIN;
+	room = net_frames_room(&s->in, &at);
 	do {
 		r = recv(s->conn, at, room, MSG_DONTWAIT);
 	} while (r < 0 && errno == EINTR);
@@ -336,6 +392,7 @@ static int fill(struct net_stream *s)
 	if (r <= 0)
 		return -EPIPE;
 	s->in.len += (size_t)r;
+	s->drained = (size_t)r < room;
 	return 1;
 }
 

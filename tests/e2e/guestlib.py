@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the tests that boot guests share: pieces of scripts for drive (tests/lab/README.md) and the
 guests' files."""
+import functools
 import os
 import subprocess
 
@@ -81,6 +82,7 @@ never BUG:
 '''
 
 
+@functools.cache
 def guest_file(name):
     done = subprocess.run([GUEST, name], stdout=subprocess.PIPE, check=True, text=True)
     return done.stdout.strip()

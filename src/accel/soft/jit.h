@@ -153,8 +153,9 @@ struct jit_region {
 };
 struct jit_region_state {
 	uint64_t mask; /* 0: on trial, it holds nothing; else all ones */
-	int32_t left;  /* misses until jit_region_again() */
-	uint32_t same; /* of those in the same page as the one before */
+	int32_t left;	/* misses until jit_region_again() */
+	uint32_t same;	/* of those in the same page as the one before */
+	uint32_t drops; /* g.drops when it was last widened */
 	uint8_t tries, level;
 	bool pair;	     /* the next region is its other half */
 	uint64_t page_limit; /* of one page */
@@ -226,7 +227,7 @@ struct soft_jit {
 	_Alignas(64) struct jit_victim victim[JIT_L1_SIZE]; /* by place */
 	/* Pages that have write tags, by hash: which, and in which entry; several of either: jit_tlb.c's MANY. */
 	struct jit_written {
-		const uint8_t *host; /* NULL: none */
+		const _Atomic uint32_t *code; /* the page's word; NULL: none */
 		struct jit_l1 *entry;
 	} l1_written[4096];
 	uint32_t n_regions; /* that sites have */
@@ -391,8 +392,8 @@ void jit_l1_use(struct soft_vcpu *v);
 void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin);
 /* These entries, of any sets, and whatever may have been remembered of them. */
 void jit_l1_drop_entries(struct soft_vcpu *v, struct jit_l1 *const *e, unsigned int n);
-/* Writes to the page at @host, NULL: any, are to be seen again. */
-void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host);
+/* Writes to the page with that word of code, NULL: any, are to be seen again. */
+void jit_l1_drop_writes(struct soft_vcpu *v, const _Atomic uint32_t *code);
 /* Is the page at linear @page such that addresses of 32-bit code near it do not wrap around? What such code
  * remembers for groups of accesses (the stack's page, regions) is nothing else: jit_direct.c. */
 #define JIT_WRAP \

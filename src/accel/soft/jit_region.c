@@ -22,6 +22,7 @@
  * is two such pages. A pair has the room of two regions, and the first one's limit is both halves'.
  */
 #include "accel/soft/jit_tr.h"
+#include "accel/soft/window.h"
 
 #define MISSES	 16 /* until C code is called; twice as many after each trial */
 #define LEVELS	 8
@@ -29,8 +30,7 @@
 #define SAME	 58  /* of which so many in the page of the one before are enough */
 #define SAME_TWO 22  /* and so many may be by turns in two */
 #define WIDE	 256 /* pages on either side at most */
-#define WIDENED	 4   /* pages from which on it is one that helps */
-#define TRIES	 4   /* to widen it */
+#define TRIES	 4   /* to widen it, until it is put on trial */
 #define CALL_LEN 5
 
 #define REGION(member) ((int32_t)offsetof(struct jit_region, member))
@@ -356,11 +356,22 @@ static uint8_t *put_log(struct jit_buf *b, const struct jit_regions *r, bool wri
 }
 
 /* The region at r10 becomes the page in r9, which the entry at rax has; rcx is the offset in it. r9 becomes
- * the host's address; rax and rcx are lost. */
+ * the host's address; rax and rcx are lost. A region that has the page, but for the last bytes, stays. */
 static void put_fill(struct jit_buf *b, const struct jit_regions *r, bool write)
 {
-	uint8_t *other, *nothing, *logged, *full;
+	uint8_t *other, *nothing, *logged, *full, *outside, *done;
 
+	JCODE(b, "\x52"); /* push rdx */
+	j_mov(b, R_DX, R_9);
+	j_rm(b, true, 0x2b, R_DX, R_10, REGION(base));	/* sub */
+	j_rm(b, true, 0x3b, R_DX, R_10, REGION(limit)); /* cmp */
+	JCODE(b, "\x5a");				/* pop rdx */
+	outside = j_ahead8(b, 0x73);
+	j_rm(b, false, 0xff, 0, R_10, STATE(left)); /* inc */
+	j_rm(b, true, OP_LOAD, R_9, R_AX, (int32_t)offsetof(struct jit_l1, host));
+	j_rr(b, true, 0x03, R_9, R_CX);
+	done = j_ahead(b, 0xe9);
+	j_here8(b, outside);
 	j_rm(b, true, 0x3b, R_9, R_10, REGION(base)); /* cmp */
 	other = j_ahead8(b, 0x75);
 	j_rm(b, false, 0xff, 0, R_10, STATE(same)); /* inc */
@@ -383,6 +394,7 @@ static void put_fill(struct jit_buf *b, const struct jit_regions *r, bool write)
 	j_here8(b, logged);
 	j_rm(b, true, OP_STORE, R_CX, R_10, REGION(limit));
 	j_here8(b, full);
+	j_here(b, done);
 }
 
 /* Half of the pair at r10 becomes the page in r9, as put_fill() does it. */
@@ -607,8 +619,14 @@ void jit_region_again(
 		return;
 	}
 	st->left = MISSES;
-	if (!st->pair && widen(v, r, lin, access) >= WIDENED && ++st->tries < TRIES)
-		return;
+	if (!st->pair) {
+		soft_window_add(v, lin);
+		if (widen(v, r, lin, access) > 1 && st->drops != (uint32_t)v->g.drops)
+			st->tries = 0; /* what it had was lost */
+		st->drops = (uint32_t)v->g.drops;
+		if (++st->tries < TRIES)
+			return;
+	}
 	st->mask = st->same = 0;
 	st->left = TRIAL;
 	r->limit = 0;

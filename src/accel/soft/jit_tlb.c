@@ -185,35 +185,34 @@ void jit_l1_drop_page(struct soft_vcpu *v, uint64_t lin)
 			entry_drop(j, &j->l1[s][i][at], at);
 }
 
-static struct jit_written *written_slot(struct soft_jit *j, const uint8_t *host)
+static struct jit_written *written_slot(struct soft_jit *j, const _Atomic uint32_t *code)
 {
-	return &j->l1_written[((uintptr_t)host >> 12) * 0x9e3779b97f4a7c15ull >> 52];
+	return &j->l1_written[((uintptr_t)code >> 2) * 0x9e3779b97f4a7c15ull >> 52];
 }
 
-static void note_written(struct soft_jit *j, struct jit_l1 *e)
+static void note_written(struct soft_jit *j, struct jit_l1 *e, const _Atomic uint32_t *code)
 {
-	const uint8_t *host = e->host;
-	struct jit_written *w = written_slot(j, host);
+	struct jit_written *w = written_slot(j, code);
 
-	if (!w->host)
-		*w = (struct jit_written){ host, e };
-	if (w->host != host)
-		w->host = MANY;
+	if (!w->code)
+		*w = (struct jit_written){ code, e };
+	if (w->code != code)
+		w->code = MANY;
 	if (w->entry != e)
 		w->entry = MANY;
 }
 
 /* A page of code is marked often where a guest writes and runs it by turns: mostly there is one entry that
  * has it, or none. False: maybe there are more. */
-static bool drop_written(struct soft_vcpu *v, const uint8_t *host)
+static bool drop_written(struct soft_vcpu *v, const _Atomic uint32_t *code)
 {
 	struct soft_jit *j = v->jit;
-	struct jit_written *w = written_slot(j, host);
+	struct jit_written *w = written_slot(j, code);
 	struct jit_l1 *e = w->entry;
 
-	if (w->host != host)
-		return w->host != MANY;
-	w->host = NULL;
+	if (w->code != code)
+		return w->code != MANY;
+	w->code = NULL;
 	if (e == MANY)
 		return false;
 	no_stacks(v, true);
@@ -221,11 +220,11 @@ static bool drop_written(struct soft_vcpu *v, const uint8_t *host)
 	return true;
 }
 
-void jit_l1_drop_writes(struct soft_vcpu *v, const uint8_t *host)
+void jit_l1_drop_writes(struct soft_vcpu *v, const _Atomic uint32_t *code)
 {
 	struct soft_jit *j = v->jit;
 
-	if (!j || (host && drop_written(v, host)))
+	if (!j || (code && drop_written(v, code)))
 		return;
 	memset(j->l1_written, 0, sizeof(j->l1_written));
 	no_stacks(v, true);
@@ -289,7 +288,7 @@ uint8_t *jit_l1_fill(struct soft_vcpu *v, uint64_t lin, unsigned int size, enum 
 	if (t->tag[SOFT_WRITE] == tag &&
 		!(atomic_load_explicit(t->code, memory_order_relaxed) & 1)) {
 		entry_allow(e, SOFT_WRITE, page, host);
-		note_written(v->jit, e);
+		note_written(v->jit, e, t->code);
 	}
 	v->jit->count.fills++;
 	return host + (lin - page);

@@ -25,6 +25,7 @@
 #include "accel/soft/jit.h"
 #include "accel/soft/lockstep.h"
 #include "accel/soft/mmu_int.h"
+#include "accel/soft/window.h"
 #include "core/machine.h"
 
 /* -------- guest-physical pages -------- */
@@ -74,6 +75,13 @@ static inline const struct piece *find_piece(struct soft_vcpu *v, uint64_t gpa, 
 		return NULL;
 	}
 	return near;
+}
+
+uint8_t *mmu_page_host(struct soft_vcpu *v, uint64_t gpa)
+{
+	const struct piece *p = find_piece(v, gpa, &v->mmu->data);
+
+	return p ? p->host + (gpa - p->start) : NULL;
 }
 
 static inline _Atomic uint32_t *piece_code(const struct piece *p, uint64_t gpa)
@@ -249,6 +257,7 @@ static struct ref fill(struct soft_vcpu *v, uint64_t lin, enum soft_access acces
 	uint64_t page = lin & ~PAGE_OFF, gpa, tag = page | m->ctx;
 	const struct piece *p;
 	struct x86_walk w;
+	uint8_t *host;
 	bool data;
 
 	v->count.walks++;
@@ -259,9 +268,12 @@ static struct ref fill(struct soft_vcpu *v, uint64_t lin, enum soft_access acces
 	if (!p || (p->readonly && access == SOFT_WRITE))
 		return (struct ref){ .gpa = gpa };
 	data = __builtin_expect(!m->n_watches, 1) || !page_watched(m, page);
+	host = p->host + (gpa - p->start);
+	if (index == SOFT_MMU_USER)
+		host = soft_window_host(v, page, host);
 	e->page = page;
 	e->gpa = gpa;
-	e->addend = (uintptr_t)p->host + (gpa - p->start) - page;
+	e->addend = (uintptr_t)host - page;
 	e->code = piece_code(p, gpa);
 	e->global = w.global ? m->global : 0;
 	e->tag[SOFT_READ] = data && w.allowed & X86_WALK_R ? tag : SOFT_TLB_NONE;
@@ -402,13 +414,13 @@ static void membarrier_register(void)
 }
 
 /* Stores to the page will be noticed from here on: see the top. */
-static void mark_code(struct soft_vcpu *v, _Atomic uint32_t *code, const uint8_t *host)
+static void mark_code(struct soft_vcpu *v, _Atomic uint32_t *code)
 {
 	if (atomic_load_explicit(code, memory_order_acquire) & 1)
 		return;
 	v->count.code_pages++;
 	atomic_fetch_or(code, 1);
-	jit_l1_drop_writes(v, host);
+	jit_l1_drop_writes(v, code);
 	if (atomic_load(&v->vm->n_vcpus) < 2)
 		return;
 	if (v->jit) {
@@ -750,7 +762,7 @@ const uint8_t *soft_fetch_some(
 	r = find(v, lin, SOFT_FETCH, fetch_index(v));
 	if (!r.host)
 		return NULL;
-	mark_code(v, r.code, r.host);
+	mark_code(v, r.code);
 	tlb_note_fetch(v->mmu, lin, soft_fetch_global(v, lin));
 	*gpa = r.gpa + (lin & PAGE_OFF);
 	*code = r.code;

@@ -78,10 +78,13 @@ struct soft_mmu {
 	page_set large[LARGE_SETS], fetched[FETCHED_SETS];
 	uint16_t fetched_round;	  /* never 0; what is in ->fetched with another one is forgotten */
 	uint16_t pcid_ctx[PCIDS]; /* 0: none */
+	struct soft_windows *windows; /* owned; NULL: nothing was mapped yet */
 };
 
 /* mmu.c */
 void mmu_paging_changed(struct soft_vcpu *v);
+/* The page at @gpa in RAM or ROM; NULL: it is none. */
+uint8_t *mmu_page_host(struct soft_vcpu *v, uint64_t gpa);
 
 /* tlb.c */
 /* Code is fetched from the page of @lin, which is global or not. */

@@ -54,7 +54,7 @@ static const struct soft_io test_io = { .mem = test_mem };
 
 static inline struct ram_block *new_block(uint64_t size)
 {
-	struct ram_config c = { .name = "test", .size = size, .host_node = -1 };
+	struct ram_config c = { .name = "test", .size = size, .share = true, .host_node = -1 };
 	struct error err = ERROR_INIT;
 	struct ram_block *b = ram_block_new(&c, &err);
 

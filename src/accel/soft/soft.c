@@ -235,6 +235,7 @@ static bool soft_report(struct accel_vm *avm, bool asked, struct str *out)
 const struct accel soft_accel = {
 	.name = "soft",
 	.doc = "a CPU in software, for hosts without virtualization hardware",
+	.aliases_ram = true,
 	.config = &soft_config_table,
 	.probe = soft_probe_engine,
 	.vm_new = soft_vm_new,

@@ -5,6 +5,7 @@
 #include <time.h>
 #include "accel/soft/jit.h"
 #include "accel/soft/mmu_int.h"
+#include "accel/soft/window.h"
 #include "core/machine.h"
 
 #define PAGES_2M (0x200000u / PAGE_SIZE)
@@ -47,6 +48,8 @@ bool soft_mmu_new(struct soft_vcpu *v)
 
 void soft_mmu_free(struct soft_vcpu *v)
 {
+	if (v->mmu)
+		soft_windows_free(v->mmu->windows);
 	free(v->mmu);
 	v->mmu = NULL;
 	v->tlb = NULL;
@@ -378,6 +381,7 @@ bool tlb_check_map(struct soft_vcpu *v)
 		return false;
 	v->map_version = now;
 	v->mmu->data.size = v->mmu->table.size = 0;
+	soft_window_reset(v);
 	if (v->jit)
 		v->jit->stale = true;
 	soft_tlb_flush(v, true);
@@ -413,6 +417,10 @@ bool soft_mmu_slice(struct soft_vcpu *v)
 		atomic_store(&v->in_guest, true);
 	}
 	soft_mmu_serve_flush(v);
+	if (soft_window_wants_reset(v)) {
+		soft_window_reset(v);
+		soft_tlb_flush(v, true);
+	}
 	return tlb_check_map(v);
 }
 

@@ -142,7 +142,7 @@ void virtio_lanes_quiesce(struct virtio_device *v)
 
 /* -------- choosing -------- */
 
-static uint32_t host_cpus(void)
+uint32_t virtio_host_cpus(void)
 {
 	cpu_set_t set;
 
@@ -188,7 +188,7 @@ static bool take_shared(struct virtio_device *v, uint32_t want, struct error *er
 {
 	struct machine *m = v->pci.dev.machine;
 
-	want = MIN(want, host_cpus());
+	want = MIN(want, virtio_host_cpus());
 	for (uint32_t i = 0; i < want; i++) {
 		char name[16];
 		struct loop *l;

@@ -44,6 +44,7 @@ struct rx_queue {
 	uint32_t first, n;	/* chains that are out: first .. first + n - 1 */
 	uint32_t iov_first, iov_n;
 	uint64_t bytes;	     /* in all of them */
+	uint32_t short_run;  /* so many frames were short, one after the other */
 	uint8_t *bounce;     /* owned, NET_FRAME_MAX: a frame that has come but has no room yet */
 	uint32_t bounced;    /* its length; 0: none */
 	struct vnet_hdr hdr; /* its header */
@@ -54,7 +55,8 @@ struct rx_queue {
 struct tx_queue {
 	struct vq_chain *chain; /* owned, NET_BATCH */
 	struct net_packet *packet;
-	struct iovec *iov; /* owned, TX_IOVS */
+	struct iovec *iov;		/* owned, TX_IOVS */
+	uint32_t singles, single_bytes; /* turns with one frame, one after the other */
 };
 
 /* A pair of queues. */
@@ -89,9 +91,11 @@ struct virtio_net {
 	struct net_nic_config cfg;
 	struct net_dev *net; /* borrowed */
 	uint32_t max_pairs;
+	bool one_cpu;		/* is all that this process may use */
 	struct net_pair *pair;	/* owned, max_pairs */
 	struct iovec *ctrl_iov; /* owned, VQ_IOV_MAX: a command's */
 	struct loop_defer apply;
+	bool loaded; /* the link may not be what the driver saw: tell it when all goes on */
 	struct net_vhosts *vhost; /* owned; NULL: all frames go through us */
 	/* Saved. Changed with all lanes held, but status: dev.lock. */
 	struct rx_filter filter;

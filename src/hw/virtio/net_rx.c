@@ -5,6 +5,8 @@
  * 1. How long a frame will be is not known before it is read. So chains are popped until there is room for
  *    the longest that may come; what a frame did not need stays for the next one, and is given back
  *    (vq_unpop) at the end of the turn. No chain is out between turns.
+ *    Popping some forty buffers for a frame of sixty bytes costs more than all else, so after a run of short frames there is
+ *    room for a short one only; a long one then lies in the room and behind it, and is copied together, once.
  * 2. When the driver has not given that much, the frame is read into a buffer of ours and copied as soon as
  *    there is room for it; a driver whose whole ring is too small for it loses it.
  * 3. A frame over several buffers becomes visible at once (vq_push_all): its driver may be polling.
@@ -18,6 +20,8 @@
 
 #define TURN_FRAMES 256
 #define JUMBO_MAX   9234u /* without segmentation offload: the longest frame of a jumbo network */
+#define SHORT_MAX   1518u /* fits into one buffer of Linux's driver */
+#define SHORT_RUN   8
 
 enum outcome { RX_GOT, RX_NONE, RX_NO_ROOM, RX_BROKEN };
 
@@ -175,7 +179,33 @@ static uint32_t longest(const struct virtio_net *s)
 	return s->offloads & (NET_TSO4 | NET_TSO6) ? NET_FRAME_MAX : JUMBO_MAX;
 }
 
+/* Is there room for a short frame only? */
+static bool expects_short(const struct virtio_net *s, const struct rx_queue *r)
+{
+	return r->short_run >= SHORT_RUN && virtio_has(&s->v, F_MRG_RXBUF);
+}
+
+static void count_short(struct rx_queue *r, size_t len)
+{
+	if (len > SHORT_MAX)
+		r->short_run = 0;
+	else if (r->short_run < SHORT_RUN)
+		r->short_run++;
+}
+
 /* -------- with a copy (point 2) -------- */
+
+/* Nothing of the room was used in the end; its bytes were. */
+static void room_spoiled(struct virtio_net *s, struct rx_queue *r, uint64_t len)
+{
+	len += sizeof(struct vnet_hdr);
+	for (uint32_t i = 0; i < r->n && len; i++) {
+		const struct vq_chain *c = &r->chain[r->first + i];
+
+		vq_mark_written(&s->v.pci.dev.machine->mem, c, len);
+		len -= MIN(len, c->in_len);
+	}
+}
 
 static enum outcome bounce_deliver(struct virtio_net *s, struct rx_queue *r, struct virtqueue *q)
 {
@@ -211,22 +241,40 @@ static enum outcome bounce_receive(
 		return RX_NONE;
 	if (!rx_wanted(s, r->bounce, (size_t)len) || !header_allowed(s, &r->hdr))
 		return RX_GOT;
+	count_short(r, (size_t)len);
 	r->bounced = (uint32_t)len;
 	return bounce_deliver(s, r, q);
 }
 
+/* The @len bytes of a frame that lies in the room and behind it, in ->bounce. Some were written to
+ * the driver's memory all the same. */
+static void bounce_together(
+	struct virtio_net *s, struct rx_queue *r, int n, uint64_t room, uint64_t len)
+{
+	size_t done = 0;
+
+	room_spoiled(s, r, room);
+	memmove(r->bounce + room, r->bounce, len - room);
+	for (int i = 0; i < n; i++) {
+		memcpy(r->bounce + done, r->into[1 + i].iov_base, r->into[1 + i].iov_len);
+		done += r->into[1 + i].iov_len;
+	}
+}
+
 /* -------- straight -------- */
 
-/* Nothing of the room was used in the end; its bytes were. */
-static void room_spoiled(struct virtio_net *s, struct rx_queue *r, uint64_t len)
+/* The first bytes of a frame that was read: enough for the filter. */
+static size_t head_of(const struct rx_queue *r, int n, size_t len, uint8_t *head, size_t size)
 {
-	len += sizeof(struct vnet_hdr);
-	for (uint32_t i = 0; i < r->n && len; i++) {
-		const struct vq_chain *c = &r->chain[r->first + i];
+	size_t got = 0;
 
-		vq_mark_written(&s->v.pci.dev.machine->mem, c, len);
-		len -= MIN(len, c->in_len);
+	for (int i = 0; i <= n && got < MIN(size, len); i++) {
+		size_t take = MIN(MIN(r->into[1 + i].iov_len, size - got), len - got);
+
+		memcpy(head + got, r->into[1 + i].iov_base, take);
+		got += take;
 	}
+	return got;
 }
 
 static enum outcome receive(
@@ -234,9 +282,9 @@ static enum outcome receive(
 {
 	int n = room_iov(s, r, sizeof(struct vnet_hdr));
 	uint64_t room = room_bytes(s, r);
+	bool more, wanted;
 	struct vnet_hdr h;
 	uint8_t head[18];
-	size_t got = 0;
 	ssize_t len;
 
 	/* Behind the room: what is too long shows itself. */
@@ -244,15 +292,18 @@ static enum outcome receive(
 	len = net_recv(s->net, pair, &h, r->into + 1, n + 1);
 	if (len < 0)
 		return RX_NONE;
-	for (int i = 0; i <= n && got < MIN(sizeof(head), (size_t)len); i++) {
-		size_t take = MIN(
-			MIN(r->into[1 + i].iov_len, sizeof(head) - got), (size_t)len - got);
-
-		memcpy(head + got, r->into[1 + i].iov_base, take);
-		got += take;
-	}
-	if ((uint64_t)len <= room && rx_wanted(s, head, got) && header_allowed(s, &h))
+	more = expects_short(s, r) && (uint64_t)len <= longest(s);
+	count_short(r, (size_t)len);
+	wanted = rx_wanted(s, head, head_of(r, n, (size_t)len, head, sizeof(head))) &&
+		 header_allowed(s, &h);
+	if (wanted && (uint64_t)len <= room)
 		return room_push(s, r, q, &h, (uint32_t)len);
+	if (wanted && more) {
+		bounce_together(s, r, n, room, (uint64_t)len);
+		r->hdr = h;
+		r->bounced = (uint32_t)len;
+		return bounce_deliver(s, r, q);
+	}
 	if ((uint64_t)len > room)
 		net_rx_dropped(s->net, pair);
 	room_spoiled(s, r, (uint64_t)len);
@@ -266,7 +317,8 @@ static enum outcome rx_one(
 
 	if (r->bounced)
 		return bounce_deliver(s, r, q);
-	o = room_make(s, r, q, longest(s) + sizeof(struct vnet_hdr));
+	o = room_make(
+		s, r, q, (expects_short(s, r) ? SHORT_MAX : longest(s)) + sizeof(struct vnet_hdr));
 	if (o == RX_GOT && r->iov_n < NET_IOV_MAX - 2)
 		return receive(s, r, q, pair);
 	/* A driver that has given nothing at all: leave the frame where it is. */

@@ -10,6 +10,7 @@ extern const struct device_type pci_host_type, virtio_net_pci_type;
 #define TEST_DEVICE_TYPES &pci_host_type, &virtio_net_pci_type,
 #include "hw/testing.h"
 
+#include <sched.h>
 #include <semaphore.h>
 #include "base/clock.h"
 #include "base/log.h"
@@ -195,6 +196,71 @@ static void test_segments(void **state)
 	assert_int_equal(buffers, (65012 + 1525) / 1526);
 	echo(100, 1, &rnd, &buffers);
 	assert_int_equal(buffers, 1);
+}
+
+/* Runs of short frames and long ones among them, many in one turn: after eight short ones there is
+ * room for a short one. */
+static void test_mixed(void **state)
+{
+	static uint8_t got[80000], want[70000];
+	static uint64_t at[20];
+	uint32_t len[20], short_only = 0;
+	uint64_t rnd = 8;
+	int buffers;
+
+	make("netdev=n");
+	start(ALL, BUFS, 1526);
+	for (int k = 0; k < 20; k++)
+		at[k] = vt_alloc(t, 12000, 16);
+	for (int round = 0; round < 60; round++) {
+		int n = 1 + (int)(test_random(&rnd) % 20);
+
+		for (int k = 0; k < n; k++) {
+			struct vt_buf b = { at[k], 0, false };
+
+			short_only = short_only ? short_only - 1
+						: (uint32_t)(test_random(&rnd) % 30);
+			len[k] = 14 + (uint32_t)(test_random(&rnd) % (short_only ? 1500 : 9000));
+			b.len = len[k] + 12;
+			memset(mem(at[k]), 0, 12);
+			frame(mem(at[k] + 12), len[k], (uint64_t)(round * 20 + k + 1));
+			vt_send(t, TX, &b, 1, false);
+		}
+		vt_kick(t, TX);
+		for (int k = 0; k < n; k++) {
+			assert_int_equal(receive(got, &buffers), len[k] + 12);
+			assert_int_equal(buffers, (len[k] + 12 + 1525) / 1526);
+			frame(want, len[k], (uint64_t)(round * 20 + k + 1));
+			assert_memory_equal(got + 12, want, len[k]);
+		}
+		while (vt_take(t, TX, &(uint32_t){ 0 }, &(uint32_t){ 0 }))
+			;
+	}
+	assert_int_equal(vt_status(t), 15);
+}
+
+/* With one CPU, a card that sends one long frame after another is left alone for a moment now and
+ * then: they come all the same. */
+static void test_one_cpu(void **state)
+{
+	cpu_set_t all, one;
+	uint64_t rnd = 9;
+	int64_t begin;
+	int buffers;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	make("netdev=n");
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+	start(ALL, BUFS, 1526);
+	begin = clock_mono_ns();
+	for (int i = 0; i < 40; i++)
+		echo(i % 2 ? 60000 : 400, 2, &rnd, &buffers);
+	assert_true(clock_mono_ns() - begin > 9 * 100 * 1000);
+	for (int i = 0; i < 40; i++)
+		echo(60, 2, &rnd, &buffers);
 }
 
 /* Fewer buffers than the longest frame may take: what fits comes all the same, what never fits is lost, and what
@@ -500,6 +566,37 @@ static void test_save(void **state)
 	assert_int_equal(vt_read(t, t->device + 6, 2), 1);
 	assert_false(passes(other, -1));
 	echo(5000, 2, &rnd, &buffers);
+}
+
+/* Saved with the plug pulled, loaded with it in: also a driver that does not know announcing hears of it. */
+static void test_save_unplugged(void **state)
+{
+	struct error err = ERROR_INIT;
+	AUTO(str) saved = STR_INIT;
+	uint64_t rnd = 4;
+	int buffers;
+
+	make("netdev=n");
+	start(ALL & ~BIT_ULL(F_GUEST_ANNOUNCE), BUFS, 1526);
+	net_set_link(net, false);
+	vt_run(t);
+	assert_int_equal(vt_read(t, t->isr, 1) & 2, 2);
+	assert_int_equal(vt_read(t, t->device + 6, 2), 0);
+	dev->type->quiesce(dev);
+	assert_true(device_save(dev, &saved, &err));
+	net_set_link(net, true);
+	if (!device_load(dev, saved.s, saved.len, &err))
+		fail_msg("%s", err.msg);
+	assert_int_equal(vt_read(t, t->isr, 1), 0);
+	dev->type->resume(dev);
+	vt_run(t);
+	assert_int_equal(vt_read(t, t->isr, 1) & 2, 2);
+	assert_int_equal(vt_read(t, t->device + 6, 2), 1);
+	echo(1000, 2, &rnd, &buffers);
+	/* Once. */
+	dev->type->quiesce(dev);
+	dev->type->resume(dev);
+	assert_int_equal(vt_read(t, t->isr, 1) & 2, 0);
 }
 
 static void test_options(void **state)
@@ -820,6 +917,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_echo, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_segments, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mixed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_cpu, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_few_buffers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_merge, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_headers, setup, teardown),
@@ -828,6 +927,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_commands, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_save, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_save_unplugged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_options, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_buffers, setup, teardown),

@@ -261,7 +261,8 @@ static void reset_begin(struct virtio_device *v)
 	if (v->vclass->reset)
 		v->vclass->reset(v);
 	v->resetting = true;
-	if (!virtio_in_flight(v))
+	/* With a status of 0 what is in flight is the device's own (a flush), and a driver would not wait for it. */
+	if (!v->status || !virtio_in_flight(v))
 		virtio_reset_finish(v);
 }
 

@@ -188,6 +188,8 @@ extern const char *const virtio_notify_names[];
  * by side: as many as the host has CPUs for, or those that the user names. Main. */
 bool virtio_choose_loops(struct virtio_device *v, const struct virtio_config *cfg, uint32_t want,
 	struct error *err) MUST_USE;
+/* CPUs that this process may use, at least 1. */
+uint32_t virtio_host_cpus(void);
 /* From realize: PCI function, capabilities, queues, doorbells on the lanes' loops, or where
  * virtio_choose_loops() was not called, on dev.home (set it before). On failure nothing is left. Main. */
 bool virtio_init(struct virtio_device *v, const struct virtio_class *c,

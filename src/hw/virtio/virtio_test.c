@@ -28,6 +28,7 @@ struct echo {
 	struct kept kept[KEEP];
 	int n_kept, starts, resets, turns;
 	bool full;	       /* leave chains in queue 1 */
+	bool returns;	       /* take all of them and put them back */
 	void (*emptied)(void); /* once, when a ring was found empty, before kicks are on again */
 	uint8_t written[10];
 };
@@ -62,6 +63,19 @@ static void echo_one(struct echo *e, struct virtqueue *q, struct vq_chain *c)
 	assert(vq_push(q, c, (uint32_t)n) == 0);
 }
 
+static void echo_return(struct echo *e, struct virtqueue *q)
+{
+	int n = 0;
+
+	for (; n < KEEP; n++) {
+		e->kept[n].c.iov = e->kept[n].iov;
+		if (vq_pop(q, &e->kept[n].c, 8) <= 0)
+			break;
+	}
+	while (n)
+		vq_unpop(q, &e->kept[--n].c);
+}
+
 static void echo_queue(struct virtio_device *v, unsigned int index)
 {
 	struct echo *e = (struct echo *)v;
@@ -70,6 +84,10 @@ static void echo_queue(struct virtio_device *v, unsigned int index)
 	int rc;
 
 	e->turns++;
+	if (index == 1 && e->returns) {
+		echo_return(e, q);
+		return;
+	}
 	for (;;) {
 		if (index == 1 && (e->full || e->n_kept == KEEP))
 			break;
@@ -593,6 +611,30 @@ static void test_free_in_flight(void **state)
 	pthread_join(thread, NULL);
 }
 
+/* A device at work for itself (a disk's flush) that is reset once more: its status is 0, so it takes a driver. */
+static void test_reset_again(void **state)
+{
+	struct echo *e = start("", ALL);
+	struct mutex *lock = &e->v.pci.dev.lock;
+	bool taken;
+	uint8_t meanwhile;
+
+	assert_true(vt_reset(t));
+	mutex_lock(lock);
+	virtio_request_begin(&e->v, NULL);
+	mutex_unlock(lock);
+	taken = vt_init(t, ALL);
+	/* From here on a reset takes as long as it. */
+	vt_write(t, t->common + 0x14, 1, 0);
+	meanwhile = vt_status(t);
+	mutex_lock(lock);
+	virtio_request_done(&e->v, NULL);
+	mutex_unlock(lock);
+	assert_true(taken && meanwhile);
+	assert_int_equal(vt_status(t), 0);
+	assert_true(vt_init(t, ALL));
+}
+
 /* A device that leaves chains is not called again and again, and gets its call when it asks. */
 static void test_no_room(void **state)
 {
@@ -608,6 +650,27 @@ static void test_no_room(void **state)
 	virtio_kick(&e->v, 1);
 	vt_run(t);
 	assert_int_equal(e->n_kept, 1);
+	echo_let_go(e);
+}
+
+/* The same for one that took them all to see whether it has room (a card without a token for its frames). */
+static void test_no_room_after_all(void **state)
+{
+	struct echo *e = start("", ALL);
+	struct vt_buf b = { vt_alloc(t, 64, 8), 4, true };
+
+	e->returns = true;
+	for (int i = 1; i < 4; i++) {
+		vt_send(t, 1, &b, 1, false);
+		vt_kick(t, 1);
+		for (int round = 0; round < 5; round++)
+			vt_run(t);
+		assert_int_equal(e->turns, i);
+	}
+	e->returns = false;
+	virtio_kick(&e->v, 1);
+	vt_run(t);
+	assert_int_equal(e->n_kept, 3);
 	echo_let_go(e);
 }
 
@@ -918,7 +981,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_quiesce, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quiesce_between_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_in_flight, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reset_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_room_after_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_late_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_budget, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bus_master, setup, teardown),

@@ -213,6 +213,8 @@ void vq_unpop(struct virtqueue *q, const struct vq_chain *c)
 	if (!q->ready || !q->in_flight)
 		return;
 	q->in_flight--;
+	q->drained =
+		false; /* whoever has no room now will come back, also for what comes behind it */
 	q->budget += q->budget != UINT32_MAX;
 	if (q->packed)
 		packed_unpop(q, c->n_desc);

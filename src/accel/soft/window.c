@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* window - a second mapping of a program's pages, side by side: window.h. */
+#include "accel/soft/window.h"
+#include <stdlib.h>
+#include <sys/mman.h>
+#include "accel/soft/jit.h"
+#include "accel/soft/mmu_int.h"
+#include "base/clock.h"
+
+#define CHUNK_BITS  26 /* of linear addresses, which are mapped as one */
+#define CHUNK_SIZE  (1ull << CHUNK_BITS)
+#define CHUNK_PAGES (CHUNK_SIZE / PAGE_SIZE)
+#define CHUNKS	    32u /* a power of 2 */
+#define AROUND	    16	/* pages on either side that are mapped at a time */
+/* Each page may be a mapping of its own, of which the host allows a process 65530. */
+#define PAGES_MAX     4096u
+#define PAGES_ALL_MAX 32768u
+/* Pages that found no room until all is begun anew, and how often at most. */
+#define REFUSALS    256u
+#define RESET_EVERY (2 * NS_PER_SEC)
+
+struct chunk {
+	uint64_t start; /* linear */
+	uint64_t cr3;	/* whose */
+	uint8_t **host; /* owned: of each page, where it is in RAM; NULL: not mapped. NULL: free */
+	uint8_t *at;	/* of the first page */
+};
+
+struct soft_windows {
+	uint8_t *reserved; /* CHUNKS * CHUNK_SIZE; NULL: this host, or this RAM, does without */
+	uint32_t pages, refused;
+	int64_t reset_ns;
+	struct chunk chunk[CHUNKS];
+};
+
+static struct chunk *chunk_at(struct soft_windows *w, uint64_t lin, uint64_t cr3)
+{
+	uint64_t key = lin >> CHUNK_BITS ^ cr3 >> 12 << 20;
+
+	return &w->chunk[key * 0x9e3779b97f4a7c15ull >> 32 & (CHUNKS - 1)];
+}
+
+static bool chunk_is(const struct chunk *c, uint64_t lin, uint64_t cr3)
+{
+	return c->host && (c->start ^ lin) < CHUNK_SIZE && c->cr3 == cr3;
+}
+
+uint8_t *soft_window_host(const struct soft_vcpu *v, uint64_t page, uint8_t *host)
+{
+	struct chunk *c;
+	uint64_t i = page % CHUNK_SIZE / PAGE_SIZE;
+
+	if (__builtin_expect(!v->mmu->windows, 1))
+		return host;
+	c = chunk_at(v->mmu->windows, page, v->cr3);
+	return chunk_is(c, page, v->cr3) && c->host[i] == host ? c->at + i * PAGE_SIZE : host;
+}
+
+/* -------- life -------- */
+static struct soft_windows *windows_new(void)
+{
+	struct soft_windows *w = calloc(1, sizeof(*w));
+	void *p;
+
+	if (!w)
+		return NULL;
+	p = mmap(NULL, CHUNKS * CHUNK_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		-1, 0);
+	w->reserved = p == MAP_FAILED ? NULL : p;
+	for (uint32_t i = 0; i < CHUNKS; i++)
+		w->chunk[i].at = w->reserved + i * CHUNK_SIZE;
+	return w;
+}
+
+static void chunks_forget(struct soft_windows *w)
+{
+	for (uint32_t i = 0; i < CHUNKS; i++) {
+		free(w->chunk[i].host);
+		w->chunk[i].host = NULL;
+	}
+}
+
+/* It is of no use here; nothing leads there. */
+static void give_up(struct soft_windows *w)
+{
+	if (w->reserved)
+		munmap(w->reserved, CHUNKS * CHUNK_SIZE);
+	w->reserved = NULL;
+}
+
+void soft_windows_free(struct soft_windows *w)
+{
+	if (!w)
+		return;
+	chunks_forget(w);
+	give_up(w);
+	free(w);
+}
+
+bool soft_window_wants_reset(const struct soft_vcpu *v)
+{
+	const struct soft_windows *w = v->mmu->windows;
+
+	return __builtin_expect(w && w->refused >= REFUSALS, 0) &&
+	       clock_mono_ns() >= w->reset_ns + RESET_EVERY;
+}
+
+void soft_window_reset(struct soft_vcpu *v)
+{
+	struct soft_windows *w = v->mmu->windows;
+
+	if (!w || !w->reserved)
+		return;
+	chunks_forget(w);
+	w->pages = w->refused = 0;
+	w->reset_ns = clock_mono_ns();
+	if (mmap(w->reserved, CHUNKS * CHUNK_SIZE, PROT_NONE,
+		    MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+		give_up(w);
+}
+
+/* -------- pages -------- */
+static struct chunk *chunk_for(struct soft_windows *w, uint64_t lin, uint64_t cr3)
+{
+	struct chunk *c = chunk_at(w, lin, cr3);
+
+	if (chunk_is(c, lin, cr3))
+		return c;
+	if (c->host)
+		return NULL;
+	c->host = calloc(CHUNK_PAGES, sizeof(*c->host));
+	c->start = lin & ~(CHUNK_SIZE - 1);
+	c->cr3 = cr3;
+	return c->host ? c : NULL;
+}
+
+/* The entries of the vCPU's TLBs that have @page lead to @to. */
+static void lead(struct soft_vcpu *v, uint64_t page, uint8_t *to)
+{
+	struct soft_tlb_entry *e = soft_tlb_at(v, SOFT_MMU_USER, page);
+	struct jit_l1 *l = &v->l1[page >> 12 & (JIT_L1_SIZE - 1)];
+
+	e->addend = (uintptr_t)to - page;
+	if (l->tag[SOFT_READ] != page && l->tag[SOFT_WRITE] != page)
+		return;
+	l->host = to;
+	l->delta = (uintptr_t)to - page;
+}
+
+static bool page_map(struct soft_vcpu *v, struct chunk *c, uint64_t page, uint8_t *host)
+{
+	struct soft_windows *w = v->mmu->windows;
+	uint64_t i = page % CHUNK_SIZE / PAGE_SIZE;
+	uint8_t *to = c->at + i * PAGE_SIZE;
+
+	/* A size of 0 makes another mapping of the same pages. */
+	if (mremap(host, 0, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
+		return false;
+	c->host[i] = host;
+	w->pages++;
+	lead(v, page, to);
+	return true;
+}
+
+static uint32_t room(const struct soft_vcpu *v)
+{
+	uint32_t n = atomic_load_explicit(&v->vm->n_vcpus, memory_order_relaxed);
+
+	return MIN(PAGES_MAX, PAGES_ALL_MAX / MAX(n, 1u));
+}
+
+/* Is @page, which the TLB has, to be found in the window at the end? Counts in *@n what is new. */
+static bool page_add(struct soft_vcpu *v, struct chunk *c, uint64_t page, unsigned int *n)
+{
+	struct soft_windows *w = v->mmu->windows;
+	const struct soft_tlb_entry *e = soft_tlb_at(v, SOFT_MMU_USER, page);
+	uint64_t i = page % CHUNK_SIZE / PAGE_SIZE;
+	uint8_t *host;
+
+	if ((page ^ c->start) >= CHUNK_SIZE || e->tag[SOFT_READ] != (page | v->ctx))
+		return false;
+	if (e->addend + page == (uintptr_t)c->at + i * PAGE_SIZE)
+		return true;
+	host = mmu_page_host(v, e->gpa);
+	if (!host)
+		return false;
+	if (c->host[i] == host) {
+		lead(v, page, c->at + i * PAGE_SIZE);
+	} else if (c->host[i] || w->pages >= room(v)) {
+		w->refused++;
+		return false;
+	} else if (!page_map(v, c, page, host)) {
+		w->refused++;
+		return false;
+	}
+	++*n;
+	return true;
+}
+
+bool soft_window_add(struct soft_vcpu *v, uint64_t lin)
+{
+	uint64_t page = lin & ~PAGE_OFF;
+	struct soft_windows *w = v->mmu->windows;
+	unsigned int n = 0;
+	struct chunk *c;
+
+	if (v->mmu_index != SOFT_MMU_USER || v->jit->lockstep)
+		return false;
+	if (!w)
+		w = v->mmu->windows = windows_new();
+	if (!w || !w->reserved)
+		return false;
+	c = chunk_for(w, page, v->cr3);
+	if (!c) {
+		w->refused++;
+		return false;
+	}
+	for (unsigned int k = 0; k <= AROUND && page_add(v, c, page + k * PAGE_SIZE, &n); k++)
+		;
+	for (unsigned int k = 1; k <= AROUND && page_add(v, c, page - k * PAGE_SIZE, &n); k++)
+		;
+	return n;
+}
