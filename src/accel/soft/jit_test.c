@@ -586,6 +586,26 @@ static void groups_over_a_page_end(void **state)
 	}
 }
 
+/* Of two x87 instructions the first has its operand over a page's end, so the interpreter carries it out: the second is
+ * where it is all the same. */
+static void x87_address(void **state)
+{
+	/* fld dword [rbx]; fld1; mov eax, 7; hlt */
+	static const uint8_t code[] = { 0xd9, 0x03, 0xd9, 0xe8, 0xb8, 7, 0, 0, 0, 0xf4 };
+	uint64_t data = LIN + 0x10000;
+
+	put_at(CODE, code, sizeof(code));
+	for (unsigned int k = 0; k < 2; k++)
+		map(e, data + 0x1000 * k, CODE + 0x20000 + 0x1000 * k, W);
+	for (unsigned int i = 0; i < 3; i++) {
+		v->gpr[X86_RBX] = data + (i == 1 ? 0xffe : 0);
+		v->g.x87_page = 0xdead000;
+		assert_int_equal(run_from(LIN), 7);
+		assert_int_equal(v->fpu.fip, LIN + 2);
+		assert_int_equal(v->fpu.fop, 0x1e8);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -608,6 +628,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(code_is_added, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(interpreted_in_between, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(groups_over_a_page_end, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(x87_address, setup_jit, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

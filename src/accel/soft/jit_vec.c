@@ -98,6 +98,22 @@ static bool may_fault(const struct x86_insn *i, bool mem)
 	return mem && i->flags & X86_I_ALIGN;
 }
 
+static bool is_noted(const struct x86_insn *i)
+{
+	return i->cls == X86_CLASS_X87 && !(i->flags & X86_I_X87_CTRL);
+}
+
+/* Once in a block, and before the operand is looked up: where the interpreter carries the instruction out instead
+ * the next one of the block relies on it. */
+static void note_x87_page(struct jit_tr *t)
+{
+	if (t->x87_page)
+		return;
+	j_rm(&t->b, true, OP_LOAD, R_10, R_SP, F_PAGE);
+	j_gs_store(&t->b, R_10, V_OFF(g.x87_page));
+	t->x87_page = true;
+}
+
 /* Where the instruction and its operand were: x87_take() puts it into its place. */
 static void note_x87(struct jit_tr *t, unsigned int k, bool mem)
 {
@@ -108,11 +124,6 @@ static void note_x87(struct jit_tr *t, unsigned int k, bool mem)
 		jit_ea_only(t, k);
 		j_gs_store(&t->b, R_9, V_OFF(fpu.fdp));
 		j_gs_byte(&t->b, 0, V_OFF(g.x87_seg), i->seg + 1u);
-	}
-	if (!t->x87_page) {
-		j_rm(&t->b, true, OP_LOAD, R_10, R_SP, F_PAGE);
-		j_gs_store(&t->b, R_10, V_OFF(g.x87_page));
-		t->x87_page = true;
 	}
 	j_gs_imm(&t->b, V_OFF(g.x87_last), JIT_LAST_THERE | fop << JIT_LAST_FOP | t->off[k]);
 }
@@ -141,7 +152,7 @@ static void emit_at(struct jit_tr *t, unsigned int k, int32_t disp)
 		gpr_out(t, &u[a]);
 	if (may_fault(i, m))
 		jit_may_fault(t, k, t->last);
-	if (i->cls == X86_CLASS_X87 && !(i->flags & X86_I_X87_CTRL))
+	if (is_noted(i))
 		note_x87(t, k, m);
 }
 
@@ -157,6 +168,8 @@ static void emit_operation(struct jit_tr *t, unsigned int k)
 	struct jit_mem at = { R_9, R_SP, 0 };
 
 	jit_ensure(t, jit_needs(t, i));
+	if (is_noted(i))
+		note_x87_page(t);
 	if (m) {
 		jit_operand(t, k, m->size, access_of(m), &at);
 		if (i->cls == X86_CLASS_SSE || i->cls == X86_CLASS_AVX)

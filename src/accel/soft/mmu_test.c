@@ -378,6 +378,66 @@ static void large_pages(void **state)
 		faults(v, 0, KERNEL + at, load(v, KERNEL + at, 1));
 }
 
+/* A large page that is split is large no longer: flushes of its small pages leave all others alone. (After a
+ * fork a kernel may do so 512 times in each.) */
+static void split_pages(void **state)
+{
+	struct env *e = *state;
+	struct soft_vcpu *v = e->v;
+	uint64_t lin = 0xffff888040200000ull, gen;
+	uint64_t *pde = map(e, lin, DATA, W | PS), *pte;
+
+	map(e, LIN, DATA, W);
+	for (int round = 0; round < 2; round++) {
+		fine(v, load(v, lin + 0x3000, 1));
+		*pde = 0;
+		pte = map(e, lin + 0x3000, DATA + 0x3000, W);
+		map(e, lin + 0x4000, DATA + 0x4000, W);
+		soft_tlb_flush_page(v, lin + 0x3000);
+		gen = v->fetch_gen;
+		fine(v, load(v, LIN, 1));
+		fine(v, load(v, lin + 0x4000, 1));
+		fine(v, load(v, lin + 0x3000, 1));
+		*pte = 0;
+		soft_tlb_flush_page(v, lin + 0x3000);
+		faults(v, 0, lin + 0x3000, load(v, lin + 0x3000, 1));
+		assert_int_equal(v->fetch_gen, gen);
+		assert_true(cached(v, LIN, SOFT_READ) && cached(v, lin + 0x4000, SOFT_READ));
+		/* Large again, and known as that again. */
+		*pde = DATA | P | W | PS;
+		soft_tlb_flush_page(v, lin + 0x4000);
+		fine(v, load(v, lin + 0x5000, 1));
+		fine(v, load(v, lin + 0x6000, 1));
+		soft_tlb_flush_page(v, lin + 0x5000);
+		assert_true(v->fetch_gen != gen && !cached(v, lin + 0x6000, SOFT_READ));
+	}
+}
+
+/* Of more large pages than can be told apart, too, nothing stays behind, and small pages are quick again. */
+static void many_large_pages(void **state)
+{
+	struct env *e = *state;
+	struct soft_vcpu *v = e->v;
+	const uint64_t lin = 0xffff888000000000ull, n = 8 * LARGE_SETS;
+	uint64_t *pde, gen;
+
+	for (uint64_t i = 0; i < n; i++) {
+		map(e, lin + (i << 21), DATA, W | PS);
+		fine(v, load(v, lin + (i << 21) + 0x1000 * (i % 512), 1));
+	}
+	for (uint64_t i = 0; i < n; i += 97) {
+		fine(v, load(v, lin + (i << 21) + 0x3000, 1));
+		pde = map(e, lin + (i << 21), DATA, W | PS);
+		*pde = 0;
+		soft_tlb_flush_page(v, lin + (i << 21) + 0x5000);
+		faults(v, 0, lin + (i << 21) + 0x3000, load(v, lin + (i << 21) + 0x3000, 1));
+	}
+	gen = v->fetch_gen;
+	for (uint64_t i = 0; i < n; i++)
+		soft_tlb_flush_page(v, lin + (i << 21));
+	assert_int_equal(v->fetch_gen, gen);
+}
+
 static void pae(void **state)
 {
 	struct env *e = *state;
@@ -682,6 +742,8 @@ int main(void)
 		T(contexts),
 		T(pcids),
 		T(large_pages),
+		T(split_pages),
+		T(many_large_pages),
 		T(pae),
 		T(alignment),
 		T(breakpoints),

@@ -99,6 +99,16 @@ static void set_add(page_set *set, uint64_t page, uint16_t round)
 	way[0] = ALL | round;
 }
 
+/* A set that is full stands for all pages, and cannot forget one. */
+static void set_remove(page_set *set, uint64_t page, uint16_t round)
+{
+	uint64_t *way = *set;
+
+	for (unsigned int i = 0; i < PAGE_WAYS; i++)
+		if (way[i] == (page << ROUND_BITS | round))
+			way[i] = 0;
+}
+
 static bool set_has(const page_set *set, uint64_t page, uint16_t round)
 {
 	const uint64_t *way = *set;
@@ -107,6 +117,12 @@ static bool set_has(const page_set *set, uint64_t page, uint16_t round)
 		if (way[i] == (page << ROUND_BITS | round) || way[i] == (ALL | round))
 			return true;
 	return false;
+}
+
+/* More was added to the set than it can tell. */
+static bool set_is_full(const page_set *set, uint16_t round)
+{
+	return (*set)[0] == (ALL | round);
 }
 
 /* -------- where code was fetched from -------- */
@@ -274,11 +290,23 @@ static bool is_large(struct soft_mmu *m, uint64_t lin, unsigned int shift)
 	return set_has(set_of(m->large, LARGE_SETS, page), page, 1);
 }
 
-/* All pieces of a large page. Those of 2 MiB lie in one half of the table. */
+/* Whether so many large pages were seen that nobody knows whether @lin is in one of them. */
+static bool may_be_large(struct soft_mmu *m, uint64_t lin)
+{
+	for (unsigned int shift = 21; shift <= 30; shift += 9)
+		if (set_is_full(set_of(m->large, LARGE_SETS, large_page(lin, shift)), 1))
+			return true;
+	return false;
+}
+
+/* All pieces of a large page. Those of 2 MiB lie in one half of the table. Then none is left, so it is no
+ * longer known as large: a kernel that has split it goes on with its small pages. */
 static void drop_pieces(struct soft_vcpu *v, uint64_t lin, unsigned int shift)
 {
 	unsigned int n = shift == 21 ? PAGES_2M : SOFT_TLB_SIZE;
-	uint64_t first = lin & ~((1ull << shift) - 1);
+	uint64_t first = lin & ~((1ull << shift) - 1), page = large_page(lin, shift);
+
+	set_remove(set_of(v->mmu->large, LARGE_SETS, page), page, 1);
 
 	jit_l1_clear(v);
 	for (int i = 0; i < SOFT_MMU_INDEXES; i++)
@@ -295,6 +323,11 @@ void soft_tlb_flush_page(struct soft_vcpu *v, uint64_t lin)
 	v->count.flush_pages++;
 	if (!soft_long_mode(v))
 		lin = (uint32_t)lin;
+	/* Once and for all large pages: programs come and go, and theirs would add up until no INVLPG were quick. */
+	if (may_be_large(m, lin)) {
+		soft_tlb_flush(v, true);
+		return;
+	}
 	code = fetched(m, lin, true);
 	here = fetched(m, lin, false);
 	tlb_drop_page(v, lin);
