@@ -241,6 +241,8 @@ static void advise(struct ram_block *b, uint64_t small_head)
 	if (b->page_size == PAGE && small_head)
 		(void)!madvise(b->host, MIN(small_head, b->size), MADV_NOHUGEPAGE);
 	(void)!madvise(b->host, b->size, MADV_DONTDUMP);
+	(void)!madvise(
+		b->host, b->size, MADV_DONTFORK); /* helper processes have no business there */
 #ifdef PR_SET_VMA
 	if (b->fd < 0)
 		(void)!prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, b->host, b->size, b->name);

@@ -153,6 +153,40 @@ static void one_region_for_all(void **state)
 	assert_false(in_window(3));
 }
 
+/* Has the mapping at @p that flag in /proc/self/smaps? */
+static bool has_flag(uintptr_t p, const char *flag)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	unsigned long from, to;
+	bool here = false, has = false;
+	char line[512];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			here = p >= from && p < to;
+		else if (here && !strncmp(line, "VmFlags:", 8))
+			has = strstr(line, flag);
+	}
+	fclose(f);
+	return has;
+}
+
+/* In no core dump, and in no child: like RAM itself. */
+static void is_kept_to_itself(void **state)
+{
+	uintptr_t at;
+
+	list_make(STEPS, 4);
+	run(&space[0], STEPS);
+	at = soft_tlb_at(v, SOFT_MMU_USER, page_lin(0))->addend + page_lin(0);
+	assert_true(in_window(0));
+	assert_true(has_flag(at, " dd") && has_flag(at, " dc"));
+	assert_true(has_flag((uintptr_t)e->ram->host, " dd"));
+	assert_true(has_flag((uintptr_t)e->ram->host, " dc"));
+	assert_false(has_flag((uintptr_t)&at, " dd") || has_flag((uintptr_t)&at, " dc"));
+}
+
 static void frame_changes(unsigned int f)
 {
 	uint8_t *host = e->ram->host + FRAME + 0x1000ull * f;
@@ -257,6 +291,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_region_for_all, setup_windows, teardown),
+		cmocka_unit_test_setup_teardown(is_kept_to_itself, setup_windows, teardown),
 		cmocka_unit_test_setup_teardown(world_changes, setup_windows, teardown),
 		cmocka_unit_test_setup_teardown(no_room, setup_windows, teardown),
 	};
