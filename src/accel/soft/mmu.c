@@ -77,13 +77,6 @@ static inline const struct piece *find_piece(struct soft_vcpu *v, uint64_t gpa, 
 	return near;
 }
 
-uint8_t *mmu_page_host(struct soft_vcpu *v, uint64_t gpa)
-{
-	const struct piece *p = find_piece(v, gpa, &v->mmu->data);
-
-	return p ? p->host + (gpa - p->start) : NULL;
-}
-
 static inline _Atomic uint32_t *piece_code(const struct piece *p, uint64_t gpa)
 {
 	return p->code + RAM_CODE_WORDS * ((gpa - p->start) / PAGE_SIZE);
@@ -766,7 +759,8 @@ const uint8_t *soft_fetch_some(
 	tlb_note_fetch(v->mmu, lin, soft_fetch_global(v, lin));
 	*gpa = r.gpa + (lin & PAGE_OFF);
 	*code = r.code;
-	return r.host + (lin & PAGE_OFF);
+	/* It may be kept for longer than a window lasts. */
+	return soft_window_frame(v, r.host) + (lin & PAGE_OFF);
 }
 
 const uint8_t *soft_fetch(struct soft_vcpu *v, uint64_t lin, uint64_t *gpa, _Atomic uint32_t **code)

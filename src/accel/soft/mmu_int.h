@@ -83,8 +83,6 @@ struct soft_mmu {
 
 /* mmu.c */
 void mmu_paging_changed(struct soft_vcpu *v);
-/* The page at @gpa in RAM or ROM; NULL: it is none. */
-uint8_t *mmu_page_host(struct soft_vcpu *v, uint64_t gpa);
 
 /* tlb.c */
 /* Code is fetched from the page of @lin, which is global or not. */

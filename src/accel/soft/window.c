@@ -56,6 +56,19 @@ uint8_t *soft_window_host(const struct soft_vcpu *v, uint64_t page, uint8_t *hos
 	return chunk_is(c, page, v->cr3) && c->host[i] == host ? c->at + i * PAGE_SIZE : host;
 }
 
+uint8_t *soft_window_frame(const struct soft_vcpu *v, uint8_t *host)
+{
+	const struct soft_windows *w = v->mmu->windows;
+	uint64_t off;
+
+	if (__builtin_expect(!w || !w->reserved, 1))
+		return host;
+	off = (uintptr_t)host - (uintptr_t)w->reserved;
+	return off < CHUNKS * CHUNK_SIZE
+		       ? w->chunk[off / CHUNK_SIZE].host[off % CHUNK_SIZE / PAGE_SIZE]
+		       : host;
+}
+
 /* -------- life -------- */
 static struct soft_windows *windows_new(void)
 {
@@ -181,9 +194,7 @@ static bool page_add(struct soft_vcpu *v, struct chunk *c, uint64_t page, unsign
 		return false;
 	if (e->addend + page == (uintptr_t)c->at + i * PAGE_SIZE)
 		return true;
-	host = mmu_page_host(v, e->gpa);
-	if (!host)
-		return false;
+	host = soft_window_frame(v, (uint8_t *)(e->addend + page));
 	if (c->host[i] == host) {
 		lead(v, page, c->at + i * PAGE_SIZE);
 	} else if (c->host[i] || w->pages >= room(v)) {

@@ -22,6 +22,8 @@ struct soft_windows;
 
 /* Where generated code is to find linear @page, a page of a program's at @host in RAM. */
 uint8_t *soft_window_host(const struct soft_vcpu *v, uint64_t page, uint8_t *host);
+/* The page at @host as it lies in RAM, whether that leads to a window or not. */
+uint8_t *soft_window_frame(const struct soft_vcpu *v, uint8_t *host);
 /* Generated code misses the page of @lin, which the TLB has for reading, where it is one of several: map it, and what the
  * TLB knows of the pages around it, and have the TLBs lead there. False: nothing has changed. */
 bool soft_window_add(struct soft_vcpu *v, uint64_t lin);

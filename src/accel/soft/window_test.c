@@ -36,7 +36,7 @@ struct space {
 
 static struct space space[2];
 static uint32_t model[FRAMES][1024], step_write[STEPS], step_read[STEPS];
-static uint64_t rnd;
+static uint64_t rnd, start;
 
 static uint64_t page_lin(unsigned int i)
 {
@@ -54,6 +54,7 @@ static int setup_windows(void **state)
 	jit_test_begin(state);
 	v->jit->hot_all = true;
 	rnd = 77;
+	start = LIN;
 	put_at(CODE, program, sizeof(program));
 	for (unsigned int k = 0; k < 2; k++) {
 		struct space *s = &space[k];
@@ -109,7 +110,7 @@ static void run(const struct space *s, unsigned int steps)
 	struct soft_event ev = { .vector = 255 };
 	uint32_t fault, want = expect(s, steps, &fault);
 
-	v->rip = LIN;
+	v->rip = start;
 	v->gpr[X86_RAX] = 0;
 	v->gpr[X86_RCX] = steps;
 	v->gpr[X86_RSI] = LIST;
@@ -265,6 +266,29 @@ static void fill_room(uint32_t pages, uint32_t want)
 	}
 }
 
+/* Code of a page in a window is found when that is no more. */
+static void code_in_a_window(void **state)
+{
+	list_make(STEPS, 1);
+	for (unsigned int i = 0; i < 20; i++) {
+		soft_jit_reset(v);
+		put_at(CODE + 0x40 * i, program, sizeof(program));
+		fine(v, soft_load_lin(v, X86_DS, LIN, 4, SOFT_MMU_USER));
+		if (i) {
+			soft_window_add(v, LIN);
+			assert_true(soft_tlb_at(v, SOFT_MMU_USER, LIN)->addend + LIN -
+					    (uintptr_t)e->ram->host >=
+				    RAM_SIZE);
+		}
+		run(&space[0], 20);
+		soft_window_reset(v);
+		soft_tlb_flush(v, true);
+		start = LIN + 0x40 * i;
+		run(&space[0], 20);
+		start = LIN;
+	}
+}
+
 /* More pages than may be mapped: those that come last do without, until all is begun anew. That is not at once again. */
 static void no_room(void **state)
 {
@@ -293,6 +317,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_region_for_all, setup_windows, teardown),
 		cmocka_unit_test_setup_teardown(is_kept_to_itself, setup_windows, teardown),
 		cmocka_unit_test_setup_teardown(world_changes, setup_windows, teardown),
+		cmocka_unit_test_setup_teardown(code_in_a_window, setup_windows, teardown),
 		cmocka_unit_test_setup_teardown(no_room, setup_windows, teardown),
 	};
 
