@@ -80,7 +80,7 @@ static struct soft_windows *windows_new(void)
 	p = mmap(NULL, CHUNKS * CHUNK_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 		-1, 0);
 	w->reserved = p == MAP_FAILED ? NULL : p;
-	for (uint32_t i = 0; i < CHUNKS; i++)
+	for (uint32_t i = 0; w->reserved && i < CHUNKS; i++)
 		w->chunk[i].at = w->reserved + i * CHUNK_SIZE;
 	return w;
 }
@@ -147,14 +147,16 @@ static struct chunk *chunk_for(struct soft_windows *w, uint64_t lin, uint64_t cr
 	return c->host ? c : NULL;
 }
 
-/* The entries of the vCPU's TLBs that have @page lead to @to. */
-static void lead(struct soft_vcpu *v, uint64_t page, uint8_t *to)
+/* The entries of the vCPU's TLBs that have @page, which is @frame in RAM, lead to @to. A small TLB that has it elsewhere
+ * (as long as the guest has not flushed a translation that it has changed) keeps it, and so the rights go with the frame. */
+static void lead(struct soft_vcpu *v, uint64_t page, const uint8_t *frame, uint8_t *to)
 {
 	struct soft_tlb_entry *e = soft_tlb_at(v, SOFT_MMU_USER, page);
 	struct jit_l1 *l = &v->l1[page >> 12 & (JIT_L1_SIZE - 1)];
 
 	e->addend = (uintptr_t)to - page;
-	if (l->tag[SOFT_READ] != page && l->tag[SOFT_WRITE] != page)
+	if ((l->tag[SOFT_READ] != page && l->tag[SOFT_WRITE] != page) ||
+		soft_window_frame(v, l->host) != frame)
 		return;
 	l->host = to;
 	l->delta = (uintptr_t)to - page;
@@ -171,7 +173,7 @@ static bool page_map(struct soft_vcpu *v, struct chunk *c, uint64_t page, uint8_
 		return false;
 	c->host[i] = host;
 	w->pages++;
-	lead(v, page, to);
+	lead(v, page, host, to);
 	return true;
 }
 
@@ -196,7 +198,7 @@ static bool page_add(struct soft_vcpu *v, struct chunk *c, uint64_t page, unsign
 		return true;
 	host = soft_window_frame(v, (uint8_t *)(e->addend + page));
 	if (c->host[i] == host) {
-		lead(v, page, c->at + i * PAGE_SIZE);
+		lead(v, page, host, c->at + i * PAGE_SIZE);
 	} else if (c->host[i] || w->pages >= room(v)) {
 		w->refused++;
 		return false;

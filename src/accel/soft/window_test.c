@@ -266,6 +266,28 @@ static void fill_room(uint32_t pages, uint32_t want)
 	}
 }
 
+/* A page table that has changed without a flush: the small TLB may have the old page, but never the new one with the
+ * old one's rights. */
+static void rights_go_with_the_frame(void **state)
+{
+	const struct jit_l1 *l;
+	struct soft_tlb_entry *t = soft_tlb_at(v, SOFT_MMU_USER, page_lin(0));
+	uint8_t *old = e->ram->host + FRAME + 0x1000ull * space[0].frame[0];
+
+	list_make(STEPS, 1);
+	run(&space[0], 10);
+	l = &v->l1[page_lin(0) >> 12 & (JIT_L1_SIZE - 1)];
+	assert_true(l->tag[SOFT_WRITE] == page_lin(0) && l->host == old);
+	space[0].frame[0] = 3;
+	space[0].readonly[0] = true;
+	map_page(&space[0], 0);
+	t->page = SOFT_TLB_NONE; /* another page has had its place */
+	t->tag[SOFT_READ] = t->tag[SOFT_WRITE] = t->tag[SOFT_FETCH] = SOFT_TLB_NONE;
+	fine(v, soft_load_lin(v, X86_DS, page_lin(0), 4, SOFT_MMU_USER));
+	assert_true(soft_window_add(v, page_lin(0)) && in_window(0));
+	assert_true(l->tag[SOFT_WRITE] != page_lin(0) || soft_window_frame(v, l->host) == old);
+}
+
 /* Code of a page in a window is found when that is no more. */
 static void code_in_a_window(void **state)
 {
@@ -317,6 +339,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_region_for_all, setup_windows, teardown),
 		cmocka_unit_test_setup_teardown(is_kept_to_itself, setup_windows, teardown),
 		cmocka_unit_test_setup_teardown(world_changes, setup_windows, teardown),
+		cmocka_unit_test_setup_teardown(rights_go_with_the_frame, setup_windows, teardown),
 		cmocka_unit_test_setup_teardown(code_in_a_window, setup_windows, teardown),
 		cmocka_unit_test_setup_teardown(no_room, setup_windows, teardown),
 	};
