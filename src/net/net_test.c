@@ -436,32 +436,41 @@ static void test_passed_descriptors(void **state)
 	loop_free(l);
 }
 
+/* @e has a stream with little room in its socket. Returns the other end, which does not block. */
+static int end_open_narrow(struct end *e, struct loop *l)
+{
+	int fd[2], size = 4096;
+	char text[40];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+	setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	snprintf(text, sizeof(text), "socket,fd=%d", fd[0]);
+	end_open(e, l, text);
+	return fd[1];
+}
+
 /* The rest of a frame that went in part goes as soon as it can, also when nothing else is sent. */
 static void test_rest_of_frame(void **state)
 {
 	static uint8_t frame[60000], got[60004];
 	struct error err = ERROR_INIT;
 	struct loop *l = loop_new("main", 0, &err);
-	int fd[2], size = 4096;
+	int peer;
 	size_t have = 0;
 	struct end e;
-	char text[40];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
-	setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	snprintf(text, sizeof(text), "socket,fd=%d", fd[0]);
-	end_open(&e, l, text);
+	peer = end_open_narrow(&e, l);
 	fill(frame, sizeof(frame), 1);
 	assert_int_equal(send_frame(&e, frame, sizeof(frame)), 1);
 	UNTIL(l, ({
-		ssize_t n = read(fd[1], got + have, sizeof(got) - have);
+		ssize_t n = read(peer, got + have, sizeof(got) - have);
 
 		have += n > 0 ? (size_t)n : 0;
 		have == sizeof(got);
 	}));
 	assert_memory_equal(got + 4, frame, sizeof(frame));
 	end_close(&e);
-	close(fd[1]);
+	close(peer);
 	loop_free(l);
 }
 
@@ -513,16 +522,12 @@ static void test_bursts(void **state)
 	static uint8_t bytes[NET_BATCH * 3100], want[BURST * NET_BATCH * 800];
 	struct error err = ERROR_INIT;
 	struct loop *l = loop_new("main", 0, &err);
-	int fd[2], size = 4096, parts = 0;
+	int peer, parts = 0;
 	size_t all = 0, have = 0;
 	uint64_t rnd = 11;
 	struct end e;
-	char text[40];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
-	setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	snprintf(text, sizeof(text), "socket,fd=%d", fd[0]);
-	end_open(&e, l, text);
+	peer = end_open_narrow(&e, l);
 	for (int b = 0; b < BURST && all + sizeof(bytes) < sizeof(want); b++) {
 		int n = burst_make(bytes, packet, iov, &rnd), sent = 0;
 		const uint8_t *p = bytes;
@@ -539,17 +544,17 @@ static void test_bursts(void **state)
 
 			sent += k;
 			parts += sent < n && k;
-			burst_check(fd[1], want, &have, all, test_random(&rnd) % 40000);
+			burst_check(peer, want, &have, all, test_random(&rnd) % 40000);
 			loop_run_once(l, 0);
 		}
 	}
 	UNTIL(l, ({
-		burst_check(fd[1], want, &have, all, SIZE_MAX);
+		burst_check(peer, want, &have, all, SIZE_MAX);
 		have == all;
 	}));
 	assert_true(parts > 10);
 	end_close(&e);
-	close(fd[1]);
+	close(peer);
 	loop_free(l);
 }
 
