@@ -13,6 +13,7 @@
 #include "cli/help.h"
 #include "cli/run_int.h"
 #include "control/listen.h"
+#include "machine/none.h"
 #include "migrate/migrate.h"
 #include "sandbox/sandbox.h"
 
@@ -157,6 +158,17 @@ static bool start_own_sockets(struct run *r, struct error *err)
 	       serve_own(r, RUNDIR_MONITOR, true, err);
 }
 
+/* The board and all that is in it. */
+static bool make_machine(struct run *r, struct error *err)
+{
+	if (!run_open_backends(r, err))
+		return false;
+	if (r->c.machine.type == MACHINE_NONE)
+		return none_init(r->m, r->board.accel, r->accel_options, err);
+	return board_init(r->m, &r->board, err) && run_add_devices(r, err) &&
+	       board_start(r->m, err);
+}
+
 static bool start(struct run *r, struct error *err)
 {
 	/* One heap for all threads: they allocate at the start only, and each heap of its own would
@@ -179,10 +191,7 @@ static bool start(struct run *r, struct error *err)
 		return false;
 	r->m->no_reboot = r->c.no_reboot;
 	r->m->watchdog_action = (enum notice_action)r->c.watchdog_action;
-	if (!run_open_backends(r, err))
-		return false;
-	if (!board_init(r->m, &r->board, err) || !run_add_devices(r, err) ||
-		!board_start(r->m, err))
+	if (!make_machine(r, err))
 		return false;
 	if (r->c.pidfile && !run_write_pidfile(r, err))
 		return false;

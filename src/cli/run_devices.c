@@ -33,7 +33,8 @@ static bool add_chardev(struct run *r, const char *spec, const char *id, struct 
 
 static bool open_serials(struct run *r, struct error *err)
 {
-	bool automatic = !r->c.serial.len && (isatty(STDIN_FILENO) || r->c.kernel);
+	bool automatic = !r->c.serial.len && r->c.machine.type != MACHINE_NONE &&
+			 (isatty(STDIN_FILENO) || r->c.kernel);
 	size_t n = automatic ? 1 : r->c.serial.len;
 	AUTO_FREE char *path = rundir_file(r->rundir, RUNDIR_CONSOLE);
 	AUTO(str) own_console = STR_INIT;

@@ -212,6 +212,23 @@ struct loop *machine_io_loop(struct machine *m, const char *name, struct error *
 	return l;
 }
 
+bool machine_io_loop_del(struct machine *m, const char *name)
+{
+	struct loop **it, *l = find_io_loop(m, name);
+
+	assert(thread_is(ROLE_MAIN) && l);
+	if (loop_is_used(l))
+		return false;
+	vec_for_each (it, &m->io_loops) {
+		if (*it == l)
+			break;
+	}
+	m->io_loops.len--;
+	memmove(it, it + 1, (size_t)(m->io_loops.data + m->io_loops.len - it) * sizeof(*it));
+	loop_thread_stop(l);
+	return true;
+}
+
 static const char *const backend_names[BACKEND_KINDS] = {
 	[BACKEND_BLOCK] = "disk",
 	[BACKEND_CHARDEV] = "character device",

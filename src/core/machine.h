@@ -167,6 +167,8 @@ bool machine_init_vcpus(struct machine *m, struct error *err) MUST_USE;
 /* An I/O loop thread by name; NULL: the machine's default one. Made at first use. Main. */
 struct loop *machine_io_loop(struct machine *m, const char *name, struct error *err) MUST_USE;
 bool machine_has_io_loop(const struct machine *m, const char *name);
+/* End it. False: somebody uses it (loop_use()). It must be there. Main. */
+bool machine_io_loop_del(struct machine *m, const char *name) MUST_USE;
 
 bool machine_backend_add(struct machine *m, enum backend_kind kind, const char *id, void *backend,
 	struct error *err) MUST_USE;

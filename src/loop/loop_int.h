@@ -45,6 +45,7 @@ extern const struct loop_ops loop_epoll_ops, loop_uring_ops;
 struct loop {
 	const struct loop_ops *ops;
 	char *name;
+	uint32_t users;		     /* main's */
 	_Atomic(const void *) owner; /* address of a variable of the loop's thread */
 	bool running;		     /* inside an iteration */
 	bool entered;

@@ -157,11 +157,21 @@ static const struct field machines_fields[] = {
 static const struct field_table machines = FIELD_TABLE(
 	"query-machines", struct machines, machines_fields);
 
-static bool query_machines(struct qmp_call *c, struct error *err)
+static bool add_none(struct qmp_call *c, struct error *err)
 {
 	struct machine_info *i = fields_list_add(&machines, c->ret, "machines", err);
 
 	if (!i)
+		return false;
+	i->cpu_max = 1;
+	return qmp_set_text(&i->name, "none", err);
+}
+
+static bool query_machines(struct qmp_call *c, struct error *err)
+{
+	struct machine_info *i;
+
+	if (!add_none(c, err) || !(i = fields_list_add(&machines, c->ret, "machines", err)))
 		return false;
 	i->is_default = true;
 	i->cpu_max = BOARD_CPUS_MAX;
