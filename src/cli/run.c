@@ -80,6 +80,11 @@ static bool wait_loaded(struct run *r)
 	return migrate_wait(migrate_of(r->m), &err) && !r->load_failed;
 }
 
+static bool wait_incoming(struct run *r, struct error *err)
+{
+	return machine_wait_incoming(r->m, err) && machine_start_threads(r->m, err);
+}
+
 /* Start the machine: anew, or with what was saved. */
 static bool start_machine(struct run *r, struct error *err)
 {
@@ -87,17 +92,18 @@ static bool start_machine(struct run *r, struct error *err)
 	AUTO_FREE char *uri = NULL;
 
 	if (!from)
-		return confine(r, err) && (r->c.paused || machine_resume(r->m, err));
+		return confine(r, err) &&
+		       (r->c.paused ? machine_start_threads(r->m, err) : machine_resume(r->m, err));
 	migrate_set_hook(migrate_of(r->m), load_changed, r);
 	if (r->c.incoming && !strcmp(r->c.incoming, "defer"))
-		return confine(r, err) && machine_wait_incoming(r->m, err);
+		return confine(r, err) && wait_incoming(r, err);
 	uri = str_printf("%s%s", r->c.restore ? "file:" : "", from);
 	if (!uri)
 		return error_set(err, "out of memory");
 	/* Paths and sockets first, and the bytes of the stream when we are confined. */
 	if (!migrate_open_load(r->m, uri, err))
 		return error_prefix(err, r->c.restore ? "--restore" : "--incoming");
-	if (!confine(r, err) || !machine_wait_incoming(r->m, err))
+	if (!confine(r, err) || !wait_incoming(r, err))
 		return false;
 	return migrate_load(r->m, NULL, err) ||
 	       error_prefix(err, r->c.restore ? "--restore" : "--incoming");

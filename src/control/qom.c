@@ -89,6 +89,19 @@ static bool chardev_child(
 	return false;
 }
 
+static bool iothread_child(
+	struct machine *m, uint32_t i, struct qom_node *child, char *name, size_t size)
+{
+	for (uint32_t k = 0; k < m->io_loops.len; k++) {
+		if (machine_io_loop_is_shared(loop_name(m->io_loops.data[k])) || i--)
+			continue;
+		*child = (struct qom_node){ .kind = QOM_IOTHREAD, .number = k };
+		snprintf(name, size, "%s", loop_name(m->io_loops.data[k]));
+		return true;
+	}
+	return false;
+}
+
 bool qom_child(struct machine *m, const struct qom_node *n, uint32_t i, struct qom_node *child,
 	char *name, size_t size)
 {
@@ -117,11 +130,7 @@ bool qom_child(struct machine *m, const struct qom_node *n, uint32_t i, struct q
 	case QOM_CHARDEVS:
 		return chardev_child(m, i, child, name, size);
 	case QOM_OBJECTS:
-		if (i >= m->io_loops.len)
-			return false;
-		*child = (struct qom_node){ .kind = QOM_IOTHREAD, .number = i };
-		snprintf(name, size, "%s", loop_name(m->io_loops.data[i]));
-		return true;
+		return iothread_child(m, i, child, name, size);
 	default:
 		return false;
 	}

@@ -212,6 +212,14 @@ struct loop *machine_io_loop(struct machine *m, const char *name, struct error *
 	return l;
 }
 
+bool machine_io_loop_is_shared(const char *name)
+{
+	const char *rest;
+
+	return !strcmp(name, "io") || (str_has_prefix(name, "io-", &rest) && *rest &&
+					      strspn(rest, "0123456789") == strlen(rest));
+}
+
 bool machine_io_loop_del(struct machine *m, const char *name)
 {
 	struct loop **it, *l = find_io_loop(m, name);
@@ -450,6 +458,16 @@ bool machine_resume(struct machine *m, struct error *err)
 			machine_pause(m);
 			return false;
 		}
+	}
+	return true;
+}
+
+bool machine_start_threads(struct machine *m, struct error *err)
+{
+	assert(thread_is(ROLE_MAIN) && m->state != RUN_RUNNING);
+	for (uint32_t i = 0; i < m->n_vcpus; i++) {
+		if (!vcpu_start_parked(&m->vcpus[i], err))
+			return false;
 	}
 	return true;
 }

@@ -51,6 +51,8 @@ static bool object_add(struct qmp_call *c, struct error *err)
 			NAME_LEN_MAX);
 	if (a->poll_max)
 		return error_usage(err, "'poll-max-ns' is 0 here: a thread does not spin");
+	if (machine_io_loop_is_shared(a->id))
+		return error_usage(err, "'%s': threads of that name are the machine's own", a->id);
 	if (machine_has_io_loop(c->m, a->id))
 		return error_usage(err,
 			"attempt to add duplicate property '%s' to object (type 'container')",
@@ -74,7 +76,7 @@ static bool object_del(struct qmp_call *c, struct error *err)
 {
 	const struct add_args *a = c->args;
 
-	if (!machine_has_io_loop(c->m, a->id))
+	if (machine_io_loop_is_shared(a->id) || !machine_has_io_loop(c->m, a->id))
 		return error_set(err, "object '%s' not found", a->id);
 	return machine_io_loop_del(c->m, a->id) ||
 	       error_set(err, "object '%s' is in use, can not be deleted", a->id);

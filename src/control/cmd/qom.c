@@ -319,6 +319,8 @@ static bool qom_list_types(struct qmp_call *c, struct error *err)
 	for (const struct device_type *const *t = device_type_table; *t; t++) {
 		if (!add_type(c, (*t)->name, parent_of(*t), err))
 			return false;
+		if ((*t)->alias && !add_type(c, (*t)->alias, parent_of(*t), err))
+			return false;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(other_types); i++) {
 		if (!add_type(c, other_types[i].name, other_types[i].parent, err))

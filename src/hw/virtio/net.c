@@ -627,6 +627,7 @@ static const struct field_table net_state_table = {
 
 const struct device_type virtio_net_pci_type = {
 	.name = "virtio-net-pci",
+	.alias = "virtio-net-pci-non-transitional",
 	.doc = "virtio network card",
 	.bus = BUS_PCI,
 	.flags = DEVICE_USER,
