@@ -68,3 +68,12 @@ def listens_at(path):
     with open('/proc/net/unix', errors='replace') as f:
         lines = [x.split(maxsplit=7) for x in f]
     return any(len(x) == 8 and x[3] == '00010000' and x[7].rstrip() == path for x in lines)
+
+
+def has_ended(pid):
+    """A process is not there, or only for its parent to be told."""
+    try:
+        with open('/proc/%d/stat' % pid) as f:
+            return ') Z ' in f.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
