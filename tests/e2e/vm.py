@@ -117,12 +117,12 @@ class Vm:
     def threads(self):
         return len(os.listdir('/proc/%d/task' % self.process.pid))
 
-    def until(self, what, condition, timeout=180):
+    def until(self, what, condition, timeout=180, pause=0.2):
         end = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > end:
                 raise Failed('waited in vain for ' + what)
-            self.read(0.2)
+            self.read(pause)
 
 
 class Qmp:
