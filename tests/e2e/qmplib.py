@@ -6,10 +6,10 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 
 import tap
 from guestlib import guest_file
+from waits import listens_at, until
 
 LODGE = os.path.join(tap.TOP, 'build/lodge')
 QEMU = 'qemu-system-x86_64'
@@ -83,18 +83,10 @@ class Lodge:
             [LODGE, 'run', '--name', name, '--accel', 'soft', '--memory', '128M',
              *(() if '-k' in options else ('-k', guest_file('cloud/bzImage'))), *options],
             stdin=subprocess.DEVNULL, env=self.env)
-        end = time.monotonic() + 180
-        while not self.listens():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError('lodge does not start')
-            time.sleep(0.02)
-
-    def listens(self):
-        try:
-            socket.socket(socket.AF_UNIX).connect(self.path('monitor'))
-        except OSError:
-            return False
-        return True
+        # Its last one.
+        until(lambda: listens_at(self.path('monitor')) or self.process.poll() is not None)
+        if not listens_at(self.path('monitor')):
+            raise RuntimeError('lodge does not start')
 
     def path(self, which='qmp'):
         return os.path.join(self.folder, which)
@@ -124,9 +116,8 @@ class Qemu:
              '-chardev', 'null,id=busy', '-device', 'isa-serial,chardev=busy', '-object', 'iothread,id=io',
              '-drive', 'file=%s,if=none,id=d,format=raw' % disk, '-device', 'virtio-blk-pci,drive=d,id=vd', '-device', 'pcie-root-port,id=p1',
              '-qmp', 'unix:%s,server=on,wait=off' % self.there])
-        end = time.monotonic() + 180
-        while not os.path.exists(self.there) and time.monotonic() < end:
-            time.sleep(0.1)
+        if not until(lambda: listens_at(self.there)):
+            raise RuntimeError('QEMU does not start')
 
     def __enter__(self):
         return self
