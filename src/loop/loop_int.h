@@ -44,8 +44,9 @@ extern const struct loop_ops loop_epoll_ops, loop_uring_ops;
 
 /* loop_bulk.c */
 struct loop_bulk {
-	uint64_t bytes; /* moved since ->since_ns, or since the timer's last turn */
-	int64_t since_ns, asked_ns;
+	uint64_t bytes; /* moved since ->since_ns */
+	int64_t turns;	/* with some */
+	int64_t since_ns, last_ns, rest_ns, asked_ns;
 	bool may; /* as it was at ->asked_ns */
 	bool on;  /* the thread is a batch job; the timer is armed */
 	struct loop_timer timer;
