@@ -430,6 +430,7 @@ static int loop_init(struct loop *l, unsigned int flags)
 	l->free_slot = NO_SLOT;
 	l->backlog_tail = &l->backlog;
 	list_init(&l->to_arm);
+	loop_bulk_init(l);
 	atomic_init(&l->owner, &self);
 	rc = backend_init(l, flags);
 	if (rc < 0) {

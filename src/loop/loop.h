@@ -61,6 +61,11 @@ struct loop *loop_thread_start(
 /* Stop, join and free, as loop_free() does. From any other thread. */
 void loop_thread_stop(struct loop *l);
 
+/* On the loop's thread: @bytes have gone through it, of a stream that may as well go in large portions. While there
+ * are many, on a host with one CPU, a thread of loop_thread_start() does not take it from others when it
+ * wakes up. For what is moved in turns; costs an addition. */
+void loop_moved(struct loop *l, uint64_t bytes);
+
 /* -------- descriptors -------- */
 enum loop_events {
 	LOOP_IN = 1 << 0,

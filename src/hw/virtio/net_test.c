@@ -240,28 +240,52 @@ static void test_mixed(void **state)
 	assert_int_equal(vt_status(t), 15);
 }
 
-/* With one CPU, a card that sends one long frame after another is left alone for a moment now and
- * then: they come all the same. */
+static void be_ordinary(void *unused)
+{
+	assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){ 0 }), 0);
+}
+
+static void ask_policy(void *opaque)
+{
+	*(int *)opaque = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+}
+
+static int loop_policy(void)
+{
+	int policy;
+
+	loop_call(dev->home, ask_policy, &policy);
+	return policy;
+}
+
+/* With one CPU, long frames one after the other make the loop's thread a batch job (loop_moved()), and short ones do
+ * not; all come. */
 static void test_one_cpu(void **state)
 {
+	int64_t end = clock_mono_ns() + 20 * NS_PER_SEC;
 	cpu_set_t all, one;
 	uint64_t rnd = 9;
-	int64_t begin;
 	int buffers;
 
 	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
 	CPU_ZERO(&one);
 	CPU_SET(sched_getcpu(), &one);
 	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
-	make("netdev=n");
-	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+	make("netdev=n,iothread=one");
+	loop_call(dev->home, be_ordinary, NULL);
 	start(ALL, BUFS, 1526);
-	begin = clock_mono_ns();
-	for (int i = 0; i < 40; i++)
-		echo(i % 2 ? 60000 : 400, 2, &rnd, &buffers);
-	assert_true(clock_mono_ns() - begin > 9 * 100 * 1000);
-	for (int i = 0; i < 40; i++)
+	for (int i = 0; i < 100; i++) {
 		echo(60, 2, &rnd, &buffers);
+		assert_int_equal(loop_policy(), SCHED_OTHER);
+	}
+	do {
+		echo(60000, 2, &rnd, &buffers);
+	} while (loop_policy() == SCHED_OTHER && clock_mono_ns() < end);
+	assert_int_equal(loop_policy(), SCHED_BATCH);
+	while (loop_policy() == SCHED_BATCH && clock_mono_ns() < end)
+		echo(60, 2, &rnd, &buffers);
+	assert_int_equal(loop_policy(), SCHED_OTHER);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
 }
 
 /* Fewer buffers than the longest frame may take: what fits comes all the same, what never fits is lost, and what
