@@ -388,6 +388,22 @@ const char *loop_name(const struct loop *l)
 	return l->name;
 }
 
+void loop_use(struct loop *l)
+{
+	l->users++;
+}
+
+void loop_unuse(struct loop *l)
+{
+	assert(l->users);
+	l->users--;
+}
+
+bool loop_is_used(const struct loop *l)
+{
+	return l->users;
+}
+
 /* -------- making and ending -------- */
 
 static void wake_ready(void *opaque)
@@ -414,6 +430,7 @@ static int loop_init(struct loop *l, unsigned int flags)
 	l->free_slot = NO_SLOT;
 	l->backlog_tail = &l->backlog;
 	list_init(&l->to_arm);
+	loop_bulk_init(l);
 	atomic_init(&l->owner, &self);
 	rc = backend_init(l, flags);
 	if (rc < 0) {

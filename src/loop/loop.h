@@ -49,6 +49,10 @@ void loop_stop(struct loop *l);
 bool loop_in_thread(const struct loop *l);
 bool loop_has_uring(const struct loop *l);
 const char *loop_name(const struct loop *l);
+/* How many count on the loop to stay. The loop does nothing with it; all on one thread, main. */
+void loop_use(struct loop *l);
+void loop_unuse(struct loop *l);
+bool loop_is_used(const struct loop *l);
 
 /* Start a thread named @name with @role that runs a new loop until loop_thread_stop(). It blocks all
  * signals. The loop is the new thread's from here on. */
@@ -56,6 +60,11 @@ struct loop *loop_thread_start(
 	const char *name, enum thread_role role, unsigned int flags, struct error *err) MUST_USE;
 /* Stop, join and free, as loop_free() does. From any other thread. */
 void loop_thread_stop(struct loop *l);
+
+/* On the loop's thread: @bytes have gone through it, of a stream that may as well go in large portions. While there
+ * are many, on a host with one CPU, a thread of loop_thread_start() does not take it from others when it
+ * wakes up. For what is moved in turns; costs an addition. */
+void loop_moved(struct loop *l, uint64_t bytes);
 
 /* -------- descriptors -------- */
 enum loop_events {

@@ -42,9 +42,20 @@ struct loop_ops {
 
 extern const struct loop_ops loop_epoll_ops, loop_uring_ops;
 
+/* loop_bulk.c */
+struct loop_bulk {
+	uint64_t bytes; /* moved since ->since_ns */
+	int64_t turns;	/* with some */
+	int64_t since_ns, last_ns, rest_ns, asked_ns;
+	bool may; /* as it was at ->asked_ns */
+	bool on;  /* the thread is a batch job; the timer is armed */
+	struct loop_timer timer;
+};
+
 struct loop {
 	const struct loop_ops *ops;
 	char *name;
+	uint32_t users;		     /* main's */
 	_Atomic(const void *) owner; /* address of a variable of the loop's thread */
 	bool running;		     /* inside an iteration */
 	bool entered;
@@ -80,6 +91,8 @@ struct loop {
 	uint32_t in_flight;
 	struct worker_pool *pool; /* made when first needed */
 
+	struct loop_bulk bulk;
+
 	/* epoll */
 	int epoll_fd;
 	int n_events;
@@ -110,6 +123,7 @@ static inline void loop_io_complete(struct loop *l, struct loop_io *io, int64_t 
 /* The thread fallback. */
 void loop_io_by_worker(struct loop *l, struct loop_io *io);
 
+void loop_bulk_init(struct loop *l);
 int loop_timers_init(struct loop *l);
 void loop_timers_fini(struct loop *l);
 /* Before waiting: set the timerfd if it is needed earlier than it is set to. */

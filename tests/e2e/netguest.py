@@ -30,6 +30,11 @@ class Lost(Exception):
     pass
 
 
+def need_helper():
+    if not os.path.exists(os.path.join(os.path.dirname(LODGE), 'lodge-net-user')):
+        raise tap.Skip('lodge-net-user is not built (libslirp-dev, libseccomp-dev)')
+
+
 def libraries(program):
     text = subprocess.run(['ldd', program], stdout=subprocess.PIPE, check=True, text=True).stdout
     return re.findall(r'(/\S+) \(0x', text)

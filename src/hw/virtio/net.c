@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include "base/log.h"
 #include "base/trace.h"
 #include "hw/virtio/net_int.h"
@@ -29,10 +28,6 @@ struct config_space {
 #define STATUS_OFF offsetof(struct config_space, status)
 
 /* -------- transmission -------- */
-
-#define TX_BULK	    8192u /* bytes: more on an average is bulk */
-#define TX_SINGLES  2
-#define TX_PAUSE_NS 100000
 
 /* The frame behind a popped chain's header. False: not a frame that may go; it is dropped. */
 static bool tx_prepare(struct virtio_net *s, struct vq_chain *c, struct net_packet *p)
@@ -82,56 +77,28 @@ static int tx_pop(struct virtio_net *s, struct tx_queue *t, struct virtqueue *q)
 	return r < 0 ? r : n;
 }
 
-/* On a host of one CPU, or a part of it, the thread that a kick wakes takes the CPU from the guest
- * before that has a second frame ready: so each has its own kick, and its answer its own
- * interrupt, though the guest could send many. Once it may go on for a moment, this comes to an
- * end: the answers come together then, and so do the next frames. (sched_yield(2) does not give
- * the CPU to a thread that has had more of it.) */
-static void tx_let_guest_run(struct virtio_net *s, struct tx_queue *t)
-{
-	const struct timespec pause = { .tv_nsec = TX_PAUSE_NS };
-
-	if (!s->one_cpu || t->singles < TX_SINGLES)
-		return;
-	if (t->single_bytes >= TX_SINGLES * TX_BULK)
-		nanosleep(&pause, NULL);
-	t->singles = 0;
-	t->single_bytes = 0;
-}
-
-/* A long frame and a short one by turns are what a guest sends of writes that are longer than a frame. */
-static void tx_count(struct tx_queue *t, int sent)
-{
-	if (sent == 1) {
-		t->singles++;
-		t->single_bytes += t->packet[0].len;
-	} else if (sent) {
-		t->singles = 0;
-		t->single_bytes = 0;
-	}
-}
-
 static void tx_turn(struct virtio_net *s, unsigned int pair)
 {
 	struct virtqueue *q = &s->v.vq[2 * pair + 1];
 	struct tx_queue *t = &s->pair[pair].tx;
+	uint64_t moved = 0;
 	int n, sent, r = 0;
 
 	rx_forget(s, pair); /* before there are answers */
-	tx_let_guest_run(s, t);
 	do {
 		n = tx_pop(s, t, q);
 		sent = n > 0 ? net_send(s->net, pair, t->packet, n) : 0;
 		TRACE3(virtio_net, tx, q->index, n, sent);
-		if (s->one_cpu)
-			tx_count(t, sent);
-		for (int i = 0; i < sent && !r; i++)
+		for (int i = 0; i < sent && !r; i++) {
+			moved += t->packet[i].len;
 			r = vq_push(q, &t->chain[i], 0);
+		}
 		for (int i = n; i > sent && !r; i--)
 			vq_unpop(q, &t->chain[i - 1]);
 	} while (n > 0 && sent == n && !r);
 	if (n < 0 || r < 0)
 		virtio_break(&s->v, "queue %u is damaged", q->index);
+	loop_moved(pair_loop(s, pair), moved);
 	virtio_notify(&s->v, q);
 }
 
@@ -300,11 +267,6 @@ static void pair_apply(void *opaque)
 	mutex_unlock(lock);
 }
 
-static struct loop *pair_loop(const struct virtio_net *s, unsigned int pair)
-{
-	return virtio_lane(&s->v, 2 * pair)->loop;
-}
-
 static void apply(void *opaque)
 {
 	struct virtio_net *s = opaque;
@@ -428,7 +390,6 @@ static bool net_prepare(struct virtio_net *s, struct error *err)
 	if (s->cfg.mtu && s->cfg.mtu < 68)
 		return error_usage(err, "mtu=%u: 68 to 65535 are possible", s->cfg.mtu);
 	s->max_pairs = s->cfg.mq && s->cfg.ctrl_vq ? net_queues(s->net) : 1;
-	s->one_cpu = virtio_host_cpus() == 1;
 	loop_defer_init(&s->apply, apply, s);
 	/* Where the kernel moves the frames our loops have nothing to do side by side. */
 	return net_vhost_choose(s, err) &&
@@ -552,10 +513,19 @@ static void net_resume(struct device *d)
 	net_apply_later(s);
 }
 
+static void net_pre_save(struct device *d)
+{
+	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
+
+	virtio_pre_save(d);
+	s->unplugged = !net_plugged(s->net);
+}
+
+/* The plug is as it was; whether somebody is at the cable's other end is the new place's to say. */
 static bool net_post_load(struct device *d, struct error *err)
 {
 	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
-	bool up = net_link(s->net);
+	bool up;
 
 	if (!s->pairs || s->pairs > s->max_pairs)
 		return error_set(err, "saved state uses %u pairs of queues, the device has %u",
@@ -564,6 +534,8 @@ static bool net_post_load(struct device *d, struct error *err)
 		return false;
 	if (s->offloads & ~net_feature_offloads(s))
 		return error_set(err, "saved offloads 0x%x were not negotiated", s->offloads);
+	net_load_link(s->net, !s->unplugged);
+	up = net_link(s->net);
 	s->status = (uint16_t)((up ? S_LINK_UP : 0) |
 			       (up && virtio_has(&s->v, F_GUEST_ANNOUNCE) ? S_ANNOUNCE : 0));
 	memcpy(s->v.config, s->mac, 6);
@@ -604,12 +576,19 @@ static const struct field net_state_fields[] = {
 	FIELD_MAC(struct virtio_net, mac, "mac", .tag = 3),
 	FIELD_U16(struct virtio_net, pairs, "pairs", .tag = 4, .max = NET_QUEUES_MAX),
 	FIELD_U32(struct virtio_net, offloads, "offloads", .tag = 5, .max = 15),
+	FIELD_BOOL(struct virtio_net, unplugged, "unplugged", .tag = 6), /* since version 2 */
 };
-static const struct field_table net_state_table = FIELD_TABLE(
-	"virtio-net-pci", struct virtio_net, net_state_fields);
+static const struct field_table net_state_table = {
+	.name = "virtio-net-pci",
+	.struct_size = sizeof(struct virtio_net),
+	.version = 2,
+	.fields = net_state_fields,
+	.n_fields = ARRAY_SIZE(net_state_fields),
+};
 
 const struct device_type virtio_net_pci_type = {
 	.name = "virtio-net-pci",
+	.alias = "virtio-net-pci-non-transitional",
 	.doc = "virtio network card",
 	.bus = BUS_PCI,
 	.flags = DEVICE_USER,
@@ -622,7 +601,7 @@ const struct device_type virtio_net_pci_type = {
 	.reset = virtio_reset,
 	.quiesce = net_quiesce,
 	.resume = net_resume,
-	.pre_save = virtio_pre_save,
+	.pre_save = net_pre_save,
 	.post_load = net_post_load,
 	.test_options = "netdev=test",
 };

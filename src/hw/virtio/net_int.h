@@ -49,14 +49,14 @@ struct rx_queue {
 	uint32_t bounced;    /* its length; 0: none */
 	struct vnet_hdr hdr; /* its header */
 	struct iovec *into;  /* owned, RX_IOVS: what one read goes to */
+	uint32_t moved;	     /* bytes given to the driver in this turn */
 };
 
 /* Transmission: one batch. */
 struct tx_queue {
 	struct vq_chain *chain; /* owned, NET_BATCH */
 	struct net_packet *packet;
-	struct iovec *iov;		/* owned, TX_IOVS */
-	uint32_t singles, single_bytes; /* turns with one frame, one after the other */
+	struct iovec *iov; /* owned, TX_IOVS */
 };
 
 /* A pair of queues. */
@@ -91,7 +91,6 @@ struct virtio_net {
 	struct net_nic_config cfg;
 	struct net_dev *net; /* borrowed */
 	uint32_t max_pairs;
-	bool one_cpu;		/* is all that this process may use */
 	struct net_pair *pair;	/* owned, max_pairs */
 	struct iovec *ctrl_iov; /* owned, VQ_IOV_MAX: a command's */
 	struct loop_defer apply;
@@ -103,6 +102,7 @@ struct virtio_net {
 	uint16_t pairs;	   /* in use */
 	uint16_t status;   /* S_* */
 	uint32_t offloads; /* NET_*: what the driver takes */
+	bool unplugged;	   /* the user has pulled the plug; filled when saved */
 };
 
 #define RX_IOVS (NET_IOV_MAX + VQ_IOV_MAX + 8)
@@ -111,6 +111,11 @@ struct virtio_net {
 static inline struct virtio_net *net_of(struct virtio_device *v)
 {
 	return CONTAINER_OF(v, struct virtio_net, v);
+}
+
+static inline struct loop *pair_loop(const struct virtio_net *s, unsigned int pair)
+{
+	return virtio_lane(&s->v, 2 * pair)->loop;
 }
 
 bool rx_queue_make(struct rx_queue *r) MUST_USE;

@@ -147,6 +147,7 @@ static enum outcome room_push(struct virtio_net *s, struct rx_queue *r, struct v
 		r->bytes -= c[n].in_len;
 		n++;
 	} while (left);
+	r->moved += len;
 	h->num_buffers = le16_of((uint16_t)n);
 	vq_chain_write(c, 0, h, sizeof(*h));
 	r->first += n;
@@ -369,6 +370,7 @@ void rx_turn(struct virtio_net *s, unsigned int pair)
 		net_rx_enable(s->net, pair, false);
 		return;
 	}
+	r->moved = 0;
 	/* Armed while all chains are out, so that it is the next buffer that brings the kick. */
 	while (virtio_queue_live(&s->v, q) && left--) {
 		o = rx_one(s, r, q, pair);
@@ -376,6 +378,7 @@ void rx_turn(struct virtio_net *s, unsigned int pair)
 			break;
 	}
 	room_return(r, q);
+	loop_moved(pair_loop(s, pair), r->moved);
 	virtio_notify(&s->v, q);
 	q->quiet = true;
 	if (o != RX_NO_ROOM)
