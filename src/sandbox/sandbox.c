@@ -63,7 +63,12 @@ static void on_sigsys(int sig, siginfo_t *info, void *context)
 
 	if (info->si_code == SI_TKILL) { /* thread_confine_all() */
 		int e = errno;
+		sigset_t own;
 
+		/* Once it is confined it tells what it may not, also before this handler has returned. */
+		sigemptyset(&own);
+		sigaddset(&own, SIGSYS);
+		pthread_sigmask(SIG_UNBLOCK, &own, NULL);
 		thread_confine();
 		errno = e;
 		return;

@@ -41,6 +41,9 @@ expect reboot: Power down
 status 0
 '''
 POWER_BUTTON = r'''
+send until [ -e /run/acpid.pid ]; do sleep 0.1; done; echo somebody list""ens to it\n
+expect somebody listens
+expect root@lodge:~#
 signal TERM
 expect reboot: Power down
 status 0
@@ -68,8 +71,8 @@ status 3
 CONSOLE_AND_RNG = r'''
 send cat /sys/class/misc/hw_random/rng_current\n
 expect virtio_rng
-send head -c 100000 /dev/hwrng | wc -c\n
-expect 100000
+send echo all-$(head -c 100000 /dev/hwrng | wc -c)\n
+expect all-100000
 send (seq 2000; echo the end) >/dev/hvc0; poweroff\n
 expect reboot: Power down
 expect 2000\nthe end

@@ -12,6 +12,7 @@ import time
 
 import tap
 from guestlib import guest_file
+from waits import KERNEL_LINE
 
 sys.path.insert(0, os.path.join(tap.TOP, 'tests/lab'))
 from lablib.cpio import Cpio
@@ -69,7 +70,8 @@ class Guest:
         else:
             command = ['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max', '-m', str(memory), '-smp', str(cpus),
                        '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio', '-kernel', kernel,
-                       '-initrd', initrd_path, '-append', append]
+                       # Linux counts ticks for a moment and panics when there are none: QEMU on a busy host.
+                       '-initrd', initrd_path, '-append', append + ' no_timer_check']
         self.vmm = vmm
         self.text = self.all = ''
         self.process = subprocess.Popen([*around, *command, *arguments], stdin=subprocess.PIPE,
@@ -82,10 +84,12 @@ class Guest:
         self.process.kill()
         self.process.wait()
 
-    def expect(self, what, seconds=180):
-        """Text up to the regular expression `what`, and the match."""
+    def expect(self, what, seconds=180, kernel=True):
+        """Text up to the regular expression `what`, and the match; without the kernel's messages, if they are no matter."""
         end = time.monotonic() + seconds
         while True:
+            if not kernel:
+                self.text = KERNEL_LINE.sub('', self.text)
             found = re.search(what, self.text)
             if found:
                 before, self.text = self.text[:found.start()], self.text[found.end():]
@@ -108,10 +112,25 @@ class Guest:
         """What `command` printed; its exit status must be `status`, unless that is None."""
         self.process.stdin.write(('%s; echo "[END" $?]\n' % command).encode())
         self.process.stdin.flush()
-        text, found = self.expect(r'\[END (\d+)\]\n', seconds)
+        text, found = self.expect(r'\[END (\d+)\]\n', seconds, kernel=False)
         if status is not None and int(found.group(1)) != status:
             raise Lost('%r ended with status %s: %s' % (command, found.group(1), text[-800:]))
         return text
+
+    def until(self, condition, seconds=180):
+        """Waits until a command of the guest's succeeds."""
+        self.run('until %s; do sleep 0.1; done' % condition, seconds)
+
+    def listens(self, port):
+        """Waits until somebody in the guest takes TCP connections."""
+        self.until('netstat -ltn | grep -q ":%d "' % port)
+
+    def reaches(self, address):
+        self.until('ping -c 1 -W 2 %s >/dev/null' % address)
+
+    def carrier(self, value):
+        """Waits until the link is up (1) or down (0)."""
+        self.until('[ "$(cat /sys/class/net/eth0/carrier)" = %d ]' % value)
 
     def address(self, text):
         self.run('ip link set eth0 up && ip addr add %s dev eth0' % text)

@@ -112,8 +112,12 @@ class Taken:
             setattr(r, reg, value)
         r.rax, r.rip, r.orig_rax = CALLS[name], self.instruction, (1 << 64) - 1
         self._ptrace(SETREGS, 0, ctypes.addressof(r))
-        self._ptrace(SINGLESTEP)
-        status = self._wait()
+        while True:
+            self._ptrace(SINGLESTEP)
+            status = self._wait()
+            # A signal of the VM's own to this thread may come before the step, and is dropped.
+            if not os.WIFSTOPPED(status) or os.WSTOPSIG(status) in (signal.SIGTRAP, signal.SIGSYS):
+                break
         if os.WIFSTOPPED(status) and os.WSTOPSIG(status) == signal.SIGSYS:
             self._ptrace(DETACH, 0, int(signal.SIGSYS))
             self.ended = True

@@ -9,6 +9,7 @@ import concurrent.futures
 import os
 import sys
 import time
+import traceback
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
 
@@ -25,6 +26,9 @@ def one(name, function):
     except Skip as reason:
         print('ok - %s # SKIP %s' % (name, reason), flush=True)
         return True
+    except Exception as error:          # the other cases can be tried all the same
+        sys.stdout.write(''.join('# %s\n' % x for x in traceback.format_exc().splitlines()))
+        fault = repr(error)
     print('%s - %s; %s%.1f s' % ('not ok' if fault else 'ok', name, fault + '; ' if fault else '',
                                  time.monotonic() - start), flush=True)
     return not fault

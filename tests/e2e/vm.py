@@ -12,8 +12,10 @@ import time
 
 import tap
 from guestlib import guest_file
+from waits import KERNEL_LINE
 
 LODGE = os.path.join(tap.TOP, 'build/lodge')
+PROMPT = r'root@lodge:~# '
 
 
 class Failed(Exception):
@@ -40,7 +42,7 @@ class Vm:
 
     def __enter__(self):
         try:
-            self.expect(r'root@lodge:~# ', 300)
+            self.expect(PROMPT, 300)
             self.shell('stty -echo')
         except BaseException:
             self.__exit__()
@@ -60,16 +62,20 @@ class Vm:
             raise Failed('lodge ended; its last output: %s' % self.seen[-400:])
         self.seen += (data or b'').decode(errors='replace').replace('\r', '')
 
-    def expect(self, pattern, timeout=180):
-        """Waits for a regular expression in the output after what was matched before."""
+    def expect(self, pattern, timeout=180, trouble=r'Kernel panic|BUG:|Oops|blocked for more than', kernel=True):
+        """Waits for a regular expression in the output after what was matched before; without the kernel's messages, which
+        may come amid a program's, if they are no matter."""
         end = time.monotonic() + timeout
         while True:
+            raw, troubled = self.seen, trouble and re.search(trouble, self.seen)
+            if not kernel:
+                self.seen = KERNEL_LINE.sub('', self.seen)
             found = re.search(pattern, self.seen)
             if found:
                 self.seen = self.seen[found.end():]
                 return found
-            if re.search(r'Kernel panic|BUG:|Oops|blocked for more than', self.seen):
-                raise Failed('the guest has trouble: %s' % self.seen[-1500:])
+            if troubled:
+                raise Failed('the guest has trouble: %s' % raw[-1500:])
             left = end - time.monotonic()
             if left <= 0:
                 raise Failed('"%s" did not come; the last output: %s' % (pattern, self.seen[-800:]))
@@ -82,8 +88,8 @@ class Vm:
     def shell(self, command, timeout=180):
         """Runs a command in the guest's shell; its output. The status must be 0."""
         self.type(command + '; echo "status=$?."\n')
-        before = self.expect(r'((?:.|\n)*?)status=(\d+)\.\n', timeout)
-        self.expect(r'root@lodge:~# ', timeout)
+        before = self.expect(r'((?:.|\n)*?)status=(\d+)\.\n', timeout, kernel=False)
+        self.expect(PROMPT, timeout, kernel=False)
         if before.group(2) != '0':
             raise Failed('"%s" ended with %s: %s' % (command, before.group(2), before.group(1)))
         return before.group(1)
@@ -111,12 +117,12 @@ class Vm:
     def threads(self):
         return len(os.listdir('/proc/%d/task' % self.process.pid))
 
-    def until(self, what, condition, timeout=180):
+    def until(self, what, condition, timeout=180, pause=0.2):
         end = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > end:
                 raise Failed('waited in vain for ' + what)
-            self.read(0.2)
+            self.read(pause)
 
 
 class Qmp:

@@ -208,7 +208,7 @@ void soft_jit_reset(struct soft_vcpu *v)
 	j->stale = false;
 	j->generation++;
 	j->count.resets++;
-	j->n_blocks = j->n_pages = j->n_faults = j->n_fars = 0;
+	j->n_blocks = j->n_pages = j->n_faults = j->n_fars = j->n_lost = 0;
 	j->code.used = j->stubs_end;
 	j->cold = JIT_COLD;
 	memset(j->hash, 0xff, sizeof(j->hash));
@@ -268,7 +268,7 @@ static void *map(size_t n)
 /* Memory for code, with the stubs. */
 static bool new_code(struct soft_vcpu *v, struct error *err)
 {
-	size_t data = ALIGN_UP(sizeof(struct jit_regions), (size_t)0x1000);
+	size_t data = ALIGN_UP(sizeof(struct jit_data), (size_t)0x1000);
 	struct soft_perf *perf = v->vm->perf;
 	struct soft_jit *j = v->jit;
 

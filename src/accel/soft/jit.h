@@ -169,6 +169,14 @@ struct jit_regions {
 	} log[2]; /* reads, writes */
 };
 
+/* What generated code has beside it. */
+#define JIT_LOST (1u << 16)
+struct jit_data {
+	struct jit_regions regions;
+	/* Where indirect branches of hot code go on whose target the table does not have: jit_branch.c. */
+	uint64_t lost[JIT_LOST];
+};
+
 struct jit_op_slot {
 	_Atomic uint32_t *word;
 	uint32_t value, off, code;
@@ -231,6 +239,7 @@ struct soft_jit {
 		struct jit_l1 *entry;
 	} l1_written[4096];
 	uint32_t n_regions; /* that sites have */
+	uint32_t n_lost;
 	/* jit_region.c */
 	uint32_t given_up[1u << JIT_GIVEN_UP_BITS], paired[1u << JIT_GIVEN_UP_BITS];
 	/* What the vCPU was found at: by pieces of code, hashed. */
@@ -268,6 +277,11 @@ struct soft_jit {
 	struct jit_counters count;
 	uint64_t n_given_up, n_paired; /* sites that look into the TLB again; that have pairs */
 };
+
+static inline struct jit_data *jit_data(const struct soft_jit *j)
+{
+	return (struct jit_data *)(void *)j->code.data;
+}
 
 /* -------- jit.c -------- */
 /* False: there is no memory for code, or the host forbids it. */

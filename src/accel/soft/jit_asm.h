@@ -285,4 +285,13 @@ static inline void j_here8(struct jit_buf *b, uint8_t *ahead)
 	*ahead = (uint8_t)(b->p - (ahead + 1));
 }
 
+/* reg, [rip + what leads to @data] */
+static inline void j_data(struct jit_buf *b, uint32_t op, unsigned int reg, const void *data)
+{
+	j_rex(b, true, reg, 0, 0, false);
+	j_opcode(b, op);
+	jb(b, (reg & 7) << 3 | 5);
+	j32(b, (uint32_t)((const uint8_t *)data - (b->p + b->to_rx + 4)));
+}
+
 #endif

@@ -35,22 +35,36 @@ void j_goto_index(struct jit_buf *b)
 
 /* The address in r9 with the entry that it leads to, whose index r10 becomes; r9 what the block there
  * wants. */
+static void compare_goto(struct jit_buf *b)
+{
+	j_goto_index(b);
+	j_gs(b, true, 0x03, R_9, V_OFF(g.id_poll));		/* add */
+	j_gs_index(b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag)); /* cmp */
+}
+
 struct jit_miss *jit_compare_goto(struct jit_tr *t, unsigned int k)
 {
-	j_goto_index(&t->b);
-	j_gs(&t->b, true, 0x03, R_9, V_OFF(g.id_poll));		    /* add */
-	j_gs_index(&t->b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag)); /* cmp */
+	compare_goto(&t->b);
 	return jit_miss_at(t, k, 0x0f85);
 }
 
 /* Find where the linear address in r9 leads, for jit_jump_host(); flags go to memory. If that is not known or
  * somebody wants the vCPU's attention, the interpreter carries @k out, which must not have changed
- * anything. */
-static struct jit_miss *lookup(struct jit_tr *t, unsigned int k)
+ * anything. With @lost r10 becomes where to jump to, by way of that if so. */
+static struct jit_miss *lookup(struct jit_tr *t, unsigned int k, uint64_t *lost)
 {
+	struct jit_miss *m;
+
 	if (t->live[k] && !t->flags_saved)
 		jit_save_flags(t);
-	return jit_compare_goto(t, k);
+	if (!lost)
+		return jit_compare_goto(t, k);
+	compare_goto(&t->b);
+	j_gs_index(&t->b, true, OP_LOAD, R_10, R_10, V_OFF(go[0].host));
+	j_data(&t->b, 0x0f45, R_10, lost); /* cmovne */
+	m = &t->miss[t->n_miss++];
+	*m = (struct jit_miss){ .lost = lost, .insn = (uint8_t)k, .flags_saved = t->flags_saved };
+	return m;
 }
 
 void jit_may_fault(struct jit_tr *t, unsigned int k, const uint8_t *at)
@@ -71,6 +85,26 @@ void jit_emit_fault(struct jit_tr *t, const struct jit_tr_fault *f)
 void jit_jump_host(struct jit_tr *t)
 {
 	j_gs_index(&t->b, false, 0xff, 4, R_10, V_OFF(go[0].host));
+}
+
+/* Go where the linear address in r9 leads; rSP moves by @pop.
+ * The host's CPU foresees an indirect branch by the branches before it, the less of them the better. So hot
+ * code has none to tell whether the table knows the target: the comparison chooses where the one branch goes. */
+static void go_to(struct jit_tr *t, unsigned int k, int32_t pop)
+{
+	bool chooses = t->hot && t->j->n_lost < JIT_LOST;
+	struct jit_buf *b = &t->b;
+	struct jit_miss *m;
+
+	m = lookup(t, k, chooses ? &jit_data(t->j)->lost[t->j->n_lost++] : NULL);
+	if (pop)
+		jit_move_sp(t, pop);
+	if (!chooses) {
+		jit_jump_host(t);
+		return;
+	}
+	m->undo_sp = -pop;
+	JCODE(b, "\x41\xff\xe2"); /* jmp r10 */
 }
 
 /* To offset @off of this page, which another block has. */
@@ -197,9 +231,7 @@ static void emit_far_miss(struct jit_tr *t, const struct jit_miss *m, struct jit
 	s->size = t->v->mmu_index == SOFT_MMU_USER;
 	if (s->size) {
 		jit_lea_page(t, R_9, m->target);
-		j_goto_index(b);
-		j_gs(b, true, 0x03, R_9, V_OFF(g.id_poll));		/* add */
-		j_gs_index(b, true, 0x3b, R_9, R_10, V_OFF(go[0].tag)); /* cmp */
+		compare_goto(b);
 		unknown = j_ahead8(b, 0x75);
 		j_gs(b, false, 0x83, 5, V_OFF(g.far_left)); /* sub dword, 1 */
 		jb(b, 1);
@@ -220,9 +252,12 @@ void jit_emit_miss(struct jit_tr *t, const struct jit_miss *m)
 {
 	struct jit_site s = jit_site_of(t, m->insn);
 
-	j_here(&t->b, m->jcc);
-	if (m->undo_push)
-		jit_move_sp(t, (int32_t)jit_slot_size(t));
+	if (m->lost)
+		*m->lost = (uintptr_t)(t->b.p + t->b.to_rx);
+	else
+		j_here(&t->b, m->jcc);
+	if (m->undo_sp)
+		jit_move_sp(t, m->undo_sp);
 	s.flags_saved = m->flags_saved;
 	if (m->go)
 		s.off = m->off;
@@ -254,8 +289,7 @@ void jit_emit_branch(struct jit_tr *t, unsigned int k, int64_t target, bool dead
 		return;
 	}
 	jit_lea_page(t, R_9, target);
-	lookup(t, k);
-	jit_jump_host(t);
+	go_to(t, k, 0);
 }
 
 void jit_emit_side(struct jit_tr *t, const struct jit_side *s)
@@ -337,8 +371,7 @@ bool jit_emit_jmp(struct jit_tr *t, unsigned int k)
 	} else {
 		if (!emit_where_to(t, k))
 			return false;
-		lookup(t, k);
-		jit_jump_host(t);
+		go_to(t, k, 0);
 	}
 	t->ended = true;
 	return true;
@@ -353,6 +386,20 @@ static void push_next(struct jit_tr *t, unsigned int k)
 	jit_lea_page(t, R_10, t->off[k] + t->insn[k].len);
 	jit_rm(t, t->wide, OP_STORE, R_10, &m);
 	jit_move_sp(t, -(int32_t)jit_slot_size(t));
+}
+
+/* The same, and go where the linear address in r9 leads. */
+static void push_and_go(struct jit_tr *t, unsigned int k)
+{
+	struct jit_buf *b = &t->b;
+
+	lookup(t, k, NULL);
+	j_gs_index(b, true, OP_LOAD, R_10, R_10, V_OFF(go[0].host));
+	j_gs_store(b, R_9, V_OFF(g.goal));
+	j_gs_store(b, R_10, V_OFF(g.called));
+	push_next(t, k);
+	j_gs_load(b, R_9, V_OFF(g.goal));
+	j_gs(b, false, 0xff, 4, V_OFF(g.called)); /* jmp */
 }
 
 bool jit_emit_call(struct jit_tr *t, unsigned int k)
@@ -374,23 +421,11 @@ bool jit_emit_call(struct jit_tr *t, unsigned int k)
 		jit_emit_far(t, k, target);
 		return true;
 	}
-	if (direct) {
-		push_next(t, k);
+	if (direct)
 		jit_lea_page(t, R_9, target);
-		/* The interpreter does all of it again: what was pushed is pushed once more. SPEC: it should not
-		 * be pushed where the branch leads beyond the canonical addresses. */
-		lookup(t, k)->undo_push = true;
-	} else {
-		if (!emit_where_to(t, k))
-			return false;
-		j_gs_store(&t->b, R_9, V_OFF(g.goal));
-		lookup(t, k);
-		push_next(t, k);
-		j_gs_load(&t->b, R_9, V_OFF(g.goal));
-		j_goto_index(&t->b);
-		j_rm(&t->b, true, 0x03, R_9, R_SP, F_ID);
-	}
-	jit_jump_host(t);
+	else if (!emit_where_to(t, k))
+		return false;
+	push_and_go(t, k);
 	return true;
 }
 
@@ -402,9 +437,7 @@ bool jit_emit_ret(struct jit_tr *t, unsigned int k)
 		return false;
 	jit_stack_top(t, k, &m);
 	jit_rm(t, t->wide, OP_LOAD, R_9, &m);
-	lookup(t, k);
-	jit_move_sp(t, (int32_t)jit_slot_size(t) + (uint16_t)t->insn[k].imm);
-	jit_jump_host(t);
+	go_to(t, k, (int32_t)jit_slot_size(t) + (uint16_t)t->insn[k].imm);
 	t->ended = true;
 	return true;
 }

@@ -43,7 +43,7 @@ _Static_assert(sizeof(struct jit_region) == sizeof(struct jit_region_state), "")
 
 static struct jit_regions *regions(const struct soft_jit *j)
 {
-	return (struct jit_regions *)(void *)j->code.data;
+	return &jit_data(j)->regions;
 }
 
 /* -------- clearing -------- */
@@ -182,15 +182,6 @@ bool jit_region_for_span(struct jit_tr *t, unsigned int k, unsigned int span, ui
 	return true;
 }
 
-/* reg, [rip + what leads to @data] */
-static void with_data(struct jit_buf *b, uint32_t op, unsigned int reg, const void *data)
-{
-	j_rex(b, true, reg, 0, 0, false);
-	j_opcode(b, op);
-	jb(b, (reg & 7) << 3 | 5);
-	j32(b, (uint32_t)((const uint8_t *)data - (b->p + b->to_rx + 4)));
-}
-
 /* The carry becomes the bit of the address in @addr that chooses. */
 static void put_bit(struct jit_buf *b, unsigned int addr)
 {
@@ -201,8 +192,8 @@ static void put_bit(struct jit_buf *b, unsigned int addr)
 /* @to becomes that member of the two halves. No flags change. */
 static void choose(struct jit_buf *b, unsigned int to, const uint64_t *even, const uint64_t *odd)
 {
-	with_data(b, OP_LOAD, to, even);
-	with_data(b, 0x0f42, to, odd); /* cmovc */
+	j_data(b, OP_LOAD, to, even);
+	j_data(b, 0x0f42, to, odd); /* cmovc */
 }
 
 static uint8_t *pair_check(struct jit_tr *t, const struct jit_region *r)
@@ -213,7 +204,7 @@ static uint8_t *pair_check(struct jit_tr *t, const struct jit_region *r)
 	put_bit(b, R_9);
 	choose(b, R_10, &r[0].base, &r[1].base);
 	j_lea_index(b, true, R_10, R_10, R_9, 0, 0);
-	with_data(b, 0x3b, R_10, &r[0].limit); /* cmp */
+	j_data(b, 0x3b, R_10, &r[0].limit); /* cmp */
 	jae = j_ahead(b, 0x0f83);
 	put_bit(b, R_9);
 	choose(b, R_10, &r[0].delta, &r[1].delta);
@@ -228,10 +219,10 @@ uint8_t *jit_region_check(struct jit_tr *t, uint32_t n)
 
 	if (regions(t->j)->state[n].pair)
 		return pair_check(t, r);
-	with_data(&t->b, 0x2b, R_9, &r->base);	/* sub */
-	with_data(&t->b, 0x3b, R_9, &r->limit); /* cmp */
+	j_data(&t->b, 0x2b, R_9, &r->base);  /* sub */
+	j_data(&t->b, 0x3b, R_9, &r->limit); /* cmp */
 	jae = j_ahead(&t->b, 0x0f83);
-	with_data(&t->b, 0x03, R_9, &r->host); /* add */
+	j_data(&t->b, 0x03, R_9, &r->host); /* add */
 	return jae;
 }
 
@@ -250,7 +241,7 @@ static uint8_t *pair_direct(
 	choose(b, R_10, &r[0].base, &r[1].base);
 	j_lea_index(b, true, R_10, R_10, addr, 0, 0);
 	choose(b, R_9, &r[0].delta, &r[1].delta);
-	with_data(b, 0x3b, R_10, &r[0].limit); /* cmp */
+	j_data(b, 0x3b, R_10, &r[0].limit); /* cmp */
 	jae = j_ahead(b, 0x0f83);
 	return jae;
 }
@@ -266,16 +257,16 @@ uint8_t *jit_region_direct(struct jit_tr *t, uint32_t n, const struct jit_direct
 		j_lea(&t->b, true, R_10, d->base, d->disp);
 	else
 		j_mov(&t->b, R_10, d->base);
-	with_data(&t->b, 0x2b, R_10, &r->base);	 /* sub */
-	with_data(&t->b, 0x3b, R_10, &r->limit); /* cmp */
+	j_data(&t->b, 0x2b, R_10, &r->base);  /* sub */
+	j_data(&t->b, 0x3b, R_10, &r->limit); /* cmp */
 	jae = j_ahead(&t->b, 0x0f83);
-	with_data(&t->b, OP_LOAD, R_9, &r->delta);
+	j_data(&t->b, OP_LOAD, R_9, &r->delta);
 	return jae;
 }
 
 void jit_region_delta(struct jit_tr *t, uint32_t n, unsigned int to)
 {
-	with_data(&t->b, OP_LOAD, to, &regions(t->j)->region[n].delta);
+	j_data(&t->b, OP_LOAD, to, &regions(t->j)->region[n].delta);
 }
 
 /* The distance from the region's base to r9, as its stub is to have it. */
@@ -283,14 +274,14 @@ static void direct_distance(struct jit_tr *t, const struct jit_slow *w)
 {
 	jit_direct_linear(t, &w->direct);
 	if (!regions(t->j)->state[w->region].pair)
-		with_data(&t->b, 0x2b, R_9, &regions(t->j)->region[w->region].base); /* sub */
+		j_data(&t->b, 0x2b, R_9, &regions(t->j)->region[w->region].base); /* sub */
 }
 
 uint8_t *jit_region_share_missed(struct jit_tr *t, const struct jit_slow *w)
 {
 	if (w->direct.there)
 		direct_distance(t, w);
-	with_data(&t->b, OP_LEA, R_10, &regions(t->j)->region[w->region]);
+	j_data(&t->b, OP_LEA, R_10, &regions(t->j)->region[w->region]);
 	jit_call_stub(t, t->j->stub.region_share[w->share->write]);
 	if (w->direct.there)
 		return j_ahead(&t->b, 0xe9);
@@ -306,7 +297,7 @@ void jit_region_missed(struct jit_tr *t, const struct jit_slow *w)
 	j_here(&t->b, w->ja);
 	if (w->direct.there)
 		direct_distance(t, w);
-	with_data(&t->b, OP_LEA, R_10, &regions(t->j)->region[w->region]);
+	j_data(&t->b, OP_LEA, R_10, &regions(t->j)->region[w->region]);
 	jit_call_stub(t, s->region[pair][w->access == SOFT_WRITE][__builtin_ctz(w->size)]);
 	/* The site is behind it, and jit_direct_found() behind that. */
 	j_to(&t->b, 0xe9,
@@ -343,15 +334,15 @@ static uint8_t *put_log(struct jit_buf *b, const struct jit_regions *r, bool wri
 {
 	uint8_t *full;
 
-	with_data(b, OP_LOAD, R_AX, &r->log[write].n);
+	j_data(b, OP_LOAD, R_AX, &r->log[write].n);
 	jb(b, 0x3d); /* cmp eax, */
 	j32(b, JIT_REGION_LOG);
 	full = j_ahead8(b, 0x74);
 	JCODE(b, "\x52"); /* push rdx */
-	with_data(b, OP_LEA, R_DX, r->log[write].filled);
-	JCODE(b, "\x4c\x89\x14\xc2");		 /* mov [rdx + 8 * rax], r10 */
-	JCODE(b, "\x5a");			 /* pop rdx */
-	with_data(b, 0xff, 0, &r->log[write].n); /* inc */
+	j_data(b, OP_LEA, R_DX, r->log[write].filled);
+	JCODE(b, "\x4c\x89\x14\xc2");	      /* mov [rdx + 8 * rax], r10 */
+	JCODE(b, "\x5a");		      /* pop rdx */
+	j_data(b, 0xff, 0, &r->log[write].n); /* inc */
 	return full;
 }
 

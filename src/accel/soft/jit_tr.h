@@ -105,8 +105,10 @@ struct jit_tr_fault { /* an instruction at which the host's CPU may fault */
 struct jit_miss { /* something that is not as it should be: the instruction is interpreted */
 	uint8_t *jcc;
 	uint8_t insn;
-	bool flags_saved, undo_push;
-	bool go; /* rather: go on at @off of the page, or behind it */
+	bool flags_saved;
+	int32_t undo_sp; /* what rSP is to be moved by first */
+	uint64_t *lost;	 /* not @jcc: where this has its address, in struct jit_data; or NULL */
+	bool go;	 /* rather: go on at @off of the page, or behind it */
 	uint16_t off;
 	bool far; /* rather: go on at @target from the page's beginning, see jit_put_far() at @start */
 	bool far_any;

@@ -235,6 +235,7 @@ struct soft_vcpu {
 		uint64_t drops;	    /* changes when anything leaves the small TLB because it must */
 		uint64_t goal, r9;  /* a branch's target; what is in r9 when C code is left */
 		const void *target; /* where to go on then */
+		const void *called; /* where a call goes on when it has pushed */
 		uint64_t delta[2];  /* F_DELTA, while C code runs */
 		struct soft_stack_page stack;	  /* the one that the stack pointer is in, */
 		struct soft_stack_page *stack_at; /* and where it is kept */

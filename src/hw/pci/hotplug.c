@@ -5,7 +5,10 @@
  *
  * 1. A device that came is seen by the guest from before the event; one that went is seen no more from
  *    within the write that ejects it. Its end comes later, on main: nothing on a vCPU's thread waits.
- * 2. A guest may eject what nobody asked for; then it goes too, as its user took it out.
+ * 2. A guest may eject what nobody asked for; then it goes too, as its user took it out. But not a device
+ *    that it has not set up yet: that was meant for the one before it in the same port, which the guest was
+ *    asked for twice, and answers twice, the second time when the next one is in there already. (A guest
+ *    carries out what it is told one after the other: when it knows the new one, it is through with the old.)
  * 3. A reset takes out what was asked for: the guest that would have answered is gone.
  */
 #include <assert.h>
@@ -84,6 +87,12 @@ static void eject(void *opaque)
 	}
 }
 
+/* Is it this device that the guest means? Point 2. */
+static bool is_meant(const struct pci_port *p)
+{
+	return p->known || p->leaving;
+}
+
 /* Any thread. */
 static void let_go(struct hotplug *h, uint32_t bits)
 {
@@ -92,7 +101,7 @@ static void let_go(struct hotplug *h, uint32_t bits)
 	for (unsigned int i = 0; i < PCI_PORTS_MAX; i++) {
 		struct pci_port *p = bits >> i & 1 ? port_at(h, i) : NULL;
 
-		if (!p || !atomic_load(&p->seen))
+		if (!p || !atomic_load(&p->seen) || !is_meant(p))
 			continue;
 		pci_port_hide(p);
 		some |= 1u << i;

@@ -284,10 +284,42 @@ static void test_order(void **state)
 	assert_int_equal(reg(PCI_HOTPLUG_IN), 2);
 	assert_int_equal(reg(PCI_HOTPLUG_OUT), 0);
 	add("bus=rp1,id=a");
+	enable(1);
+	enable(2);
 	set_reg(PCI_HOTPLUG_EJECT, 3);
 	add_fails("virtio-rng-pci", "bus=rp1", "already occupied"); /* not freed yet */
 	loop_run_once(f->loop, 0);
 	assert_null(find("a"));
+	assert_null(find("b"));
+	power_off();
+}
+
+/* The guest was asked twice for one device, and answers the second time when another one is there. */
+static void test_late_answer(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct device *d;
+
+	power_on();
+	d = add("bus=rp1,id=a");
+	enable(1);
+	for (int i = 0; i < 2; i++) {
+		assert_true(pci_hotplug_del(d, &err));
+		set_reg(PCI_HOTPLUG_OUT, reg(PCI_HOTPLUG_OUT));
+	}
+	set_reg(PCI_HOTPLUG_EJECT, 1);
+	loop_run_once(f->loop, 0);
+	assert_null(find("a"));
+	d = add("bus=rp1,id=b");
+	assert_int_equal(pci_config_read(f->host, 1, 0, 0, 4), VIRTIO_ID);
+	set_reg(PCI_HOTPLUG_EJECT, 1);
+	loop_run_once(f->loop, 0);
+	assert_ptr_equal(find("b"), d);
+	assert_int_equal(pci_config_read(f->host, 1, 0, 0, 4), VIRTIO_ID);
+	/* One that the guest never looked at goes when it is asked for. */
+	assert_true(pci_hotplug_del(d, &err));
+	set_reg(PCI_HOTPLUG_EJECT, 1);
+	loop_run_once(f->loop, 0);
 	assert_null(find("b"));
 	power_off();
 }
@@ -316,6 +348,7 @@ static void test_end(void **state)
 
 	power_on();
 	add("bus=rp1,id=a");
+	enable(1);
 	assert_true(pci_hotplug_del(add("bus=rp2,id=b"), &err));
 	set_reg(PCI_HOTPLUG_EJECT, 1);
 	power_off();
@@ -337,6 +370,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cold, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_come_and_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_late_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slots, setup, teardown),

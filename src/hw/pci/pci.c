@@ -252,6 +252,8 @@ uint32_t pci_device_config_read(struct pci_device *d, uint16_t off, unsigned int
 void pci_device_config_write(struct pci_device *d, uint16_t off, uint32_t value, unsigned int size)
 {
 	hold(d, true);
+	if (d->port)
+		d->port->known = true;
 	for (unsigned int i = 0; i < size; i++) {
 		uint8_t v = (uint8_t)(value >> 8 * i), *c = &d->config[off + i];
 

@@ -22,7 +22,8 @@ struct pci_port {
 	unsigned int index;		 /* in host->port[] */
 	struct pci_device *child;	 /* main; NULL: empty */
 	struct pci_device *_Atomic seen; /* the child, once the guest may see it; as host->slot[] */
-	bool leaving;			 /* main: the guest is asked to let go of the child */
+	_Atomic bool leaving; /* set on main: the guest is asked to let go of the child */
+	_Atomic bool known;   /* the guest has set the child up, or has found it at its start */
 	uint8_t exp_cap;
 	_Atomic uint8_t bus;	 /* behind it; 0: none */
 	_Atomic uint64_t window; /* base << 32 | end, exclusive, of memory decoded; 0: none */

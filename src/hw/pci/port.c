@@ -124,6 +124,7 @@ bool pci_port_attach(struct pci_port *p, struct pci_device *d, const char *addr,
 			"PCI: slot 0 function 0 already occupied by %s, on bus '%s'",
 			device_name(&p->child->dev), id);
 	p->child = d;
+	p->known = d->dev.machine->state == RUN_PRELAUNCH;
 	d->port = p;
 	d->host = p->pci.host;
 	d->devfn = 0;
