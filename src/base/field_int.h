@@ -107,6 +107,9 @@ void field_range_text(const struct field *f, struct str *out);
 /* Fail with `unknown key 'KEY' for PATH; valid: a, b`. Returns false. */
 bool field_unknown_key(const struct field_table *t, const void *obj, const struct field_path *path,
 	const char *key, struct error *err);
+/* The same of a typed document's key at @path, as QEMU's clients know it. */
+bool field_unexpected_key(const struct field_table *t, const void *obj,
+	const struct field_path *path, struct error *err);
 /* Set a member from text; @key is what messages call it. @t NULL: an element. */
 bool field_set_text(const struct field_table *t, const struct field *f, void *obj, const char *key,
 	const char *value, unsigned int depth, struct error *err);

@@ -168,6 +168,42 @@ static enum json_type scalar_type(const struct field *f)
 	return field_is_num(f) && f->type != FT_ENUM ? JSON_NUMBER : JSON_STRING;
 }
 
+/* What is said of a typed document's mistakes begins as QEMU's clients know it. */
+static bool wrong_json(const struct read *at, enum json_type want, struct error *err)
+{
+	static const char *const names[] = { [JSON_OBJECT] = "object",
+		[JSON_ARRAY] = "array",
+		[JSON_STRING] = "string",
+		[JSON_NUMBER] = "integer",
+		[JSON_BOOL] = "boolean" };
+	char path[FIELD_PATH_MAX];
+
+	return error_usage(err, "Invalid parameter type for '%s', expected: %s",
+		field_path_text(&at->path, path, sizeof(path)), names[want]);
+}
+
+/* An enum's value that is none. */
+static bool wrong_name(
+	const struct field *f, const struct read *at, const char *value, struct error *err)
+{
+	AUTO(str) want = STR_INIT;
+	char path[FIELD_PATH_MAX];
+
+	field_want(f, &want);
+	field_path_text(&at->path, path, sizeof(path));
+	return error_usage(err, "Parameter '%s' does not accept value '%.100s': %s is wanted",
+		at->path.name ?: path, value, str_cstr(&want));
+}
+
+static bool is_name(const struct field *f, const char *text)
+{
+	for (size_t i = 0; f->names[i]; i++) {
+		if (!strcmp(f->names[i], text))
+			return true;
+	}
+	return false;
+}
+
 /* Scalars go through their text form, so that options and JSON agree in all values and messages. */
 static bool read_scalar(const struct field_table *t, const struct field *f, void *obj,
 	const struct read *at, struct error *err)
@@ -179,9 +215,14 @@ static bool read_scalar(const struct field_table *t, const struct field *f, void
 	field_path_text(&at->path, path, sizeof(path));
 	if (text.failed)
 		return error_set_errno(err, ENOMEM, "'%s'", path);
+	if (at->doc->typed &&
+		(at->tok->type != scalar_type(f) ||
+			(at->tok->type == JSON_NUMBER && strpbrk(str_cstr(&text), ".eE"))))
+		return wrong_json(at, scalar_type(f), err);
+	if (at->doc->typed && f->type == FT_ENUM && !is_name(f, str_cstr(&text)))
+		return wrong_name(f, at, str_cstr(&text), err);
 	if (at->tok->type == JSON_NULL || at->tok->type > JSON_STRING ||
 		(f->type == FT_STR && at->tok->type != JSON_STRING) ||
-		(at->doc->typed && at->tok->type != scalar_type(f)) ||
 		strlen(str_cstr(&text)) != text.len) {
 		field_want(f, &want);
 		return wrong_type(at, str_cstr(&want), err);
@@ -235,7 +276,7 @@ static bool read_elements(
 	snprintf(want, sizeof(want), "an array of %s%u", f->type == FT_LIST ? "at most " : "",
 		f->count);
 	if (at->tok->type != JSON_ARRAY)
-		return wrong_type(at, want, err);
+		return at->doc->typed ? wrong_json(at, JSON_ARRAY, err) : wrong_type(at, want, err);
 	for (in.tok = tok; in.tok < end; in.tok = at->doc->tokens + in.tok->next)
 		n++;
 	if (n > f->count || (f->type == FT_ARRAY && n != f->count))
@@ -274,6 +315,15 @@ static bool read_selectors(
 	return true;
 }
 
+static bool unknown_key(const struct field_table *t, const void *obj, const struct read *at,
+	const char *name, struct error *err)
+{
+	struct field_path p = { .up = &at->path, .name = name };
+
+	return at->doc->typed ? field_unexpected_key(t, obj, &p, err)
+			      : field_unknown_key(t, obj, &at->path, name, err);
+}
+
 /* One key, at @key, and the value behind it. */
 static bool read_key(const struct field_table *t, void *obj, const struct read *at,
 	const struct json_token *key, struct error *err)
@@ -288,7 +338,7 @@ static bool read_key(const struct field_table *t, void *obj, const struct read *
 		return field_path_prefix(&at->path, err);
 	}
 	if (!field_lookup(t, obj, str_cstr(&name), name.len, &ref))
-		return field_unknown_key(t, obj, &at->path, str_cstr(&name), err);
+		return unknown_key(t, obj, at, str_cstr(&name), err);
 	in.path.name = ref.f->name;
 	in.depth += ref.depth;
 	if (ref.f->flags & FF_DERIVED)
@@ -311,8 +361,8 @@ static bool check_given(
 				!check_given(field_sub(f, obj), field_ptr(f, obj), at, err))
 				return false;
 		} else if (f->flags & FF_GIVEN && !json_member(at->doc, at->tok, f->name)) {
-			return error_usage(
-				err, "'%s' is missing", field_path_text(&p, path, sizeof(path)));
+			return error_usage(err, "Parameter '%s' is missing",
+				field_path_text(&p, path, sizeof(path)));
 		}
 	}
 	return true;
@@ -324,7 +374,8 @@ static bool read_table(
 	const struct json_token *key = at->tok + 1, *end = at->doc->tokens + at->tok->next;
 
 	if (at->tok->type != JSON_OBJECT)
-		return wrong_type(at, "an object", err);
+		return at->doc->typed ? wrong_json(at, JSON_OBJECT, err)
+				      : wrong_type(at, "an object", err);
 	if (at->depth >= FIELD_DEPTH_MAX) {
 		error_usage(err, "nested too deeply");
 		return field_path_prefix(&at->path, err);
@@ -340,7 +391,8 @@ static bool read_table(
 bool fields_from_json(const struct field_table *t, void *obj, const struct json_doc *doc,
 	const struct json_token *tok, struct error *err)
 {
-	struct read at = { doc, tok, 0, { .name = t->name } };
+	/* The name of a command's table is nobody's business. */
+	struct read at = { doc, tok, 0, { .name = doc->typed ? "" : t->name } };
 
 	return read_table(t, obj, &at, err);
 }

@@ -293,7 +293,7 @@ static void typed_documents_are_strict(void **state)
 	assert_string_equal(str_cstr(&out), "[7, 0]");
 	assert_false(fields_get_json(&strict_table, &s, "none", &out));
 	assert_false(read_strict(&s, "{}", &err));
-	assert_non_null(strstr(err.msg, "'strict.flag' is missing"));
+	assert_non_null(strstr(err.msg, "Parameter 'flag' is missing"));
 	assert_false(read_strict(&s, "{\"flag\": \"on\"}", &err));
 	assert_false(read_strict(&s, "{\"flag\": true, \"zero\": \"1\"}", &err));
 	assert_true(read_strict(&s, "{\"flag\": true, \"zero\": 1, \"any\": \"q\"}", &err));

@@ -262,6 +262,20 @@ bool field_unknown_key(const struct field_table *t, const void *obj, const struc
 	return unknown("key", key, field_path_text(path, buf, sizeof(buf)), &in, &keys, err);
 }
 
+bool field_unexpected_key(const struct field_table *t, const void *obj,
+	const struct field_path *path, struct error *err)
+{
+	struct key_list keys = { .arrays = true };
+	char buf[FIELD_PATH_MAX];
+
+	list_keys(t, obj, &keys);
+	error_usage(err, "Parameter '%s' is unexpected; %s%s",
+		field_path_text(path, buf, sizeof(buf)),
+		keys.out.len ? "valid: " : "none is valid here", str_cstr(&keys.out));
+	str_fini(&keys.out);
+	return false;
+}
+
 /* -------- keys -------- */
 
 /* Follow a dotted key. On failure @ref->t is the table that has no such key (NULL: an empty union

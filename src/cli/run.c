@@ -13,6 +13,7 @@
 #include "cli/help.h"
 #include "cli/run_int.h"
 #include "control/listen.h"
+#include "machine/none.h"
 #include "migrate/migrate.h"
 #include "sandbox/sandbox.h"
 
@@ -79,6 +80,11 @@ static bool wait_loaded(struct run *r)
 	return migrate_wait(migrate_of(r->m), &err) && !r->load_failed;
 }
 
+static bool wait_incoming(struct run *r, struct error *err)
+{
+	return machine_wait_incoming(r->m, err) && machine_start_threads(r->m, err);
+}
+
 /* Start the machine: anew, or with what was saved. */
 static bool start_machine(struct run *r, struct error *err)
 {
@@ -86,17 +92,18 @@ static bool start_machine(struct run *r, struct error *err)
 	AUTO_FREE char *uri = NULL;
 
 	if (!from)
-		return confine(r, err) && (r->c.paused || machine_resume(r->m, err));
+		return confine(r, err) &&
+		       (r->c.paused ? machine_start_threads(r->m, err) : machine_resume(r->m, err));
 	migrate_set_hook(migrate_of(r->m), load_changed, r);
 	if (r->c.incoming && !strcmp(r->c.incoming, "defer"))
-		return confine(r, err) && machine_wait_incoming(r->m, err);
+		return confine(r, err) && wait_incoming(r, err);
 	uri = str_printf("%s%s", r->c.restore ? "file:" : "", from);
 	if (!uri)
 		return error_set(err, "out of memory");
 	/* Paths and sockets first, and the bytes of the stream when we are confined. */
 	if (!migrate_open_load(r->m, uri, err))
 		return error_prefix(err, r->c.restore ? "--restore" : "--incoming");
-	if (!confine(r, err) || !machine_wait_incoming(r->m, err))
+	if (!confine(r, err) || !wait_incoming(r, err))
 		return false;
 	return migrate_load(r->m, NULL, err) ||
 	       error_prefix(err, r->c.restore ? "--restore" : "--incoming");
@@ -157,6 +164,17 @@ static bool start_own_sockets(struct run *r, struct error *err)
 	       serve_own(r, RUNDIR_MONITOR, true, err);
 }
 
+/* The board and all that is in it. */
+static bool make_machine(struct run *r, struct error *err)
+{
+	if (!run_open_backends(r, err))
+		return false;
+	if (r->c.machine.type == MACHINE_NONE)
+		return none_init(r->m, r->board.accel, r->accel_options, err);
+	return board_init(r->m, &r->board, err) && run_add_devices(r, err) &&
+	       board_start(r->m, err);
+}
+
 static bool start(struct run *r, struct error *err)
 {
 	/* One heap for all threads: they allocate at the start only, and each heap of its own would
@@ -179,10 +197,7 @@ static bool start(struct run *r, struct error *err)
 		return false;
 	r->m->no_reboot = r->c.no_reboot;
 	r->m->watchdog_action = (enum notice_action)r->c.watchdog_action;
-	if (!run_open_backends(r, err))
-		return false;
-	if (!board_init(r->m, &r->board, err) || !run_add_devices(r, err) ||
-		!board_start(r->m, err))
+	if (!make_machine(r, err))
 		return false;
 	if (r->c.pidfile && !run_write_pidfile(r, err))
 		return false;

@@ -109,6 +109,35 @@ static void cpu_model(struct run *r)
 	r->board.cpu_flags = comma ? comma + 1 : NULL;
 }
 
+/* What only a machine that has something can have. */
+static bool check_none(const struct vm_config *c, struct error *err)
+{
+	const struct {
+		bool given;
+		const char *name;
+	} wrong[] = {
+		{ c->kernel, "--kernel" },
+		{ c->initrd, "--initrd" },
+		{ c->append, "--append" },
+		{ c->disk.len, "--disk" },
+		{ c->net.len, "--net" },
+		{ c->serial.len, "--serial" },
+		{ c->console.len, "--console" },
+		{ c->device.len, "--device" },
+		{ c->numa.len, "--numa" },
+		{ c->gdb, "--gdb" },
+		{ c->incoming, "--incoming" },
+		{ c->restore, "--restore" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		if (wrong[i].given)
+			return error_usage(
+				err, "%s: a machine of the type 'none' has nothing", wrong[i].name);
+	}
+	return true;
+}
+
 bool run_board_config(struct run *r, struct error *err)
 {
 	struct board_config *b = &r->board;
@@ -124,6 +153,10 @@ bool run_board_config(struct run *r, struct error *err)
 	b->rtc = r->c.machine.rtc;
 	b->irqchip = r->c.machine.irqchip ? ACCEL_IRQCHIP_SPLIT : ACCEL_IRQCHIP_FULL;
 	cpu_model(r);
+	if (r->c.machine.type == MACHINE_NONE)
+		b->memory = 0;
+	if (r->c.machine.type == MACHINE_NONE && !check_none(&r->c, err))
+		return false;
 	if (r->c.restore && r->c.incoming)
 		return error_usage(err, "--restore and --incoming exclude each other");
 	return topology(r, err) && numa(r, err) && uuid(r, err) && run_needs_pci(r, &b->pci, err);

@@ -31,9 +31,29 @@ static bool add_chardev(struct run *r, const char *spec, const char *id, struct 
 	return true;
 }
 
+/* The name of port @i's back end: `id=NAME,` before the rest of *@spec, which is taken off, or serialN. */
+static char *serial_id(const char **spec, size_t i, struct error *err)
+{
+	const char *name;
+	size_t n = str_has_prefix(*spec, "id=", &name) ? strcspn(name, ",") : 0;
+	char *id = n ? strndup(name, n) : str_printf("serial%zu", i);
+
+	if (n && !name[n]) {
+		error_usage(err, "'%s': a back end is missing, as id=NAME,pty", *spec);
+		free(id);
+		return NULL;
+	}
+	if (n)
+		*spec = name + n + 1;
+	if (!id)
+		error_set(err, "out of memory");
+	return id;
+}
+
 static bool open_serials(struct run *r, struct error *err)
 {
-	bool automatic = !r->c.serial.len && (isatty(STDIN_FILENO) || r->c.kernel);
+	bool automatic = !r->c.serial.len && r->c.machine.type != MACHINE_NONE &&
+			 (isatty(STDIN_FILENO) || r->c.kernel);
 	size_t n = automatic ? 1 : r->c.serial.len;
 	AUTO_FREE char *path = rundir_file(r->rundir, RUNDIR_CONSOLE);
 	AUTO(str) own_console = STR_INIT;
@@ -50,10 +70,8 @@ static bool open_serials(struct run *r, struct error *err)
 			spec = str_cstr(&own_console);
 		if (!strcmp(spec, "none"))
 			continue;
-		r->names[i] = str_printf("serial%zu", i);
-		if (!r->names[i])
-			return error_set(err, "out of memory");
-		if (!add_chardev(r, spec, r->names[i], err))
+		r->names[i] = serial_id(&spec, i, err);
+		if (!r->names[i] || !add_chardev(r, spec, r->names[i], err))
 			return error_prefix(err, "--serial");
 		r->board.serial[i] = r->names[i];
 	}

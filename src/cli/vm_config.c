@@ -42,7 +42,11 @@ static const struct field_table memory_table = FIELD_TABLE(
 static const char *const auto_names[] = { "auto", "on", "off", NULL };
 static const char *const irqchip_names[] = { "full", "split", NULL };
 
+static const char *const machine_types[] = { "q35", "none", NULL };
+
 static const struct field machine_fields[] = {
+	FIELD_ENUM(struct machine_config, type, "type", machine_types, .flags = FF_FIRST,
+		.dflt = "q35", .doc = "a PC, or nothing at all: only to ask by QMP what there is"),
 	FIELD_BOOL(struct machine_config, keyboard, "keyboard", .dflt = "off",
 		.doc = "tell the guest of the PS/2 controller"),
 	FIELD_BOOL(struct machine_config, rtc, "rtc", .dflt = "on",
@@ -100,9 +104,8 @@ static const struct field vm_fields[] = {
 		       "help); "
 		       "repeatable"),
 	FIELD_LIST(V, serial, "serial", FT_STR, 4,
-		.doc = "stdio, null, pty, file:PATH, append:PATH, unix:PATH[,server] or none: "
-		       "COM1..4; "
-		       "repeatable"),
+		.doc = "[id=NAME,] stdio, null, pty, file:PATH, append:PATH, unix:PATH[,server] or "
+		       "none: COM1..4; repeatable"),
 	FIELD_LIST(V, console, "console", FT_STR, LIST_MAX,
 		.doc = "a virtio console, same back ends; repeatable"),
 	FIELD_LIST(V, device, "device", FT_STR, LIST_MAX,

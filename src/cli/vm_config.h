@@ -22,7 +22,10 @@ struct memory_config {
 	bool hugepages, prealloc;
 };
 
+enum machine_type { MACHINE_Q35, MACHINE_NONE };
+
 struct machine_config {
+	int type; /* enum machine_type */
 	bool keyboard, rtc;
 	int pci;     /* auto, on, off */
 	int irqchip; /* full, split */

@@ -272,7 +272,7 @@ static void execute(struct qmp_client *c, const struct request *r)
 		str_append(&why, "'exec-oob' needs the capability 'oob', which is not enabled");
 		class = "GenericError";
 	} else if (!cmd) {
-		str_appendf(&why, "there is no command '%s' (query-commands lists them)",
+		str_appendf(&why, "The command %s has not been found (query-commands lists them)",
 			str_cstr(&name));
 	} else if (!c->negotiated && !(cmd->flags & QMP_EARLY)) {
 		str_append(&why, "'qmp_capabilities' must come before all other commands");

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "chardev/chardev.h"
+#include "machine/none.h"
 
 #define NAME_MAX_LEN 160
 
@@ -23,7 +24,7 @@ const char *qom_type(const struct machine *m, const struct qom_node *n)
 {
 	switch (n->kind) {
 	case QOM_MACHINE:
-		return "pc-q35-7.2-machine";
+		return machine_is_none(m) ? "none-machine" : "pc-q35-7.2-machine";
 	case QOM_CPU:
 		return "host-x86_64-cpu";
 	case QOM_DEVICE:
@@ -88,6 +89,19 @@ static bool chardev_child(
 	return false;
 }
 
+static bool iothread_child(
+	struct machine *m, uint32_t i, struct qom_node *child, char *name, size_t size)
+{
+	for (uint32_t k = 0; k < m->io_loops.len; k++) {
+		if (machine_io_loop_is_shared(loop_name(m->io_loops.data[k])) || i--)
+			continue;
+		*child = (struct qom_node){ .kind = QOM_IOTHREAD, .number = k };
+		snprintf(name, size, "%s", loop_name(m->io_loops.data[k]));
+		return true;
+	}
+	return false;
+}
+
 bool qom_child(struct machine *m, const struct qom_node *n, uint32_t i, struct qom_node *child,
 	char *name, size_t size)
 {
@@ -116,11 +130,7 @@ bool qom_child(struct machine *m, const struct qom_node *n, uint32_t i, struct q
 	case QOM_CHARDEVS:
 		return chardev_child(m, i, child, name, size);
 	case QOM_OBJECTS:
-		if (i >= m->io_loops.len)
-			return false;
-		*child = (struct qom_node){ .kind = QOM_IOTHREAD, .number = i };
-		snprintf(name, size, "%s", loop_name(m->io_loops.data[i]));
-		return true;
+		return iothread_child(m, i, child, name, size);
 	default:
 		return false;
 	}
@@ -140,8 +150,8 @@ static bool find_child(struct machine *m, struct qom_node *n, const char *name, 
 	return false;
 }
 
-/* A path that does not begin at the root: the last part of one that is there only once. */
-static bool find_partial(struct machine *m, const char *name, struct qom_node *out)
+/* A path that does not begin at the root: the last part of one that is there only once. How many there are. */
+static unsigned int find_partial(struct machine *m, const char *name, struct qom_node *out)
 {
 	static const enum qom_kind homes[] = { QOM_ROOT, QOM_MACHINE, QOM_PERIPHERAL, QOM_ANON,
 		QOM_UNATTACHED, QOM_CHARDEVS, QOM_OBJECTS };
@@ -155,7 +165,7 @@ static bool find_partial(struct machine *m, const char *name, struct qom_node *o
 		*out = n;
 		found++;
 	}
-	return found == 1;
+	return found;
 }
 
 bool qom_resolve(struct machine *m, const char *path, struct qom_node *out, struct error *err)
@@ -164,8 +174,12 @@ bool qom_resolve(struct machine *m, const char *path, struct qom_node *out, stru
 	bool ok = true;
 
 	*out = (struct qom_node){ .kind = QOM_ROOT };
-	if (*path && *path != '/' && !strchr(path, '/')) {
-		ok = find_partial(m, path, out);
+	if (*path != '/' && !strchr(path, '/')) {
+		unsigned int n = *path ? find_partial(m, path, out) : 2;
+
+		if (n > 1)
+			return error_usage(err, "Path '%s' is ambiguous", path);
+		ok = n;
 		p = "";
 	}
 	while (ok && *p) {
@@ -176,7 +190,7 @@ bool qom_resolve(struct machine *m, const char *path, struct qom_node *out, stru
 		ok = !len || find_child(m, out, p, len);
 		p += len;
 	}
-	return ok || error_not_found(err, "there is nothing at the path '%s'", path);
+	return ok || error_not_found(err, "Device '%s' not found: nothing is at that path", path);
 }
 
 const char *qom_field_type(const struct field *f)

@@ -9,7 +9,7 @@
 const struct device_type *device_type_find(const char *name)
 {
 	for (const struct device_type *const *t = device_type_table; *t; t++) {
-		if (!strcmp((*t)->name, name))
+		if (!strcmp((*t)->name, name) || ((*t)->alias && !strcmp((*t)->alias, name)))
 			return *t;
 	}
 	return NULL;

@@ -47,8 +47,9 @@ struct device_property {
 };
 
 struct device_type {
-	const char *name; /* "virtio-blk-pci" */
-	const char *doc;  /* one line */
+	const char *name;  /* "virtio-blk-pci" */
+	const char *alias; /* QEMU's other name for it; NULL: none */
+	const char *doc;   /* one line */
 	enum device_bus bus;
 	unsigned int flags;
 	size_t size; /* of the instance; its first member is a struct device */

@@ -212,6 +212,31 @@ struct loop *machine_io_loop(struct machine *m, const char *name, struct error *
 	return l;
 }
 
+bool machine_io_loop_is_shared(const char *name)
+{
+	const char *rest;
+
+	return !strcmp(name, "io") || (str_has_prefix(name, "io-", &rest) && *rest &&
+					      strspn(rest, "0123456789") == strlen(rest));
+}
+
+bool machine_io_loop_del(struct machine *m, const char *name)
+{
+	struct loop **it, *l = find_io_loop(m, name);
+
+	assert(thread_is(ROLE_MAIN) && l);
+	if (loop_is_used(l))
+		return false;
+	vec_for_each (it, &m->io_loops) {
+		if (*it == l)
+			break;
+	}
+	m->io_loops.len--;
+	memmove(it, it + 1, (size_t)(m->io_loops.data + m->io_loops.len - it) * sizeof(*it));
+	loop_thread_stop(l);
+	return true;
+}
+
 static const char *const backend_names[BACKEND_KINDS] = {
 	[BACKEND_BLOCK] = "disk",
 	[BACKEND_CHARDEV] = "character device",
@@ -433,6 +458,16 @@ bool machine_resume(struct machine *m, struct error *err)
 			machine_pause(m);
 			return false;
 		}
+	}
+	return true;
+}
+
+bool machine_start_threads(struct machine *m, struct error *err)
+{
+	assert(thread_is(ROLE_MAIN) && m->state != RUN_RUNNING);
+	for (uint32_t i = 0; i < m->n_vcpus; i++) {
+		if (!vcpu_start_parked(&m->vcpus[i], err))
+			return false;
 	}
 	return true;
 }

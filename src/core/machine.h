@@ -167,6 +167,10 @@ bool machine_init_vcpus(struct machine *m, struct error *err) MUST_USE;
 /* An I/O loop thread by name; NULL: the machine's default one. Made at first use. Main. */
 struct loop *machine_io_loop(struct machine *m, const char *name, struct error *err) MUST_USE;
 bool machine_has_io_loop(const struct machine *m, const char *name);
+/* Is it one of those that devices share of which nobody has named one (`io`, `io-1` ...)? */
+bool machine_io_loop_is_shared(const char *name);
+/* End it. False: somebody uses it (loop_use()). It must be there. Main. */
+bool machine_io_loop_del(struct machine *m, const char *name) MUST_USE;
 
 bool machine_backend_add(struct machine *m, enum backend_kind kind, const char *id, void *backend,
 	struct error *err) MUST_USE;
@@ -189,6 +193,9 @@ bool machine_resume(struct machine *m, struct error *err) MUST_USE;
 void machine_pause(struct machine *m);
 /* Power-on state of devices, memory contents that the board put there, and vCPUs. */
 bool machine_reset(struct machine *m, struct error *err) MUST_USE;
+/* Make the vCPUs' threads, which stand still, so that they can be told of and pinned before they run. Main, while
+ * none runs. */
+bool machine_start_threads(struct machine *m, struct error *err) MUST_USE;
 /* Saved state, on main. For a machine that has not run: make it wait for one (RUN_INCOMING). Then
  * machine_load_devices(), and machine_loaded(): it is paused, as the saved one was. */
 bool machine_wait_incoming(struct machine *m, struct error *err) MUST_USE;

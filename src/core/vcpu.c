@@ -205,7 +205,8 @@ static void *vcpu_thread(void *arg)
 	thread_enter(ROLE_VCPU, name);
 	current = v;
 	v->tid = (int)syscall(SYS_gettid);
-	apply_reset(v);
+	if (!(requests(v) & VCPU_REQ_STOP))
+		apply_reset(v);
 	run(v);
 	return NULL;
 }
@@ -224,12 +225,14 @@ bool vcpu_init(struct vcpu *v, struct error *err)
 	return !v->cpuid || a->vcpu_set_cpuid(v->accel, v->cpuid, err);
 }
 
-static bool start_thread(struct vcpu *v, struct error *err)
+/* @park: it stops before anything else. */
+static bool start_thread(struct vcpu *v, bool park, struct error *err)
 {
 	int rc;
 
 	/* Nobody else looks at these yet: there is no thread. */
-	atomic_fetch_and(&v->requests, ~(unsigned int)VCPU_REQ_STOP);
+	if (!park)
+		atomic_fetch_and(&v->requests, ~(unsigned int)VCPU_REQ_STOP);
 	v->parked = false;
 	rc = thread_create(&v->thread, false, v->host_cpu, vcpu_thread, v);
 	if (!rc) {
@@ -244,13 +247,29 @@ static bool start_thread(struct vcpu *v, struct error *err)
 	return error_set_errno(err, rc, "cannot start the thread of CPU %u", v->index);
 }
 
+bool vcpu_start_parked(struct vcpu *v, struct error *err)
+{
+	struct machine *m = v->machine;
+
+	assert(thread_is(ROLE_MAIN) && v->accel && v->parked);
+	if (v->thread_started)
+		return true;
+	if (!start_thread(v, true, err))
+		return false;
+	mutex_lock(&m->vcpu_lock);
+	while (!v->parked)
+		pthread_cond_wait(&m->vcpu_parked, &m->vcpu_lock.m);
+	mutex_unlock(&m->vcpu_lock);
+	return true;
+}
+
 bool vcpu_go(struct vcpu *v, struct error *err)
 {
 	struct machine *m = v->machine;
 
 	assert(thread_is(ROLE_MAIN) && v->accel);
 	if (!v->thread_started)
-		return start_thread(v, err);
+		return start_thread(v, false, err);
 	mutex_lock(&m->vcpu_lock);
 	atomic_fetch_and_explicit(&v->requests, ~(unsigned int)VCPU_REQ_STOP, memory_order_acq_rel);
 	v->parked = false;

@@ -47,6 +47,8 @@ struct vcpu {
 
 /* Make the engine's vCPU, stopped. Main; also on failure vcpu_fini() frees it. */
 bool vcpu_init(struct vcpu *v, struct error *err) MUST_USE;
+/* Make its thread, which stands still until vcpu_go(). Main. */
+bool vcpu_start_parked(struct vcpu *v, struct error *err) MUST_USE;
 /* Let a stopped vCPU run; the first time this makes its thread. Main. */
 bool vcpu_go(struct vcpu *v, struct error *err) MUST_USE;
 /* End the thread, free the engine's part. Main. */

@@ -388,6 +388,22 @@ const char *loop_name(const struct loop *l)
 	return l->name;
 }
 
+void loop_use(struct loop *l)
+{
+	l->users++;
+}
+
+void loop_unuse(struct loop *l)
+{
+	assert(l->users);
+	l->users--;
+}
+
+bool loop_is_used(const struct loop *l)
+{
+	return l->users;
+}
+
 /* -------- making and ending -------- */
 
 static void wake_ready(void *opaque)

@@ -49,6 +49,10 @@ void loop_stop(struct loop *l);
 bool loop_in_thread(const struct loop *l);
 bool loop_has_uring(const struct loop *l);
 const char *loop_name(const struct loop *l);
+/* How many count on the loop to stay. The loop does nothing with it; all on one thread, main. */
+void loop_use(struct loop *l);
+void loop_unuse(struct loop *l);
+bool loop_is_used(const struct loop *l);
 
 /* Start a thread named @name with @role that runs a new loop until loop_thread_stop(). It blocks all
  * signals. The loop is the new thread's from here on. */

@@ -55,6 +55,7 @@ struct loop_bulk {
 struct loop {
 	const struct loop_ops *ops;
 	char *name;
+	uint32_t users;		     /* main's */
 	_Atomic(const void *) owner; /* address of a variable of the loop's thread */
 	bool running;		     /* inside an iteration */
 	bool entered;

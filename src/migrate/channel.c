@@ -244,7 +244,10 @@ static bool bad_uri(const char *uri, struct error *err)
 			"pass "
 			"a connection (getfd, then fd:NAME)",
 			uri);
-	return error_usage(err, "'%.60s': valid: file:PATH, unix:PATH, fd:N", uri);
+	return error_usage(err,
+		"Parameter 'uri' expects a valid migration protocol, not '%.60s': file:PATH, "
+		"unix:PATH, fd:N",
+		uri);
 }
 
 bool channel_open_save(struct channel *c, const char *uri, struct error *err)

@@ -343,7 +343,8 @@ bool migrate_may_save(struct machine *m, struct error *err)
 bool migrate_may_load(struct machine *m, struct error *err)
 {
 	if (m->state != RUN_INCOMING)
-		return error_set(err, "the machine does not wait for a saved state (--incoming)");
+		return error_set(
+			err, "'-incoming' was not specified: the machine waits for no saved state");
 	return is_idle(m->migrate, err);
 }
 

@@ -351,9 +351,14 @@ bool net_link(const struct net_dev *d)
 	return d->admin && d->carrier;
 }
 
+bool net_plugged(const struct net_dev *d)
+{
+	return d->admin;
+}
+
 struct link_call {
 	struct net_dev *d;
-	bool up;
+	bool up, quiet;
 };
 
 static void link_call(void *opaque)
@@ -362,18 +367,28 @@ static void link_call(void *opaque)
 	bool before = net_link(c->d);
 
 	c->d->admin = c->up;
-	if (net_link(c->d) != before)
+	if (net_link(c->d) != before && !c->quiet)
 		tell_link(c->d);
 }
 
-void net_set_link(struct net_dev *d, bool up)
+static void change_link(struct net_dev *d, bool up, bool quiet)
 {
-	struct link_call c = { d, up };
+	struct link_call c = { d, up, quiet };
 
 	if (d->loop)
 		loop_call(d->loop, link_call, &c);
 	else
 		link_call(&c);
+}
+
+void net_set_link(struct net_dev *d, bool up)
+{
+	change_link(d, up, false);
+}
+
+void net_load_link(struct net_dev *d, bool up)
+{
+	change_link(d, up, true);
 }
 
 static bool forward(struct net_dev *d, const char *spec, bool add, struct error *err)

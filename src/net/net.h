@@ -124,6 +124,10 @@ bool net_has_front(const struct net_dev *d);
 
 /* Run-time control, on main: pull the plug or put it back. */
 void net_set_link(struct net_dev *d, bool up);
+/* The same for the NIC itself, which takes a saved state: it is not told. */
+void net_load_link(struct net_dev *d, bool up);
+/* Has nobody pulled the plug? Main. */
+bool net_plugged(const struct net_dev *d);
 /* A port of the host that leads to the guest, `tcp:[ADDR]:PORT:[GUESTADDR:]GUESTPORT` (udp: too);
  * remove takes `tcp:[ADDR]:PORT`. False: also when the back end has no such thing. */
 bool net_forward_add(struct net_dev *d, const char *spec, struct error *err) MUST_USE;

@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include "block/block.h"
+#include "block/format.h"
 #include "control/qmp.h"
 #include "core/machine.h"
 
@@ -135,10 +135,21 @@ static bool take_node(struct reader *r, const struct json_token *object, struct 
 	return true;
 }
 
+static bool is_driver(const char *name)
+{
+	for (const struct block_format *const *f = block_format_table; *f; f++) {
+		if (!strcmp((*f)->name, name))
+			return true;
+	}
+	return !strcmp(name, "file");
+}
+
 static bool check_node(const struct node *n, struct error *err)
 {
 	bool file = !strcmp(n->driver, "file");
 
+	if (!is_driver(n->driver))
+		return error_usage(err, "Parameter 'driver' does not accept value '%s'", n->driver);
 	if (!n->name || !n->name[0])
 		return error_usage(err, "'node-name' must be specified for the root node");
 	if (file && n->over)
@@ -193,7 +204,8 @@ static bool add_over(struct machine *m, const struct node *n, struct error *err)
 	struct machine_owned *under = machine_owned_find(m, BACKEND_BLOCK, n->over);
 
 	if (!under)
-		return error_usage(err, "Cannot find device='' nor node-name='%s'", n->over);
+		return error_usage(
+			err, "Cannot find device='%s' nor node-name='%s'", n->over, n->over);
 	if (strcmp(n->driver, "raw"))
 		return error_usage(err,
 			"a '%s' node over a node is not possible: describe the file inside",

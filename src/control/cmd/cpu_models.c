@@ -68,11 +68,14 @@ static bool is_base(unsigned int model)
 }
 
 /* Does it mean the same on every host? */
+static bool model_is_fixed(const char *name)
+{
+	return strcmp(name, "host") && strcmp(name, "max");
+}
+
 static bool is_fixed(unsigned int model)
 {
-	const char *name = x86_cpuid_model_name(model);
-
-	return strcmp(name, "host") && strcmp(name, "max");
+	return model_is_fixed(x86_cpuid_model_name(model));
 }
 
 static bool get_offer(struct machine *m, struct x86_cpuid **out, struct error *err)
@@ -214,6 +217,14 @@ static bool take_prop(const struct qmp_call *c, const struct json_token *key,
 
 	json_text(c->doc, key, &name);
 	i = flag_by(str_cstr(&name));
+	/* Of what the host has, only what it can take elsewhere: no clock whose rate is the host's. */
+	if (!strcmp(str_cstr(&name), "migratable") && !model_is_fixed(req->model)) {
+		if (on)
+			i = flag_by("invtsc");
+		else if (key[1].type == JSON_BOOL)
+			return true;
+		on = false;
+	}
 	if (i < 0)
 		return error_set(err, "Property '%s" TYPE_SUFFIX ".%s' not found", req->model,
 			str_cstr(&name));

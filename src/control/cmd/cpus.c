@@ -179,8 +179,12 @@ static bool query_iothreads(struct qmp_call *c, struct error *err)
 	struct loop **l;
 
 	vec_for_each (l, &c->m->io_loops) {
-		struct iothread *r = fields_list_add(&iothreads, c->ret, "threads", err);
+		struct iothread *r;
 
+		/* QEMU's clients count on having named them all (query-lodge has the others). */
+		if (machine_io_loop_is_shared(loop_name(*l)))
+			continue;
+		r = fields_list_add(&iothreads, c->ret, "threads", err);
 		if (!r || !qmp_set_text(&r->id, loop_name(*l), err))
 			return false;
 		loop_call(*l, tell_tid, &r->tid);
@@ -190,7 +194,7 @@ static bool query_iothreads(struct qmp_call *c, struct error *err)
 
 const struct qmp_command query_iothreads_cmd = {
 	.name = "query-iothreads",
-	.doc = "the threads that work for devices",
+	.doc = "the threads that work for devices and were named by the user",
 	.ret = &iothreads,
 	.flags = QMP_QUERY | QMP_VALUE,
 	.run = query_iothreads,

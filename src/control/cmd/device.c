@@ -4,6 +4,7 @@
 #include "control/qmp.h"
 #include "core/machine.h"
 #include "hw/pci/hotplug.h"
+#include "machine/none.h"
 
 static struct device *find(struct machine *m, const char *id)
 {
@@ -47,7 +48,8 @@ static bool take_options(
 	const struct json_token *end = c->tok ? c->doc->tokens + c->tok->next : NULL;
 
 	for (; key < end; key = c->doc->tokens + key[1].next) {
-		if (json_text_is(c->doc, key, "driver") && key[1].type == JSON_STRING)
+		if (json_text_is(c->doc, key, "driver") && key[1].type < JSON_ARRAY &&
+			key[1].type != JSON_NULL)
 			json_text(c->doc, key + 1, type);
 		else if (!put_option(c->doc, key, options, err))
 			return false;
@@ -55,6 +57,26 @@ static bool take_options(
 	if (!type->len)
 		return error_usage(err, "Parameter 'driver' is missing");
 	return !(type->failed || options->failed) || error_set(err, "out of memory");
+}
+
+/* The wrong bus is told before what else is wrong. */
+static bool check_bus(const struct qmp_call *c, const char *type, struct error *err)
+{
+	const struct json_token *t = c->tok ? json_member(c->doc, c->tok, "bus") : NULL;
+	const struct device_type *dt = device_type_find(type);
+	AUTO(str) bus = STR_INIT;
+
+	str_append(&bus, t ? "" : "pcie.0");
+	if (t)
+		json_text(c->doc, t, &bus);
+	if (!dt || dt->bus != BUS_PCI)
+		return true;
+	if (strcmp(str_cstr(&bus), "pcie.0"))
+		return find(c->m, str_cstr(&bus)) ||
+		       error_usage(err, "Bus '%s' not found", str_cstr(&bus));
+	return c->m->state == RUN_PRELAUNCH ||
+	       error_usage(err, "Bus 'pcie.0' does not support hotplugging: name a root port's "
+				"(bus=ID; --device pcie-root-port,id=ID makes one at the start)");
 }
 
 static bool device_add(struct qmp_call *c, struct error *err)
@@ -66,10 +88,17 @@ static bool device_add(struct qmp_call *c, struct error *err)
 
 	if (!take_options(c, &type, &options, err))
 		return false;
+	/* As with QEMU, whatever is wrong: there is a device's class for device_del alone. */
+	c->error_class = "GenericError";
 	if (t)
 		json_text(c->doc, t, &id);
 	if (id.len && find(c->m, str_cstr(&id)))
 		return error_usage(err, "Duplicate device ID '%s'", str_cstr(&id));
+	if (!check_bus(c, str_cstr(&type), err))
+		return false;
+	if (machine_is_none(c->m))
+		return error_usage(err, "No bus found for device '%s': the machine has nothing",
+			str_cstr(&type));
 	return pci_hotplug_add(c->m, str_cstr(&type), str_cstr(&options), err);
 }
 

@@ -124,7 +124,7 @@ static bool remove_fd(struct qmp_call *c, struct error *err)
 	if (qmp_given(c, "fd") && a->fd < 0)
 		return error_set(err, "'fd': not a negative number");
 	return qmp_fdset_remove(c->q, a->set, a->fd) ||
-	       error_set(err, "there is no such descriptor in fdset %llu",
+	       error_set(err, "File descriptor named 'fdset-id:%llu' not found",
 		       (unsigned long long)a->set);
 }
 

@@ -19,7 +19,7 @@ struct args {
 	int64_t cpu;
 };
 static const struct field fields[] = {
-	FIELD_STR(struct args, line, "command-line", .flags = FF_GIVEN,
+	FIELD_STR(struct args, line, "command-line", .flags = FF_GIVEN, .max = 1 << 20,
 		.doc = "`help` lists what there is"),
 	FIELD_I64(struct args, cpu, "cpu-index", .doc = "has no meaning here"),
 };

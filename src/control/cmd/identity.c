@@ -157,17 +157,30 @@ static const struct field machines_fields[] = {
 static const struct field_table machines = FIELD_TABLE(
 	"query-machines", struct machines, machines_fields);
 
-static bool query_machines(struct qmp_call *c, struct error *err)
+static bool add_none(struct qmp_call *c, struct error *err)
 {
 	struct machine_info *i = fields_list_add(&machines, c->ret, "machines", err);
 
 	if (!i)
 		return false;
+	i->cpu_max = 1;
+	return qmp_set_text(&i->name, "none", err);
+}
+
+static bool query_machines(struct qmp_call *c, struct error *err)
+{
+	struct machine_info *i;
+
+	if (!add_none(c, err) || !(i = fields_list_add(&machines, c->ret, "machines", err)))
+		return false;
 	i->is_default = true;
 	i->cpu_max = BOARD_CPUS_MAX;
 	i->numa_mem = true;
+	/* For QEMU's clients `host` goes with KVM alone, where it is the real CPU. */
+	if (!strcmp(c->m->accel->name, "kvm") &&
+		!qmp_set_text(&i->cpu_type, "host-x86_64-cpu", err))
+		return false;
 	return qmp_set_text(&i->name, "pc-q35-7.2", err) && qmp_set_text(&i->alias, "q35", err) &&
-	       qmp_set_text(&i->cpu_type, "host-x86_64-cpu", err) &&
 	       qmp_set_text(&i->ram_id, QMP_RAM_ID, err);
 }
 
@@ -184,8 +197,23 @@ const struct qmp_command query_machines_cmd = {
 static const char *const state_names[] = { "prelaunch", "running", "paused", "shutdown",
 	"inmigrate", "postmigrate", NULL };
 
+struct io_thread {
+	char *name;
+	int64_t tid;
+};
+static const struct field io_thread_fields[] = {
+	FIELD_STR(struct io_thread, name, "id", .flags = FF_GIVEN),
+	FIELD_I64(struct io_thread, tid, "thread-id"),
+};
+static const struct field_table io_thread = FIELD_TABLE(
+	"LodgeIOThread", struct io_thread, io_thread_fields);
+
 struct lodge_info {
 	char *name, *version, *engine;
+	struct {
+		struct io_thread *items;
+		size_t len;
+	} io_threads;
 	int state;
 	int64_t pid, cpus, uptime_ns;
 	uint64_t memory;
@@ -200,15 +228,31 @@ static const struct field lodge_fields[] = {
 	FIELD_U64(struct lodge_info, memory, "memory", .doc = "bytes of guest memory"),
 	FIELD_I64(struct lodge_info, uptime_ns, "guest-ns",
 		.doc = "nanoseconds that the guest has been running"),
+	FIELD_LIST(struct lodge_info, io_threads, "io-threads", FT_STRUCT, 4096, .sub = &io_thread,
+		.doc = "all that work for devices, those that nobody named, too"),
 	FIELD_STR(struct lodge_info, version, "version", .flags = FF_GIVEN, .dflt = LODGE_VERSION,
 		.doc = "Lodge's"),
 };
 static const struct field_table lodge_info = FIELD_TABLE(
 	"LodgeInfo", struct lodge_info, lodge_fields);
 
+static void tell_tid(void *opaque)
+{
+	*(int64_t *)opaque = gettid();
+}
+
 static bool query_lodge(struct qmp_call *c, struct error *err)
 {
 	struct lodge_info *r = c->ret;
+	struct loop **l;
+
+	vec_for_each (l, &c->m->io_loops) {
+		struct io_thread *t = fields_list_add(&lodge_info, r, "io-threads", err);
+
+		if (!t || !qmp_set_text(&t->name, loop_name(*l), err))
+			return false;
+		loop_call(*l, tell_tid, &t->tid);
+	}
 
 	r->pid = getpid();
 	r->state = (int)c->m->state;

@@ -167,6 +167,8 @@ static bool send_key(struct qmp_call *c, struct error *err)
 		if (!check_key(&a->keys.items[i], err))
 			return false;
 	}
+	if (!a->keys.len)
+		return true;
 	k = find(c->m, err) ? get_queue(c->q) : NULL;
 	if (!k)
 		return err->kind ? false : error_set(err, "out of memory");

@@ -45,8 +45,11 @@ static const struct field_table memdevs = FIELD_TABLE(
 static bool query_memdev(struct qmp_call *c, struct error *err)
 {
 	const struct qmp_info *info = qmp_get_info(c->q);
-	struct memdev *d = fields_list_add(&memdevs, c->ret, "memdevs", err);
+	struct memdev *d;
 
+	if (!info->memory)
+		return true;
+	d = fields_list_add(&memdevs, c->ret, "memdevs", err);
 	if (!d)
 		return false;
 	d->size = info->memory;

@@ -6,7 +6,10 @@
  * Of QEMU's capabilities there are `events` and `multifd`, which here means that compression and the number
  * of threads are the parameters' (our streams always bear several threads). Others may be switched off.
  */
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/json.h"
@@ -27,13 +30,17 @@ static const char *const status_names[] = {
 
 struct uri_args {
 	char *uri;
-	bool detach;
+	bool detach, resume, disks, increment;
 };
 
 static const struct field migrate_fields[] = {
 	FIELD_STR(struct uri_args, uri, "uri", .flags = FF_REQUIRED,
-		.doc = "unix:PATH, fd:NAME (of getfd), file:PATH"),
+		.doc = "unix:PATH, fd:NAME (of getfd; or the number of one that was open at the "
+		       "start), file:PATH"),
 	FIELD_BOOL(struct uri_args, detach, "detach", .doc = "always so: the reply comes at once"),
+	FIELD_BOOL(struct uri_args, resume, "resume", .doc = "only false: nothing to go on with"),
+	FIELD_BOOL(struct uri_args, disks, "blk", .doc = "only false: disks are not copied"),
+	FIELD_BOOL(struct uri_args, increment, "inc", .doc = "only false"),
 };
 static const struct field_table migrate_args = FIELD_TABLE(
 	"migrate", struct uri_args, migrate_fields);
@@ -44,6 +51,18 @@ static const struct field incoming_fields[] = {
 };
 static const struct field_table incoming_args = FIELD_TABLE(
 	"migrate-incoming", struct uri_args, incoming_fields);
+
+/* A number is a descriptor that was open at the start: all of our own are close-on-exec. -1: it is none. */
+static int inherited(const char *name)
+{
+	char *end;
+	long n = strtol(name, &end, 10);
+	int flags = name[0] >= '0' && name[0] <= '9' && !*end && n <= INT_MAX
+			    ? fcntl((int)n, F_GETFD)
+			    : -1;
+
+	return flags >= 0 && !(flags & FD_CLOEXEC) ? (int)n : -1;
+}
 
 /* fd:NAME is a descriptor that getfd has named. */
 static bool start_job(struct qmp_call *c, bool incoming, struct error *err)
@@ -56,9 +75,9 @@ static bool start_job(struct qmp_call *c, bool incoming, struct error *err)
 	if (!(incoming ? migrate_may_load : migrate_may_save)(c->m, err))
 		return false;
 	if (str_has_prefix(uri, "fd:", &name)) {
-		int fd = qmp_named_fd_take(c->q, name, err);
+		int fd = inherited(name);
 
-		if (fd < 0)
+		if (fd < 0 && (fd = qmp_named_fd_take(c->q, name, err)) < 0)
 			return false;
 		snprintf(buf, sizeof(buf), "fd:%d", fd);
 		uri = buf;
@@ -68,6 +87,12 @@ static bool start_job(struct qmp_call *c, bool incoming, struct error *err)
 
 static bool migrate(struct qmp_call *c, struct error *err)
 {
+	const struct uri_args *a = c->args;
+
+	if (a->resume)
+		return error_usage(err, "'resume': there is no migration that has been paused");
+	if (a->disks || a->increment)
+		return error_usage(err, "'blk', 'inc': the contents of disks are not copied");
 	return start_job(c, false, err);
 }
 

@@ -124,7 +124,7 @@ static bool no_property(
 	const struct qom_node *n, struct qmp_call *c, const char *name, struct error *err)
 {
 	return error_set(
-		err, "%s has no property '%s' (qom-list names them)", qom_type(c->m, n), name);
+		err, "Property '%s.%s' not found (qom-list names them)", qom_type(c->m, n), name);
 }
 
 static bool qom_get(struct qmp_call *c, struct error *err)
@@ -260,10 +260,21 @@ static const struct other_property file_properties[] = {
 	{ .name = NULL },
 };
 
+/* Options of `lodge run`. */
+static const struct other_property pc_properties[] = {
+	{ "kernel", "string", "the kernel's file" },
+	{ "initrd", "string", "the initial RAM disk's file" },
+	{ "append", "string", "the kernel's command line" },
+	{ .name = NULL },
+};
+
 static const struct {
 	const char *name, *parent;
 	const struct other_property *properties; /* NULL: none */
 } other_types[] = {
+	/* Engines; clients of QEMU's know `soft` by the name of QEMU's own. */
+	{ "kvm-accel", "accel" },
+	{ "tcg-accel", "accel" },
 	{ "chardev", "object" },
 	{ "container", "object" },
 	{ "base-x86_64-cpu", "x86_64-cpu" },
@@ -274,7 +285,8 @@ static const struct {
 	{ "iothread", "object", iothread_properties },
 	{ "memory-backend-file", "memory-backend", file_properties },
 	{ "memory-backend-ram", "memory-backend", ram_properties },
-	{ "pc-q35-7.2-machine", "generic-pc-machine" },
+	{ "none-machine", "machine" },
+	{ "pc-q35-7.2-machine", "generic-pc-machine", pc_properties },
 };
 
 static const char *parent_of(const struct device_type *t)
@@ -307,6 +319,8 @@ static bool qom_list_types(struct qmp_call *c, struct error *err)
 	for (const struct device_type *const *t = device_type_table; *t; t++) {
 		if (!add_type(c, (*t)->name, parent_of(*t), err))
 			return false;
+		if ((*t)->alias && !add_type(c, (*t)->alias, parent_of(*t), err))
+			return false;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(other_types); i++) {
 		if (!add_type(c, other_types[i].name, other_types[i].parent, err))
@@ -335,7 +349,26 @@ static bool list_properties(struct qmp_call *c, struct error *err)
 	}
 	if (!t)
 		return error_not_found(
-			err, "there is no type '%s' (qom-list-types names them)", a->name);
+			err, "Class '%s' not found (qom-list-types names them)", a->name);
+	return add_fields(c, t->config, true, err);
+}
+
+static bool list_device_properties(struct qmp_call *c, struct error *err)
+{
+	const struct type_args *a = c->args;
+	const struct device_type *t = device_type_find(a->name);
+	bool other = false;
+
+	for (size_t i = 0; !t && i < ARRAY_SIZE(other_types); i++)
+		other |= !strcmp(other_types[i].name, a->name) ||
+			 !strcmp(other_types[i].parent, a->name);
+	for (size_t i = 0; !t && device_type_table[i]; i++)
+		other |= !strcmp(parent_of(device_type_table[i]), a->name);
+	if (other)
+		return error_usage(err, "Parameter 'typename' expects a non-abstract device type");
+	if (!t)
+		return error_not_found(
+			err, "Device '%s' not found (qom-list-types names them)", a->name);
 	return add_fields(c, t->config, true, err);
 }
 
@@ -363,5 +396,5 @@ const struct qmp_command device_list_properties_cmd = {
 	.args = &type_args,
 	.ret = &properties,
 	.flags = QMP_QUERY | QMP_VALUE,
-	.run = list_properties,
+	.run = list_device_properties,
 };

@@ -165,17 +165,30 @@ static bool user_of(struct machine *m, const char *id, char **out, struct error 
 	return true;
 }
 
+/* A node of blockdev-add's and its like (as --disk bus=none) is no disk of its own name for QEMU's clients: it has its node's
+ * name only, and is there when a device uses it. */
+static bool is_node(struct machine *m, const char *id)
+{
+	return machine_owned_find(m, BACKEND_BLOCK, id);
+}
+
 static bool query_block(struct qmp_call *c, struct error *err)
 {
 	struct map_entry *e;
 
 	map_for_each (e, &c->m->backends[BACKEND_BLOCK]) {
-		struct disk *d = fields_list_add(&disks, c->ret, "disks", err);
+		AUTO_FREE char *user = NULL;
+		struct disk *d;
 
-		if (!d || !qmp_set_text(&d->device, e->key, err) ||
-			!user_of(c->m, e->key, &d->qdev, err) ||
+		if (!user_of(c->m, e->key, &user, err))
+			return false;
+		if (is_node(c->m, e->key) && !user)
+			continue;
+		d = fields_list_add(&disks, c->ret, "disks", err);
+		if (!d || !qmp_set_text(&d->device, is_node(c->m, e->key) ? "" : e->key, err) ||
 			!fill_node(&d->inserted, e->value, err))
 			return false;
+		d->qdev = TAKE(user);
 	}
 	return true;
 }
@@ -321,13 +334,20 @@ static bool query_blockstats(struct qmp_call *c, struct error *err)
 	struct map_entry *e;
 
 	map_for_each (e, &c->m->backends[BACKEND_BLOCK]) {
-		struct entry *r = fields_list_add(&entries, c->ret, "entries", err);
+		AUTO_FREE char *user = NULL;
+		struct entry *r;
 
+		if (!a->nodes && !user_of(c->m, e->key, &user, err))
+			return false;
+		if (!a->nodes && is_node(c->m, e->key) && !user)
+			continue;
+		r = fields_list_add(&entries, c->ret, "entries", err);
 		if (!r || !qmp_set_text(&r->node, e->key, err))
 			return false;
-		if (!a->nodes && (!qmp_set_text(&r->device, e->key, err) ||
-					 !user_of(c->m, e->key, &r->qdev, err)))
+		if (!a->nodes &&
+			!qmp_set_text(&r->device, is_node(c->m, e->key) ? "" : e->key, err))
 			return false;
+		r->qdev = TAKE(user);
 		fill_stats(&r->stats, e->value);
 	}
 	return true;

@@ -109,7 +109,7 @@ static bool run(struct qmp_call *c, struct error *err)
 		if (!add_option(c, &t->fields[i], err))
 			return false;
 	}
-	return found || error_set(err, "there is no option '%s'", a->option);
+	return found || error_set(err, "invalid option name: %s", a->option);
 }
 
 const struct qmp_command query_command_line_options_cmd = {

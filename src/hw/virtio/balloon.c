@@ -599,6 +599,7 @@ static const struct field_table state_table = FIELD_TABLE(
 
 const struct device_type virtio_balloon_type = {
 	.name = "virtio-balloon-pci",
+	.alias = "virtio-balloon-pci-non-transitional",
 	.doc = "memory balloon: gives the host what the guest does not use",
 	.bus = BUS_PCI,
 	.flags = DEVICE_USER | DEVICE_SINGLE,

@@ -836,6 +836,7 @@ static const struct field_table blk_state_table = FIELD_TABLE(
 
 const struct device_type virtio_blk_pci_type = {
 	.name = "virtio-blk-pci",
+	.alias = "virtio-blk-pci-non-transitional",
 	.doc = "virtio disk",
 	.bus = BUS_PCI,
 	.flags = DEVICE_USER,

@@ -232,6 +232,7 @@ bool virtio_lanes_init(struct virtio_device *v, struct error *err)
 
 		l->v = v;
 		l->loop = v->loops[i];
+		loop_use(l->loop);
 		mutex_init(&l->own);
 		l->lock = i ? &l->own : &v->pci.dev.lock;
 		pthread_cond_init(&l->idle, NULL);
@@ -243,6 +244,7 @@ bool virtio_lanes_init(struct virtio_device *v, struct error *err)
 void virtio_lanes_fini(struct virtio_device *v)
 {
 	for (uint32_t i = 0; i < v->n_lanes; i++) {
+		loop_unuse(v->lanes[i].loop);
 		mutex_fini(&v->lanes[i].own);
 		pthread_cond_destroy(&v->lanes[i].idle);
 	}

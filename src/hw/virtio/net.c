@@ -513,10 +513,19 @@ static void net_resume(struct device *d)
 	net_apply_later(s);
 }
 
+static void net_pre_save(struct device *d)
+{
+	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
+
+	virtio_pre_save(d);
+	s->unplugged = !net_plugged(s->net);
+}
+
+/* The plug is as it was; whether somebody is at the cable's other end is the new place's to say. */
 static bool net_post_load(struct device *d, struct error *err)
 {
 	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
-	bool up = net_link(s->net);
+	bool up;
 
 	if (!s->pairs || s->pairs > s->max_pairs)
 		return error_set(err, "saved state uses %u pairs of queues, the device has %u",
@@ -525,6 +534,8 @@ static bool net_post_load(struct device *d, struct error *err)
 		return false;
 	if (s->offloads & ~net_feature_offloads(s))
 		return error_set(err, "saved offloads 0x%x were not negotiated", s->offloads);
+	net_load_link(s->net, !s->unplugged);
+	up = net_link(s->net);
 	s->status = (uint16_t)((up ? S_LINK_UP : 0) |
 			       (up && virtio_has(&s->v, F_GUEST_ANNOUNCE) ? S_ANNOUNCE : 0));
 	memcpy(s->v.config, s->mac, 6);
@@ -565,12 +576,19 @@ static const struct field net_state_fields[] = {
 	FIELD_MAC(struct virtio_net, mac, "mac", .tag = 3),
 	FIELD_U16(struct virtio_net, pairs, "pairs", .tag = 4, .max = NET_QUEUES_MAX),
 	FIELD_U32(struct virtio_net, offloads, "offloads", .tag = 5, .max = 15),
+	FIELD_BOOL(struct virtio_net, unplugged, "unplugged", .tag = 6), /* since version 2 */
 };
-static const struct field_table net_state_table = FIELD_TABLE(
-	"virtio-net-pci", struct virtio_net, net_state_fields);
+static const struct field_table net_state_table = {
+	.name = "virtio-net-pci",
+	.struct_size = sizeof(struct virtio_net),
+	.version = 2,
+	.fields = net_state_fields,
+	.n_fields = ARRAY_SIZE(net_state_fields),
+};
 
 const struct device_type virtio_net_pci_type = {
 	.name = "virtio-net-pci",
+	.alias = "virtio-net-pci-non-transitional",
 	.doc = "virtio network card",
 	.bus = BUS_PCI,
 	.flags = DEVICE_USER,
@@ -583,7 +601,7 @@ const struct device_type virtio_net_pci_type = {
 	.reset = virtio_reset,
 	.quiesce = net_quiesce,
 	.resume = net_resume,
-	.pre_save = virtio_pre_save,
+	.pre_save = net_pre_save,
 	.post_load = net_post_load,
 	.test_options = "netdev=test",
 };

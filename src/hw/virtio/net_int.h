@@ -102,6 +102,7 @@ struct virtio_net {
 	uint16_t pairs;	   /* in use */
 	uint16_t status;   /* S_* */
 	uint32_t offloads; /* NET_*: what the driver takes */
+	bool unplugged;	   /* the user has pulled the plug; filled when saved */
 };
 
 #define RX_IOVS (NET_IOV_MAX + VQ_IOV_MAX + 8)

@@ -14,6 +14,7 @@ extern const struct device_type pci_host_type, virtio_net_pci_type;
 #include <semaphore.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/stream.h"
 #include "base/wire.h"
 #include "hw/virtio/net_int.h"
 #include "hw/virtio/virtio_testing.h"
@@ -592,16 +593,27 @@ static void test_save(void **state)
 	echo(5000, 2, &rnd, &buffers);
 }
 
-/* Saved with the plug pulled, loaded with it in: also a driver that does not know announcing hears of it. */
+static void load(const struct str *saved)
+{
+	struct error err = ERROR_INIT;
+
+	if (!device_load(dev, saved->s, saved->len, &err))
+		fail_msg("%s", err.msg);
+}
+
+/* Saved with the plug pulled, it stays out wherever it is loaded; the driver hears of it there if it has it in. */
 static void test_save_unplugged(void **state)
 {
 	struct error err = ERROR_INIT;
-	AUTO(str) saved = STR_INIT;
+	AUTO(str) saved = STR_INIT, up = STR_INIT;
 	uint64_t rnd = 4;
 	int buffers;
 
 	make("netdev=n");
 	start(ALL & ~BIT_ULL(F_GUEST_ANNOUNCE), BUFS, 1526);
+	dev->type->quiesce(dev);
+	assert_true(device_save(dev, &up, &err));
+	dev->type->resume(dev);
 	net_set_link(net, false);
 	vt_run(t);
 	assert_int_equal(vt_read(t, t->isr, 1) & 2, 2);
@@ -609,18 +621,69 @@ static void test_save_unplugged(void **state)
 	dev->type->quiesce(dev);
 	assert_true(device_save(dev, &saved, &err));
 	net_set_link(net, true);
-	if (!device_load(dev, saved.s, saved.len, &err))
-		fail_msg("%s", err.msg);
+	vt_read(t, t->isr, 1);
+	load(&saved);
+	assert_false(net_link(net));
 	assert_int_equal(vt_read(t, t->isr, 1), 0);
 	dev->type->resume(dev);
 	vt_run(t);
 	assert_int_equal(vt_read(t, t->isr, 1) & 2, 2);
+	assert_int_equal(vt_read(t, t->device + 6, 2), 0);
+	net_set_link(net, true);
+	vt_run(t);
+	assert_int_equal(vt_read(t, t->isr, 1) & 2, 2);
 	assert_int_equal(vt_read(t, t->device + 6, 2), 1);
 	echo(1000, 2, &rnd, &buffers);
+	/* And the other way round. */
+	net_set_link(net, false);
+	vt_run(t);
+	dev->type->quiesce(dev);
+	load(&up);
+	assert_true(net_link(net));
+	vt_read(t, t->isr, 1);
+	dev->type->resume(dev);
+	vt_run(t);
+	assert_int_equal(vt_read(t, t->isr, 1) & 2, 2);
+	assert_int_equal(vt_read(t, t->device + 6, 2), 1);
 	/* Once. */
 	dev->type->quiesce(dev);
 	dev->type->resume(dev);
 	assert_int_equal(vt_read(t, t->isr, 1) & 2, 0);
+}
+
+/* Version 1 of the state has no plug: it is in. */
+static void test_load_version_1(void **state)
+{
+	const uint16_t fields_part = 4;
+	const uint32_t last = 8 + 1; /* the record of `unplugged` */
+	struct stream_record outer, part = { 0 };
+	struct stream_reader r, parts;
+	struct error err = ERROR_INIT;
+	AUTO(str) saved = STR_INIT;
+	uint8_t *len;
+
+	make("netdev=n");
+	start(ALL, BUFS, 1526);
+	net_set_link(net, false);
+	vt_run(t);
+	dev->type->quiesce(dev);
+	assert_true(device_save(dev, &saved, &err));
+	r = (struct stream_reader){ (uint8_t *)saved.s, saved.len };
+	assert_true(stream_next(&r, &outer, &err));
+	parts = (struct stream_reader){ outer.p, outer.len };
+	while (part.tag != fields_part)
+		assert_true(stream_next(&parts, &part, &err));
+	len = (uint8_t *)(uintptr_t)part.p - 4;
+	assert_ptr_equal(part.p + part.len, saved.s + saved.len);
+	assert_int_equal(rd_le16(part.p + part.len - last), 6);
+	wr_le32(len, part.len - last);
+	wr_le32((uint8_t *)(uintptr_t)outer.p - 4, outer.len - last);
+	saved.len -= last;
+	load(&saved);
+	assert_true(net_link(net));
+	dev->type->resume(dev);
+	vt_run(t);
+	assert_int_equal(vt_read(t, t->device + 6, 2) & 1, 1);
 }
 
 static void test_options(void **state)
@@ -952,6 +1015,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_save, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_save_unplugged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_load_version_1, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_options, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_buffers, setup, teardown),

@@ -172,6 +172,7 @@ static void rng_unrealize(struct device *d)
 
 const struct device_type virtio_rng_type = {
 	.name = "virtio-rng-pci",
+	.alias = "virtio-rng-pci-non-transitional",
 	.doc = "entropy: random bytes from the host",
 	.bus = BUS_PCI,
 	.flags = DEVICE_USER,

@@ -28,6 +28,7 @@
 		VIRTIO_S_FAILED)
 
 const char *const virtio_notify_names[] = { "auto", "mmio", "pio", NULL };
+const char *const virtio_no_legacy_names[] = { "auto", "on", NULL };
 enum notify { NOTIFY_AUTO, NOTIFY_MMIO, NOTIFY_PIO };
 
 /* -------- interrupts -------- */

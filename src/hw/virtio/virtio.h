@@ -166,10 +166,11 @@ struct virtio_config {
 	char *addr; /* PCI address, "SLOT[.FN]" */
 	bool packed, event_idx, indirect;
 	int notify;	     /* enum: auto, mmio, pio */
+	int no_legacy;	     /* what it says is so: these devices are modern ones */
 	uint32_t queue_size; /* 2..1024, power of two for split */
 	char *iothread;
 };
-extern const char *const virtio_notify_names[];
+extern const char *const virtio_notify_names[], *const virtio_no_legacy_names[];
 #define VIRTIO_FIELDS(s, m)                                                                        \
 	FIELD_STR(s, m.addr, "addr", .doc = "PCI address SLOT[.FN], hexadecimal"),                 \
 		FIELD_BOOL(s, m.packed, "packed", .dflt = "on", .doc = "offer packed rings"),      \
@@ -178,6 +179,9 @@ extern const char *const virtio_notify_names[];
 			.doc = "offer indirect descriptors"),                                      \
 		FIELD_ENUM(s, m.notify, "notify", virtio_notify_names, .dflt = "auto",             \
 			.doc = "doorbell: memory or port write, or what the engine does faster"),  \
+		FIELD_ENUM(s, m.no_legacy, "disable-legacy", virtio_no_legacy_names,               \
+			.dflt = "auto",                                                            \
+			.doc = "no interface from before virtio 1: there is none"),                \
 		FIELD_U32(s, m.queue_size, "queue-size", .min = 2, .max = 1024, .dflt = "256",     \
 			.doc = "descriptors a queue, a power of two"),                             \
 		FIELD_STR(s, m.iothread, "iothread",                                               \
