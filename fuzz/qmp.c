@@ -83,6 +83,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		loop_run_once(m->main_loop, 0);
 	check_replies(fds[0]);
 	qmp_free(q);
+	/* What object-add has made. */
+	while (m->io_loops.len && machine_io_loop_del(m, loop_name(m->io_loops.data[0])))
+		;
 	close(fds[0]);
 	return 0;
 }

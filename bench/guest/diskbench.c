@@ -37,15 +37,17 @@ struct phase {
 	int opcode;
 	int is_random;
 	int scattered; /* the buffer's pages lie apart in the guest's memory */
+	int sync;      /* fdatasync(2) after each: a flush of the disk's cache */
 };
 
 static const struct phase phases[] = {
-	{ "none", 1, 4096, 0, IOCB_CMD_PREAD, 1, 0 },
-	{ "rand-read-4k-d1", 1, 4096, 500, IOCB_CMD_PREAD, 1, 0 },
-	{ "rand-write-4k-d1", 1, 4096, 500, IOCB_CMD_PWRITE, 1, 0 },
-	{ "rand-read-4k-d32", 32, 4096, 2000, IOCB_CMD_PREAD, 1, 0 },
-	{ "seq-read-128k-d1", 1, 131072, 200, IOCB_CMD_PREAD, 0, 0 },
-	{ "seq-read-128k-sg", 1, 131072, 200, IOCB_CMD_PREAD, 0, 1 },
+	{ "none", 1, 4096, 0, IOCB_CMD_PREAD, 1, 0, 0 },
+	{ "rand-read-4k-d1", 1, 4096, 500, IOCB_CMD_PREAD, 1, 0, 0 },
+	{ "rand-write-4k-d1", 1, 4096, 500, IOCB_CMD_PWRITE, 1, 0, 0 },
+	{ "write-sync-4k-d1", 1, 4096, 300, IOCB_CMD_PWRITE, 1, 0, 1 },
+	{ "rand-read-4k-d32", 32, 4096, 2000, IOCB_CMD_PREAD, 1, 0, 0 },
+	{ "seq-read-128k-d1", 1, 131072, 200, IOCB_CMD_PREAD, 0, 0, 0 },
+	{ "seq-read-128k-sg", 1, 131072, 200, IOCB_CMD_PREAD, 0, 1, 0 },
 };
 
 static uint64_t seed = 88172645463325252ull;
@@ -161,6 +163,8 @@ static int64_t run_phase(
 		n = syscall(SYS_io_getevents, ctx, 1, p->depth, events, NULL);
 		if (n < 1)
 			die("io_getevents");
+		if (p->sync && fdatasync(fd))
+			die("fdatasync");
 		for (int i = 0; i < n; i++) {
 			struct iocb *cb = (struct iocb *)(uintptr_t)events[i].obj;
 

@@ -202,6 +202,10 @@ struct loop *machine_io_loop(struct machine *m, const char *name, struct error *
 	l = find_io_loop(m, name);
 	if (l)
 		return l;
+	if (m->io_loops.len >= IO_LOOPS_MAX) {
+		error_set(err, "I/O thread '%s': there are %d already", name, IO_LOOPS_MAX);
+		return NULL;
+	}
 	if (!vec_reserve(&m->io_loops, 1)) {
 		error_set(err, "I/O thread '%s': out of memory", name);
 		return NULL;

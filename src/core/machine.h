@@ -164,6 +164,7 @@ bool machine_set_accel(struct machine *m, const struct accel *a, const struct ac
 bool machine_add_vcpus(struct machine *m, uint32_t n, struct error *err) MUST_USE;
 bool machine_init_vcpus(struct machine *m, struct error *err) MUST_USE;
 
+#define IO_LOOPS_MAX 256
 /* An I/O loop thread by name; NULL: the machine's default one. Made at first use. Main. */
 struct loop *machine_io_loop(struct machine *m, const char *name, struct error *err) MUST_USE;
 bool machine_has_io_loop(const struct machine *m, const char *name);

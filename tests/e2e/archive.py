@@ -32,10 +32,8 @@ x/bin/bash -c "x/usr/bin/sha256sum *.deb"
 '''
 
 
-# Waits until the guest has an address.
-ROUTE = 'for i in 1 2 3 4 5 6 7 8 9 10; do ip route | grep default && break; sleep 2; done'
-# What is typed to the guest's root shell, with the archive's URL.
-COMMAND = ROUTE + '; url=%s; /usr/lib/apt/apt-helper download-file ${url}fetch /tmp/fetch && sh /tmp/fetch $url 2>&1 | cat'
+# What is typed to the guest's root shell, with the archive's URL. It may have no address yet.
+COMMAND = 'until ip route | grep default; do sleep 1; done; url=%s; /usr/lib/apt/apt-helper download-file ${url}fetch /tmp/fetch && sh /tmp/fetch $url 2>&1 | cat'
 
 
 def downloaded():

@@ -74,7 +74,7 @@ def apt_debian():
     except OSError:
         raise tap.Skip('this machine has no DNS server')
     with Debian() as g:
-        g.run(archive.ROUTE, 100)
+        g.until('ip route | grep -q default')
         told_lines(g.run('cat /etc/resolv.conf; apt-get update -q >/tmp/out 2>&1; s=$?; cat /tmp/out; [ $s = 0 ]', 600))
         text = g.run('apt-get install -y -q hello >/tmp/out 2>&1; cat /tmp/out; hello', 600)
         told_lines(text)

@@ -2,7 +2,7 @@
 /*
  * jit - the translator: blocks of guest instructions as host code (docs/soft.md).
  *
- * jit.c finds blocks, links them, drops them; jit_run.c is how generated code is entered and left and
+ * jit.c finds blocks and drops them; jit_run.c, with jit_link.c and jit_stubs.c, is how generated code is entered and left and
  * what it calls; jit_block.c translates a block (jit_tr.h), jit_flags.c tells which flags instructions use;
  * jit_tlb.c is the TLB that generated code looks into.
  *
@@ -325,9 +325,11 @@ bool soft_jit_run(struct soft_vcpu *v);
 /* Its parts, for lockstep.c: find the code, NULL: none; run it. */
 const uint8_t *jit_begin(struct soft_vcpu *v);
 void jit_enter(struct soft_vcpu *v, const uint8_t *where);
-void jit_make_stubs(struct soft_jit *j);
 /* A host exception at @pc in generated code: where to go on, with *@site for r10; NULL: not ours. */
 const uint8_t *jit_fault_at(const uint8_t *pc, const uint8_t **site);
+
+/* -------- jit_stubs.c -------- */
+void jit_make_stubs(struct soft_jit *j);
 
 /* -------- jit_level.c -------- */
 /* After the others. */
@@ -375,7 +377,7 @@ void jit_region_again(
 	struct soft_vcpu *v, const struct jit_site *s, uint64_t lin, enum soft_access access);
 
 /* -------- jit_string.c -------- */
-/* After those of jit_run.c. */
+/* After those of jit_stubs.c. */
 void jit_make_string_stubs(struct jit_buf *b, struct jit_stubs *s);
 /* The pages that rSI and rDI are in, as far as string instruction @s uses them, to the TLB. False: they are not
  * both there. May raise what the instruction would. */
