@@ -153,10 +153,11 @@ bool run_board_config(struct run *r, struct error *err)
 	b->rtc = r->c.machine.rtc;
 	b->irqchip = r->c.machine.irqchip ? ACCEL_IRQCHIP_SPLIT : ACCEL_IRQCHIP_FULL;
 	cpu_model(r);
-	if (r->c.machine.type == MACHINE_NONE)
+	if (r->c.machine.type == MACHINE_NONE) {
 		b->memory = 0;
-	if (r->c.machine.type == MACHINE_NONE && !check_none(&r->c, err))
-		return false;
+		if (!check_none(&r->c, err))
+			return false;
+	}
 	if (r->c.restore && r->c.incoming)
 		return error_usage(err, "--restore and --incoming exclude each other");
 	return topology(r, err) && numa(r, err) && uuid(r, err) && run_needs_pci(r, &b->pci, err);

@@ -226,17 +226,15 @@ bool machine_io_loop_is_shared(const char *name)
 
 bool machine_io_loop_del(struct machine *m, const char *name)
 {
-	struct loop **it, *l = find_io_loop(m, name);
+	struct loop *l = find_io_loop(m, name);
+	size_t i = 0;
 
 	assert(thread_is(ROLE_MAIN) && l);
 	if (loop_is_used(l))
 		return false;
-	vec_for_each (it, &m->io_loops) {
-		if (*it == l)
-			break;
-	}
-	m->io_loops.len--;
-	memmove(it, it + 1, (size_t)(m->io_loops.data + m->io_loops.len - it) * sizeof(*it));
+	while (m->io_loops.data[i] != l)
+		i++;
+	vec_remove(&m->io_loops, i);
 	loop_thread_stop(l);
 	return true;
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 #include "base/trace.h"
 #include "loop/loop_int.h"
 
@@ -386,6 +387,19 @@ bool loop_has_uring(const struct loop *l)
 const char *loop_name(const struct loop *l)
 {
 	return l->name;
+}
+
+static void tell_tid(void *opaque)
+{
+	*(pid_t *)opaque = gettid();
+}
+
+pid_t loop_tid(struct loop *l)
+{
+	pid_t tid;
+
+	loop_call(l, tell_tid, &tid);
+	return tid;
 }
 
 void loop_use(struct loop *l)

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -49,6 +50,8 @@ void loop_stop(struct loop *l);
 bool loop_in_thread(const struct loop *l);
 bool loop_has_uring(const struct loop *l);
 const char *loop_name(const struct loop *l);
+/* The kernel's number of its thread, which is asked for it: loop_call()'s rules. */
+pid_t loop_tid(struct loop *l);
 /* How many count on the loop to stay. The loop does nothing with it; all on one thread, main. */
 void loop_use(struct loop *l);
 void loop_unuse(struct loop *l);

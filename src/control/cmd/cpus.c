@@ -169,11 +169,6 @@ static const struct field iothreads_fields[] = {
 static const struct field_table iothreads = FIELD_TABLE(
 	"query-iothreads", struct iothreads, iothreads_fields);
 
-static void tell_tid(void *opaque)
-{
-	*(int64_t *)opaque = gettid();
-}
-
 static bool query_iothreads(struct qmp_call *c, struct error *err)
 {
 	struct loop **l;
@@ -187,7 +182,7 @@ static bool query_iothreads(struct qmp_call *c, struct error *err)
 		r = fields_list_add(&iothreads, c->ret, "threads", err);
 		if (!r || !qmp_set_text(&r->id, loop_name(*l), err))
 			return false;
-		loop_call(*l, tell_tid, &r->tid);
+		r->tid = loop_tid(*l);
 	}
 	return true;
 }

@@ -236,11 +236,6 @@ static const struct field lodge_fields[] = {
 static const struct field_table lodge_info = FIELD_TABLE(
 	"LodgeInfo", struct lodge_info, lodge_fields);
 
-static void tell_tid(void *opaque)
-{
-	*(int64_t *)opaque = gettid();
-}
-
 static bool query_lodge(struct qmp_call *c, struct error *err)
 {
 	struct lodge_info *r = c->ret;
@@ -251,7 +246,7 @@ static bool query_lodge(struct qmp_call *c, struct error *err)
 
 		if (!t || !qmp_set_text(&t->name, loop_name(*l), err))
 			return false;
-		loop_call(*l, tell_tid, &t->tid);
+		t->tid = loop_tid(*l);
 	}
 
 	r->pid = getpid();
