@@ -5,6 +5,7 @@
  * function of (seed, number): a template with its bytes shaken (and taken when it still decodes to
  * that row), then registers set so that its memory operands mostly lie in the data pages.
  */
+#include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/random.h"
@@ -71,6 +72,14 @@ static bool uses_gpr(const struct x86_insn *i, uint8_t reg)
 	return i->base == reg || i->index == reg;
 }
 
+/* Whether the kernel has protection keys on, which the guest of these tests has not. */
+static bool host_has_keys(void)
+{
+	unsigned int eax, ebx, ecx, edx;
+
+	return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && ecx & bit_OSPKE;
+}
+
 const char *gen_op_left_out(const struct x86_insn *i)
 {
 	if (gen_takes_mask(i) && (uses_gpr(i, X86_RAX) || uses_gpr(i, X86_RDX)))
@@ -107,6 +116,10 @@ const char *gen_op_left_out(const struct x86_insn *i)
 		return "calls the host's hypervisor";
 	case X86_OP_INT1:
 		return "under KVM the return address is the instruction's";
+	case X86_OP_RDPKRU:
+	case X86_OP_WRPKRU:
+		/* They would be about the pages of the native side, and WRPKRU would take them away. */
+		return host_has_keys() ? "the guest has no protection keys" : NULL;
 	default:
 		return NULL;
 	}
