@@ -119,7 +119,7 @@ static void add_memory(pid_t p, void *arg)
 				name[0] = 0;
 			size = (to - from) >> 10;
 		} else if (sscanf(line, "Private_%*[^:]: %ld kB", &kib) == 1) {
-			int ram = size >= GUEST_RAM_MIN ||
+			int ram = size >= GUEST_RAM_MIN || strstr(name, "/lodge-ram") ||
 				  (strstr(name, "/memfd:") && !strstr(name, "lodge-code"));
 
 			sum[ram] += kib;

@@ -14,6 +14,7 @@
 #include "cli/run_int.h"
 #include "control/listen.h"
 #include "machine/none.h"
+#include "mem/huge_file.h"
 #include "migrate/migrate.h"
 #include "sandbox/sandbox.h"
 
@@ -36,6 +37,7 @@ static bool confine(struct run *r, struct error *err)
 	struct sandbox *s = r->sandbox;
 	bool ok = true;
 
+	huge_file_end();
 	if (!s)
 		return true;
 	for (size_t i = 0; ok && i < r->c.sandbox.allow.len; i++)

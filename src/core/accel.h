@@ -127,7 +127,7 @@ struct accel_vcpu {
 struct accel {
 	const char *name, *doc;
 	bool hardware;	  /* auto: hardware engines are tried first */
-	bool aliases_ram; /* it is faster with RAM that can be mapped twice: ram_config.share */
+	bool aliases_ram; /* it is faster with RAM that can be mapped twice: ram_config.alias */
 	const struct field_table *config; /* `--accel NAME,KEY=VALUE`; NULL: none */
 
 	/* Can it run a guest here? Runs a tiny guest, a few milliseconds. Appends a clause to @report

@@ -16,6 +16,7 @@
 #include <sys/vfs.h>
 #include "base/cleanup.h"
 #include "base/ovf.h"
+#include "mem/huge_file.h"
 #include "mem/mem_int.h"
 
 #define PAGE	   4096ull
@@ -76,14 +77,17 @@ static int memfd_make(const struct ram_config *c)
 	return fd;
 }
 
-static bool open_memfd(struct ram_block *b, const struct ram_config *c, struct error *err)
+static bool open_shared(struct ram_block *b, const struct ram_config *c, struct error *err)
 {
-	b->fd = memfd_make(c);
+	/* A huge file cannot be sealed, so it is for what stays with us. */
+	b->fd = c->share || c->hugepages || c->size < HUGE_PAGE ? -1 : huge_file_new(c->name);
+	if (b->fd < 0)
+		b->fd = memfd_make(c);
 	if (b->fd < 0)
 		return error_set_errno(err, errno, "memory '%s': cannot make a memfd%s", c->name,
 			c->hugepages ? " of huge pages" : "");
 	if (ftruncate(b->fd, (off_t)c->size) < 0)
-		return error_set_errno(err, errno, "memory '%s': cannot size its memfd", c->name);
+		return error_set_errno(err, errno, "memory '%s': cannot size it", c->name);
 	/* Nobody who is given the descriptor can make us fault by shrinking it. Older kernels do
 	 * not seal huge pages; then we trust whom we hand it to. */
 	(void)!fcntl(b->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
@@ -142,8 +146,8 @@ static bool open_backing(struct ram_block *b, const struct ram_config *c, struct
 		return open_file(b, c, err);
 	if (!check_host_memory(c, err))
 		return false;
-	if (c->hugepages || c->share)
-		return open_memfd(b, c, err);
+	if (c->hugepages || c->share || c->alias)
+		return open_shared(b, c, err);
 	return true; /* anonymous */
 }
 

@@ -6,8 +6,8 @@
  *
  * A memfd gets transparent huge pages only where the host's shmem_enabled allows them; the usual
  * setting is never. Touching 128 MiB then takes 165 M instructions instead of 19 M, and the guest's
- * second-level faults come on top. So only RAM that will be shared is a memfd, or that of an engine that wants to map parts
- * of it again (accel.aliases_ram).
+ * second-level faults come on top. So only RAM that others will map is a memfd; that of an engine that maps parts of it
+ * again (accel.aliases_ram) is a file of a tmpfs that allows them (huge_file.h), if the host lets us have one.
  */
 #ifndef MEM_RAM_H
 #define MEM_RAM_H
@@ -23,8 +23,9 @@ struct ram_config {
 	uint64_t size;	  /* bytes, a multiple of 4 KiB */
 	const char *file; /* path of a file or of a directory (a file without name is made in it,
 				 for hugetlbfs); NULL: memory */
-	bool share; /* it will be mapped more than once, here or by others: always a descriptor */
-	bool hugepages; /* MFD_HUGETLB 2 MiB; fails clearly when the host has none reserved */
+	bool share;	  /* others will map it: a memfd, sealed */
+	bool alias;	  /* we will map it more than once: some file, not for others */
+	bool hugepages;	  /* MFD_HUGETLB 2 MiB; fails clearly when the host has none reserved */
 	bool prealloc;
 	uint64_t
 		small_head; /* this many bytes at the start stay in 4 KiB pages: where only a few are

@@ -2,10 +2,12 @@
 /* RAM blocks of every kind, refusals, the dirty log. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/fault.h"
 #include "base/testing.h"
+#include "mem/huge_file.h"
 #include "mem/ram.h"
 
 static struct ram_block *make(const struct ram_config *c)
@@ -99,6 +101,52 @@ static void test_share_is_sealed_memfd(void **state)
 	assert_int_equal(pread(b->fd, &x, 1, 70), 1);
 	assert_int_equal(x, 42);
 	ram_block_unref(b);
+}
+
+/* From a tmpfs of our own or a memfd, as the host permits. */
+static void test_alias_is_mapped_again(void **state)
+{
+	struct ram_config c = { .name = "ram0", .size = 4 * MIB, .alias = true, .host_node = -1 };
+	struct ram_block *b = make(&c);
+	uint8_t *again;
+	struct stat st;
+
+	assert_true(b->fd >= 0);
+	b->host[0] = 1;
+	b->host[2 * MIB + 5] = 42;
+	again = mremap(b->host + 2 * MIB, 0, 4096, MREMAP_MAYMOVE);
+	assert_true(again != MAP_FAILED);
+	assert_int_equal(again[5], 42);
+	again[6] = 43;
+	assert_int_equal(b->host[2 * MIB + 6], 43);
+	assert_int_equal(ram_discard(b, 2 * MIB, 2 * MIB), 0);
+	assert_int_equal(again[5], 0);
+	again[5] = 1;
+	munmap(again, 4096);
+	assert_int_equal(ram_discard(b, 0, 2 * MIB), 0);
+	assert_int_equal(ram_discard(b, 2 * MIB, 2 * MIB), 0);
+	assert_int_equal(fstat(b->fd, &st), 0);
+	assert_int_equal(st.st_blocks, 0);
+	ram_block_unref(b);
+}
+
+static void test_huge_files_lie_apart(void **state)
+{
+	int a = huge_file_new("test"), b = huge_file_new("test");
+	struct stat s, t;
+
+	if (a < 0)
+		skip(); /* a memfd is as good, or none is permitted */
+	assert_true(b >= 0);
+	assert_int_equal(fstat(a, &s), 0);
+	assert_int_equal(fstat(b, &t), 0);
+	assert_int_equal(s.st_dev, t.st_dev);
+	assert_int_not_equal(s.st_ino, t.st_ino);
+	assert_int_equal(s.st_nlink, 0);
+	close(a);
+	close(b);
+	huge_file_end();
+	assert_int_equal(huge_file_new("test"), -1);
 }
 
 static void test_prealloc(void **state)
@@ -371,21 +419,16 @@ static void test_code_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),
-		cmocka_unit_test(test_guards),
-		cmocka_unit_test(test_small_odd_size),
-		cmocka_unit_test(test_share_is_sealed_memfd),
-		cmocka_unit_test(test_prealloc),
-		cmocka_unit_test(test_host_node),
-		cmocka_unit_test(test_file),
-		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_hugepages),
-		cmocka_unit_test(test_out_of_memory),
-		cmocka_unit_test(test_dirty_off),
+		cmocka_unit_test(test_plain), cmocka_unit_test(test_guards),
+		cmocka_unit_test(test_small_odd_size), cmocka_unit_test(test_share_is_sealed_memfd),
+		cmocka_unit_test(test_alias_is_mapped_again), cmocka_unit_test(test_prealloc),
+		cmocka_unit_test(test_host_node), cmocka_unit_test(test_file),
+		cmocka_unit_test(test_refusals), cmocka_unit_test(test_hugepages),
+		cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_dirty_off),
 		cmocka_unit_test(test_dirty_against_byte_map),
-		cmocka_unit_test(test_dirty_merge_and_restart),
-		cmocka_unit_test(test_code_words),
+		cmocka_unit_test(test_dirty_merge_and_restart), cmocka_unit_test(test_code_words),
 		cmocka_unit_test(test_code_lines),
+		cmocka_unit_test(test_huge_files_lie_apart), /* the last: it ends them */
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/removal.h"
+#include "base/user_ns.h"
 #include "sandbox/network.h"
 
 /* Kept with what else is: a new file gets its name by way of it when it is complete (linkat). What it leads
@@ -37,30 +38,9 @@ static bool have_user;
 
 /* -------- a user namespace -------- */
 
-static bool write_file(const char *path, const char *text)
+static void open_user(void *opaque)
 {
-	AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-}
-
-struct user_child {
-	char uid[48], gid[48];
-	int fd; /* of the namespace, or -1 */
-};
-
-/* In a child that shares our memory and descriptors, while we wait: if anything is refused here or later
- * (some hosts make the namespace and then let nobody do anything in it) we are still where we were. */
-static int user_child(void *opaque)
-{
-	struct user_child *c = opaque;
-
-	if (write_file("/proc/self/setgroups", "deny") &&
-		write_file("/proc/self/uid_map", c->uid) &&
-		write_file("/proc/self/gid_map", c->gid))
-		c->fd = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
-	syscall(SYS_exit, 0);
-	return 0;
+	*(int *)opaque = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
 }
 
 static bool has_capabilities(void)
@@ -73,29 +53,21 @@ static bool has_capabilities(void)
 
 int namespaces_user(void)
 {
-	struct user_child c = { .fd = -1 };
-	_Alignas(16) char stack[16384];
-	int status, r = 0;
-	pid_t pid;
+	int fd = -1, r;
 
 	/* Who has some capabilities would lose them for what is opened yet. */
 	if (has_capabilities())
 		return 0;
 	if (geteuid() == UID_UNKNOWN)
 		return -EPERM;
-	snprintf(c.uid, sizeof(c.uid), "%u %u 1\n", geteuid(), geteuid());
-	snprintf(c.gid, sizeof(c.gid), "%u %u 1\n", getegid(), getegid());
-	pid = clone(user_child, stack + sizeof(stack),
-		CLONE_NEWUSER | CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &c);
-	if (pid < 0)
-		return -errno;
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (c.fd < 0)
+	r = user_ns_run(0, open_user, &fd);
+	if (r)
+		return r;
+	if (fd < 0)
 		return -EPERM;
-	if (setns(c.fd, CLONE_NEWUSER) < 0)
+	if (setns(fd, CLONE_NEWUSER) < 0)
 		r = -errno;
-	close(c.fd);
+	close(fd);
 	have_user = !r;
 	return r;
 }

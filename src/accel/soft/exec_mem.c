@@ -10,39 +10,62 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/types.h"
+#include "mem/huge_file.h"
+
+#define HUGE_PAGE ((size_t)2 << 20)
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
 #endif
 
 /* Kernels before 6.3 do not know MFD_EXEC, later ones may insist on it (vm.memfd_noexec). */
-static int code_file(void)
+static int code_file(bool huge)
 {
-	int fd = memfd_create("lodge-code", MFD_CLOEXEC | MFD_EXEC);
+	int fd = huge ? huge_file_new("code") : -1;
 
+	if (fd >= 0)
+		return fd;
+	fd = memfd_create("lodge-code", MFD_CLOEXEC | MFD_EXEC);
 	return fd >= 0 || errno != EINVAL ? fd : memfd_create("lodge-code", MFD_CLOEXEC);
 }
 
-/* Code of @fd, and the data behind it. NULL: errno says why. */
-static uint8_t *map_code(int fd, size_t size, size_t data_size)
+/* Address space of @size bytes whose first lies at the beginning of what can be a huge page. NULL: errno. */
+static uint8_t *reserve(size_t size)
 {
-	uint8_t *p = mmap(NULL, size + data_size, PROT_READ | PROT_WRITE,
+	uint8_t *p = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	int e;
+	uint8_t *at = (uint8_t *)ALIGN_UP((uintptr_t)p, (uintptr_t)HUGE_PAGE);
 
 	if (p == MAP_FAILED)
 		return NULL;
-	if (mmap(p, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED)
+	if (at > p)
+		munmap(p, at - p);
+	munmap(at + size, p + HUGE_PAGE - at);
+	return at;
+}
+
+/* Code of @fd, and @more bytes behind it. NULL: errno says why. */
+static uint8_t *map_code(int fd, size_t size, size_t more, bool huge, int prot)
+{
+	uint8_t *p = reserve(size + more);
+	int e;
+
+	if (!p)
+		return NULL;
+	if (mmap(p, size, prot, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED) {
+		if (huge)
+			(void)!madvise(p, size + more, MADV_HUGEPAGE); /* advice */
 		return p;
+	}
 	e = errno;
-	munmap(p, size + data_size);
+	munmap(p, size + more);
 	errno = e;
 	return NULL;
 }
 
-bool exec_mem_init(struct exec_mem *m, size_t size, size_t data_size, struct error *err)
+bool exec_mem_init(struct exec_mem *m, size_t size, size_t data_size, bool huge, struct error *err)
 {
-	AUTO_FD int fd = code_file();
+	AUTO_FD int fd = code_file(huge);
 	uint8_t *rw, *rx;
 
 	*m = (struct exec_mem){ 0 };
@@ -50,10 +73,10 @@ bool exec_mem_init(struct exec_mem *m, size_t size, size_t data_size, struct err
 		return error_set_errno(err, errno, "cannot make memory for code: memfd_create");
 	if (ftruncate(fd, size))
 		return error_set_errno(err, errno, "cannot make memory for code: ftruncate");
-	rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (rw == MAP_FAILED)
+	rw = map_code(fd, size, 0, huge, PROT_READ | PROT_WRITE);
+	if (!rw)
 		return error_set_errno(err, errno, "cannot make memory for code: mmap");
-	rx = map_code(fd, size, data_size);
+	rx = map_code(fd, size, data_size, huge, PROT_READ | PROT_EXEC);
 	if (!rx) {
 		int e = errno;
 

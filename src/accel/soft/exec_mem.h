@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * exec_mem - memory for code that is made at run time. One memfd, mapped twice: what is written through
+ * exec_mem - memory for code that is made at run time. One file in memory, mapped twice: what is written through
  * one mapping is executed through the other, and no page is ever writable and executable. Handed out from
  * bottom to top, never back; the host gives a page when it is first written, so the size is a limit and
  * costs nothing.
@@ -21,8 +21,9 @@ struct exec_mem {
 	size_t size, data_size, used;
 };
 
-/* @size and @data_size (maybe 0) bytes, in whole pages. */
-bool exec_mem_init(struct exec_mem *m, size_t size, size_t data_size, struct error *err) MUST_USE;
+/* @size and @data_size (maybe 0) bytes, in whole pages; @huge: in huge ones, if the host lets us have such. */
+bool exec_mem_init(
+	struct exec_mem *m, size_t size, size_t data_size, bool huge, struct error *err) MUST_USE;
 /* The same without a name: to perf(1) it is anonymous memory, of which it asks /tmp/perf-PID.map. */
 bool exec_mem_init_anonymous(
 	struct exec_mem *m, size_t size, size_t data_size, struct error *err) MUST_USE;

@@ -272,7 +272,8 @@ static bool new_code(struct soft_vcpu *v, struct error *err)
 	struct soft_perf *perf = v->vm->perf;
 	struct soft_jit *j = v->jit;
 
-	if (!(perf ? exec_mem_init_anonymous : exec_mem_init)(&j->code, JIT_CODE_SIZE, data, err))
+	if (perf ? !exec_mem_init_anonymous(&j->code, JIT_CODE_SIZE, data, err)
+		 : !exec_mem_init(&j->code, JIT_CODE_SIZE, data, true, err))
 		return false;
 	jit_make_stubs(j);
 	if (perf)

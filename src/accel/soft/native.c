@@ -198,7 +198,7 @@ static bool start(struct error *err) REQUIRES(lock)
 	const uint8_t none[NATIVE_STUB_MAX] = { 0xcc };
 	bool has_avx = soft_host_has_avx();
 
-	if (!exec_mem_init(&code, CODE_SIZE, 0, err))
+	if (!exec_mem_init(&code, CODE_SIZE, 0, false, err))
 		return false;
 	recover = exec_mem_add(&code, has_avx ? avx : avx + 3, has_avx ? 4 : 1);
 	scratch = exec_mem_add(&code, none, sizeof(none));

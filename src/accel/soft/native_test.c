@@ -838,7 +838,7 @@ int main(void)
 	};
 	struct error err = ERROR_INIT;
 
-	if (!__builtin_cpu_supports("avx") || !exec_mem_init(&host_code, 4096, 0, &err)) {
+	if (!__builtin_cpu_supports("avx") || !exec_mem_init(&host_code, 4096, 0, false, &err)) {
 		printf("needs AVX and executable memory: %s\n", err.msg);
 		return 77;
 	}

@@ -80,7 +80,7 @@ static bool map_ram(struct machine *m, struct board *b, struct error *err)
 		.size = b->c.memory,
 		.file = b->c.memory_file,
 		.hugepages = b->c.hugepages,
-		.share = m->accel->aliases_ram,
+		.alias = m->accel->aliases_ram,
 		.prealloc = b->c.prealloc,
 		.small_head = 2 * MIB, /* tables, boot structures, the guest's trampolines */
 		.host_node = -1,
