@@ -219,7 +219,8 @@ static void explain_refusal(struct error *err)
 	size_t n = strlen(err->msg);
 
 	if (thread_is_confined() &&
-		(strstr(err->msg, strerror(EACCES)) || strstr(err->msg, strerror(ENOENT))))
+		(strstr(err->msg, strerror(EACCES)) || strstr(err->msg, strerror(ENOENT)) ||
+			strstr(err->msg, strerror(EROFS))))
 		snprintf(err->msg + n, sizeof(err->msg) - n,
 			" (the machine is confined: pass a descriptor, or start it with "
 			"--sandbox on,allow=PATH or --sandbox off)");

@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include "base/log.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "base/types.h"
 #include "config.h"
 #include "net/helper/protocol.h"
@@ -205,7 +206,7 @@ static bool start(
 static bool user_open(struct net_dev *d, const struct net_config *config, struct error *err)
 {
 	const struct net_user_config *c = &config->u.user;
-	AUTO_FREE char *path = find_helper();
+	AUTO_FREE char *path = thread_is_confined() ? NULL : find_helper();
 	struct user *u = calloc(1, sizeof(*u));
 
 	d->data = u;
@@ -214,6 +215,10 @@ static bool user_open(struct net_dev *d, const struct net_config *config, struct
 	u->ctl = -1;
 	if (!c->ipv4 && !c->ipv6)
 		return error_usage(err, "ipv4=off and ipv6=off leave nothing");
+	if (thread_is_confined())
+		return error_set(err,
+			"its frames are a process's of its own, which a confined "
+			"machine cannot start: give it at the start, or --sandbox off");
 	if (!path)
 		return error_set(err,
 			"'user' needs the program %s beside lodge or in %s: build with libslirp "
