@@ -39,18 +39,27 @@ struct user {
 
 /* -------- asking -------- */
 
+/* Wait for a message; how long it is, or -1. */
+static ssize_t receive(struct user *u, char *text, size_t size, struct error *err)
+{
+	struct pollfd p = { .fd = u->ctl, .events = POLLIN };
+	ssize_t n = -1;
+
+	if (poll(&p, 1, ANSWER_WAIT_MS) != 1)
+		error_set(err, "%s does not answer", HELPER);
+	else if ((n = recv(u->ctl, text, size, MSG_DONTWAIT)) <= 0)
+		error_set(err, "%s has ended", HELPER);
+	return n > 0 ? n : -1;
+}
+
 /* Wait for an answer: true for `ok`. */
 static bool answer(struct user *u, struct error *err)
 {
-	struct pollfd p = { .fd = u->ctl, .events = POLLIN };
 	char text[NET_USER_TEXT_MAX + 1];
-	ssize_t n;
+	ssize_t n = receive(u, text, sizeof(text) - 1, err);
 
-	if (poll(&p, 1, ANSWER_WAIT_MS) != 1)
-		return error_set(err, "%s does not answer", HELPER);
-	n = recv(u->ctl, text, sizeof(text) - 1, MSG_DONTWAIT);
-	if (n <= 0)
-		return error_set(err, "%s has ended", HELPER);
+	if (n < 0)
+		return false;
 	text[n] = 0;
 	if (!strcmp(text, "ok"))
 		return true;
@@ -73,18 +82,41 @@ static void forget_answers(struct user *u)
 	}
 }
 
+static bool ask(struct user *u, const char *text, struct error *err)
+{
+	forget_answers(u);
+	/* A helper that reads nothing any more must not hold us. */
+	return send(u->ctl, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 ||
+	       error_set_errno(err, errno, "%s does not listen", HELPER);
+}
+
 static bool user_forward(struct net_dev *d, const char *spec, bool add, struct error *err)
 {
 	struct user *u = d->data;
-	AUTO_FREE char *text = str_printf("%s %s", add ? "forward" : "unforward", spec);
+	/* A running machine must not wait for a port. */
+	const char *word = !add ? "unforward" : d->connected ? "forward-now" : "forward";
+	AUTO_FREE char *text = str_printf("%s %s", word, spec);
 
 	if (!text || strlen(text) > NET_USER_TEXT_MAX)
 		return error_usage(err, "bad forward '%.40s...': too long", spec);
-	forget_answers(u);
-	/* A helper that reads nothing any more must not hold us. */
-	if (send(u->ctl, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return error_set_errno(err, errno, "%s does not listen", HELPER);
-	return answer(u, err);
+	return ask(u, text, err) && answer(u, err);
+}
+
+static bool user_describe(struct net_dev *d, struct str *out, struct error *err)
+{
+	AUTO_FREE char *text = malloc(NET_USER_DESCRIPTION_MAX);
+	struct user *u = d->data;
+	ssize_t n;
+
+	if (!text)
+		return error_set(err, "out of memory");
+	if (!ask(u, "describe", err))
+		return false;
+	n = receive(u, text, NET_USER_DESCRIPTION_MAX, err);
+	if (n < 0)
+		return false;
+	str_append_mem(out, text, (size_t)n);
+	return true;
 }
 
 static void user_set_offloads(struct net_dev *d, unsigned int offloads)
@@ -278,4 +310,5 @@ const struct net_kind net_user_kind = {
 	.hangup = user_hangup,
 	.set_offloads = user_set_offloads,
 	.forward = user_forward,
+	.describe = user_describe,
 };

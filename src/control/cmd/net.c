@@ -6,23 +6,17 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/types.h"
+#include "control/hostfwd.h"
 #include "control/qmp.h"
 #include "control/qmp_fd.h"
 #include "core/device.h"
 #include "machine/netdev.h"
 
-/* A forwarded port as QEMU's users write it, `tcp:ADDR:PORT-GUESTADDR:GUESTPORT`, as --net takes it. */
 static bool put_forward(struct net_config *n, const char *text, struct error *err)
 {
-	const char *dash = strchr(text, '-'), *guest = dash ? dash + 1 : "";
-	AUTO_FREE char *spec = NULL;
+	AUTO_FREE char *spec = hostfwd_spec(text, true, err);
 
-	if (!dash)
-		return error_usage(
-			err, "hostfwd '%s': tcp:ADDR:PORT-GUESTADDR:GUESTPORT is wanted", text);
-	spec = str_printf("%.*s:%s", (int)(dash - text), text, guest[0] == ':' ? guest + 1 : guest);
-	return spec ? fields_set(&net_config_table, n, "forward", spec, err)
-		    : error_set(err, "out of memory");
+	return spec && fields_set(&net_config_table, n, "forward", spec, err);
 }
 
 /* QEMU's [{"str": "tcp::2222-:22"}, ..]. */

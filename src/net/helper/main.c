@@ -285,7 +285,7 @@ static int add_forward_patiently(struct helper *h, const struct forward *f)
 	return r;
 }
 
-static bool forward(struct helper *h, const char *spec, bool add, struct error *err)
+static bool forward(struct helper *h, const char *spec, bool add, bool patient, struct error *err)
 {
 	struct forward f;
 	int r;
@@ -293,7 +293,7 @@ static bool forward(struct helper *h, const char *spec, bool add, struct error *
 	if (!forward_parse(spec, !add, &f, err))
 		return false;
 	if (add)
-		r = add_forward_patiently(h, &f);
+		r = patient ? add_forward_patiently(h, &f) : add_forward(h, &f);
 	else
 		r = slirp_remove_hostxfwd(
 			h->slirp, (struct sockaddr *)&f.host, f.len, f.udp ? SLIRP_HOSTFWD_UDP : 0);
@@ -301,6 +301,16 @@ static bool forward(struct helper *h, const char *spec, bool add, struct error *
 		return true;
 	return add ? error_set_errno(err, errno, "cannot forward '%s'", spec)
 		   : error_not_found(err, "there is no forward '%s'", spec);
+}
+
+static void describe(struct helper *h)
+{
+	char *text = slirp_connection_info(h->slirp);
+
+	if (!text || send(NET_USER_CTL_FD, text, strnlen(text, NET_USER_DESCRIPTION_MAX - 1),
+			     MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		_exit(1);
+	free(text); /* glib's memory is malloc's */
 }
 
 /* False: lodge is gone. */
@@ -311,7 +321,7 @@ static bool control(struct helper *h)
 	const char *rest;
 	ssize_t n = recv(NET_USER_CTL_FD, text, sizeof(text) - 1, MSG_DONTWAIT);
 	uint64_t v;
-	bool add;
+	bool add, now;
 
 	if (n <= 0)
 		return n < 0 && (errno == EAGAIN || errno == EINTR);
@@ -321,10 +331,15 @@ static bool control(struct helper *h)
 			h->offloads = (unsigned int)v;
 		return true;
 	}
-	add = str_has_prefix(text, "forward ", &rest);
+	if (!strcmp(text, "describe")) {
+		describe(h);
+		return true;
+	}
+	now = str_has_prefix(text, "forward-now ", &rest);
+	add = now || str_has_prefix(text, "forward ", &rest);
 	if (!add && !str_has_prefix(text, "unforward ", &rest))
 		return true;
-	if (forward(h, rest, add, &err))
+	if (forward(h, rest, add, !now, &err))
 		answer("ok");
 	else
 		answer_error(&err);
