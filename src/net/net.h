@@ -64,10 +64,10 @@ struct net_list {
 };
 
 struct net_user_config {
-	char *net, *dns, *hostname, *domain;
-	char *net6;
+	char *net, *host, *dhcpstart, *dns, *hostname, *domain;
+	char *net6, *host6, *dns6;
 	bool restricted, ipv4, ipv6;
-	struct net_list forward;
+	struct net_list forward, search;
 };
 
 struct net_tap_config {

@@ -206,21 +206,37 @@ static bool make_pair(int fd[2], struct error *err)
 	return true;
 }
 
+/* All domains in one argument. */
+static char *search_words(const struct net_list *l)
+{
+	AUTO(str) s = STR_INIT;
+
+	str_append(&s, "dnssearch=");
+	for (size_t i = 0; i < l->len; i++)
+		str_appendf(&s, "%s%s", i ? " " : "", l->items[i]);
+	return str_take(&s);
+}
+
 static bool start(
 	struct net_dev *d, const struct net_user_config *c, const char *path, struct error *err)
 {
 	AUTO_FREE char *net = str_printf("net=%s", c->net);
 	AUTO_FREE char *net6 = str_printf("net6=%s", c->net6);
+	AUTO_FREE char *host = str_printf("host=%s", c->host ?: "");
+	AUTO_FREE char *host6 = str_printf("host6=%s", c->host6 ?: "");
+	AUTO_FREE char *dhcp = str_printf("dhcpstart=%s", c->dhcpstart ?: "");
 	AUTO_FREE char *dns = str_printf("dns=%s", c->dns ?: "");
-	AUTO_FREE char *host = str_printf("hostname=%s", c->hostname ?: "");
+	AUTO_FREE char *dns6 = str_printf("dns6=%s", c->dns6 ?: "");
+	AUTO_FREE char *name = str_printf("hostname=%s", c->hostname ?: "");
 	AUTO_FREE char *domain = str_printf("domain=%s", c->domain ?: "");
-	char *argv[] = { (char *)(uintptr_t)HELPER, net, net6, dns, host, domain,
-		(char *)(uintptr_t)(c->restricted ? "restrict=on" : "restrict=off"),
+	AUTO_FREE char *search = search_words(&c->search);
+	char *argv[] = { (char *)(uintptr_t)HELPER, net, net6, host, host6, dhcp, dns, dns6, name,
+		domain, search, (char *)(uintptr_t)(c->restricted ? "restrict=on" : "restrict=off"),
 		(char *)(uintptr_t)(c->ipv4 ? "ipv4=on" : "ipv4=off"),
 		(char *)(uintptr_t)(c->ipv6 ? "ipv6=on" : "ipv6=off"), NULL };
 	int data[2] = { -1, -1 }, ctl[2] = { -1, -1 };
 	struct user *u = d->data;
-	bool ok = net && net6 && dns && host && domain;
+	bool ok = net && net6 && host && host6 && dhcp && dns && dns6 && name && domain && search;
 
 	if (!ok)
 		error_set(err, "out of memory");

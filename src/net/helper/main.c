@@ -27,6 +27,7 @@
 #include "net/helper/protocol.h"
 
 #define BATCH	    16
+#define SEARCH_MAX  32
 #define FRAME_ROOM  (sizeof(struct vnet_hdr) + NET_FRAME_MAX)
 #define WAITING_MAX (8u << 20) /* bytes of frames that the guest has not fetched */
 
@@ -349,7 +350,7 @@ static bool control(struct helper *h)
 /* -------- configuration: KEY=VALUE arguments from lodge -------- */
 
 struct options {
-	char *net, *net6, *dns, *hostname, *domain;
+	char *net, *net6, *host, *host6, *dhcpstart, *dns, *dns6, *hostname, *domain, *search;
 	bool restricted, ipv4, ipv6;
 };
 
@@ -362,7 +363,12 @@ static void read_options(char **argv, struct options *o)
 	} known[] = {
 		{ "net=", &o->net, NULL },
 		{ "net6=", &o->net6, NULL },
+		{ "host=", &o->host, NULL },
+		{ "host6=", &o->host6, NULL },
+		{ "dhcpstart=", &o->dhcpstart, NULL },
 		{ "dns=", &o->dns, NULL },
+		{ "dns6=", &o->dns6, NULL },
+		{ "dnssearch=", &o->search, NULL },
 		{ "hostname=", &o->hostname, NULL },
 		{ "domain=", &o->domain, NULL },
 		{ "restrict=", NULL, &o->restricted },
@@ -395,6 +401,32 @@ static bool prefix_length(char *text, uint64_t min, uint64_t max, uint64_t *bits
 	return true;
 }
 
+/* The address @text, if there is one, to @out: one of the IPv4 network's. */
+static bool put_in_network(const SlirpConfig *c, const char *key, const char *text,
+	struct in_addr *out, const struct options *o, struct error *err)
+{
+	uint32_t host_bits = ~c->vnetmask.s_addr, own;
+
+	if (!text)
+		return true;
+	if (inet_pton(AF_INET, text, out) != 1)
+		out->s_addr = 0;
+	own = out->s_addr & host_bits;
+	if ((out->s_addr & c->vnetmask.s_addr) == c->vnetwork.s_addr && own && own != host_bits)
+		return true;
+	return error_usage(
+		err, "bad value '%s' for '%s': an address in net=%s is wanted", text, key, o->net);
+}
+
+static bool put_in_network6(const SlirpConfig *c, const char *key, const char *text,
+	struct in6_addr *out, const struct options *o, struct error *err)
+{
+	if (!text || (inet_pton(AF_INET6, text, out) == 1 && !memcmp(out, &c->vprefix_addr6, 8)))
+		return true;
+	return error_usage(err, "bad value '%s' for '%s': an address in net6=%s is wanted", text,
+		key, o->net6);
+}
+
 static bool config_ipv4(SlirpConfig *c, struct options *o, struct error *err)
 {
 	AUTO_FREE char *text = o->net ? strdup(o->net) : NULL;
@@ -412,14 +444,21 @@ static bool config_ipv4(SlirpConfig *c, struct options *o, struct error *err)
 	c->vhost.s_addr = htonl(net + 2);
 	c->vnameserver.s_addr = htonl(net + 3);
 	c->vdhcp_start.s_addr = htonl(net + 15);
-	if (!o->dns)
-		return true;
-	if (inet_pton(AF_INET, o->dns, &c->vnameserver) != 1 ||
-		(c->vnameserver.s_addr & c->vnetmask.s_addr) != c->vnetwork.s_addr ||
-		c->vnameserver.s_addr == c->vhost.s_addr)
+	if (!put_in_network(c, "host", o->host, &c->vhost, o, err) ||
+		!put_in_network(c, "dns", o->dns, &c->vnameserver, o, err) ||
+		!put_in_network(c, "dhcpstart", o->dhcpstart, &c->vdhcp_start, o, err))
+		return false;
+	if (c->vhost.s_addr == c->vnameserver.s_addr)
 		return error_usage(err,
-			"bad value '%s' for 'dns': an address in net=%s is wanted, not .2", o->dns,
-			o->net);
+			"bad value '%s' for 'dns': the host has that address (host=, or .2)",
+			o->dns ?: ".3");
+	/* libslirp gives 16 addresses from there on. */
+	if (c->vdhcp_start.s_addr == c->vhost.s_addr ||
+		c->vdhcp_start.s_addr == c->vnameserver.s_addr)
+		return error_usage(err,
+			"bad value '%s' for 'dhcpstart': the host or the DNS server has that "
+			"address",
+			o->dhcpstart ?: ".15");
 	return true;
 }
 
@@ -438,7 +477,21 @@ static bool config_ipv6(SlirpConfig *c, struct options *o, struct error *err)
 	c->vhost6 = c->vnameserver6 = c->vprefix_addr6;
 	c->vhost6.s6_addr[15] = 2;
 	c->vnameserver6.s6_addr[15] = 3;
-	return true;
+	if (!put_in_network6(c, "host6", o->host6, &c->vhost6, o, err) ||
+		!put_in_network6(c, "dns6", o->dns6, &c->vnameserver6, o, err))
+		return false;
+	return memcmp(&c->vhost6, &c->vnameserver6, 16) ||
+	       error_usage(err, "bad value '%s' for 'dns6': the host has that address",
+		       o->dns6 ?: "::3");
+}
+
+/* Words with blanks between; what is more than @out takes is left away. */
+static void split(char *text, const char *out[SEARCH_MAX + 1])
+{
+	char *rest = text;
+
+	for (int i = 0; rest && i < SEARCH_MAX; i++)
+		out[i] = strsep(&rest, " ");
 }
 
 static bool start(struct helper *h, char **argv, struct error *err)
@@ -454,6 +507,7 @@ static bool start(struct helper *h, char **argv, struct error *err)
 		.unregister_poll_fd = poll_fd,
 		.notify = notify,
 	};
+	static const char *search[SEARCH_MAX + 1];
 	struct options o = { 0 };
 	SlirpConfig c = { .version = 1, .if_mtu = 65521, .if_mru = 65521 };
 
@@ -463,6 +517,8 @@ static bool start(struct helper *h, char **argv, struct error *err)
 	c.in6_enabled = o.ipv6;
 	c.vhostname = o.hostname;
 	c.vdomainname = o.domain;
+	split(o.search, search);
+	c.vdnssearch = o.search ? search : NULL;
 	if (!config_ipv4(&c, &o, err) || !config_ipv6(&c, &o, err) || !confine(err))
 		return false;
 	h->last = &h->first;
