@@ -74,7 +74,8 @@ struct net_nic_config {
 	struct virtio_config virtio;
 	char *netdev;
 	uint8_t mac[6];
-	uint16_t mtu;
+	uint16_t mtu, host_mtu;
+	uint32_t vectors;
 	bool csum, tso, guest_csum, guest_tso, mrg_rxbuf, ctrl_vq, mq, status;
 };
 

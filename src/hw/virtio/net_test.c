@@ -746,6 +746,13 @@ static void test_options(void **state)
 	assert_null(device_create(f->m, "virtio-net-pci", "netdev=n,mac=01:00:00:00:00:00", &err));
 	assert_contains(err.msg, "multicast");
 	assert_null(device_create(f->m, "virtio-net-pci", "netdev=n,mtu=67", &err));
+	/* Two pairs and a control queue. */
+	assert_null(device_create(f->m, "virtio-net-pci", "netdev=n,vectors=5", &err));
+	assert_contains(err.msg, "has 6");
+	make("netdev=n,vectors=6,host_mtu=9000");
+	assert_int_equal(((struct virtio_net *)dev)->v.pci.msix.n, 6);
+	assert_int_equal(rd_le16(((struct virtio_net *)dev)->v.config + 10), 9000);
+	device_free(dev);
 	make("netdev=n,csum=off,guest_csum=off,mrg_rxbuf=off,ctrl_vq=off,status=off");
 	assert_int_equal(((struct virtio_device *)dev)->host_features & 0xffffff, BIT(F_MAC));
 	/* One card a network. */
