@@ -102,6 +102,8 @@ const struct qmp_event *qmp_event_find(const char *name);
 
 /* Was the argument @key given at all? */
 bool qmp_given(const struct qmp_call *c, const char *key);
+/* May something new be called @id? QEMU's rule: a letter, then letters, digits, '-', '.', '_'. */
+bool qmp_check_id(const char *id, struct error *err) MUST_USE;
 /* Replace a text member of a result. */
 bool qmp_set_text(char **member, const char *text, struct error *err) MUST_USE;
 

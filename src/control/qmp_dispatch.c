@@ -166,6 +166,22 @@ bool qmp_given(const struct qmp_call *c, const char *key)
 	return c->tok && json_member(c->doc, c->tok, key);
 }
 
+static bool is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool qmp_check_id(const char *id, struct error *err)
+{
+	bool ok = is_letter(id[0]);
+
+	for (const char *p = id; *p && ok; p++)
+		ok = is_letter(*p) || (*p >= '0' && *p <= '9') || strchr("-._", *p);
+	return ok ||
+	       error_usage(err, "Parameter 'id' expects an identifier: a letter, then letters, "
+				"digits, '-', '.' and '_'");
+}
+
 bool qmp_set_text(char **member, const char *text, struct error *err)
 {
 	char *copy = strdup(text);
@@ -219,7 +235,8 @@ static void explain_refusal(struct error *err)
 	size_t n = strlen(err->msg);
 
 	if (thread_is_confined() &&
-		(strstr(err->msg, strerror(EACCES)) || strstr(err->msg, strerror(ENOENT))))
+		(strstr(err->msg, strerror(EACCES)) || strstr(err->msg, strerror(ENOENT)) ||
+			strstr(err->msg, strerror(EROFS))))
 		snprintf(err->msg + n, sizeof(err->msg) - n,
 			" (the machine is confined: pass a descriptor, or start it with "
 			"--sandbox on,allow=PATH or --sandbox off)");

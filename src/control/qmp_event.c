@@ -68,6 +68,10 @@ static const struct field deleted_fields[] = {
 	FIELD_STR(D, device, "device", .doc = "its id, if it had one"),
 	FIELD_STR(D, path, "path", .doc = "its path"),
 };
+static const struct field rx_filter_fields[] = {
+	FIELD_STR(D, device, "name", .doc = "its id, if it has one"),
+	FIELD_STR(D, path, "path", .doc = "its path"),
+};
 static const struct field io_error_fields[] = {
 	FIELD_STR(D, id, "device", .doc = "the disk"),
 	FIELD_STR(D, node, "node-name", .doc = "its node"),
@@ -92,6 +96,8 @@ static const struct field_table balloon_data = FIELD_TABLE(
 	"BALLOON_CHANGE", struct event_data, balloon_fields);
 static const struct field_table deleted_data = FIELD_TABLE(
 	"DEVICE_DELETED", struct event_data, deleted_fields);
+static const struct field_table rx_filter_data = FIELD_TABLE(
+	"NIC_RX_FILTER_CHANGED", struct event_data, rx_filter_fields);
 static const struct field_table io_error_data = FIELD_TABLE(
 	"BLOCK_IO_ERROR", struct event_data, io_error_fields);
 
@@ -112,6 +118,9 @@ static const struct qmp_event notice_events[NOTICE_KINDS] = {
 	[NOTICE_BALLOON_CHANGE] = { "BALLOON_CHANGE", "the guest's memory has changed",
 		&balloon_data, SECOND },
 	[NOTICE_DEVICE_DELETED] = { "DEVICE_DELETED", "a device has gone", &deleted_data },
+	[NOTICE_NIC_RX_FILTER_CHANGED] = { "NIC_RX_FILTER_CHANGED",
+		"the guest wants other frames than when query-rx-filter was asked",
+		&rx_filter_data },
 	[NOTICE_BLOCK_IO_ERROR] = { "BLOCK_IO_ERROR", "a disk has failed", &io_error_data },
 };
 
@@ -130,6 +139,7 @@ const struct qmp_event *const qmp_event_table[] = {
 	&notice_events[NOTICE_BALLOON_CHANGE],
 	&notice_events[NOTICE_DEVICE_DELETED],
 	&notice_events[NOTICE_BLOCK_IO_ERROR],
+	&notice_events[NOTICE_NIC_RX_FILTER_CHANGED],
 	NULL,
 };
 
@@ -287,9 +297,11 @@ static void emit_notice(struct qmp *q, struct queued_notice *n)
 		.path = n->path,
 	};
 
-	if (n->n.kind == NOTICE_DEVICE_DELETED && n->n.flag)
+	if (n->n.kind == NOTICE_NIC_RX_FILTER_CHANGED ||
+		(n->n.kind == NOTICE_DEVICE_DELETED && n->n.flag))
 		strncat(n->path, "/virtio-backend", sizeof(n->path) - strlen(n->path) - 1);
-	else if (n->n.kind == NOTICE_DEVICE_DELETED && n->n.id[0])
+	if (n->n.id[0] && (n->n.kind == NOTICE_NIC_RX_FILTER_CHANGED ||
+				  (n->n.kind == NOTICE_DEVICE_DELETED && !n->n.flag)))
 		d.device = n->n.id;
 	if (n->n.kind == NOTICE_BLOCK_IO_ERROR) {
 		d.text = strerror((int)n->n.value);

@@ -17,19 +17,20 @@ struct machine;
 struct device;
 
 enum notice_kind {
-	NOTICE_SHUTDOWN,	/* guest, reason */
-	NOTICE_POWERDOWN,	/* - */
-	NOTICE_RESET,		/* guest, reason */
-	NOTICE_STOP,		/* - */
-	NOTICE_RESUME,		/* - */
-	NOTICE_MIGRATION,	/* value: enum migrate_status */
-	NOTICE_GUEST_PANICKED,	/* reason: 0 it is paused, 1 it ends, 2 it runs on */
-	NOTICE_WATCHDOG,	/* reason: enum notice_action */
-	NOTICE_RTC_CHANGE,	/* device, value: seconds from the host's clock */
-	NOTICE_VSERPORT_CHANGE, /* id: the port's, flag: open */
-	NOTICE_BALLOON_CHANGE,	/* value: bytes that the guest has */
-	NOTICE_DEVICE_DELETED,	/* device, id: its own, flag: its virtio part only */
-	NOTICE_BLOCK_IO_ERROR,	/* device, id: the disk's, flag: a write, value: errno */
+	NOTICE_SHUTDOWN,	      /* guest, reason */
+	NOTICE_POWERDOWN,	      /* - */
+	NOTICE_RESET,		      /* guest, reason */
+	NOTICE_STOP,		      /* - */
+	NOTICE_RESUME,		      /* - */
+	NOTICE_MIGRATION,	      /* value: enum migrate_status */
+	NOTICE_GUEST_PANICKED,	      /* reason: 0 it is paused, 1 it ends, 2 it runs on */
+	NOTICE_WATCHDOG,	      /* reason: enum notice_action */
+	NOTICE_RTC_CHANGE,	      /* device, value: seconds from the host's clock */
+	NOTICE_VSERPORT_CHANGE,	      /* id: the port's, flag: open */
+	NOTICE_BALLOON_CHANGE,	      /* value: bytes that the guest has */
+	NOTICE_DEVICE_DELETED,	      /* device, id: its own, flag: its virtio part only */
+	NOTICE_BLOCK_IO_ERROR,	      /* device, id: the disk's, flag: a write, value: errno */
+	NOTICE_NIC_RX_FILTER_CHANGED, /* device, id: its own */
 	NOTICE_KINDS,
 };
 

@@ -225,7 +225,8 @@ static bool is_path(const char *uri, const char **path)
 	if (str_has_prefix(uri, "file:", path))
 		return true;
 	*path = uri;
-	return uri[0] == '/' || uri[0] == '.' || !strchr(uri, ':');
+	/* Any other word is a protocol that we do not know, not the name of a file to be made here. */
+	return uri[0] == '/' || uri[0] == '.';
 }
 
 static bool bad_uri(const char *uri, struct error *err)

@@ -4,6 +4,7 @@
 #include "net/net_int.h"
 
 #define FORWARDS_MAX 256
+#define SEARCH_MAX   32
 
 static const char *const type_names[] = { "none", "user", "tap", "socket", NULL };
 
@@ -21,9 +22,15 @@ static const struct field user_fields[] = {
 	FIELD_STR(U, net, "net", .dflt = "10.0.2.0/24",
 		.doc = "IPv4 network: host .2, DNS .3, guests from .15 on"),
 	FIELD_STR(U, net6, "net6", .dflt = "fec0::/64", .doc = "IPv6 network: host ::2, DNS ::3"),
+	FIELD_STR(U, host, "host", .doc = "the host's IPv4 address in it"),
+	FIELD_STR(U, dhcpstart, "dhcpstart", .doc = "the first guest's IPv4 address"),
+	FIELD_STR(U, host6, "host6", .doc = "the host's IPv6 address"),
+	FIELD_STR(U, dns6, "dns6", .doc = "IPv6 address at which the guest finds the DNS server"),
 	FIELD_STR(U, dns, "dns", .doc = "IPv4 address at which the guest finds the DNS server"),
 	FIELD_STR(U, hostname, "hostname", .max = 32, .doc = "host name that DHCP tells the guest"),
 	FIELD_STR(U, domain, "domain", .max = 255, .doc = "domain name that DHCP tells the guest"),
+	FIELD_LIST(U, search, "dnssearch", FT_STR, SEARCH_MAX,
+		.doc = "domain in which DHCP has the guest look for names"),
 };
 #undef U
 static const struct field_table user_table = FIELD_TABLE(

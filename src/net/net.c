@@ -410,6 +410,19 @@ bool net_forward_remove(struct net_dev *d, const char *spec, struct error *err)
 	return forward(d, spec, false, err);
 }
 
+bool net_forwards(const struct net_dev *d)
+{
+	return d->kind->forward;
+}
+
+bool net_describe(struct net_dev *d, struct str *out, struct error *err)
+{
+	if (!d->kind->describe)
+		return error_usage(err, "network '%s' is '%s', which has no connections", d->id,
+			d->kind->name);
+	return d->kind->describe(d, out, err) || error_prefix(err, "network '%s'", d->id);
+}
+
 /* -------- open and close -------- */
 
 static struct net_dev *dev_new(const char *id, uint32_t queues, struct error *err)

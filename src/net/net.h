@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 #include "base/error.h"
 #include "base/field.h"
+#include "base/str.h"
 #include "base/wire.h"
 #include "loop/loop.h"
 
@@ -63,10 +64,10 @@ struct net_list {
 };
 
 struct net_user_config {
-	char *net, *dns, *hostname, *domain;
-	char *net6;
+	char *net, *host, *dhcpstart, *dns, *hostname, *domain;
+	char *net6, *host6, *dns6;
 	bool restricted, ipv4, ipv6;
-	struct net_list forward;
+	struct net_list forward, search;
 };
 
 struct net_tap_config {
@@ -132,6 +133,10 @@ bool net_plugged(const struct net_dev *d);
  * remove takes `tcp:[ADDR]:PORT`. False: also when the back end has no such thing. */
 bool net_forward_add(struct net_dev *d, const char *spec, struct error *err) MUST_USE;
 bool net_forward_remove(struct net_dev *d, const char *spec, struct error *err) MUST_USE;
+/* Does it forward ports? */
+bool net_forwards(const struct net_dev *d);
+/* Main. Forwarded ports and connections, a table for people. False: also when it has none. */
+bool net_describe(struct net_dev *d, struct str *out, struct error *err) MUST_USE;
 
 /* -------- counters -------- */
 

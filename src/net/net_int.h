@@ -30,6 +30,8 @@ struct net_kind {
 	void (*set_offloads)(struct net_dev *d, unsigned int offloads);
 	void (*set_pairs)(struct net_dev *d, uint32_t pairs);
 	bool (*forward)(struct net_dev *d, const char *spec, bool add, struct error *err);
+	/* Its connections, for people. May be NULL. */
+	bool (*describe)(struct net_dev *d, struct str *out, struct error *err);
 };
 
 /* Written on the queue's loop, read on main. */

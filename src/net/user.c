@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include "base/log.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "base/types.h"
 #include "config.h"
 #include "net/helper/protocol.h"
@@ -38,18 +39,27 @@ struct user {
 
 /* -------- asking -------- */
 
+/* Wait for a message; how long it is, or -1. */
+static ssize_t receive(struct user *u, char *text, size_t size, struct error *err)
+{
+	struct pollfd p = { .fd = u->ctl, .events = POLLIN };
+	ssize_t n = -1;
+
+	if (poll(&p, 1, ANSWER_WAIT_MS) != 1)
+		error_set(err, "%s does not answer", HELPER);
+	else if ((n = recv(u->ctl, text, size, MSG_DONTWAIT)) <= 0)
+		error_set(err, "%s has ended", HELPER);
+	return n > 0 ? n : -1;
+}
+
 /* Wait for an answer: true for `ok`. */
 static bool answer(struct user *u, struct error *err)
 {
-	struct pollfd p = { .fd = u->ctl, .events = POLLIN };
 	char text[NET_USER_TEXT_MAX + 1];
-	ssize_t n;
+	ssize_t n = receive(u, text, sizeof(text) - 1, err);
 
-	if (poll(&p, 1, ANSWER_WAIT_MS) != 1)
-		return error_set(err, "%s does not answer", HELPER);
-	n = recv(u->ctl, text, sizeof(text) - 1, MSG_DONTWAIT);
-	if (n <= 0)
-		return error_set(err, "%s has ended", HELPER);
+	if (n < 0)
+		return false;
 	text[n] = 0;
 	if (!strcmp(text, "ok"))
 		return true;
@@ -72,18 +82,41 @@ static void forget_answers(struct user *u)
 	}
 }
 
+static bool ask(struct user *u, const char *text, struct error *err)
+{
+	forget_answers(u);
+	/* A helper that reads nothing any more must not hold us. */
+	return send(u->ctl, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 ||
+	       error_set_errno(err, errno, "%s does not listen", HELPER);
+}
+
 static bool user_forward(struct net_dev *d, const char *spec, bool add, struct error *err)
 {
 	struct user *u = d->data;
-	AUTO_FREE char *text = str_printf("%s %s", add ? "forward" : "unforward", spec);
+	/* A running machine must not wait for a port. */
+	const char *word = !add ? "unforward" : d->connected ? "forward-now" : "forward";
+	AUTO_FREE char *text = str_printf("%s %s", word, spec);
 
 	if (!text || strlen(text) > NET_USER_TEXT_MAX)
 		return error_usage(err, "bad forward '%.40s...': too long", spec);
-	forget_answers(u);
-	/* A helper that reads nothing any more must not hold us. */
-	if (send(u->ctl, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return error_set_errno(err, errno, "%s does not listen", HELPER);
-	return answer(u, err);
+	return ask(u, text, err) && answer(u, err);
+}
+
+static bool user_describe(struct net_dev *d, struct str *out, struct error *err)
+{
+	AUTO_FREE char *text = malloc(NET_USER_DESCRIPTION_MAX);
+	struct user *u = d->data;
+	ssize_t n;
+
+	if (!text)
+		return error_set(err, "out of memory");
+	if (!ask(u, "describe", err))
+		return false;
+	n = receive(u, text, NET_USER_DESCRIPTION_MAX, err);
+	if (n < 0)
+		return false;
+	str_append_mem(out, text, (size_t)n);
+	return true;
 }
 
 static void user_set_offloads(struct net_dev *d, unsigned int offloads)
@@ -173,21 +206,37 @@ static bool make_pair(int fd[2], struct error *err)
 	return true;
 }
 
+/* All domains in one argument. */
+static char *search_words(const struct net_list *l)
+{
+	AUTO(str) s = STR_INIT;
+
+	str_append(&s, "dnssearch=");
+	for (size_t i = 0; i < l->len; i++)
+		str_appendf(&s, "%s%s", i ? " " : "", l->items[i]);
+	return str_take(&s);
+}
+
 static bool start(
 	struct net_dev *d, const struct net_user_config *c, const char *path, struct error *err)
 {
 	AUTO_FREE char *net = str_printf("net=%s", c->net);
 	AUTO_FREE char *net6 = str_printf("net6=%s", c->net6);
+	AUTO_FREE char *host = str_printf("host=%s", c->host ?: "");
+	AUTO_FREE char *host6 = str_printf("host6=%s", c->host6 ?: "");
+	AUTO_FREE char *dhcp = str_printf("dhcpstart=%s", c->dhcpstart ?: "");
 	AUTO_FREE char *dns = str_printf("dns=%s", c->dns ?: "");
-	AUTO_FREE char *host = str_printf("hostname=%s", c->hostname ?: "");
+	AUTO_FREE char *dns6 = str_printf("dns6=%s", c->dns6 ?: "");
+	AUTO_FREE char *name = str_printf("hostname=%s", c->hostname ?: "");
 	AUTO_FREE char *domain = str_printf("domain=%s", c->domain ?: "");
-	char *argv[] = { (char *)(uintptr_t)HELPER, net, net6, dns, host, domain,
-		(char *)(uintptr_t)(c->restricted ? "restrict=on" : "restrict=off"),
+	AUTO_FREE char *search = search_words(&c->search);
+	char *argv[] = { (char *)(uintptr_t)HELPER, net, net6, host, host6, dhcp, dns, dns6, name,
+		domain, search, (char *)(uintptr_t)(c->restricted ? "restrict=on" : "restrict=off"),
 		(char *)(uintptr_t)(c->ipv4 ? "ipv4=on" : "ipv4=off"),
 		(char *)(uintptr_t)(c->ipv6 ? "ipv6=on" : "ipv6=off"), NULL };
 	int data[2] = { -1, -1 }, ctl[2] = { -1, -1 };
 	struct user *u = d->data;
-	bool ok = net && net6 && dns && host && domain;
+	bool ok = net && net6 && host && host6 && dhcp && dns && dns6 && name && domain && search;
 
 	if (!ok)
 		error_set(err, "out of memory");
@@ -205,7 +254,7 @@ static bool start(
 static bool user_open(struct net_dev *d, const struct net_config *config, struct error *err)
 {
 	const struct net_user_config *c = &config->u.user;
-	AUTO_FREE char *path = find_helper();
+	AUTO_FREE char *path = thread_is_confined() ? NULL : find_helper();
 	struct user *u = calloc(1, sizeof(*u));
 
 	d->data = u;
@@ -214,6 +263,10 @@ static bool user_open(struct net_dev *d, const struct net_config *config, struct
 	u->ctl = -1;
 	if (!c->ipv4 && !c->ipv6)
 		return error_usage(err, "ipv4=off and ipv6=off leave nothing");
+	if (thread_is_confined())
+		return error_set(err,
+			"its frames are a process's of its own, which a confined "
+			"machine cannot start: give it at the start, or --sandbox off");
 	if (!path)
 		return error_set(err,
 			"'user' needs the program %s beside lodge or in %s: build with libslirp "
@@ -273,4 +326,5 @@ const struct net_kind net_user_kind = {
 	.hangup = user_hangup,
 	.set_offloads = user_set_offloads,
 	.forward = user_forward,
+	.describe = user_describe,
 };

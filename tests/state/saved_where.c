@@ -64,7 +64,7 @@ static void test_full_disk(void **state)
 static void test_uris(void **state)
 {
 	static const char *const bad[] = { "", "file:", "tcp:1:2", "unix:", "fd:", "fd:x", "fd:1",
-		"fd:9999", "unix:/nowhere/at/all", "/nowhere/at/all", "/" };
+		"fd:9999", "unix:/nowhere/at/all", "/nowhere/at/all", "/", "bogus", "defer" };
 	struct vm vm, in;
 
 	vm_make(&vm, &usual);

@@ -92,6 +92,8 @@ static bool device_add(struct qmp_call *c, struct error *err)
 	c->error_class = "GenericError";
 	if (t)
 		json_text(c->doc, t, &id);
+	if (t && !qmp_check_id(str_cstr(&id), err))
+		return false;
 	if (id.len && find(c->m, str_cstr(&id)))
 		return error_usage(err, "Duplicate device ID '%s'", str_cstr(&id));
 	if (!check_bus(c, str_cstr(&type), err))

@@ -7,11 +7,13 @@
 #include <unistd.h>
 #include "block/block.h"
 #include "chardev/chardev.h"
+#include "control/hostfwd.h"
 #include "control/qmp.h"
 #include "control/version.h"
 #include "core/machine.h"
 #include "core/vcpu.h"
 #include "hw/pci/pci.h"
+#include "machine/netdev.h"
 #include "net/net.h"
 
 struct args {
@@ -159,6 +161,83 @@ static void info_pci(struct qmp_call *c, struct str *s)
 	}
 }
 
+/* The user networks' connections and forwarded ports, as libslirp tells of them. */
+static void info_usernet(struct qmp_call *c, struct str *s)
+{
+	struct map_entry *e;
+
+	map_for_each (e, &c->m->backends[BACKEND_NET]) {
+		struct error err = ERROR_INIT;
+		AUTO(str) text = STR_INIT;
+
+		if (!net_forwards(e->value))
+			continue;
+		str_appendf(s, "Hub -1 (%s):\r\n", e->key);
+		if (!net_describe(e->value, &text, &err))
+			str_appendf(s, "Error: %s\r\n", err.msg);
+		for (size_t i = 0; i < text.len; i++) {
+			if (text.s[i] == '\n')
+				str_append_char(s, '\r');
+			str_append_char(s, text.s[i]);
+		}
+	}
+}
+
+/* -------- forwarded ports -------- */
+
+/* The network that `[ID] RULE` is about, or the first that forwards ports; *@rule begins behind ID. */
+static struct net_dev *forwarding(struct qmp_call *c, const char **rule, struct str *s)
+{
+	const char *blank = strchr(*rule, ' ');
+	struct error none = ERROR_INIT;
+	struct net_dev *d = NULL;
+	struct map_entry *e;
+
+	if (blank) {
+		AUTO_FREE char *id = strndup(*rule, (size_t)(blank - *rule));
+
+		*rule = blank + 1;
+		d = id ? machine_net(c->m, id, &none) : NULL;
+		if (!d)
+			str_appendf(s, "unrecognized netdev id '%s'\r\n", id ?: "");
+		return d;
+	}
+	map_for_each (e, &c->m->backends[BACKEND_NET]) {
+		if (!d && net_forwards(e->value))
+			d = e->value;
+	}
+	if (!d)
+		str_append(s, "user mode network stack not in use\r\n");
+	return d;
+}
+
+static void hostfwd_add(struct qmp_call *c, const char *rule, struct str *s)
+{
+	struct net_dev *d = forwarding(c, &rule, s);
+	struct error err = ERROR_INIT;
+	AUTO_FREE char *spec = d ? hostfwd_spec(rule, true, &err) : NULL;
+
+	if (spec && !net_forward_add(d, spec, &err))
+		str_appendf(
+			s, "Could not set up host forwarding rule '%.100s': %s\r\n", rule, err.msg);
+	else if (d && !spec)
+		str_appendf(s, "%s\r\n", err.msg);
+}
+
+static void hostfwd_remove(struct qmp_call *c, const char *rule, struct str *s)
+{
+	struct net_dev *d = forwarding(c, &rule, s);
+	struct error err = ERROR_INIT;
+	AUTO_FREE char *spec = d ? hostfwd_spec(rule, false, &err) : NULL;
+
+	if (spec && net_forward_remove(d, spec, &err))
+		str_appendf(s, "host forwarding rule for %.100s removed\r\n", rule);
+	else if (spec && err.kind == ERROR_NOT_FOUND)
+		str_appendf(s, "host forwarding rule for %.100s not found\r\n", rule);
+	else if (d)
+		str_appendf(s, "invalid format: %s\r\n", err.msg);
+}
+
 /* -------- lines -------- */
 
 static void help(struct qmp_call *c, struct str *s);
@@ -169,9 +248,17 @@ static const struct line {
 	void (*text)(struct qmp_call *c, struct str *s);
 	const char *command; /* or this command of QMP, which has neither arguments nor result */
 	const char *doc;     /* NULL: not in the list */
+	/* Or with the words that follow, from 1 to @max of them. */
+	void (*rest)(struct qmp_call *c, const char *rest, struct str *s);
+	unsigned int max;
+	const char *usage;
 } lines[] = {
 	{ "cont", "c", NULL, "cont", "resume emulation" },
 	{ "help", "?", help, NULL, "show this" },
+	{ "hostfwd_add", NULL, NULL, NULL, "forward a port of the host to the guest (user network)",
+		hostfwd_add, 2, "[netdev_id] [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport" },
+	{ "hostfwd_remove", NULL, NULL, NULL, "take such a forward away", hostfwd_remove, 2,
+		"[netdev_id] [tcp|udp]:[hostaddr]:hostport" },
 	{ "info", NULL, info_all, NULL, NULL },
 	{ "info block", NULL, info_block, NULL, "the disks" },
 	{ "info chardev", NULL, info_chardev, NULL, "the character devices" },
@@ -181,6 +268,8 @@ static const struct line {
 	{ "info network", NULL, info_network, NULL, "the networks" },
 	{ "info pci", NULL, info_pci, NULL, "the functions on the PCI bus" },
 	{ "info status", NULL, info_status, NULL, "does the machine run?" },
+	{ "info usernet", NULL, info_usernet, NULL,
+		"forwarded ports and connections of user networks" },
 	{ "info uuid", NULL, info_uuid, NULL, "the machine's UUID" },
 	{ "info version", NULL, info_version, NULL, "what this is" },
 	{ "nmi", NULL, NULL, "inject-nmi", "a non-maskable interrupt" },
@@ -203,8 +292,8 @@ static void put_help(const char *words, struct str *s)
 		if (!len || !strcmp(l->alias ?: " ", words) ||
 			(!strncmp(l->words, words, len) &&
 				(!l->words[len] || l->words[len] == ' ')))
-			str_appendf(s, "%s%s%s  -- %s\r\n", l->words, l->alias ? "|" : "",
-				l->alias ?: "", l->doc);
+			str_appendf(s, "%s%s%s%s%s  -- %s\r\n", l->words, l->alias ? "|" : "",
+				l->alias ?: "", l->usage ? " " : "", l->usage ?: "", l->doc);
 	}
 }
 
@@ -243,6 +332,39 @@ static void run_command(struct qmp_call *c, const char *name, struct str *s)
 		str_appendf(s, "Error: %s\r\n", err.msg);
 }
 
+/* The line that @wanted is, or begins with if it takes more words; *@rest: those. */
+static const struct line *find_line(const char *wanted, const char **rest)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		const struct line *l = &lines[i];
+		const char *more;
+
+		*rest = "";
+		if (!strcmp(l->words, wanted) || !strcmp(l->alias ?: " ", wanted))
+			return l;
+		if (l->rest && str_has_prefix(wanted, l->words, &more) && *more == ' ') {
+			*rest = more + 1;
+			return l;
+		}
+	}
+	return NULL;
+}
+
+static void run_with_words(
+	struct qmp_call *c, const struct line *l, const char *rest, struct str *s)
+{
+	unsigned int n = *rest != 0;
+
+	for (const char *p = rest; *p; p++)
+		n += *p == ' ';
+	if (n && n <= l->max)
+		l->rest(c, rest, s);
+	else
+		str_appendf(s, "%s: %s\r\nTry \"help %s\" for more information\r\n", l->words,
+			n ? "extraneous characters at the end of line" : "string expected",
+			l->words);
+}
+
 static bool run(struct qmp_call *c, struct error *err)
 {
 	const struct args *a = c->args;
@@ -255,12 +377,10 @@ static bool run(struct qmp_call *c, struct error *err)
 	if (qmp_given(c, "cpu-index") && (a->cpu < 0 || a->cpu >= c->m->n_vcpus))
 		return error_set(err, "'cpu-index': there is no such CPU");
 	normalize(a->line, &wanted);
-	for (size_t i = 0; i < ARRAY_SIZE(lines) && !l; i++) {
-		if (!strcmp(lines[i].words, str_cstr(&wanted)) ||
-			!strcmp(lines[i].alias ?: " ", str_cstr(&wanted)))
-			l = &lines[i];
-	}
-	if (l && l->text)
+	l = find_line(str_cstr(&wanted), &topic);
+	if (l && l->rest)
+		run_with_words(c, l, topic, &s);
+	else if (l && l->text)
 		l->text(c, &s);
 	else if (str_has_prefix(str_cstr(&wanted), "help ", &topic) ||
 		 str_has_prefix(str_cstr(&wanted), "? ", &topic))

@@ -23,32 +23,16 @@ static const struct field add_fields[] = {
 };
 static const struct field_table add_args = FIELD_TABLE("object-add", struct add_args, add_fields);
 
-static bool is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-/* A letter, then letters, digits, '-', '.', '_'. A ':' stands between names in a device's option. */
-static bool is_name(const char *id)
-{
-	if (!is_letter(id[0]) || strlen(id) > NAME_LEN_MAX)
-		return false;
-	for (const char *p = id; *p; p++) {
-		if (!is_letter(*p) && !(*p >= '0' && *p <= '9') && !strchr("-._", *p))
-			return false;
-	}
-	return true;
-}
-
 static bool object_add(struct qmp_call *c, struct error *err)
 {
 	const struct add_args *a = c->args;
 
-	if (!is_name(a->id))
-		return error_usage(err,
-			"Parameter 'id' expects an identifier: a letter, then letters, digits, "
-			"'-', '.' and '_', at most %d",
-			NAME_LEN_MAX);
+	/* A ':' stands between names in a device's option. */
+	if (!qmp_check_id(a->id, err))
+		return false;
+	if (strlen(a->id) > NAME_LEN_MAX)
+		return error_usage(
+			err, "Parameter 'id' expects an identifier of at most %d", NAME_LEN_MAX);
 	if (a->poll_max)
 		return error_usage(err, "'poll-max-ns' is 0 here: a thread does not spin");
 	if (machine_io_loop_is_shared(a->id))

@@ -383,13 +383,21 @@ static bool choose_mac(struct virtio_net *s, struct error *err)
 static bool net_prepare(struct virtio_net *s, struct error *err)
 {
 	struct device *d = &s->v.pci.dev;
+	uint32_t vectors;
 
 	s->net = machine_backend(d->machine, BACKEND_NET, s->cfg.netdev, err);
 	if (!s->net || !choose_mac(s, err))
 		return false;
+	if (!s->cfg.mtu)
+		s->cfg.mtu = s->cfg.host_mtu;
 	if (s->cfg.mtu && s->cfg.mtu < 68)
 		return error_usage(err, "mtu=%u: 68 to 65535 are possible", s->cfg.mtu);
 	s->max_pairs = s->cfg.mq && s->cfg.ctrl_vq ? net_queues(s->net) : 1;
+	vectors = 2 * s->max_pairs + s->cfg.ctrl_vq + 1;
+	if (s->cfg.vectors && s->cfg.vectors < vectors)
+		return error_usage(err,
+			"vectors=%u: this card has %u, one a queue and one more; leave it out",
+			s->cfg.vectors, vectors);
 	loop_defer_init(&s->apply, apply, s);
 	/* Where the kernel moves the frames our loops have nothing to do side by side. */
 	return net_vhost_choose(s, err) &&
@@ -552,6 +560,9 @@ static const struct field net_nic_fields[] = {
 	FIELD_MAC(C, mac, "mac", .doc = "address; default: 52:54:00 and random"),
 	FIELD_U16(C, mtu, "mtu", .dflt = "0",
 		.doc = "longest packet told to the guest; 0: nothing is told"),
+	FIELD_U16(C, host_mtu, "host_mtu", .doc = "the same, as QEMU's users know it"),
+	FIELD_U32(C, vectors, "vectors", .max = 2048,
+		.doc = "MSI-X vectors: at least one a queue and one more; 0: as many as that"),
 	FIELD_BOOL(C, csum, "csum", .dflt = "on", .doc = "offer to make checksums"),
 	FIELD_BOOL(C, tso, "host_tso", .dflt = "on", .doc = "offer to make segments"),
 	FIELD_BOOL(

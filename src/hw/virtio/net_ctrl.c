@@ -8,9 +8,11 @@
  * SPEC: without CTRL_RX negotiated the guest gets all frames, as from other devices.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/trace.h"
 #include "base/types.h"
+#include "core/notice.h"
 #include "hw/virtio/net_int.h"
 
 enum { CLASS_RX, CLASS_MAC, CLASS_VLAN, CLASS_ANNOUNCE, CLASS_MQ, CLASS_OFFLOADS };
@@ -73,6 +75,60 @@ void ctrl_reset(struct virtio_net *s)
 	s->status &= (uint16_t)~S_ANNOUNCE;
 }
 
+/* -------- who looks at the filter from outside -------- */
+
+/* The guest wants other frames now. Once, until somebody has asked what it wants: a driver may do this all day. */
+static bool filter_changed(struct virtio_net *s)
+{
+	const struct device *d = &s->v.pci.dev;
+	struct notice n = { .kind = NOTICE_NIC_RX_FILTER_CHANGED, .device = d };
+
+	if (s->filter_told)
+		return true;
+	s->filter_told = true;
+	snprintf(n.id, sizeof(n.id), "%s", d->id ?: "");
+	machine_notice(d->machine, &n);
+	return true;
+}
+
+bool nic_is(const struct device *d)
+{
+	return d->type == &virtio_net_pci_type && d->realized;
+}
+
+static enum nic_wants wants(bool none, bool all)
+{
+	return none ? NIC_NONE : all ? NIC_ALL : NIC_SOME;
+}
+
+void nic_get_rx_filter(struct device *d, struct nic_rx_filter *out)
+{
+	struct virtio_net *s = CONTAINER_OF(d, struct virtio_net, v.pci.dev);
+	static const uint8_t no_vlans[sizeof(s->filter.vlans)];
+	const struct rx_filter *f = &s->filter;
+
+	mutex_lock(&d->lock);
+	*out = (struct nic_rx_filter){
+		.promisc = f->promisc,
+		.broadcast = !f->nobcast,
+		.unicast = wants(f->nouni, f->alluni),
+		.multicast = wants(f->nomulti, f->allmulti),
+		.vlan = !virtio_has(&s->v, F_CTRL_VLAN)			? NIC_ALL
+			: !memcmp(f->vlans, no_vlans, sizeof(no_vlans)) ? NIC_NONE
+									: NIC_SOME,
+		.uni_overflow = f->uni_overflow,
+		.multi_overflow = f->multi_overflow,
+		.n_uni = f->n_uni,
+		.n_multi = f->n_multi,
+	};
+	memcpy(out->mac, s->mac, sizeof(out->mac));
+	memcpy(out->uni, f->uni, sizeof(out->uni));
+	memcpy(out->multi, f->multi, sizeof(out->multi));
+	memcpy(out->vlans, f->vlans, sizeof(out->vlans));
+	s->filter_told = false;
+	mutex_unlock(&d->lock);
+}
+
 /* -------- commands: true is OK -------- */
 
 static bool ctrl_rx(struct virtio_net *s, uint8_t command, const struct vq_chain *c)
@@ -86,7 +142,7 @@ static bool ctrl_rx(struct virtio_net *s, uint8_t command, const struct vq_chain
 		command >= ARRAY_SIZE(flag) || vq_chain_read(c, 2, &on, 1) != 1)
 		return false;
 	*flag[command] = on;
-	return true;
+	return filter_changed(s);
 }
 
 /* One table at *@off: le32 entries, then addresses. Too many: *@overflow, all pass. */
@@ -126,13 +182,13 @@ static bool ctrl_mac(struct virtio_net *s, uint8_t command, const struct vq_chai
 	uint8_t mac[6];
 
 	if (command == MAC_TABLE_SET && virtio_has(&s->v, F_CTRL_RX))
-		return mac_table_set(s, c);
+		return mac_table_set(s, c) && filter_changed(s);
 	if (command != MAC_ADDR_SET || !virtio_has(&s->v, F_CTRL_MAC_ADDR) ||
 		vq_chain_read(c, 2, mac, 6) != 6)
 		return false;
 	memcpy(s->mac, mac, 6);
 	memcpy(s->v.config, mac, 6);
-	return true;
+	return filter_changed(s);
 }
 
 static bool ctrl_vlan(struct virtio_net *s, uint8_t command, const struct vq_chain *c)
@@ -150,7 +206,7 @@ static bool ctrl_vlan(struct virtio_net *s, uint8_t command, const struct vq_cha
 		s->filter.vlans[vlan / 8] |= (uint8_t)BIT(vlan % 8);
 	else
 		s->filter.vlans[vlan / 8] &= (uint8_t)~BIT(vlan % 8);
-	return true;
+	return filter_changed(s);
 }
 
 static bool ctrl_announce(struct virtio_net *s, uint8_t command)

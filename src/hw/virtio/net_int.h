@@ -5,11 +5,12 @@
 #ifndef HW_VIRTIO_NET_INT_H
 #define HW_VIRTIO_NET_INT_H
 
+#include "hw/virtio/nic.h"
 #include "hw/virtio/virtio.h"
 #include "net/net.h"
 
-#define MACS_MAX  64u
-#define VLANS_MAX 4096u
+#define MACS_MAX  NIC_MACS_MAX
+#define VLANS_MAX NIC_VLANS_MAX
 
 /* Features (virtio 1.2, 5.1.3). */
 #define F_CSUM		      0
@@ -73,7 +74,8 @@ struct net_nic_config {
 	struct virtio_config virtio;
 	char *netdev;
 	uint8_t mac[6];
-	uint16_t mtu;
+	uint16_t mtu, host_mtu;
+	uint32_t vectors;
 	bool csum, tso, guest_csum, guest_tso, mrg_rxbuf, ctrl_vq, mq, status;
 };
 
@@ -94,7 +96,8 @@ struct virtio_net {
 	struct net_pair *pair;	/* owned, max_pairs */
 	struct iovec *ctrl_iov; /* owned, VQ_IOV_MAX: a command's */
 	struct loop_defer apply;
-	bool loaded; /* the link may not be what the driver saw: tell it when all goes on */
+	bool loaded;	  /* the link may not be what the driver saw: tell it when all goes on */
+	bool filter_told; /* its change, and nobody has asked since. dev.lock */
 	struct net_vhosts *vhost; /* owned; NULL: all frames go through us */
 	/* Saved. Changed with all lanes held, but status: dev.lock. */
 	struct rx_filter filter;
@@ -134,6 +137,7 @@ uint32_t net_feature_offloads(const struct virtio_net *s);
 /* Have the back end told of offloads and queues in use, on the home loop. Any thread, under dev.lock. */
 void net_apply_later(struct virtio_net *s);
 extern const struct field_table rx_filter_state;
+extern const struct device_type virtio_net_pci_type;
 
 /* -------- net_vhost.c -------- */
 /* Main, when s->net and the home loop are known, before virtio_init(): may the kernel move the frames? */

@@ -469,6 +469,58 @@ static void test_filter(void **state)
 	assert_int_equal(vt_read(t, t->device + 5, 1), 3);
 }
 
+static int changes;
+
+static void count_changes(struct notice_listener *l, const struct notice *n)
+{
+	changes += n->kind == NOTICE_NIC_RX_FILTER_CHANGED && n->device == dev && !n->id[0];
+}
+
+/* Who looks from outside sees the filter, and is told of a change once until it has looked. */
+static void test_filter_told(void **state)
+{
+	static struct notice_listener listener = { count_changes };
+	uint8_t on = 1, off = 0, table[20] = { 1 }, id[2] = { 5, 0 };
+	struct nic_rx_filter f;
+
+	make("netdev=n,mac=52:54:00:01:02:03");
+	atomic_store(&dev->machine->notice, &listener);
+	changes = 0;
+	assert_true(nic_is(dev));
+	start(ALL, 20, 1526);
+	nic_get_rx_filter(dev, &f);
+	assert_true(f.promisc && f.broadcast && f.unicast == NIC_SOME && f.vlan == NIC_NONE);
+	assert_memory_equal(f.mac, own, 6);
+	assert_int_equal(changes, 0);
+	assert_int_equal(command(0, 0, &off, 1), 0);
+	assert_int_equal(command(0, 1, &on, 1), 0);
+	assert_int_equal(changes, 1);
+	nic_get_rx_filter(dev, &f);
+	assert_true(!f.promisc && f.multicast == NIC_ALL);
+	memcpy(table + 4, other, 6);
+	table[10] = 1;
+	memcpy(table + 14, group, 6);
+	assert_int_equal(command(1, 0, table, 20), 0);
+	assert_int_equal(changes, 2);
+	nic_get_rx_filter(dev, &f);
+	assert_true(f.n_uni == 1 && f.n_multi == 1 && !f.uni_overflow);
+	assert_memory_equal(f.uni[0], other, 6);
+	assert_memory_equal(f.multi[0], group, 6);
+	assert_int_equal(command(2, 0, id, 2), 0);
+	assert_int_equal(changes, 3);
+	nic_get_rx_filter(dev, &f);
+	assert_int_equal(f.vlans[0], 1 << 5);
+	assert_int_equal(f.vlan, NIC_SOME);
+	assert_int_equal(command(1, 1, other, 6), 0);
+	assert_int_equal(changes, 4);
+	/* What is refused changes nothing. */
+	nic_get_rx_filter(dev, &f);
+	assert_memory_equal(f.mac, other, 6);
+	assert_int_equal(command(2, 0, "\377\377", 2), 1);
+	assert_int_equal(changes, 4);
+	atomic_store(&dev->machine->notice, NULL);
+}
+
 static void test_vlan(void **state)
 {
 	uint8_t id[2];
@@ -694,6 +746,13 @@ static void test_options(void **state)
 	assert_null(device_create(f->m, "virtio-net-pci", "netdev=n,mac=01:00:00:00:00:00", &err));
 	assert_contains(err.msg, "multicast");
 	assert_null(device_create(f->m, "virtio-net-pci", "netdev=n,mtu=67", &err));
+	/* Two pairs and a control queue. */
+	assert_null(device_create(f->m, "virtio-net-pci", "netdev=n,vectors=5", &err));
+	assert_contains(err.msg, "has 6");
+	make("netdev=n,vectors=6,host_mtu=9000");
+	assert_int_equal(((struct virtio_net *)dev)->v.pci.msix.n, 6);
+	assert_int_equal(rd_le16(((struct virtio_net *)dev)->v.config + 10), 9000);
+	device_free(dev);
 	make("netdev=n,csum=off,guest_csum=off,mrg_rxbuf=off,ctrl_vq=off,status=off");
 	assert_int_equal(((struct virtio_device *)dev)->host_features & 0xffffff, BIT(F_MAC));
 	/* One card a network. */
@@ -1010,6 +1069,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_merge, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_headers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_filter, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_filter_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vlan, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_commands, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_link, setup, teardown),

@@ -24,6 +24,7 @@
 #include "net/helper/confine.h"
 #include "net/helper/forward.h"
 #include "net/helper/frames.h"
+#include "net/helper/options.h"
 #include "net/helper/protocol.h"
 
 #define BATCH	    16
@@ -285,7 +286,7 @@ static int add_forward_patiently(struct helper *h, const struct forward *f)
 	return r;
 }
 
-static bool forward(struct helper *h, const char *spec, bool add, struct error *err)
+static bool forward(struct helper *h, const char *spec, bool add, bool patient, struct error *err)
 {
 	struct forward f;
 	int r;
@@ -293,7 +294,7 @@ static bool forward(struct helper *h, const char *spec, bool add, struct error *
 	if (!forward_parse(spec, !add, &f, err))
 		return false;
 	if (add)
-		r = add_forward_patiently(h, &f);
+		r = patient ? add_forward_patiently(h, &f) : add_forward(h, &f);
 	else
 		r = slirp_remove_hostxfwd(
 			h->slirp, (struct sockaddr *)&f.host, f.len, f.udp ? SLIRP_HOSTFWD_UDP : 0);
@@ -301,6 +302,16 @@ static bool forward(struct helper *h, const char *spec, bool add, struct error *
 		return true;
 	return add ? error_set_errno(err, errno, "cannot forward '%s'", spec)
 		   : error_not_found(err, "there is no forward '%s'", spec);
+}
+
+static void describe(struct helper *h)
+{
+	char *text = slirp_connection_info(h->slirp);
+
+	if (!text || send(NET_USER_CTL_FD, text, strnlen(text, NET_USER_DESCRIPTION_MAX - 1),
+			     MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		_exit(1);
+	free(text); /* glib's memory is malloc's */
 }
 
 /* False: lodge is gone. */
@@ -311,7 +322,7 @@ static bool control(struct helper *h)
 	const char *rest;
 	ssize_t n = recv(NET_USER_CTL_FD, text, sizeof(text) - 1, MSG_DONTWAIT);
 	uint64_t v;
-	bool add;
+	bool add, now;
 
 	if (n <= 0)
 		return n < 0 && (errno == EAGAIN || errno == EINTR);
@@ -321,110 +332,22 @@ static bool control(struct helper *h)
 			h->offloads = (unsigned int)v;
 		return true;
 	}
-	add = str_has_prefix(text, "forward ", &rest);
+	if (!strcmp(text, "describe")) {
+		describe(h);
+		return true;
+	}
+	now = str_has_prefix(text, "forward-now ", &rest);
+	add = now || str_has_prefix(text, "forward ", &rest);
 	if (!add && !str_has_prefix(text, "unforward ", &rest))
 		return true;
-	if (forward(h, rest, add, &err))
+	if (forward(h, rest, add, !now, &err))
 		answer("ok");
 	else
 		answer_error(&err);
 	return true;
 }
 
-/* -------- configuration: KEY=VALUE arguments from lodge -------- */
-
-struct options {
-	char *net, *net6, *dns, *hostname, *domain;
-	bool restricted, ipv4, ipv6;
-};
-
-static void read_options(char **argv, struct options *o)
-{
-	const struct {
-		const char *key;
-		char **text;
-		bool *flag;
-	} known[] = {
-		{ "net=", &o->net, NULL },
-		{ "net6=", &o->net6, NULL },
-		{ "dns=", &o->dns, NULL },
-		{ "hostname=", &o->hostname, NULL },
-		{ "domain=", &o->domain, NULL },
-		{ "restrict=", NULL, &o->restricted },
-		{ "ipv4=", NULL, &o->ipv4 },
-		{ "ipv6=", NULL, &o->ipv6 },
-	};
-
-	for (char **a = argv; *a; a++) {
-		for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-			const char *v;
-
-			if (!str_has_prefix(*a, known[i].key, &v))
-				continue;
-			if (known[i].flag)
-				*known[i].flag = !strcmp(v, "on");
-			else
-				*known[i].text = *v ? *a + (v - *a) : NULL;
-		}
-	}
-}
-
-/* "10.0.2.0/24": split off the length of the prefix. */
-static bool prefix_length(char *text, uint64_t min, uint64_t max, uint64_t *bits)
-{
-	char *slash = strchr(text, '/');
-
-	if (!slash || !str_parse_u64(slash + 1, bits) || *bits < min || *bits > max)
-		return false;
-	*slash = 0;
-	return true;
-}
-
-static bool config_ipv4(SlirpConfig *c, struct options *o, struct error *err)
-{
-	AUTO_FREE char *text = o->net ? strdup(o->net) : NULL;
-	uint64_t bits;
-	uint32_t net;
-
-	if (!text || !prefix_length(text, 8, 27, &bits) ||
-		inet_pton(AF_INET, text, &c->vnetwork) != 1)
-		return error_usage(err,
-			"bad value '%s' for 'net': ADDR/BITS is wanted, BITS 8 to 27",
-			o->net ?: "");
-	c->vnetmask.s_addr = htonl(UINT32_MAX << (32 - bits));
-	c->vnetwork.s_addr &= c->vnetmask.s_addr;
-	net = ntohl(c->vnetwork.s_addr);
-	c->vhost.s_addr = htonl(net + 2);
-	c->vnameserver.s_addr = htonl(net + 3);
-	c->vdhcp_start.s_addr = htonl(net + 15);
-	if (!o->dns)
-		return true;
-	if (inet_pton(AF_INET, o->dns, &c->vnameserver) != 1 ||
-		(c->vnameserver.s_addr & c->vnetmask.s_addr) != c->vnetwork.s_addr ||
-		c->vnameserver.s_addr == c->vhost.s_addr)
-		return error_usage(err,
-			"bad value '%s' for 'dns': an address in net=%s is wanted, not .2", o->dns,
-			o->net);
-	return true;
-}
-
-static bool config_ipv6(SlirpConfig *c, struct options *o, struct error *err)
-{
-	AUTO_FREE char *text = o->net6 ? strdup(o->net6) : NULL;
-	uint64_t bits;
-
-	if (!text || !prefix_length(text, 64, 64, &bits) ||
-		inet_pton(AF_INET6, text, &c->vprefix_addr6) != 1)
-		return error_usage(err,
-			"bad value '%s' for 'net6': PREFIX/64 is wanted, as fec0::/64",
-			o->net6 ?: "");
-	memset(c->vprefix_addr6.s6_addr + 8, 0, 8);
-	c->vprefix_len = 64;
-	c->vhost6 = c->vnameserver6 = c->vprefix_addr6;
-	c->vhost6.s6_addr[15] = 2;
-	c->vnameserver6.s6_addr[15] = 3;
-	return true;
-}
+/* -------- starting -------- */
 
 static bool start(struct helper *h, char **argv, struct error *err)
 {
@@ -439,16 +362,9 @@ static bool start(struct helper *h, char **argv, struct error *err)
 		.unregister_poll_fd = poll_fd,
 		.notify = notify,
 	};
-	struct options o = { 0 };
 	SlirpConfig c = { .version = 1, .if_mtu = 65521, .if_mru = 65521 };
 
-	read_options(argv, &o);
-	c.restricted = o.restricted;
-	c.in_enabled = o.ipv4;
-	c.in6_enabled = o.ipv6;
-	c.vhostname = o.hostname;
-	c.vdomainname = o.domain;
-	if (!config_ipv4(&c, &o, err) || !config_ipv6(&c, &o, err) || !confine(err))
+	if (!options_read(argv, &c, err) || !confine(err))
 		return false;
 	h->last = &h->first;
 	h->in = malloc(BATCH * FRAME_ROOM);
