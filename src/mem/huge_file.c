@@ -10,20 +10,16 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/user_ns.h"
+#include "mem/mem_int.h"
 
 #define SETTING "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 /* "deny" is for tmpfs, too; all other settings give a memfd what it asks for. */
 static bool memfd_is_small(void)
 {
-	AUTO_FD int fd = open(SETTING, O_RDONLY | O_CLOEXEC);
 	char text[128];
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
-	if (n <= 0)
-		return false;
-	text[n] = 0;
-	return strstr(text, "[never]");
+	return mem_read_small_file(SETTING, text, sizeof(text)) && strstr(text, "[never]");
 }
 
 static bool set(int fs, const char *name, const char *value)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * mem_int - epochs, shared by as.c (snapshots) and ram.c (dirty logs); private to mem/.
+ * mem_int - what is private to mem/, above all epochs, shared by as.c (snapshots) and ram.c (dirty logs).
  *
  * A reader publishes the epoch in which its section began. A writer unlinks an object, then raises
  * the epoch: a section that shows the old epoch may hold the object, one that shows a later epoch
@@ -20,5 +20,8 @@ void epoch_retire(struct as_snapshot *s);
 void epoch_reclaim(void);
 /* Free a snapshot at once: as.c, before it was published. */
 void as_snapshot_free(struct as_snapshot *s);
+
+/* ram.c: the beginning of the file, a text, to @buf. False: there is nothing; then @buf is empty. */
+bool mem_read_small_file(const char *path, char *buf, size_t size);
 
 #endif

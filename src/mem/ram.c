@@ -35,7 +35,7 @@
 
 /* -------- what backs it -------- */
 
-static bool read_small_file(const char *path, char *buf, size_t size)
+bool mem_read_small_file(const char *path, char *buf, size_t size)
 {
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
@@ -57,7 +57,8 @@ static bool check_host_memory(const struct ram_config *c, struct error *err)
 	total = ((uint64_t)si.totalram + si.totalswap) * si.mem_unit;
 	if (c->size <= total)
 		return true;
-	if (read_small_file("/proc/sys/vm/overcommit_memory", buf, sizeof(buf)) && buf[0] == '1')
+	if (mem_read_small_file("/proc/sys/vm/overcommit_memory", buf, sizeof(buf)) &&
+		buf[0] == '1')
 		return true;
 	return error_set(err,
 		"memory '%s': %llu MiB is more than this host has (%llu MiB with swap)", c->name,
