@@ -16,14 +16,6 @@
 #define SPAN_NS (5 * NS_PER_SEC) /* that is looked at as a whole */
 #define BUSY	50		 /* a vCPU is, that has run for a 50th of it */
 
-static int64_t thread_cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
-}
-
 void soft_jit_idle(struct soft_vcpu *v)
 {
 	struct soft_jit *j = v->jit;
@@ -35,7 +27,7 @@ void soft_jit_idle(struct soft_vcpu *v)
 	span = now - j->idle_from;
 	if (j->idle_from && span < SPAN_NS)
 		return;
-	cpu = thread_cpu_ns();
+	cpu = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
 	ran = cpu - j->idle_cpu;
 	if (j->idle_from && ran < span / BUSY)
 		j->stale = j->give_back = true;

@@ -74,18 +74,10 @@ static void unmap64(struct mapped *m)
 }
 
 /* -------- steal time -------- */
-static int64_t cpu_ns(void)
-{
-	struct timespec ts = { 0 };
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
-}
-
 static void steal_begin(struct soft_vcpu *v)
 {
 	v->pv.since = clock_mono_ns();
-	v->pv.cpu = cpu_ns();
+	v->pv.cpu = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
 	v->pv.slept = 0;
 }
 
@@ -117,7 +109,8 @@ void soft_pv_account(struct soft_vcpu *v)
 	now = clock_mono_ns();
 	if (now - v->pv.since < STEAL_PERIOD_NS)
 		return;
-	lost = now - v->pv.since - v->pv.slept - (cpu_ns() - v->pv.cpu);
+	lost = now - v->pv.since - v->pv.slept -
+	       (clock_read_ns(CLOCK_THREAD_CPUTIME_ID) - v->pv.cpu);
 	if (lost > 0)
 		steal_add(v, (uint64_t)lost);
 	steal_begin(v);

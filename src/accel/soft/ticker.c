@@ -5,20 +5,24 @@
  * Generated code looks at v->poll and at nothing else, so somebody must tell it that time has passed: for
  * the APIC's timers, and so that it leaves its section of the address map now and then. One thread a VM
  * does, each millisecond or when a timer is due, while a vCPU is in guest code; otherwise it sleeps, and
- * who enters guest code wakes it.
+ * who enters guest code wakes it. Where a tick is dear, for Lodge runs in an emulated machine itself, ticks
+ * are rarer: they cost the vCPU as much again, and left it no time to run.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include "accel/soft/soft_int.h"
 #include "base/clock.h"
 
-#define TICK_NS	    1000000
+#define TICK_NS	     NS_PER_MS
+#define TICK_MOST_NS (8 * NS_PER_MS)
+#define TICK_SHARE   64 /* of the time, at most, for this thread: then ticks are rarer */
+#define TICK_LOOKS   16 /* ticks from one look at its time to the next */
 /* Ticks without a vCPU in guest code before it sleeps. Many where vCPUs come and go all the time, for whoever
  * finds it asleep pays a system call; one where it slept for long, for an idle guest's ticks are wake-ups of
  * the host's. */
-#define IDLE_OFTEN  20
-#define IDLE_SELDOM 1
-#define SELDOM_NS   2000000
+#define IDLE_OFTEN   20
+#define IDLE_SELDOM  1
+#define SELDOM_NS    2000000
 
 struct soft_ticker {
 	struct soft_vm *vm;
@@ -30,11 +34,11 @@ struct soft_ticker {
 };
 
 /* Have those in guest code look up whose time has come, or all; is there any, and until when may
- * the next look wait? */
+ * the next look wait? At most for @*wait_ns. */
 static bool tick(struct soft_vm *vm, bool all, int64_t *wait_ns)
 {
 	uint32_t n = atomic_load(&vm->n_vcpus);
-	uint64_t now = soft_host_tsc(), least = soft_ns_to_tsc(TICK_NS);
+	uint64_t now = soft_host_tsc(), least = soft_ns_to_tsc((uint64_t)*wait_ns);
 	bool any = false;
 
 	mutex_lock(&vm->vcpus_lock);
@@ -56,11 +60,19 @@ static bool tick(struct soft_vm *vm, bool all, int64_t *wait_ns)
 	return any;
 }
 
+/* The time between ticks after TICK_LOOKS of them that took @cpu_ns of this thread's time together. */
+static int64_t tick_period(int64_t cpu_ns)
+{
+	int64_t period = cpu_ns / TICK_LOOKS * TICK_SHARE;
+
+	return MIN(MAX(period, TICK_NS), TICK_MOST_NS);
+}
+
 static void *ticker_main(void *opaque)
 {
 	struct soft_ticker *t = opaque;
-	unsigned int idle = 0, most = IDLE_OFTEN;
-	int64_t last = 0, wait;
+	unsigned int idle = 0, most = IDLE_OFTEN, looks = 0;
+	int64_t last = 0, wait, period = TICK_NS, cpu = 0;
 
 	thread_enter(ROLE_WORKER, "ticker");
 	mutex_lock(&t->lock);
@@ -71,6 +83,7 @@ static void *ticker_main(void *opaque)
 		if (idle >= most) {
 			atomic_store(&t->asleep, true);
 			/* A vCPU that entered just now has not seen that. */
+			wait = period;
 			if (!tick(t->vm, false, &wait) && !t->stop)
 				pthread_cond_wait(&t->cond, &t->lock.m);
 			atomic_store(&t->asleep, false);
@@ -79,12 +92,20 @@ static void *ticker_main(void *opaque)
 			continue;
 		}
 		mutex_unlock(&t->lock);
-		if (tick(t->vm, now - last >= TICK_NS, &wait))
+		wait = period;
+		if (tick(t->vm, now - last >= period, &wait))
 			idle = 0;
 		else
 			idle++;
-		if (now - last >= TICK_NS)
+		if (now - last >= period)
 			last = now;
+		if (++looks == TICK_LOOKS) {
+			int64_t cpu_now = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+
+			period = tick_period(cpu_now - cpu);
+			cpu = cpu_now;
+			looks = 0;
+		}
 		mutex_lock(&t->lock);
 		until = now + MAX(wait, 50000);
 		ts = (struct timespec){ until / NS_PER_SEC, until % NS_PER_SEC };
