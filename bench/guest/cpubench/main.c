@@ -6,11 +6,15 @@
  *	cpubench NAME [PERCENT]		one row: "NAME CHECKSUM"
  *	cpubench --ask NAME PERCENT	"@@ ready NAME", waits for a line, works,
  *					"@@ end NAME CHECKSUM CPU_NS NOTE" or "@@ skip NAME WHY"
+ *	cpubench --probe		for each CPU how long it takes for a piece of work that wants all
+ *					of a core's units, best of three, ns: "CPU NS"
  *
  * As a guest's init it takes lines "NAME PERCENT" from its console, each in a process of its own.
  */
+#define _GNU_SOURCE
 #include <cpuid.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cpubench.h"
@@ -138,6 +143,49 @@ static int run(const char *name, const char *percent, int ask)
 	return 0;
 }
 
+/* ---- is a core shared? ---- */
+
+/* Eight independent additions and exclusive ors a turn: four execution units are busy, so that it takes
+ * nearly twice as long while the core's other thread runs, whoever's that is. */
+static long long probe_once(void)
+{
+	unsigned long a = 1, b = 2, c = 3, d = 4;
+	struct timespec from, to;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+	for (unsigned int i = 0; i < 1000000; i++)
+		asm volatile("add $1, %0\n\tadd $1, %1\n\tadd $1, %2\n\tadd $1, %3\n\t"
+			     "xor $5, %0\n\txor $5, %1\n\txor $5, %2\n\txor $5, %3"
+			     : "+r"(a), "+r"(b), "+r"(c), "+r"(d));
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+	return (to.tv_sec - from.tv_sec) * 1000000000ll + to.tv_nsec - from.tv_nsec;
+}
+
+static int probe(void)
+{
+	cpu_set_t all, one;
+
+	if (sched_getaffinity(0, sizeof(all), &all))
+		die("sched_getaffinity");
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		long long best = 0;
+
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (sched_setaffinity(0, sizeof(one), &one))
+			die("sched_setaffinity");
+		for (int n = 0; n < 3; n++) {
+			long long ns = probe_once();
+
+			best = !best || ns < best ? ns : best;
+		}
+		printf("%d %lld\n", cpu, best);
+	}
+	return 0;
+}
+
 /* ---- as init ---- */
 
 static void set_up_console(void)
@@ -190,12 +238,14 @@ int main(int argc, char **argv)
 		list();
 		return 0;
 	}
+	if (argc == 2 && !strcmp(argv[1], "--probe"))
+		return probe();
 	if (argc == 2 && !strcmp(argv[1], "--nothing")) /* what the row exec runs */
 		return 0;
 	if (argc == 4 && !strcmp(argv[1], "--ask"))
 		return run(argv[2], argv[3], 1);
 	if ((argc == 2 || argc == 3) && argv[1][0] != '-')
 		return run(argv[1], argc == 3 ? argv[2] : "100", 0);
-	fprintf(stderr, "usage: cpubench --list | [--ask] NAME [PERCENT]\n");
+	fprintf(stderr, "usage: cpubench --list | --probe | [--ask] NAME [PERCENT]\n");
 	return 2;
 }
