@@ -16,6 +16,7 @@
 #include "machine/none.h"
 #include "mem/huge_file.h"
 #include "migrate/migrate.h"
+#include "net/net.h"
 #include "sandbox/sandbox.h"
 
 /* -------- the sandbox -------- */
@@ -42,6 +43,7 @@ static bool confine(struct run *r, struct error *err)
 		return true;
 	for (size_t i = 0; ok && i < r->c.sandbox.allow.len; i++)
 		ok = sandbox_allow(s, r->c.sandbox.allow.items[i], SANDBOX_WRITE, err);
+	ok = ok && net_user_prepare(r->c.sandbox.user_networks, err);
 	ok = ok && sandbox_enter(s, chardev_stdio_restore, err);
 	sandbox_free(s);
 	r->sandbox = NULL;
@@ -230,6 +232,7 @@ static void finish(struct run *r)
 	machine_free(r->m);
 	migrate_free(g);
 	run_close_backends(r);
+	net_user_forget();
 	if (r->signals.loop)
 		loop_fd_del(&r->signals);
 	if (r->signal_fd >= 0)

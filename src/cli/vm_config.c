@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "base/types.h"
 #include "core/notice.h"
+#include "net/net.h"
 
 #define LIST_MAX	64
 #define CONFIG_FILE_MAX (1 << 20)
@@ -68,6 +69,10 @@ static const struct field sandbox_fields[] = {
 	FIELD_BOOL(struct sandbox_config, namespaces, "namespaces", .dflt = "on",
 		.doc = "also an empty mount namespace and one without a network, where the host "
 		       "permits"),
+	FIELD_U32(struct sandbox_config, user_networks, "user-networks", .dflt = "0",
+		.max = NET_USER_SPARE_MAX,
+		.doc = "how many user networks QMP's netdev_add may make: a process waits for "
+		       "each"),
 };
 static const struct field_table sandbox_table = FIELD_TABLE(
 	"sandbox", struct sandbox_config, sandbox_fields);

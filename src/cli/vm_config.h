@@ -33,6 +33,7 @@ struct machine_config {
 
 struct sandbox_config {
 	bool on, namespaces;
+	uint32_t user_networks;
 	struct {
 		char **items;
 		size_t len;

@@ -109,6 +109,11 @@ struct net_dev *net_open(
 	const struct net_config *c, struct loop *main_loop, struct error *err) MUST_USE;
 /* Main; no NIC is attached. NULL is fine. */
 void net_close(struct net_dev *d);
+/* Have so many processes wait, confined, for user networks that net_open() is to make in a confined process
+ * later, each once. Main, before it confines itself. net_user_forget() ends those that are left. */
+#define NET_USER_SPARE_MAX 16
+bool net_user_prepare(unsigned int n, struct error *err) MUST_USE;
+void net_user_forget(void);
 /* What a NIC sends it receives again, by the same queue; for tests. */
 struct net_dev *net_open_test(struct error *err) MUST_USE;
 /* Pretend that it has vhost-net descriptors, for each queue one; they stay the caller's. */

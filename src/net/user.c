@@ -6,6 +6,9 @@
  * its virtio header; and control, where we ask in words and get `ok` or the reason.
  *
  * The helper ends when its control socket does. When it ends before us, the guest sees the link go down.
+ *
+ * A confined process starts no helpers. For networks that QMP is to make later some can wait, confined
+ * themselves, from the start on (net_user_prepare()).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,10 +35,14 @@
 #define STALE_MAX      16
 
 struct user {
-	int ctl; /* owned; main, and set_offloads on the home loop: a message is one send(2) */
+	int data; /* owned, until the network has it; -1 */
+	int ctl;  /* owned; main, and set_offloads on the home loop: a message is one send(2) */
 	pid_t pid;
 	int pidfd; /* owned; kill(2) might reach others and is closed to a confined process; -1 */
 };
+
+static struct user *spare[NET_USER_SPARE_MAX]; /* main's; helpers that nobody has yet, from 0 on */
+static unsigned int n_spare;
 
 /* -------- asking -------- */
 
@@ -206,74 +213,132 @@ static bool make_pair(int fd[2], struct error *err)
 	return true;
 }
 
-/* All domains in one argument. */
-static char *search_words(const struct net_list *l)
+static void user_free(struct user *u)
 {
-	AUTO(str) s = STR_INIT;
-
-	str_append(&s, "dnssearch=");
-	for (size_t i = 0; i < l->len; i++)
-		str_appendf(&s, "%s%s", i ? " " : "", l->items[i]);
-	return str_take(&s);
+	if (!u)
+		return;
+	if (u->data >= 0)
+		close(u->data);
+	if (u->ctl >= 0)
+		close(u->ctl);
+	if (u->pid) { /* it would end by itself, but perhaps not at once */
+		(void)!syscall(SYS_pidfd_send_signal, u->pidfd, SIGKILL, NULL, 0);
+		waitpid(u->pid, NULL, 0);
+		if (u->pidfd >= 0)
+			close(u->pidfd);
+	}
+	free(u);
 }
 
-static bool start(
-	struct net_dev *d, const struct net_user_config *c, const char *path, struct error *err)
+/* A helper that has confined itself, and waits to be told what network it is; or NULL. */
+static struct user *start_helper(struct error *err)
 {
-	AUTO_FREE char *net = str_printf("net=%s", c->net);
-	AUTO_FREE char *net6 = str_printf("net6=%s", c->net6);
-	AUTO_FREE char *host = str_printf("host=%s", c->host ?: "");
-	AUTO_FREE char *host6 = str_printf("host6=%s", c->host6 ?: "");
-	AUTO_FREE char *dhcp = str_printf("dhcpstart=%s", c->dhcpstart ?: "");
-	AUTO_FREE char *dns = str_printf("dns=%s", c->dns ?: "");
-	AUTO_FREE char *dns6 = str_printf("dns6=%s", c->dns6 ?: "");
-	AUTO_FREE char *name = str_printf("hostname=%s", c->hostname ?: "");
-	AUTO_FREE char *domain = str_printf("domain=%s", c->domain ?: "");
-	AUTO_FREE char *search = search_words(&c->search);
-	char *argv[] = { (char *)(uintptr_t)HELPER, net, net6, host, host6, dhcp, dns, dns6, name,
-		domain, search, (char *)(uintptr_t)(c->restricted ? "restrict=on" : "restrict=off"),
-		(char *)(uintptr_t)(c->ipv4 ? "ipv4=on" : "ipv4=off"),
-		(char *)(uintptr_t)(c->ipv6 ? "ipv6=on" : "ipv6=off"), NULL };
+	AUTO_FREE char *path = find_helper();
+	char *argv[] = { (char *)(uintptr_t)HELPER, (char *)(uintptr_t)NET_USER_ARGUMENT, NULL };
 	int data[2] = { -1, -1 }, ctl[2] = { -1, -1 };
-	struct user *u = d->data;
-	bool ok = net && net6 && host && host6 && dhcp && dns && dns6 && name && domain && search;
+	struct user *u;
+	bool ok;
 
-	if (!ok)
+	if (!path) {
+		error_set(err,
+			"'user' needs the program %s beside lodge or in %s: build with libslirp "
+			"(Debian: libslirp-dev; meson setup -Dslirp=enabled)",
+			HELPER, LODGE_LIBEXECDIR);
+		return NULL;
+	}
+	u = malloc(sizeof(*u));
+	if (!u) {
 		error_set(err, "out of memory");
-	ok = ok && make_pair(data, err) && make_pair(ctl, err) &&
+		return NULL;
+	}
+	*u = (struct user){ .data = -1, .ctl = -1, .pidfd = -1 };
+	ok = make_pair(data, err) && make_pair(ctl, err) &&
 	     spawn(u, path, argv, data[1], ctl[1], err);
-	d->queue[0].fd = data[0];
+	u->data = data[0];
 	u->ctl = ctl[0];
 	if (data[1] >= 0)
 		close(data[1]);
 	if (ctl[1] >= 0)
 		close(ctl[1]);
-	return ok;
+	if (ok && answer(u, err))
+		return u;
+	user_free(u);
+	return NULL;
+}
+
+bool net_user_prepare(unsigned int n, struct error *err)
+{
+	while (n_spare < MIN(n, NET_USER_SPARE_MAX)) {
+		spare[n_spare] = start_helper(err);
+		if (!spare[n_spare])
+			return false;
+		n_spare++;
+	}
+	return true;
+}
+
+void net_user_forget(void)
+{
+	while (n_spare)
+		user_free(spare[--n_spare]);
+}
+
+static struct user *take_helper(struct error *err)
+{
+	if (!thread_is_confined())
+		return start_helper(err);
+	if (n_spare)
+		return spare[--n_spare];
+	error_set(err, "its frames are a process's of its own, which a confined machine cannot "
+		       "start: give "
+		       "it at the start, or have processes wait (--sandbox on,user-networks=N), or "
+		       "--sandbox off");
+	return NULL;
+}
+
+/* What the network is to be. */
+static bool tell(struct user *u, const struct net_user_config *c, struct error *err)
+{
+	const struct {
+		const char *key, *value;
+	} line[] = { { "net", c->net }, { "net6", c->net6 }, { "host", c->host },
+		{ "host6", c->host6 }, { "dhcpstart", c->dhcpstart }, { "dns", c->dns },
+		{ "dns6", c->dns6 }, { "hostname", c->hostname }, { "domain", c->domain },
+		{ "restrict", c->restricted ? "on" : "off" }, { "ipv4", c->ipv4 ? "on" : "off" },
+		{ "ipv6", c->ipv6 ? "on" : "off" } };
+	AUTO(str) s = STR_INIT;
+	size_t breaks = 2;
+
+	str_append(&s, "start\n");
+	for (size_t i = 0; i < ARRAY_SIZE(line); i++, breaks++)
+		str_appendf(&s, "%s=%s\n", line[i].key, line[i].value ?: "");
+	str_append(&s, "dnssearch=");
+	for (size_t i = 0; i < c->search.len; i++)
+		str_appendf(&s, "%s%s", i ? " " : "", c->search.items[i]);
+	str_append(&s, "\n");
+	if (s.failed)
+		return error_set(err, "out of memory");
+	if (s.len > NET_USER_START_MAX)
+		return error_usage(err, "its options are longer than %d bytes", NET_USER_START_MAX);
+	for (size_t i = 0; i < s.len; i++)
+		breaks -= s.s[i] == '\n';
+	if (breaks)
+		return error_usage(err, "a line break in an option");
+	return ask(u, str_cstr(&s), err) && answer(u, err);
 }
 
 static bool user_open(struct net_dev *d, const struct net_config *config, struct error *err)
 {
 	const struct net_user_config *c = &config->u.user;
-	AUTO_FREE char *path = thread_is_confined() ? NULL : find_helper();
-	struct user *u = calloc(1, sizeof(*u));
+	struct user *u;
 
-	d->data = u;
-	if (!u)
-		return error_set(err, "out of memory");
-	u->ctl = -1;
 	if (!c->ipv4 && !c->ipv6)
 		return error_usage(err, "ipv4=off and ipv6=off leave nothing");
-	if (thread_is_confined())
-		return error_set(err,
-			"its frames are a process's of its own, which a confined "
-			"machine cannot start: give it at the start, or --sandbox off");
-	if (!path)
-		return error_set(err,
-			"'user' needs the program %s beside lodge or in %s: build with libslirp "
-			"(Debian: libslirp-dev; meson setup -Dslirp=enabled)",
-			HELPER, LODGE_LIBEXECDIR);
-	if (!start(d, c, path, err) || !answer(u, err))
+	d->data = u = take_helper(err);
+	if (!u || !tell(u, c, err))
 		return false;
+	d->queue[0].fd = u->data;
+	u->data = -1;
 	for (size_t i = 0; i < c->forward.len; i++) {
 		if (!user_forward(d, c->forward.items[i], true, err))
 			return false;
@@ -285,21 +350,9 @@ static bool user_open(struct net_dev *d, const struct net_config *config, struct
 
 static void user_close(struct net_dev *d)
 {
-	struct user *u = d->data;
-
 	if (d->queue[0].fd >= 0)
 		close(d->queue[0].fd);
-	if (!u)
-		return;
-	if (u->ctl >= 0)
-		close(u->ctl);
-	if (u->pid) { /* it would end by itself, but perhaps not at once */
-		(void)!syscall(SYS_pidfd_send_signal, u->pidfd, SIGKILL, NULL, 0);
-		waitpid(u->pid, NULL, 0);
-		if (u->pidfd >= 0)
-			close(u->pidfd);
-	}
-	free(u);
+	user_free(d->data);
 }
 
 static void user_hangup(struct net_dev *d, unsigned int q)

@@ -349,7 +349,23 @@ static bool control(struct helper *h)
 
 /* -------- starting -------- */
 
-static bool start(struct helper *h, char **argv, struct error *err)
+/* Waits for what is to be: the text is there for good. NULL: lodge is gone, or has said something else. */
+static char *wait_for_start(void)
+{
+	static char text[NET_USER_START_MAX + 1];
+	const char *rest;
+	ssize_t n;
+
+	do {
+		n = recv(NET_USER_CTL_FD, text, sizeof(text) - 1, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return NULL;
+	text[n] = 0;
+	return str_has_prefix(text, "start\n", &rest) ? text + (rest - text) : NULL;
+}
+
+static bool start(struct helper *h, char *options, struct error *err)
 {
 	static const SlirpCb callbacks = {
 		.send_packet = on_send_packet,
@@ -364,7 +380,7 @@ static bool start(struct helper *h, char **argv, struct error *err)
 	};
 	SlirpConfig c = { .version = 1, .if_mtu = 65521, .if_mru = 65521 };
 
-	if (!options_read(argv, &c, err) || !confine(err))
+	if (!options_read(options, &c, err))
 		return false;
 	h->last = &h->first;
 	h->in = malloc(BATCH * FRAME_ROOM);
@@ -426,8 +442,9 @@ int main(int argc, char **argv)
 {
 	static struct helper h;
 	struct error err = ERROR_INIT;
+	char *options;
 
-	if (argc < 2 || !argv[1]) {
+	if (argc != 2 || strcmp(argv[1], NET_USER_ARGUMENT)) {
 		fprintf(stderr,
 			"lodge-net-user is a part of lodge, which starts it for --net user\n");
 		return 2;
@@ -436,7 +453,15 @@ int main(int argc, char **argv)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a warning of glib's to a file is not worth a death */
-	if (!start(&h, argv + 1, &err)) {
+	if (!confine(&err)) {
+		answer_error(&err);
+		return 1;
+	}
+	answer("ok");
+	options = wait_for_start();
+	if (!options)
+		return 0;
+	if (!start(&h, options, &err)) {
 		answer_error(&err);
 		return 1;
 	}

@@ -16,7 +16,7 @@ struct options {
 	bool restricted, ipv4, ipv6;
 };
 
-static void read_options(char **argv, struct options *o)
+static void read_options(char *text, struct options *o)
 {
 	const struct {
 		const char *key;
@@ -38,16 +38,16 @@ static void read_options(char **argv, struct options *o)
 		{ "ipv6=", NULL, &o->ipv6 },
 	};
 
-	for (char **a = argv; *a; a++) {
+	for (char *line; (line = strsep(&text, "\n"));) {
 		for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 			const char *v;
 
-			if (!str_has_prefix(*a, known[i].key, &v))
+			if (!str_has_prefix(line, known[i].key, &v))
 				continue;
 			if (known[i].flag)
 				*known[i].flag = !strcmp(v, "on");
 			else
-				*known[i].text = *v ? *a + (v - *a) : NULL;
+				*known[i].text = *v ? line + (v - line) : NULL;
 		}
 	}
 }
@@ -156,12 +156,12 @@ static void split(char *text, const char *out[SEARCH_MAX + 1])
 		out[i] = strsep(&rest, " ");
 }
 
-bool options_read(char **argv, SlirpConfig *c, struct error *err)
+bool options_read(char *text, SlirpConfig *c, struct error *err)
 {
 	static const char *search[SEARCH_MAX + 1];
 	struct options o = { 0 };
 
-	read_options(argv, &o);
+	read_options(text, &o);
 	c->restricted = o.restricted;
 	c->in_enabled = o.ipv4;
 	c->in6_enabled = o.ipv6;
