@@ -89,12 +89,17 @@ static void forget_answers(struct user *u)
 	}
 }
 
-static bool ask(struct user *u, const char *text, struct error *err)
+static bool ask_bytes(struct user *u, const char *text, size_t len, struct error *err)
 {
 	forget_answers(u);
 	/* A helper that reads nothing any more must not hold us. */
-	return send(u->ctl, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 ||
+	return send(u->ctl, text, len, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 ||
 	       error_set_errno(err, errno, "%s does not listen", HELPER);
+}
+
+static bool ask(struct user *u, const char *text, struct error *err)
+{
+	return ask_bytes(u, text, strlen(text), err);
 }
 
 static bool user_forward(struct net_dev *d, const char *spec, bool add, struct error *err)
@@ -290,9 +295,8 @@ static struct user *take_helper(struct error *err)
 	if (n_spare)
 		return spare[--n_spare];
 	error_set(err, "its frames are a process's of its own, which a confined machine cannot "
-		       "start: give "
-		       "it at the start, or have processes wait (--sandbox on,user-networks=N), or "
-		       "--sandbox off");
+		       "start: give it at the start, or have processes wait (--sandbox "
+		       "on,user-networks=N), or --sandbox off");
 	return NULL;
 }
 
@@ -301,30 +305,27 @@ static bool tell(struct user *u, const struct net_user_config *c, struct error *
 {
 	const struct {
 		const char *key, *value;
-	} line[] = { { "net", c->net }, { "net6", c->net6 }, { "host", c->host },
+	} option[] = { { "net", c->net }, { "net6", c->net6 }, { "host", c->host },
 		{ "host6", c->host6 }, { "dhcpstart", c->dhcpstart }, { "dns", c->dns },
 		{ "dns6", c->dns6 }, { "hostname", c->hostname }, { "domain", c->domain },
 		{ "restrict", c->restricted ? "on" : "off" }, { "ipv4", c->ipv4 ? "on" : "off" },
 		{ "ipv6", c->ipv6 ? "on" : "off" } };
 	AUTO(str) s = STR_INIT;
-	size_t breaks = 2;
 
-	str_append(&s, "start\n");
-	for (size_t i = 0; i < ARRAY_SIZE(line); i++, breaks++)
-		str_appendf(&s, "%s=%s\n", line[i].key, line[i].value ?: "");
+	str_append_mem(&s, "start", sizeof("start"));
+	for (size_t i = 0; i < ARRAY_SIZE(option); i++) {
+		str_appendf(&s, "%s=%s", option[i].key, option[i].value ?: "");
+		str_append_char(&s, 0);
+	}
 	str_append(&s, "dnssearch=");
 	for (size_t i = 0; i < c->search.len; i++)
 		str_appendf(&s, "%s%s", i ? " " : "", c->search.items[i]);
-	str_append(&s, "\n");
+	str_append_char(&s, 0);
 	if (s.failed)
 		return error_set(err, "out of memory");
 	if (s.len > NET_USER_START_MAX)
 		return error_usage(err, "its options are longer than %d bytes", NET_USER_START_MAX);
-	for (size_t i = 0; i < s.len; i++)
-		breaks -= s.s[i] == '\n';
-	if (breaks)
-		return error_usage(err, "a line break in an option");
-	return ask(u, str_cstr(&s), err) && answer(u, err);
+	return ask_bytes(u, s.s, s.len, err) && answer(u, err);
 }
 
 static bool user_open(struct net_dev *d, const struct net_config *config, struct error *err)

@@ -349,20 +349,17 @@ static bool control(struct helper *h)
 
 /* -------- starting -------- */
 
-/* Waits for what is to be: the text is there for good. NULL: lodge is gone, or has said something else. */
+/* Waits for what is to be: strings, the last one empty, there for good. NULL: lodge is gone, or has said something
+ * else. */
 static char *wait_for_start(void)
 {
-	static char text[NET_USER_START_MAX + 1];
-	const char *rest;
+	static char text[NET_USER_START_MAX + 2]; /* and two zeros, in any case */
 	ssize_t n;
 
 	do {
-		n = recv(NET_USER_CTL_FD, text, sizeof(text) - 1, 0);
+		n = recv(NET_USER_CTL_FD, text, NET_USER_START_MAX, 0);
 	} while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		return NULL;
-	text[n] = 0;
-	return str_has_prefix(text, "start\n", &rest) ? text + (rest - text) : NULL;
+	return n > 0 && !strcmp(text, "start") ? text + sizeof("start") : NULL;
 }
 
 static bool start(struct helper *h, char *options, struct error *err)

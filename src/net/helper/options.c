@@ -38,16 +38,16 @@ static void read_options(char *text, struct options *o)
 		{ "ipv6=", NULL, &o->ipv6 },
 	};
 
-	for (char *line; (line = strsep(&text, "\n"));) {
+	for (; *text; text += strlen(text) + 1) {
 		for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 			const char *v;
 
-			if (!str_has_prefix(line, known[i].key, &v))
+			if (!str_has_prefix(text, known[i].key, &v))
 				continue;
 			if (known[i].flag)
 				*known[i].flag = !strcmp(v, "on");
 			else
-				*known[i].text = *v ? line + (v - line) : NULL;
+				*known[i].text = *v ? text + (v - text) : NULL;
 		}
 	}
 }

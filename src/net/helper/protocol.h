@@ -2,7 +2,7 @@
 /* protocol - between lodge (user.c) and lodge-net-user: which descriptors it starts with, and how long a
  * control message may be. Frames: SOCK_SEQPACKET, struct vnet_hdr and a frame. Control: SOCK_SEQPACKET, text.
  * An answer is `ok`, or an enum error_kind in digits and a message. The first one comes when the helper has confined
- * itself; then it waits for `start` and lines KEY=VALUE, which is answered, and for
+ * itself; then it waits for `start` and strings KEY=VALUE, each with a zero behind it, which is answered, and for
  * `forward SPEC` (which waits a while for a port that a VM which has just ended may still have), `forward-now SPEC` and
  * `unforward SPEC`, answered; `describe`, with a text for people; `offloads N`, not. */
 #ifndef NET_HELPER_PROTOCOL_H
