@@ -110,7 +110,8 @@ struct net_dev *net_open(
 /* Main; no NIC is attached. NULL is fine. */
 void net_close(struct net_dev *d);
 /* Have so many processes wait, confined, for user networks that net_open() is to make in a confined process
- * later, each once. Main, before it confines itself. net_user_forget() ends those that are left. */
+ * later, each once: those that were refused, or closed before a NIC was attached, do not count. Main, before it confines
+ * itself. net_user_forget() ends those that are left. */
 #define NET_USER_SPARE_MAX 16
 bool net_user_prepare(unsigned int n, struct error *err) MUST_USE;
 void net_user_forget(void);

@@ -8,7 +8,8 @@
  * The helper ends when its control socket does. When it ends before us, the guest sees the link go down.
  *
  * A confined process starts no helpers. For networks that QMP is to make later some can wait, confined
- * themselves, from the start on (net_user_prepare()).
+ * themselves, from the start on (net_user_prepare()). Such a one is used up by the first guest: when its network goes
+ * before a NIC was there, or was not made after all, it waits again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +39,9 @@ struct user {
 	int data; /* owned, until the network has it; -1 */
 	int ctl;  /* owned; main, and set_offloads on the home loop: a message is one send(2) */
 	pid_t pid;
-	int pidfd; /* owned; kill(2) might reach others and is closed to a confined process; -1 */
+	int pidfd;   /* owned; kill(2) might reach others and is closed to a confined process; -1 */
+	bool waited; /* it is one of net_user_prepare()'s */
+	bool used; /* a NIC was attached: written on the home loop, read when that has been detached */
 };
 
 static struct user *spare[NET_USER_SPARE_MAX]; /* main's; helpers that nobody has yet, from 0 on */
@@ -277,7 +280,7 @@ bool net_user_prepare(unsigned int n, struct error *err)
 		spare[n_spare] = start_helper(err);
 		if (!spare[n_spare])
 			return false;
-		n_spare++;
+		spare[n_spare++]->waited = true;
 	}
 	return true;
 }
@@ -336,10 +339,12 @@ static bool user_open(struct net_dev *d, const struct net_config *config, struct
 	if (!c->ipv4 && !c->ipv6)
 		return error_usage(err, "ipv4=off and ipv6=off leave nothing");
 	d->data = u = take_helper(err);
-	if (!u || !tell(u, c, err))
+	if (!u)
 		return false;
 	d->queue[0].fd = u->data;
 	u->data = -1;
+	if (!tell(u, c, err))
+		return false;
 	for (size_t i = 0; i < c->forward.len; i++) {
 		if (!user_forward(d, c->forward.items[i], true, err))
 			return false;
@@ -349,11 +354,44 @@ static bool user_open(struct net_dev *d, const struct net_config *config, struct
 	return true;
 }
 
+/* False: it is of no use any more. Frames that libslirp has sent by itself (router advertisements) are not for the
+ * next network. */
+static bool wait_again(struct user *u)
+{
+	struct error err = ERROR_INIT;
+	char text[NET_USER_TEXT_MAX + 1] = "", frame;
+	ssize_t n;
+
+	if (!ask(u, "stop", &err))
+		return false;
+	for (int i = 0; i < STALE_MAX && strcmp(text, NET_USER_STOPPED); i++) {
+		n = receive(u, text, sizeof(text) - 1, &err);
+		if (n < 0)
+			return false;
+		text[n] = 0;
+	}
+	do {
+		n = recv(u->data, &frame, sizeof(frame), MSG_DONTWAIT);
+	} while (n > 0);
+	return n < 0 && errno == EAGAIN && !strcmp(text, NET_USER_STOPPED);
+}
+
 static void user_close(struct net_dev *d)
 {
-	if (d->queue[0].fd >= 0)
-		close(d->queue[0].fd);
-	user_free(d->data);
+	struct user *u = d->data;
+
+	if (!u)
+		return;
+	u->data = d->queue[0].fd;
+	if (u->waited && !u->used && u->data >= 0 && wait_again(u))
+		spare[n_spare++] = u;
+	else
+		user_free(u);
+}
+
+static void user_attached(struct net_dev *d)
+{
+	((struct user *)d->data)->used = true;
 }
 
 static void user_hangup(struct net_dev *d, unsigned int q)
@@ -375,6 +413,7 @@ const struct net_kind net_user_kind = {
 	.name = "user",
 	.open = user_open,
 	.close = user_close,
+	.attached = user_attached,
 	.send = net_message_send,
 	.recv = net_message_recv,
 	.hangup = user_hangup,

@@ -45,7 +45,7 @@ struct waiting {
 };
 
 struct helper {
-	Slirp *slirp;
+	Slirp *slirp; /* NULL: not told yet what it is to be */
 	unsigned int offloads;
 	VEC(struct pollfd) poll;
 	struct timer *timers;
@@ -314,6 +314,25 @@ static void describe(struct helper *h)
 	free(text); /* glib's memory is malloc's */
 }
 
+/* Nothing is left of the network: libslirp closes its sockets, those that listen too, and frees its timers. */
+static void stop(struct helper *h)
+{
+	struct waiting *w;
+
+	if (h->slirp)
+		slirp_cleanup(h->slirp);
+	h->slirp = NULL;
+	while ((w = h->first)) {
+		h->first = w->next;
+		free(w);
+	}
+	h->last = &h->first;
+	h->waiting = 0;
+	h->offloads = 0;
+	h->used = false;
+	answer(NET_USER_STOPPED);
+}
+
 /* False: lodge is gone. */
 static bool control(struct helper *h)
 {
@@ -336,6 +355,10 @@ static bool control(struct helper *h)
 		describe(h);
 		return true;
 	}
+	if (!strcmp(text, "stop")) {
+		stop(h);
+		return true;
+	}
 	now = str_has_prefix(text, "forward-now ", &rest);
 	add = now || str_has_prefix(text, "forward ", &rest);
 	if (!add && !str_has_prefix(text, "unforward ", &rest))
@@ -349,17 +372,24 @@ static bool control(struct helper *h)
 
 /* -------- starting -------- */
 
-/* Waits for what is to be: strings, the last one empty, there for good. NULL: lodge is gone, or has said something
- * else. */
-static char *wait_for_start(void)
+/* Waits for what is to be: strings, the last one empty, there until the next call. NULL: lodge is gone, or has said
+ * something else. */
+static char *wait_for_start(struct helper *h)
 {
-	static char text[NET_USER_START_MAX + 2]; /* and two zeros, in any case */
+	static char text[NET_USER_START_MAX + 2];
 	ssize_t n;
 
-	do {
-		n = recv(NET_USER_CTL_FD, text, NET_USER_START_MAX, 0);
-	} while (n < 0 && errno == EINTR);
-	return n > 0 && !strcmp(text, "start") ? text + sizeof("start") : NULL;
+	for (;;) {
+		do {
+			n = recv(NET_USER_CTL_FD, text, NET_USER_START_MAX, 0);
+		} while (n < 0 && errno == EINTR);
+		if (n <= 0)
+			return NULL;
+		text[n] = text[n + 1] = 0;
+		if (strcmp(text, "stop"))
+			return strcmp(text, "start") ? NULL : text + sizeof("start");
+		stop(h);
+	}
 }
 
 static bool start(struct helper *h, char *options, struct error *err)
@@ -379,10 +409,6 @@ static bool start(struct helper *h, char *options, struct error *err)
 
 	if (!options_read(options, &c, err))
 		return false;
-	h->last = &h->first;
-	h->in = malloc(BATCH * FRAME_ROOM);
-	if (!h->in)
-		return error_set(err, "out of memory");
 	h->slirp = slirp_new(&c, &callbacks, h);
 	return h->slirp || error_set(err, "libslirp does not start");
 }
@@ -406,7 +432,7 @@ static void run_timers(struct helper *h, uint32_t *timeout_ms)
 	}
 }
 
-/* False: it is over. */
+/* False: it is over, or the network was stopped. */
 static bool round_trip(struct helper *h)
 {
 	uint32_t timeout = INT32_MAX;
@@ -424,7 +450,7 @@ static bool round_trip(struct helper *h)
 	r = poll(h->poll.data, h->poll.len, timeout >= INT32_MAX ? -1 : (int)timeout);
 	if (r < 0 && errno != EINTR)
 		return false;
-	if (h->poll.data[0].revents && !control(h))
+	if (h->poll.data[0].revents && (!control(h) || !h->slirp))
 		return false;
 	if (h->poll.data[1].revents & POLLOUT)
 		flush_waiting(h);
@@ -435,11 +461,28 @@ static bool round_trip(struct helper *h)
 	return true;
 }
 
+/* One network after the other, until lodge is gone. */
+static void serve(struct helper *h)
+{
+	char *options;
+
+	while (!h->slirp && (options = wait_for_start(h))) {
+		struct error err = ERROR_INIT;
+
+		if (!start(h, options, &err)) {
+			answer_error(&err);
+			continue;
+		}
+		answer("ok");
+		while (round_trip(h))
+			;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static struct helper h;
 	struct error err = ERROR_INIT;
-	char *options;
 
 	if (argc != 2 || strcmp(argv[1], NET_USER_ARGUMENT)) {
 		fprintf(stderr,
@@ -450,20 +493,13 @@ int main(int argc, char **argv)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a warning of glib's to a file is not worth a death */
-	if (!confine(&err)) {
+	h.last = &h.first;
+	h.in = malloc(BATCH * FRAME_ROOM);
+	if (!(h.in || error_set(&err, "out of memory")) || !confine(&err)) {
 		answer_error(&err);
 		return 1;
 	}
 	answer("ok");
-	options = wait_for_start();
-	if (!options)
-		return 0;
-	if (!start(&h, options, &err)) {
-		answer_error(&err);
-		return 1;
-	}
-	answer("ok");
-	while (round_trip(&h))
-		;
+	serve(&h);
 	return 0;
 }
