@@ -31,11 +31,11 @@ bool machine_net_del(struct machine *m, const char *id, struct error *err)
 
 	if (!d)
 		return false;
-	if (net_has_front(d))
-		return error_set(
-			err, "network '%s' is used by a network card: remove that first", id);
 	machine_backend_del(m, BACKEND_NET, id);
-	net_close(d);
+	if (net_has_front(d))
+		net_cut(d);
+	else
+		net_close(d);
 	return true;
 }
 

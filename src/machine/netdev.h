@@ -12,7 +12,7 @@
 /* Open the network that @c describes (its id is set); a device's netdev= finds it from here on. */
 struct net_dev *machine_net_add(
 	struct machine *m, const struct net_config *c, struct error *err) MUST_USE;
-/* Close it. Refused while a network card uses it (ERROR_FAILED), ERROR_NOT_FOUND. */
+/* Close it; ERROR_NOT_FOUND. A network card that uses it stays, with its link down for good. */
 bool machine_net_del(struct machine *m, const char *id, struct error *err) MUST_USE;
 /* NULL and ERROR_NOT_FOUND. For net_set_link(), net_forward_add() and net_forward_remove(). */
 struct net_dev *machine_net(struct machine *m, const char *id, struct error *err) MUST_USE;

@@ -7,6 +7,9 @@
  * 2. Limits are the network's (limit.c); each of its queues has a share.
  * 3. What a queue's frames need is the queue's own and belongs to its loop: watch, limits, counters. Of the
  *    device they read the link (atomic) and what is fixed while a NIC is attached; a capture has a lock.
+ * 4. While the carrier is down nobody sends or receives by the kind. So a network can be closed under a NIC that
+ *    moves frames (net_cut()): the carrier goes for good, and a call to each queue's loop, which ends its watches,
+ *    returns when that is between two frames and has seen it.
  */
 #include "net/net.h"
 
@@ -56,11 +59,13 @@ void net_queue_update(struct net_queue *q)
 			    (q->tx_blocked ? LOOP_OUT : 0);
 	struct net_dev *d = q->dev;
 
-	if (!want || q->fd < 0 || !q->loop || q->watch.fd != q->fd) {
+	if (!q->loop)
+		return;
+	if (!want || q->fd < 0 || q->watch.fd != q->fd) {
 		loop_fd_del(&q->watch);
 		q->watch.fd = q->fd;
 	}
-	if (!want || q->fd < 0 || !q->loop)
+	if (!want || q->fd < 0)
 		return;
 	if (q->watch.loop ? loop_fd_modify(&q->watch, want) < 0
 			  : (q->watch.events = want, loop_fd_add(q->loop, &q->watch) < 0))
@@ -276,17 +281,30 @@ static void home_attach(void *opaque)
 }
 
 /* With the queues that are the home loop's: in one go, since the kind's end may concern their watches. */
-static void home_detach(void *opaque)
+static void home_detach(struct net_dev *d)
 {
-	struct net_dev *d = opaque;
-
 	if (d->kind->detaching)
 		d->kind->detaching(d);
 	for (uint32_t i = 0; i < d->n_queues; i++) {
 		if (d->queue[i].loop == d->loop)
 			queue_detach(&d->queue[i]);
 	}
+}
+
+static void last_detach(void *opaque)
+{
+	struct net_dev *d = opaque;
+
+	home_detach(d);
 	loop_defer_cancel(d->loop, &d->link_defer);
+}
+
+static void others_detach(struct net_dev *d)
+{
+	for (uint32_t i = 0; i < d->n_queues; i++) {
+		if (d->queue[i].loop && d->queue[i].loop != d->loop)
+			loop_call(d->queue[i].loop, queue_detach, &d->queue[i]);
+	}
 }
 
 bool net_attach(struct net_dev *d, struct loop *const *loops, uint32_t n, const struct net_front *f,
@@ -310,11 +328,10 @@ void net_detach(struct net_dev *d)
 {
 	if (!d->loop)
 		return;
-	for (uint32_t i = 0; i < d->n_queues; i++) {
-		if (d->queue[i].loop != d->loop)
-			loop_call(d->queue[i].loop, queue_detach, &d->queue[i]);
+	if (!d->cut) {
+		others_detach(d);
+		loop_call(d->loop, last_detach, d);
 	}
-	loop_call(d->loop, home_detach, d);
 	memset(&d->front, 0, sizeof(d->front));
 	d->loop = NULL;
 }
@@ -353,7 +370,12 @@ bool net_link(const struct net_dev *d)
 
 bool net_plugged(const struct net_dev *d)
 {
-	return d->admin;
+	return d->admin && !d->cut;
+}
+
+bool net_is_cut(const struct net_dev *d)
+{
+	return d->cut;
 }
 
 struct link_call {
@@ -489,17 +511,67 @@ struct net_dev *net_open(const struct net_config *c, struct loop *main_loop, str
 	return NULL;
 }
 
+static void close_kind(struct net_dev *d, const struct net_kind *kind)
+{
+	if (kind && kind->close)
+		kind->close(d);
+	removal_do(d->file);
+	net_capture_close(d->capture);
+}
+
+static void dev_free(struct net_dev *d)
+{
+	free(d->id);
+	free(d);
+}
+
 void net_close(struct net_dev *d)
 {
 	if (!d)
 		return;
 	assert(!d->loop);
-	if (d->kind && d->kind->close)
-		d->kind->close(d);
-	removal_do(d->file);
-	net_capture_close(d->capture);
-	free(d->id);
-	free(d);
+	close_kind(d, d->kind);
+	dev_free(d);
+}
+
+/* -------- the network goes, the NIC stays -------- */
+
+/* Nothing brings the carrier back. */
+static void cut_carrier(void *opaque)
+{
+	struct net_dev *d = opaque;
+
+	d->carrier = false;
+	home_detach(d);
+}
+
+/* No queue is amid a frame any more; what the home loop does besides (offloads, pairs) goes nowhere from here on. The
+ * NIC may have heard of it already, or of another change before. */
+static void cut_kind(void *opaque)
+{
+	struct net_dev *d = opaque;
+
+	d->kind = &net_none_kind;
+	loop_defer_cancel(d->loop, &d->link_defer);
+	tell_link(d);
+}
+
+void net_cut(struct net_dev *d)
+{
+	const struct net_kind *kind = d->kind;
+
+	assert(d->loop && !d->cut);
+	loop_call(d->loop, cut_carrier, d);
+	others_detach(d);
+	loop_call(d->loop, cut_kind, d);
+	d->cut = true;
+	close_kind(d, kind);
+}
+
+void net_drop(struct net_dev *d)
+{
+	if (d->cut)
+		dev_free(d);
 }
 
 /* -------- none, and the tests' -------- */

@@ -4,7 +4,7 @@
  * with the header of virtio (virtio 1.2, 5.1.6) that says which checksums and segments are still to
  * be made. It knows no guests; any NIC goes with any back end.
  *
- * A net_dev is opened and closed on main. A NIC attaches it to its home loop, and each queue to a loop, which
+ * A net_dev is opened and closed on main, or cut off a NIC that goes on without it. A NIC attaches it to its home loop, and each queue to a loop, which
  * may be another one: a queue's frames move on its loop's thread only. Directions are the guest's: `rx` is
  * towards it, `tx` comes from it.
  *
@@ -109,6 +109,9 @@ struct net_dev *net_open(
 	const struct net_config *c, struct loop *main_loop, struct error *err) MUST_USE;
 /* Main; no NIC is attached. NULL is fine. */
 void net_close(struct net_dev *d);
+/* Main; a NIC is attached, and may be moving frames. The network is closed as by net_close(); what is left of @d is the
+ * NIC's until net_drop(): a link that is down for good, of which it is told. */
+void net_cut(struct net_dev *d);
 /* Have so many processes wait, confined, for user networks that net_open() is to make in a confined process
  * later, each once: those that were refused, or closed before a NIC was attached, do not count. Main, before it confines
  * itself. net_user_forget() ends those that are left. */
@@ -133,8 +136,10 @@ bool net_has_front(const struct net_dev *d);
 void net_set_link(struct net_dev *d, bool up);
 /* The same for the NIC itself, which takes a saved state: it is not told. */
 void net_load_link(struct net_dev *d, bool up);
-/* Has nobody pulled the plug? Main. */
+/* Has nobody pulled the plug, or cut it off? Main. */
 bool net_plugged(const struct net_dev *d);
+/* Did net_cut() take the network away? Main. */
+bool net_is_cut(const struct net_dev *d);
 /* A port of the host that leads to the guest, `tcp:[ADDR]:PORT:[GUESTADDR:]GUESTPORT` (udp: too);
  * remove takes `tcp:[ADDR]:PORT`. False: also when the back end has no such thing. */
 bool net_forward_add(struct net_dev *d, const char *spec, struct error *err) MUST_USE;
@@ -163,7 +168,8 @@ void net_rx_dropped(struct net_dev *d, unsigned int queue);
 
 /* -------- the NIC's side -------- */
 
-/* Callbacks come with no lock held, on the queue's loop; link on the home loop. */
+/* Callbacks come with no lock held, on the queue's loop; link on the home loop. When link(false) has returned, the NIC
+ * does not use what net_get_vhost() gave it until link(true): it may be closed. */
 struct net_front {
 	void (*readable)(void *opaque, unsigned int queue); /* net_recv() is worth a try */
 	void (*writable)(void *opaque, unsigned int queue); /* after a short net_send() */
@@ -176,6 +182,8 @@ struct net_front {
 bool net_attach(struct net_dev *d, struct loop *const *loops, uint32_t n, const struct net_front *f,
 	struct error *err) MUST_USE;
 void net_detach(struct net_dev *d);
+/* Main, the last that a NIC says to a network that it was attached to: frees what net_cut() left. */
+void net_drop(struct net_dev *d);
 
 /* A frame to be sent. */
 struct net_packet {

@@ -69,6 +69,7 @@ struct net_dev {
 	/* Link is both. Changed on the home loop, or main when detached; read by any queue. */
 	_Atomic bool admin, carrier;
 	bool limited;
+	bool cut; /* net_cut() has closed it. Main */
 	struct net_limit limit[NET_DIRECTIONS];
 	bool borrowed; /* close no descriptor that somebody passed: opening has failed */
 	uint64_t vhost_features;

@@ -611,6 +611,56 @@ static void test_forward_without_user(void **state)
 	net_close(d);
 }
 
+/* The network goes under the NIC: it hears of it, its peer does, and nothing of it is left but a link that is down. */
+static void test_cut(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	uint8_t frame[64] = { 1 }, in[100];
+	char path[100];
+	struct end a, b;
+
+	snprintf(path, sizeof(path), "%s/u", dir);
+	for (int round = 0; round < 4; round++) {
+		pair(&a, &b, l, "socket,tx-pps=50,listen=unix:@/u,capture=@/pcap",
+			"socket,connect=unix:@/u,reconnect=1");
+		UNTIL(l, a.up);
+		a.links = 0;
+		if (round & 1) /* it waits for tokens, there is more to read */
+			while (send_frame(&a, frame, sizeof(frame)) == 1)
+				;
+		assert_int_equal(send_frame(&b, frame, sizeof(frame)), 1);
+		if (round & 2) /* by the user, which no longer counts */
+			net_set_link(a.d, false);
+		net_cut(a.d);
+		assert_true(a.links && !a.up && !net_link(a.d));
+		assert_true(net_is_cut(a.d) && !net_plugged(a.d) && net_has_front(a.d));
+		assert_int_equal(access(path, F_OK), -1);
+		assert_int_equal(send_frame(&a, frame, sizeof(frame)), 1); /* lost */
+		assert_int_equal(take_frame(&a, in, sizeof(in)), -1);
+		net_rx_enable(a.d, 0, false);
+		net_rx_enable(a.d, 0, true);
+		net_set_guest_offloads(a.d, 0);
+		net_set_pairs(a.d, 1);
+		a.links = a.readable = a.writable = 0;
+		net_set_link(a.d, true);
+		net_load_link(a.d, true);
+		UNTIL(l, !net_link(b.d));
+		for (int i = 0; i < 5; i++)
+			loop_run_once(l, 1);
+		assert_true(!a.links && !a.readable && !a.writable && !net_link(a.d));
+		net_detach(a.d);
+		net_drop(a.d);
+		end_close(&b);
+	}
+	/* Of one that was not cut nothing is dropped. */
+	end_open_at(&a, l, "socket,listen=unix:@/u");
+	net_detach(a.d);
+	net_drop(a.d);
+	net_close(a.d);
+	loop_free(l);
+}
+
 static void test_tables(void **state)
 {
 	struct error err = ERROR_INIT;
@@ -639,6 +689,7 @@ int main(void)
 		cmocka_unit_test(test_rest_of_frame),
 		cmocka_unit_test(test_bursts),
 		cmocka_unit_test(test_counters),
+		cmocka_unit_test(test_cut),
 	};
 	struct error err = ERROR_INIT;
 	char command[100];

@@ -13,6 +13,7 @@
 #include "core/machine.h"
 #include "core/vcpu.h"
 #include "hw/pci/pci.h"
+#include "hw/virtio/nic.h"
 #include "machine/netdev.h"
 #include "net/net.h"
 
@@ -125,18 +126,33 @@ static void info_block(struct qmp_call *c, struct str *s)
 	}
 }
 
+static void put_card(struct device *d, struct str *s)
+{
+	AUTO(str) mac = STR_INIT;
+
+	if (fields_get(d->type->config, device_config(d), "mac", &mac))
+		str_appendf(s, "%s: index=0,type=nic,model=%s,macaddr=%s\r\n", device_name(d),
+			d->type->name, str_cstr(&mac));
+}
+
+/* Cards with their networks, then networks without a card. */
 static void info_network(struct qmp_call *c, struct str *s)
 {
 	struct map_entry *e;
+	struct device *d;
 
+	list_for_each (d, &c->m->devices, node) {
+		const struct net_dev *n = nic_is(d) ? nic_network(d) : NULL;
+
+		if (!n)
+			continue;
+		put_card(d, s);
+		if (!net_is_cut(n))
+			str_appendf(s, " \\ %s: index=0,type=%s\r\n", net_id(n), net_type_name(n));
+	}
 	map_for_each (e, &c->m->backends[BACKEND_NET]) {
-		struct device *d = user_of(c->m, "netdev", e->key);
-		AUTO(str) mac = STR_INIT;
-
-		if (d && fields_get(d->type->config, device_config(d), "mac", &mac))
-			str_appendf(s, "%s: index=0,type=nic,model=%s,macaddr=%s\r\n \\ ",
-				device_name(d), d->type->name, str_cstr(&mac));
-		str_appendf(s, "%s: index=0,type=%s\r\n", e->key, net_type_name(e->value));
+		if (!net_has_front(e->value))
+			str_appendf(s, "%s: index=0,type=%s\r\n", e->key, net_type_name(e->value));
 	}
 }
 

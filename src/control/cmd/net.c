@@ -3,6 +3,7 @@
 #include <string.h>
 #include "control/qmp.h"
 #include "core/device.h"
+#include "hw/virtio/nic.h"
 #include "machine/netdev.h"
 
 struct id_args {
@@ -23,7 +24,7 @@ static bool netdev_del(struct qmp_call *c, struct error *err)
 
 const struct qmp_command netdev_del_cmd = {
 	.name = "netdev_del",
-	.doc = "take a network away that no card uses",
+	.doc = "take a network away; a card that uses it stays, with its link down",
 	.args = &id_args,
 	.run = netdev_del,
 };
@@ -41,31 +42,31 @@ static const struct field link_fields[] = {
 };
 static const struct field_table link_args = FIELD_TABLE("set_link", struct link_args, link_fields);
 
-/* The id of the network that device @id uses; NULL: there is no such network card. */
-static const char *network_of(struct machine *m, const char *id)
+/* The network of the card @id, or the one that is called so; NULL. */
+static struct net_dev *find(struct machine *m, const char *id)
 {
+	struct error none = ERROR_INIT;
 	struct device *d;
 
 	list_for_each (d, &m->devices, node) {
-		const struct field *f = d->id && d->type->config && !strcmp(d->id, id)
-						? fields_find(d->type->config, "netdev")
-						: NULL;
-
-		if (f && f->type == FT_STR)
-			return *(char **)((char *)device_config(d) + f->offset);
+		if (d->id && !strcmp(d->id, id) && nic_is(d))
+			return nic_network(d);
 	}
-	return NULL;
+	return machine_net(m, id, &none);
 }
 
 static bool set_link(struct qmp_call *c, struct error *err)
 {
 	const struct link_args *a = c->args;
-	const char *id = network_of(c->m, a->name) ?: a->name;
-	struct error none = ERROR_INIT;
-	struct net_dev *d = machine_net(c->m, id, &none);
+	struct net_dev *d = find(c->m, a->name);
 
 	if (!d)
 		return error_not_found(err, "Device '%s' not found", a->name);
+	if (a->up && net_is_cut(d))
+		return error_set(err,
+			"network card '%s' has no network any more, so its link stays down: "
+			"device_del it, and device_add one with netdev= of another network",
+			a->name);
 	net_set_link(d, a->up);
 	return true;
 }

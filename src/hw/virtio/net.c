@@ -166,6 +166,7 @@ static void on_link(void *opaque, bool up)
 	s->status |= up ? S_LINK_UP : 0;
 	wr_le16(s->v.config + STATUS_OFF, s->status);
 	virtio_config_changed(&s->v);
+	net_vhost_halt(s); /* at once: its descriptors may be closed next */
 	net_changed(&s->v);
 	for (unsigned int i = 0; i < s->max_pairs; i++) {
 		virtio_kick(&s->v, 2 * i);
@@ -505,6 +506,7 @@ static void net_unrealize(struct device *d)
 	net_quiesce(d);
 	net_detach(s->net);
 	net_end(s);
+	net_drop(s->net);
 }
 
 /* The link may have changed while nobody was told, and after a load the neighbours should hear of us. */

@@ -96,6 +96,11 @@ bool nic_is(const struct device *d)
 	return d->type == &virtio_net_pci_type && d->realized;
 }
 
+struct net_dev *nic_network(struct device *d)
+{
+	return CONTAINER_OF(d, struct virtio_net, v.pci.dev)->net;
+}
+
 static enum nic_wants wants(bool none, bool all)
 {
 	return none ? NIC_NONE : all ? NIC_ALL : NIC_SOME;

@@ -91,7 +91,7 @@ struct rx_filter {
 struct virtio_net {
 	struct virtio_device v; /* first */
 	struct net_nic_config cfg;
-	struct net_dev *net; /* borrowed */
+	struct net_dev *net; /* borrowed; it may be cut off, never exchanged */
 	uint32_t max_pairs;
 	struct net_pair *pair;	/* owned, max_pairs */
 	struct iovec *ctrl_iov; /* owned, VQ_IOV_MAX: a command's */

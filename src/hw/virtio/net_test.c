@@ -994,6 +994,102 @@ static void test_two_loops(void **state)
 	pair_receive(1, 5, 3);
 }
 
+static void wait_sent(unsigned int pair, uint32_t n)
+{
+	int64_t end = clock_mono_ns() + 20 * NS_PER_SEC;
+	uint32_t id, len;
+
+	while (n) {
+		assert_true(clock_mono_ns() < end);
+		if (vt_take(t, (uint16_t)(2 * pair + 1), &id, &len))
+			n--;
+		else
+			vt_run(t);
+	}
+}
+
+/* The network is taken away while its loops move frames, and the card goes on without. */
+static void test_cut(void **state)
+{
+	struct error err = ERROR_INIT;
+	uint64_t rnd = 5;
+
+	for (uint32_t round = 0; round < 60; round++) {
+		make(round & 1 ? "netdev=n,iothread=one:two" : "netdev=n");
+		pairs_start(round & 2 ? ALL : ALL & ~BIT_ULL(VIRTIO_F_RING_PACKED), PAIR_BUFS);
+		vt_read(t, t->isr, 1);
+		pair_send(0, PAIR_BUFS, 1);
+		pair_send(1, PAIR_BUFS, 2);
+		if (round & 4)
+			usleep((useconds_t)(test_random(&rnd) % 300));
+		assert_ptr_equal(machine_backend_del(f->m, BACKEND_NET, "n"), net);
+		net_cut(net);
+		assert_ptr_equal(nic_network(dev), net);
+		assert_int_equal(vt_read(t, t->device + 6, 2), 0);
+		assert_int_equal(vt_read(t, t->isr, 1) & 2, 2);
+		/* What is sent is answered, and gone. */
+		wait_sent(0, PAIR_BUFS);
+		wait_sent(1, PAIR_BUFS);
+		pair_send(0, 5, 3);
+		pair_send(1, 5, 4);
+		stop_and_go(round);
+		wait_sent(0, 5);
+		wait_sent(1, 5);
+		net_set_link(net, true);
+		vt_run(t);
+		assert_int_equal(vt_read(t, t->device + 6, 2), 0);
+		assert_int_equal(vt_status(t), 15);
+		if (round & 8) {
+			dev->type->reset(dev);
+			assert_true(vt_attach(t, (struct virtio_device *)dev));
+			pairs_start(ALL, PAIR_BUFS);
+			assert_int_equal(vt_read(t, t->device + 6, 2), 0);
+			pair_send(1, PAIR_BUFS, 1);
+		}
+		device_free(dev); /* and of the network what is left */
+		dev = NULL;
+		net = net_open_test(&err);
+		assert_true(net && machine_backend_add(f->m, BACKEND_NET, "n", net, &err));
+	}
+}
+
+/* A card without its network is saved as one whose plug is pulled: where it is loaded there is one. */
+static void test_save_cut(void **state)
+{
+	struct error err = ERROR_INIT;
+	AUTO(str) saved = STR_INIT;
+	uint64_t rnd = 4;
+	int buffers;
+
+	make("netdev=n");
+	start(ALL & ~BIT_ULL(F_GUEST_ANNOUNCE), BUFS, 1526);
+	machine_backend_del(f->m, BACKEND_NET, "n");
+	net_cut(net);
+	dev->type->quiesce(dev);
+	assert_true(device_save(dev, &saved, &err));
+	/* Here it stays without. */
+	load(&saved);
+	dev->type->resume(dev);
+	vt_run(t);
+	assert_int_equal(vt_read(t, t->device + 6, 2), 0);
+	device_free(dev);
+	net = net_open_test(&err);
+	assert_true(net && machine_backend_add(f->m, BACKEND_NET, "n", net, &err));
+	dev = device_create(f->m, "virtio-net-pci", "netdev=n", &err);
+	dev->type->reset(dev);
+	dev->type->quiesce(dev);
+	t->v = (struct virtio_device *)dev;
+	load(&saved);
+	dev->type->resume(dev);
+	vt_run(t);
+	assert_false(net_link(net));
+	assert_int_equal(vt_read(t, t->device + 6, 2), 0);
+	net_set_link(net, true);
+	vt_run(t);
+	assert_int_equal(vt_read(t, t->device + 6, 2), 1);
+	echo(1000, 2, &rnd, &buffers);
+}
+
 /* Frames that wait in the second pair's back end for buffers are not the next driver's. */
 static void test_next_driver(void **state)
 {
@@ -1100,6 +1196,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_buffers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_loops, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_save_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_next_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_loop_names, setup, teardown),

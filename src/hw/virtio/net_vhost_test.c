@@ -378,6 +378,67 @@ static void test_link(void **state)
 	}
 }
 
+static void pull_plug(void *still_runs)
+{
+	net_set_link(net, false);
+	*(bool *)still_runs = runs(0);
+}
+
+/* When the card has been told that the link is down the kernel has nothing any more. */
+static void test_link_at_once(void **state)
+{
+	bool still_runs = true;
+
+	make("netdev=n");
+	start(true);
+	echo(0, true);
+	loop_call(dev->home, pull_plug, &still_runs);
+	assert_false(still_runs);
+}
+
+/* The network goes: when that returns the kernel has nothing any more, and nothing comes back. */
+static void test_cut(void **state)
+{
+	struct error err = ERROR_INIT;
+	uint32_t id, len;
+	struct vt_buf b;
+
+	for (int round = 0; round < 8; round++) {
+		int fds[2] = { kernel[0].fd, kernel[1].fd };
+
+		make("netdev=n");
+		start(round & 1);
+		echo(0, true);
+		if (round & 2)
+			net_set_link(net, false);
+		machine_backend_del(f->m, BACKEND_NET, "n");
+		net_cut(net);
+		for (int r = 0; r < 2; r++) {
+			const struct k_ring *k = &kernel[0].ring[r];
+
+			assert_true(k->backend < 0 && k->call < 0 && k->kick < 0 && k->err < 0);
+		}
+		b = (struct vt_buf){ tx_at, 100, false };
+		vt_send(t, TX, &b, 1, false);
+		vt_kick(t, TX);
+		net_set_link(net, true);
+		dev->type->quiesce(dev);
+		dev->type->resume(dev);
+		vt_run(t);
+		assert_true(vt_take(t, TX, &id, &len));
+		assert_false(runs(0));
+		if (round & 4) {
+			start(false);
+			assert_false(runs(0));
+		}
+		device_free(dev);
+		dev = NULL;
+		net = net_open_test(&err);
+		assert_true(net && machine_backend_add(f->m, BACKEND_NET, "n", net, &err));
+		net_test_vhost(net, fds, FEATURES);
+	}
+}
+
 static void test_reset(void **state)
 {
 	make("netdev=n");
@@ -621,6 +682,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_echo, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lacks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_link_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pause_and_save, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pairs, setup, teardown),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * nic - what the control plane asks of a network card (virtio-net-pci): which frames its guest wants. On main.
+ * nic - what the control plane asks of a network card (virtio-net-pci): its network, which frames its guest wants. On main.
  * That the guest wants others is told by NOTICE_NIC_RX_FILTER_CHANGED, once until somebody has asked.
  */
 #ifndef HW_VIRTIO_NIC_H
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct device;
+struct net_dev;
 
 #define NIC_MACS_MAX  64u
 #define NIC_VLANS_MAX 4096u
@@ -28,6 +29,8 @@ struct nic_rx_filter {
 };
 
 bool nic_is(const struct device *d);
+/* What its frames come from and go to; a network that was taken away (net_is_cut()) is only this card's. */
+struct net_dev *nic_network(struct device *d);
 void nic_get_rx_filter(struct device *d, struct nic_rx_filter *out);
 
 #endif
