@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/qmp_int.h"
+#include "control/socket_addr.h"
 
 #define SECOND 1000000000ll
 
@@ -27,6 +28,7 @@ struct event_data {
 	char *node;
 	bool nospace;
 	int io_action, migration;
+	struct socket_addr addr;
 };
 
 static const char *const reason_names[] = { "none", "host-error", "host-qmp-quit",
@@ -72,6 +74,14 @@ static const struct field rx_filter_fields[] = {
 	FIELD_STR(D, device, "name", .doc = "its id, if it has one"),
 	FIELD_STR(D, path, "path", .doc = "its path"),
 };
+static const struct field connected_fields[] = {
+	FIELD_STR(D, id, "netdev-id", .flags = FF_GIVEN, .doc = "the network"),
+	FIELD_STRUCT(D, addr, "addr", &socket_addr_table, .flags = FF_GIVEN,
+		.doc = "where the other end is"),
+};
+static const struct field disconnected_fields[] = {
+	FIELD_STR(D, id, "netdev-id", .flags = FF_GIVEN, .doc = "the network"),
+};
 static const struct field io_error_fields[] = {
 	FIELD_STR(D, id, "device", .doc = "the disk"),
 	FIELD_STR(D, node, "node-name", .doc = "its node"),
@@ -98,6 +108,10 @@ static const struct field_table deleted_data = FIELD_TABLE(
 	"DEVICE_DELETED", struct event_data, deleted_fields);
 static const struct field_table rx_filter_data = FIELD_TABLE(
 	"NIC_RX_FILTER_CHANGED", struct event_data, rx_filter_fields);
+static const struct field_table connected_data = FIELD_TABLE(
+	"NETDEV_STREAM_CONNECTED", struct event_data, connected_fields);
+static const struct field_table disconnected_data = FIELD_TABLE(
+	"NETDEV_STREAM_DISCONNECTED", struct event_data, disconnected_fields);
 static const struct field_table io_error_data = FIELD_TABLE(
 	"BLOCK_IO_ERROR", struct event_data, io_error_fields);
 
@@ -121,6 +135,10 @@ static const struct qmp_event notice_events[NOTICE_KINDS] = {
 	[NOTICE_NIC_RX_FILTER_CHANGED] = { "NIC_RX_FILTER_CHANGED",
 		"the guest wants other frames than when query-rx-filter was asked",
 		&rx_filter_data },
+	[NOTICE_STREAM_CONNECTED] = { "NETDEV_STREAM_CONNECTED",
+		"a network over a byte stream has another end now", &connected_data },
+	[NOTICE_STREAM_DISCONNECTED] = { "NETDEV_STREAM_DISCONNECTED",
+		"the other end of a network over a byte stream has gone", &disconnected_data },
 	[NOTICE_BLOCK_IO_ERROR] = { "BLOCK_IO_ERROR", "a disk has failed", &io_error_data },
 };
 
@@ -140,6 +158,8 @@ const struct qmp_event *const qmp_event_table[] = {
 	&notice_events[NOTICE_DEVICE_DELETED],
 	&notice_events[NOTICE_BLOCK_IO_ERROR],
 	&notice_events[NOTICE_NIC_RX_FILTER_CHANGED],
+	&notice_events[NOTICE_STREAM_CONNECTED],
+	&notice_events[NOTICE_STREAM_DISCONNECTED],
 	NULL,
 };
 
@@ -303,6 +323,8 @@ static void emit_notice(struct qmp *q, struct queued_notice *n)
 	if (n->n.id[0] && (n->n.kind == NOTICE_NIC_RX_FILTER_CHANGED ||
 				  (n->n.kind == NOTICE_DEVICE_DELETED && !n->n.flag)))
 		d.device = n->n.id;
+	if (n->n.kind == NOTICE_STREAM_CONNECTED)
+		socket_addr_cut(n->n.text, &d.addr);
 	if (n->n.kind == NOTICE_BLOCK_IO_ERROR) {
 		d.text = strerror((int)n->n.value);
 		d.nospace = n->n.value == ENOSPC;
@@ -342,7 +364,7 @@ static void notice(struct notice_listener *l, const struct notice *in)
 	struct queued_notice n = { .n = *in };
 
 	clock_gettime(CLOCK_REALTIME, &n.at);
-	n.n.id[sizeof(n.n.id) - 1] = 0;
+	n.n.id[sizeof(n.n.id) - 1] = n.n.text[sizeof(n.n.text) - 1] = 0;
 	if (in->device)
 		device_path(in->device, n.path, sizeof(n.path));
 	n.n.device = NULL;

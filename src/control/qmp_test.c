@@ -384,6 +384,41 @@ static void events_are_limited(void **state)
 	rig_free(r);
 }
 
+/* The other end of a network, whose address may be anything that a file can be called. */
+static void peers_are_told(void **state)
+{
+	static const char *const peers[][2] = {
+		{ "127.0.0.1:40000",
+			"\"type\": \"inet\", \"host\": \"127.0.0.1\", \"port\": \"40000\", "
+			"\"ipv4\": true}}}" },
+		{ "[fe80::1]:7",
+			"\"type\": \"inet\", \"host\": \"fe80::1\", \"port\": \"7\", \"ipv6\": "
+			"true}}}" },
+		{ "unix:/a:b/\"c", "\"type\": \"unix\", \"path\": \"/a:b/\\\"c\"}}}" },
+		{ "unix:", "\"type\": \"unix\", \"path\": \"\"}}}" },
+		{ "", "\"type\": \"inet\", \"host\": \"\", \"port\": \"\"" },
+	};
+	struct notice n = { .kind = NOTICE_STREAM_CONNECTED, .id = "n0" };
+	struct rig *r = rig_new(false);
+
+	say(r, "{\"execute\": \"qmp_capabilities\"}");
+	for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
+		snprintf(n.text, sizeof(n.text), "%s", peers[i][0]);
+		machine_notice(r->m, &n);
+		loop_run_once(r->loop, 0);
+		assert_says(r, "\n", peers[i][1]);
+		assert_non_null(strstr(str_cstr(&r->got),
+			"\"event\": \"NETDEV_STREAM_CONNECTED\", \"data\": {\"netdev-id\": \"n0\", "
+			"\"addr\": {"));
+	}
+	n.kind = NOTICE_STREAM_DISCONNECTED;
+	machine_notice(r->m, &n);
+	loop_run_once(r->loop, 0);
+	assert_says(r, "\n",
+		"\"event\": \"NETDEV_STREAM_DISCONNECTED\", \"data\": {\"netdev-id\": \"n0\"}}");
+	rig_free(r);
+}
+
 static void who_does_not_read_is_cut_off(void **state)
 {
 	struct rig *r = rig_new(false);
@@ -490,6 +525,7 @@ int main(void)
 		cmocka_unit_test(the_readonly_socket_changes_nothing),
 		cmocka_unit_test(descriptors_come_with_their_message),
 		cmocka_unit_test(events_are_limited),
+		cmocka_unit_test(peers_are_told),
 		cmocka_unit_test(who_does_not_read_is_cut_off),
 		cmocka_unit_test(some_commands_overtake),
 		cmocka_unit_test(many_clients_come_and_go),

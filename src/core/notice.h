@@ -31,6 +31,8 @@ enum notice_kind {
 	NOTICE_DEVICE_DELETED,	      /* device, id: its own, flag: its virtio part only */
 	NOTICE_BLOCK_IO_ERROR,	      /* device, id: the disk's, flag: a write, value: errno */
 	NOTICE_NIC_RX_FILTER_CHANGED, /* device, id: its own */
+	NOTICE_STREAM_CONNECTED, /* id: the network's, text: the peer's address as --net has them */
+	NOTICE_STREAM_DISCONNECTED, /* id: the network's */
 	NOTICE_KINDS,
 };
 
@@ -61,7 +63,8 @@ enum notice_action {
 };
 extern const char *const notice_action_names[]; /* QMP's */
 
-#define NOTICE_ID_MAX 128
+#define NOTICE_ID_MAX	128
+#define NOTICE_TEXT_MAX 128
 
 struct notice {
 	enum notice_kind kind;
@@ -70,6 +73,7 @@ struct notice {
 	int64_t value;
 	const struct device *device; /* valid during the call only; NULL: none */
 	char id[NOTICE_ID_MAX];	     /* cut when longer */
+	char text[NOTICE_TEXT_MAX];  /* the same */
 };
 
 /* Set into machine->notice on main while no vCPU runs; taken out again when devices are quiet. */

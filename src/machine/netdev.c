@@ -2,10 +2,21 @@
 #include "machine/netdev.h"
 
 #include <assert.h>
+#include <stdio.h>
+#include "core/notice.h"
 
 static void close_net(void *backend)
 {
 	net_close(backend);
+}
+
+static void on_peer(void *machine, const char *id, const char *addr)
+{
+	struct notice n = { .kind = addr ? NOTICE_STREAM_CONNECTED : NOTICE_STREAM_DISCONNECTED };
+
+	snprintf(n.id, sizeof(n.id), "%s", id);
+	snprintf(n.text, sizeof(n.text), "%s", addr ?: "");
+	machine_notice(machine, &n);
 }
 
 struct net_dev *machine_net_add(struct machine *m, const struct net_config *c, struct error *err)
@@ -19,10 +30,14 @@ struct net_dev *machine_net_add(struct machine *m, const struct net_config *c, s
 		return NULL;
 	}
 	d = net_open(c, m->main_loop, err);
-	if (!d || machine_backend_add(m, BACKEND_NET, c->id, d, err))
-		return d;
-	net_close(d);
-	return NULL;
+	if (!d)
+		return NULL;
+	if (!machine_backend_add(m, BACKEND_NET, c->id, d, err)) {
+		net_close(d);
+		return NULL;
+	}
+	net_watch_peer(d, on_peer, m);
+	return d;
 }
 
 bool machine_net_del(struct machine *m, const char *id, struct error *err)

@@ -9,7 +9,8 @@
 #include "core/machine.h"
 #include "net/net.h"
 
-/* Open the network that @c describes (its id is set); a device's netdev= finds it from here on. */
+/* Open the network that @c describes (its id is set); a device's netdev= finds it from here on. Who comes and goes at the
+ * other end of a byte stream is told by notices. */
 struct net_dev *machine_net_add(
 	struct machine *m, const struct net_config *c, struct error *err) MUST_USE;
 /* Close it; ERROR_NOT_FOUND. A network card that uses it stays, with its link down for good. */

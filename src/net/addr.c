@@ -3,6 +3,7 @@
  * not to be had that way. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/sock_file.h"
@@ -68,4 +69,42 @@ bool net_addr_parse(
 		"bad address '%s': ADDR:PORT with a numeric address, [ADDR6]:PORT or unix:PATH is "
 		"wanted",
 		text);
+}
+
+static void unix_text(const struct sockaddr_un *a, socklen_t len, char text[NET_ADDR_TEXT_MAX])
+{
+	size_t max = len > offsetof(struct sockaddr_un, sun_path)
+			     ? len - offsetof(struct sockaddr_un, sun_path)
+			     : 0;
+
+	snprintf(text, NET_ADDR_TEXT_MAX, "unix:%.*s", (int)strnlen(a->sun_path, max), a->sun_path);
+}
+
+void net_addr_of_peer(int fd, char text[NET_ADDR_TEXT_MAX])
+{
+	struct sockaddr_storage a = { 0 };
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&a;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&a;
+	socklen_t len = sizeof(a);
+	char host[INET6_ADDRSTRLEN] = "";
+
+	if (getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+		len = 0;
+	if (a.ss_family == AF_UNIX)
+		unix_text((const struct sockaddr_un *)&a, len, text);
+	if (a.ss_family == AF_UNIX && strcmp(text, "unix:"))
+		return;
+	memset(&a, 0, sizeof(a));
+	len = sizeof(a);
+	if (getpeername(fd, (struct sockaddr *)&a, &len) < 0)
+		len = 0;
+	if (a.ss_family == AF_INET) {
+		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+		snprintf(text, NET_ADDR_TEXT_MAX, "%s:%u", host, ntohs(in->sin_port));
+	} else if (a.ss_family == AF_INET6) {
+		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+		snprintf(text, NET_ADDR_TEXT_MAX, "[%s]:%u", host, ntohs(in6->sin6_port));
+	} else {
+		unix_text((const struct sockaddr_un *)&a, len, text);
+	}
 }

@@ -109,6 +109,27 @@ void net_set_carrier(struct net_dev *d, bool up)
 		loop_post(d->loop, &d->link_defer);
 }
 
+void net_tell_peer(struct net_dev *d, int conn)
+{
+	char addr[NET_ADDR_TEXT_MAX];
+
+	if (!d->watcher)
+		return;
+	if (conn >= 0)
+		net_addr_of_peer(conn, addr);
+	d->watcher(d->watcher_opaque, d->id, conn >= 0 ? addr : NULL);
+}
+
+void net_watch_peer(struct net_dev *d, void (*peer)(void *opaque, const char *id, const char *addr),
+	void *opaque)
+{
+	assert(!d->loop);
+	d->watcher = peer;
+	d->watcher_opaque = opaque;
+	if (d->kind == &net_stream_kind && d->queue[0].fd >= 0)
+		net_tell_peer(d, d->queue[0].fd);
+}
+
 /* -------- frames -------- */
 
 /* How many of @p may go now; those that may not are waited for. */

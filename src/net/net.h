@@ -149,6 +149,13 @@ bool net_forwards(const struct net_dev *d);
 /* Main. Forwarded ports and connections, a table for people. False: also when it has none. */
 bool net_describe(struct net_dev *d, struct str *out, struct error *err) MUST_USE;
 
+/* Main; no NIC is attached yet. From here on @peer hears who is at the other end of a byte stream: that one has come, with
+ * its address as --net has them (`ADDR:PORT`, `[ADDR6]:PORT`, `unix:PATH`, PATH being the one that was listened at), or
+ * that it has gone by itself (@addr is NULL). One that is there already is told of at once. Comes on main or the home
+ * loop, as often as peers like, but at most some ten times a second. */
+void net_watch_peer(struct net_dev *d, void (*peer)(void *opaque, const char *id, const char *addr),
+	void *opaque);
+
 /* -------- counters -------- */
 
 enum net_direction { NET_RX, NET_TX, NET_DIRECTIONS };

@@ -75,6 +75,9 @@ struct net_dev {
 	uint64_t vhost_features;
 	struct net_interface *interface; /* owned; counters of vhost's, NULL: none */
 	struct net_front front;
+	void (*watcher)(
+		void *opaque, const char *id, const char *addr); /* of the peer; NULL: none */
+	void *watcher_opaque;
 	struct loop_defer link_defer;
 	struct net_capture *capture; /* owned; NULL: none */
 	struct removal *file;	     /* of our unix socket; goes when it is closed */
@@ -90,6 +93,9 @@ struct net_dev {
 void net_queue_update(struct net_queue *q);
 /* The other side came or went. Home loop, or main when detached; the NIC is told from the loop. */
 void net_set_carrier(struct net_dev *d, bool up);
+
+/* The peer at the other end of @conn has come; @conn -1: it has gone. */
+void net_tell_peer(struct net_dev *d, int conn);
 
 /* -------- count.c. Queue's loop -------- */
 void net_count_sent(struct net_queue *q, const struct net_packet *p, int n);
@@ -115,6 +121,10 @@ bool net_parse_fds(
 /* `unix:PATH`, `ADDR:PORT`, `[ADDR6]:PORT`, `:PORT` (127.0.0.1); numeric. False: err says what is wanted. */
 bool net_addr_parse(
 	const char *text, struct sockaddr_storage *out, socklen_t *len, struct error *err) MUST_USE;
+/* Where the connected socket @fd leads to, in that form. A peer of a socket file may call itself what it likes, or
+ * nothing: there it is the file. */
+#define NET_ADDR_TEXT_MAX 128
+void net_addr_of_peer(int fd, char text[NET_ADDR_TEXT_MAX]);
 
 /* -------- capture.c -------- */
 struct net_capture *net_capture_open(const char *path, struct error *err) MUST_USE;

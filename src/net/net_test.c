@@ -2,8 +2,10 @@
 /* Back ends against each other: streams, datagrams, limits, capture, link; hostile peers. */
 #include "base/testing.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -661,6 +663,133 @@ static void test_cut(void **state)
 	loop_free(l);
 }
 
+struct told {
+	int came, went;
+	char addr[200];
+};
+
+static void on_peer(void *opaque, const char *id, const char *addr)
+{
+	struct told *told = opaque;
+
+	told->came += addr != NULL;
+	told->went += !addr;
+	snprintf(told->addr, sizeof(told->addr), "%s of %s", addr ?: "nobody", id);
+}
+
+/* -1: too many wait already. */
+static int connect_to(const char *text)
+{
+	struct error err = ERROR_INIT;
+	struct sockaddr_storage a;
+	socklen_t len;
+	int fd;
+
+	assert_true(net_addr_parse(text, &a, &len, &err));
+	fd = socket(a.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	if (connect(fd, (struct sockaddr *)&a, len) == 0)
+		return fd;
+	assert_int_equal(errno, EAGAIN);
+	close(fd);
+	return -1;
+}
+
+/* The peer of a stream: who it is, that it has gone, the next one; and not too often. */
+static void test_peers(void **state)
+{
+	struct end a;
+	const struct net_front f = { on_readable, on_writable, on_link, &a };
+	struct error err = ERROR_INIT;
+	struct loop *l = loop_new("main", 0, &err);
+	struct told told = { 0 };
+	char at[100], want[200];
+	int64_t start;
+	int fd[2];
+
+	snprintf(at, sizeof(at), "unix:%s/p", dir);
+	snprintf(want, sizeof(want), "%s of x", at);
+	end_open_at(&a, l, "socket,id=x,listen=unix:@/p");
+	net_detach(a.d); /* it is not asked for later than this, as a rule */
+	net_watch_peer(a.d, on_peer, &told);
+	assert_int_equal(told.came, 0);
+	assert_true(net_attach(a.d, &l, 1, &f, &err));
+	net_rx_enable(a.d, 0, true);
+	for (int i = 1; i < 4; i++) {
+		fd[0] = connect_to(at);
+		fd[1] = connect_to(at); /* has to wait */
+		UNTIL(l, told.came == 2 * i - 1);
+		assert_string_equal(told.addr, want);
+		close(fd[0]);
+		UNTIL(l, told.came == 2 * i);
+		assert_int_equal(told.went, 2 * i - 1);
+		close(fd[1]);
+		UNTIL(l, told.went == 2 * i);
+		assert_string_equal(told.addr, "nobody of x");
+	}
+	told = (struct told){ 0 };
+	start = clock_mono_ns();
+	while (clock_mono_ns() - start < 350 * NS_PER_MS) {
+		fd[0] = connect_to(at);
+		if (fd[0] >= 0)
+			close(fd[0]);
+		loop_run_once(l, 1);
+	}
+	assert_true(
+		told.came >= 2 && told.came <= (clock_mono_ns() - start) / (100 * NS_PER_MS) + 1);
+	/* It goes by our will: nobody is told. Those that wait come first, one after the other. */
+	UNTIL(l, (fd[0] = connect_to(at)) >= 0);
+	for (start = clock_mono_ns(); clock_mono_ns() - start < 500 * NS_PER_MS;)
+		loop_run_once(l, 10);
+	assert_int_equal(told.came, told.went + 1);
+	told = (struct told){ 0 };
+	end_close(&a);
+	assert_true(!told.came && !told.went);
+	close(fd[0]);
+	/* One that is there from the start, and has no name. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	snprintf(at, sizeof(at), "socket,id=y,fd=%d", fd[0]);
+	a.d = open_dev(l, at, &err);
+	net_watch_peer(a.d, on_peer, &told);
+	assert_string_equal(told.addr, "unix: of y");
+	net_close(a.d);
+	close(fd[1]);
+	loop_free(l);
+}
+
+/* As TCP has them. */
+static void test_addr_of_peer(void **state)
+{
+	static const char *const at[] = { "127.0.0.1", "::1" };
+	char text[NET_ADDR_TEXT_MAX], want[100];
+
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_storage a = { .ss_family = i ? AF_INET6 : AF_INET };
+		struct sockaddr_in *in = (struct sockaddr_in *)&a;
+		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&a;
+		socklen_t len = i ? sizeof(*in6) : sizeof(*in);
+		int l = socket(a.ss_family, SOCK_STREAM, 0),
+		    c = socket(a.ss_family, SOCK_STREAM, 0);
+
+		if (i)
+			in6->sin6_addr.s6_addr[15] = 1;
+		else
+			in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		if (bind(l, (struct sockaddr *)&a, len) == 0) { /* a host may have no IPv6 */
+			assert_int_equal(listen(l, 1), 0);
+			getsockname(l, (struct sockaddr *)&a, &len);
+			assert_int_equal(connect(c, (struct sockaddr *)&a, len), 0);
+			net_addr_of_peer(c, text);
+			snprintf(want, sizeof(want), i ? "[%s]:%u" : "%s:%u", at[i],
+				ntohs(i ? in6->sin6_port : in->sin_port));
+			assert_string_equal(text, want);
+		}
+		close(l);
+		close(c);
+	}
+	net_addr_of_peer(-1, text);
+	assert_string_equal(text, "unix:");
+}
+
 static void test_tables(void **state)
 {
 	struct error err = ERROR_INIT;
@@ -690,6 +819,8 @@ int main(void)
 		cmocka_unit_test(test_bursts),
 		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_peers),
+		cmocka_unit_test(test_addr_of_peer),
 	};
 	struct error err = ERROR_INIT;
 	char command[100];

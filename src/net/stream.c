@@ -22,6 +22,9 @@
 #include "net/net_int.h"
 #include "sandbox/connector.h"
 
+/* Whoever comes and goes all the time is let in at most so often: each time the guest and QMP's clients are told. */
+#define PEER_PAUSE_NS (100 * NS_PER_MS)
+
 /* Frames on their way, each behind its length. */
 struct gathered {
 	struct iovec iov[UIO_MAXIOV];
@@ -42,6 +45,7 @@ struct net_stream {
 	uint32_t reconnect_s;
 	struct loop_fd watch; /* of the listener, or of the connector */
 	struct loop_timer retry;
+	int64_t since_ns; /* when the last peer came */
 	struct net_frames in;
 	bool drained; /* the last read took all that there was */
 	uint8_t *out; /* owned: the rest of a frame, 4 + NET_FRAME_MAX */
@@ -109,12 +113,14 @@ static void use_conn(struct net_stream *s, int fd)
 		net_queue_update(&s->dev->queue[0]);
 	listen_watch(s, false);
 	net_set_carrier(s->dev, true);
+	s->since_ns = clock_mono_ns();
+	net_tell_peer(s->dev, fd);
 }
 
 static void try_again(struct net_stream *s)
 {
 	if (s->listener >= 0)
-		listen_watch(s, true);
+		loop_timer_arm(&s->retry, s->since_ns + PEER_PAUSE_NS);
 	else if (s->connector && s->dev->loop)
 		loop_timer_arm(&s->retry, clock_mono_ns() + (int64_t)s->reconnect_s * NS_PER_SEC);
 }
@@ -127,8 +133,10 @@ static void drop_conn(struct net_stream *s)
 	q->fd = -1;
 	q->tx_blocked = false;
 	net_queue_update(q);
-	if (s->conn >= 0)
+	if (s->conn >= 0) {
 		close(s->conn);
+		net_tell_peer(s->dev, -1);
+	}
 	s->conn = -1;
 	s->connecting = false;
 	net_set_carrier(s->dev, false);
@@ -139,6 +147,10 @@ static void retry(void *opaque)
 {
 	struct net_stream *s = opaque;
 
+	if (s->listener >= 0) {
+		listen_watch(s, true);
+		return;
+	}
 	s->connecting = !connector_ask(s->connector);
 	if (s->connecting)
 		listen_watch(s, true);
@@ -231,11 +243,7 @@ static void stream_attached(struct net_dev *d)
 	struct net_stream *s = d->data;
 
 	loop_timer_init(&s->retry, d->loop, retry, s);
-	if (s->conn >= 0)
-		return;
-	if (s->listener >= 0)
-		listen_watch(s, true);
-	else if (s->connector)
+	if (s->conn < 0 && (s->listener >= 0 || s->connector))
 		retry(s);
 }
 
