@@ -30,20 +30,6 @@ static const struct field infos_fields[] = {
 };
 static const struct field_table infos = FIELD_TABLE("query-chardev", struct infos, infos_fields);
 
-/* As QEMU writes it: disconnected:unix:PATH,server=on */
-static bool file_name(struct info *i, const struct chardev *c, struct error *err)
-{
-	const char *name = chardev_filename(c);
-	size_t len = strlen(name);
-	bool server = len > 7 && !strcmp(name + len - 7, ",server");
-	AUTO(str) s = STR_INIT;
-
-	if (!strncmp(name, "unix:", 5) && !chardev_is_open(c))
-		str_append(&s, "disconnected:");
-	str_appendf(&s, "%s%s", name, server ? "=on" : "");
-	return qmp_set_text(&i->filename, str_cstr(&s), err);
-}
-
 static bool query_chardev(struct qmp_call *c, struct error *err)
 {
 	struct map_entry *e;
@@ -51,7 +37,8 @@ static bool query_chardev(struct qmp_call *c, struct error *err)
 	map_for_each (e, &c->m->backends[BACKEND_CHARDEV]) {
 		struct info *i = fields_list_add(&infos, c->ret, "chardevs", err);
 
-		if (!i || !qmp_set_text(&i->label, e->key, err) || !file_name(i, e->value, err))
+		if (!i || !qmp_set_text(&i->label, e->key, err) ||
+			!qmp_set_text(&i->filename, chardev_filename(e->value), err))
 			return false;
 		i->open = chardev_has_front(e->value);
 	}
