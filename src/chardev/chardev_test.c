@@ -650,7 +650,7 @@ static void test_threads(void **state)
 
 static void test_unix_file(void **state)
 {
-	char path[64], spec[80], name[100];
+	char path[64], spec[100], name[100];
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	struct front *f;
