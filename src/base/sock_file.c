@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/patience.h"
+#include "base/sock_inet.h"
 
 bool sock_address(struct sockaddr_un *a, const char *path, struct error *err)
 {
@@ -102,12 +103,8 @@ int sock_file_make(
 	*file = NULL;
 	if (!sock_address(&a, path, err))
 		return -1;
-	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		error_set_errno(err, errno, "cannot make a socket");
-		return -1;
-	}
-	if (!bind_at(fd, &a, err))
+	fd = sock_new(AF_UNIX, type, err);
+	if (fd < 0 || !bind_at(fd, &a, err))
 		return -1;
 	*file = removal_expect(path);
 	if ((type & ~SOCK_NONBLOCK) != SOCK_DGRAM && listen(fd, backlog) < 0) {

@@ -35,6 +35,8 @@ static ssize_t out_write(struct chardev *c, const uint8_t *p, size_t n)
 {
 	ssize_t r;
 
+	if (c->kind->send)
+		return c->kind->send(c, p, n);
 	do {
 		r = c->out_sock ? send(c->out_fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT)
 				: write(c->out_fd, p, n);
@@ -135,6 +137,19 @@ static void room_return(struct chardev *c, size_t taken, size_t used)
 		;
 }
 
+/* As read(2); -errno. */
+static ssize_t in_read(struct chardev *c, uint8_t *p, size_t n)
+{
+	ssize_t r;
+
+	if (c->kind->recv)
+		return c->kind->recv(c, p, n);
+	do {
+		r = c->in_sock ? recv(c->in_fd, p, n, MSG_DONTWAIT) : read(c->in_fd, p, n);
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
 /* One read. Returns false when there is nothing more to be had now. */
 static bool input_once(struct chardev *c)
 {
@@ -145,12 +160,10 @@ static bool input_once(struct chardev *c)
 	if (!room)
 		return false;
 	n = MIN(room, sizeof(buf));
-	do {
-		r = c->in_sock ? recv(c->in_fd, buf, n, MSG_DONTWAIT) : read(c->in_fd, buf, n);
-	} while (r < 0 && errno == EINTR);
+	r = in_read(c, buf, n);
 	if (r <= 0) {
 		room_return(c, room, 0);
-		if (r < 0 && errno == EAGAIN)
+		if (r == -EAGAIN)
 			return false;
 		input_end(c);
 		return false;
@@ -205,8 +218,8 @@ void chardev_update(struct chardev *c)
 	mutex_unlock(&c->lock);
 	same = in_fd >= 0 && in_fd == out_fd;
 	/* A connection is watched for its end even when nothing is wanted of it (but see point 3);
-	 * once its input has ended, by the kind. */
-	idle = same && !c->hup && !c->in_ended;
+	 * once its input has ended, by the kind. Messages have no end. */
+	idle = same && !c->hup && !c->in_ended && !c->in_fin && !c->kind->recv;
 	watch_set(c, &c->in_watch, in_fd, in | (same ? out : 0), idle);
 	watch_set(c, &c->out_watch, same ? -1 : out_fd, out, false);
 }
@@ -269,6 +282,15 @@ static void hung_up(struct chardev *c, bool more)
 	}
 }
 
+void chardev_hung_up(struct chardev *c)
+{
+	bool more = input_once(c);
+
+	if (c->in_fd >= 0)
+		hung_up(c, more);
+	chardev_update(c);
+}
+
 static void on_in(void *opaque, unsigned int events)
 {
 	struct chardev *c = opaque;
@@ -278,8 +300,11 @@ static void on_in(void *opaque, unsigned int events)
 		output_ready(c);
 	if (c->in_fd >= 0 && (events & (LOOP_IN | LOOP_HUP)))
 		more = !c->in_ended && input_once(c);
-	if (c->in_fd >= 0 && (events & LOOP_HUP))
+	/* An error of a message's socket was told, and so taken away, by what was sent or received. */
+	if (c->in_fd >= 0 && (events & LOOP_HUP) && !c->kind->recv)
 		hung_up(c, more);
+	if (c->in_more)
+		loop_post(c->loop, &c->update);
 	chardev_update(c);
 }
 
@@ -297,8 +322,8 @@ static void on_update(void *opaque)
 	struct chardev *c = opaque;
 
 	output_ready(c);
-	if ((c->in_always || c->hup) && !c->in_ended && c->in_fd >= 0 && input_once(c) &&
-		atomic_load(&c->room))
+	if ((c->in_always || c->hup || c->in_more) && !c->in_ended && c->in_fd >= 0 &&
+		input_once(c) && atomic_load(&c->room))
 		loop_post(c->loop, &c->update);
 	if (c->hup && c->in_ended && c->kind->hangup)
 		c->kind->hangup(c);
@@ -315,7 +340,7 @@ void chardev_connect(struct chardev *c, int fd, bool sock)
 	mutex_unlock(&c->lock);
 	c->in_fd = fd;
 	c->in_sock = sock;
-	c->in_ended = c->hup = false;
+	c->in_ended = c->hup = c->in_fin = false;
 	chardev_update(c);
 	tell_open(c, true);
 }
@@ -334,7 +359,7 @@ void chardev_disconnect(struct chardev *c)
 	if (waiting)
 		loop_post(c->loop, &c->update);
 	c->in_fd = -1;
-	c->in_ended = c->hup = false;
+	c->in_ended = c->hup = c->in_fin = false;
 	chardev_update(c);
 	tell_open(c, false);
 }
@@ -405,13 +430,17 @@ static const struct chardev_kind chardev_append = {
 	.close = file_close,
 };
 
-static const struct chardev_kind *const kinds[] = {
+const struct chardev_kind *const chardev_kinds[] = {
 	&chardev_stdio,
 	&chardev_null,
 	&chardev_pty,
 	&chardev_file,
 	&chardev_append,
 	&chardev_unix,
+	&chardev_tcp,
+	&chardev_udp,
+	&chardev_fd,
+	NULL,
 };
 
 /* -------- life -------- */
@@ -420,10 +449,10 @@ static const struct chardev_kind *kind_find(const char *spec, const char **arg)
 {
 	size_t n = strcspn(spec, ":");
 
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (strlen(kinds[i]->name) == n && !memcmp(kinds[i]->name, spec, n)) {
+	for (const struct chardev_kind *const *k = chardev_kinds; *k; k++) {
+		if (strlen((*k)->name) == n && !memcmp((*k)->name, spec, n)) {
 			*arg = spec[n] ? spec + n + 1 : NULL;
-			return kinds[i];
+			return *k;
 		}
 	}
 	return NULL;
@@ -471,7 +500,8 @@ struct chardev *chardev_open(const char *spec, const char *id, struct loop *l, s
 	if (!c->kind) {
 		error_usage(err,
 			"chardev '%s': unknown kind '%s': use stdio, null, pty, file:PATH, "
-			"append:PATH or unix:PATH[,server]",
+			"append:PATH, unix:PATH[,server], tcp:ADDR:PORT[,server], "
+			"udp:ADDR:PORT[@ADDR:PORT] or fd:N[,server]",
 			id, spec);
 		chardev_free(c);
 		return NULL;

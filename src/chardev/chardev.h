@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * chardev - byte streams for serial ports and consoles: stdio, null, pty, file:PATH (emptied first),
- * append:PATH, unix:PATH[,server]. A file may be /dev/fdset/N (base/fdset.h). Lives on one loop (main). The front end (a device) sets callbacks; input is
- * offered when the front end says it has room, so a slow guest never makes us buffer without bound.
+ * chardev - byte streams for serial ports and consoles. The front end (a device) sets callbacks; input is
+ * offered when the front end says it has room, so a slow guest never makes us buffer without bound. Lives on
+ * one loop (main).
+ *
+ * stdio, null, pty; file:PATH (emptied first), append:PATH: also /dev/fdset/N (base/fdset.h).
+ * unix:PATH, tcp:[ADDR]:PORT: a client's connection, or with `,server` one client after the other; more of
+ * tcp's options: nodelay, to=PORT (a server's port is the first free one up to that), ipv4=off, ipv6=off.
+ * fd:N[,server]: such a socket that is open already. `wait=off` and `nowait`, which QEMU's users write, mean
+ * nothing: nobody waits for a client. udp:[ADDR]:PORT[@[ADDR]:PORT]: datagrams to the first and from it, received at
+ * the second. Addresses are numeric (base/sock_inet.h), none is 127.0.0.1; a server's port 0 is any.
  */
 #ifndef CHARDEV_CHARDEV_H
 #define CHARDEV_CHARDEV_H
@@ -15,13 +22,14 @@
 
 struct chardev;
 
-/* @spec: `stdio`, `null`, `pty`, `file:PATH`, `append:PATH`, `unix:PATH[,server]`; @id for messages and QMP. */
+/* @spec: as above; @id for messages and QMP. NULL and @err: no descriptor is closed, fd:N's is the caller's. */
 struct chardev *chardev_open(
 	const char *spec, const char *id, struct loop *l, struct error *err) MUST_USE;
 /* Writes out what is buffered (bounded wait of 1 s), restores the terminal. */
 void chardev_close(struct chardev *c);
 const char *chardev_id(const struct chardev *c);
-/* `pty:/dev/pts/3`, `unix:/x,server` ... */
+/* As QEMU writes it: `pty:/dev/pts/3`, `disconnected:unix:/x,server=on`, `tcp:ADDR:PORT <-> ADDR:PORT` (ours, the
+ * peer's), `udp` ... Main; good until the loop runs. */
 const char *chardev_filename(const struct chardev *c);
 
 struct chardev_front {

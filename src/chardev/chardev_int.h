@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * chardev_int - what the kinds (stdio.c, pty.c, unix.c, chardev.c's file and null) share.
+ * chardev_int - what the kinds (stdio.c, pty.c, stream.c, udp.c, chardev.c's file and null) share.
  *
  * A kind opens its descriptors and says what to do at end of input and when output fails; buffering,
  * watches and flow control are chardev.c's. Output state is under ->lock because any thread
@@ -21,6 +21,7 @@
 
 struct chardev_kind {
 	const char *name;
+	const struct field_table *options; /* what may follow the address; NULL: nothing */
 	/* @arg: what follows `name:` in the spec, NULL when nothing does. Sets filename, descriptors. */
 	bool (*open)(struct chardev *c, const char *arg, struct error *err);
 	void (*close)(struct chardev *c);
@@ -35,6 +36,13 @@ struct chardev_kind {
 	void (*cut)(struct chardev *c);
 	/* Loop's thread: take out of @n input bytes what is not the guest's; returns what is left. */
 	size_t (*filter)(struct chardev *c, uint8_t *p, size_t n);
+	/* Kinds of messages, which have no end: there is no hang-up, and an error is that of one message.
+	 * Both have their descriptor and say what happened as send(2) and recv(2) do, but -errno; NULL: a
+	 * stream. Under ->lock: send so much of @n bytes as one message holds, or -EAGAIN; what is
+	 * lost on the way was sent. */
+	ssize_t (*send)(struct chardev *c, const uint8_t *p, size_t n);
+	/* Loop's thread: at most @n bytes, or -EAGAIN. ->in_more: there are more of that message. */
+	ssize_t (*recv)(struct chardev *c, uint8_t *p, size_t n);
 };
 
 struct chardev {
@@ -56,6 +64,8 @@ struct chardev {
 	bool in_sock, in_ended;
 	bool in_always; /* cannot be polled (a regular file): always readable */
 	bool hup;	/* hang-up seen, input not yet read to its end */
+	bool in_fin;	/* the peer sends no more: the kind watches for its hang-up */
+	bool in_more;	/* the kind has input that it has read from the descriptor already */
 	struct loop_fd in_watch, out_watch;
 	struct chardev_front front; /* all NULL: none */
 
@@ -70,7 +80,12 @@ void chardev_update(struct chardev *c);
 /* Loop's thread: use @fd both ways (-1: none), drop buffered output, tell the front end. */
 void chardev_connect(struct chardev *c, int fd, bool sock);
 void chardev_disconnect(struct chardev *c);
+/* Loop's thread: the kind has seen the hang-up of a connection whose input has not ended yet. */
+void chardev_hung_up(struct chardev *c);
 
-extern const struct chardev_kind chardev_stdio, chardev_pty, chardev_unix;
+extern const struct chardev_kind chardev_stdio, chardev_pty, chardev_unix, chardev_tcp, chardev_fd,
+	chardev_udp;
+/* All of them, NULL-terminated. */
+extern const struct chardev_kind *const chardev_kinds[];
 
 #endif

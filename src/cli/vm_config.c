@@ -109,8 +109,9 @@ static const struct field vm_fields[] = {
 		       "help); "
 		       "repeatable"),
 	FIELD_LIST(V, serial, "serial", FT_STR, 4,
-		.doc = "[id=NAME,] stdio, null, pty, file:PATH, append:PATH, unix:PATH[,server] or "
-		       "none: COM1..4; repeatable"),
+		.doc = "[id=NAME,] stdio, null, pty, file:PATH, append:PATH, unix:PATH[,server], "
+		       "tcp:ADDR:PORT[,server][,nodelay], udp:ADDR:PORT[@ADDR:PORT], "
+		       "fd:N[,server] or none: COM1..4; repeatable"),
 	FIELD_LIST(V, console, "console", FT_STR, LIST_MAX,
 		.doc = "a virtio console, same back ends; repeatable"),
 	FIELD_LIST(V, device, "device", FT_STR, LIST_MAX,

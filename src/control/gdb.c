@@ -9,14 +9,15 @@
  */
 #include "control/gdb_int.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "base/sock_inet.h"
 
 /* -------- the client -------- */
 
@@ -156,36 +157,10 @@ static bool listen_unix(struct gdb *g, const char *path, struct error *err)
 /* "127.0.0.1:1234", "[::1]:1234" */
 static bool listen_tcp(struct gdb *g, const char *text, struct error *err)
 {
-	AUTO_FREE char *host = strdup(text);
-	char *colon = host ? strrchr(host, ':') : NULL;
-	struct sockaddr_in a4 = { .sin_family = AF_INET };
-	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6 };
-	bool is6 = host && *host == '[';
-	uint64_t port = 0;
-	int one = 1, rc;
+	struct sock_inet a;
 
-	if (colon)
-		*colon = 0;
-	if (!colon || !str_parse_u64(colon + 1, &port) || !port || port > 65535)
-		return error_usage(err,
-			"--gdb tcp:%s: an address and a port are wanted, as "
-			"tcp:127.0.0.1:1234",
-			text);
-	if (is6 && colon[-1] == ']')
-		colon[-1] = 0;
-	if (!(is6 ? inet_pton(AF_INET6, host + 1, &a6.sin6_addr)
-		  : inet_pton(AF_INET, host, &a4.sin_addr)))
-		return error_usage(err, "--gdb tcp:%s: '%s' is no numeric address", text, host);
-	a4.sin_port = a6.sin6_port = htons(port);
-	g->listen_fd = socket(
-		is6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (g->listen_fd < 0)
-		return error_set_errno(err, errno, "--gdb");
-	setsockopt(g->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	rc = is6 ? bind(g->listen_fd, (const struct sockaddr *)&a6, sizeof(a6))
-		 : bind(g->listen_fd, (const struct sockaddr *)&a4, sizeof(a4));
-	return (!rc && !listen(g->listen_fd, 1)) ||
-	       error_set_errno(err, errno, "--gdb tcp:%s: cannot listen there", text);
+	g->listen_fd = sock_inet_parse(&a, text, 1, err) ? sock_inet_listen(&a, false, err) : -1;
+	return g->listen_fd >= 0 || error_prefix(err, "--gdb tcp:%s", text);
 }
 
 static bool start(struct gdb *g, const char *address, struct error *err)

@@ -57,7 +57,8 @@ enum qmp_flag {
 	QMP_RAW = 1 << 2,   /* the result is any JSON (type `any`): appended to ->raw */
 	QMP_OOB = 1 << 3,   /* may come out of band (exec-oob) */
 	QMP_EARLY = 1 << 4, /* before the capabilities are negotiated, and only then */
-	/* Which arguments there may be only run() knows (device_add): it reads them from ->doc */
+	/* Which arguments there may be only run() knows (device_add): it reads them from ->doc. A table names
+	 * those that there always are, for the schema and the manual; nothing is put into its object */
 	QMP_OPEN = 1 << 5,
 };
 

@@ -13,32 +13,25 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/sock_file.h"
+#include "base/sock_inet.h"
 #include "base/str.h"
 #include "base/types.h"
-#include "base/patience.h"
 #include "net/net_int.h"
 #include "sandbox/sandbox.h"
 
-static int new_socket(int family, int type)
+/* A datagram socket. -1: err says why. */
+static int new_socket(int family, struct error *err)
 {
-	return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	return sock_new(family, SOCK_DGRAM | SOCK_NONBLOCK, err);
 }
 
-/* Bind to a network's address. */
-static bool bind_any(int fd, const struct sockaddr_storage *a, socklen_t len, const char *text,
-	struct error *err)
+/* Bind to a network's address, which others may have, too: those of a group do. */
+static bool bind_shared(int fd, const struct sockaddr_storage *a, socklen_t len, struct error *err)
 {
-	int r, on = 1;
+	int on = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	for (unsigned int waited = 0;
-		(r = bind(fd, (const struct sockaddr *)a, len)) < 0 && errno == EADDRINUSE;) {
-		if (!patience_wait(&waited)) {
-			errno = EADDRINUSE;
-			break;
-		}
-	}
-	return r == 0 || error_set_errno(err, errno, "cannot use the address '%s'", text);
+	return sock_inet_bind(fd, &(struct sock_inet){ *a, len }, err);
 }
 
 /* A Unix socket of ours: only the owner may connect; a file that nobody has any more is replaced. */
@@ -64,14 +57,8 @@ static bool open_listen(struct net_dev *d, const char *text, struct error *err)
 		fd = make_unix(d, &a, SOCK_STREAM, err);
 		return fd >= 0 && net_stream_open(d, TAKE_FD(fd), -1, NULL, 0, 0, err);
 	}
-	fd = new_socket(a.ss_family, SOCK_STREAM);
-	if (fd < 0)
-		return error_set_errno(err, errno, "socket");
-	if (!bind_any(fd, &a, len, text, err))
-		return false;
-	if (listen(fd, 1) < 0)
-		return error_set_errno(err, errno, "cannot listen at '%s'", text);
-	return net_stream_open(d, TAKE_FD(fd), -1, NULL, 0, 0, err);
+	fd = sock_inet_listen(&(struct sock_inet){ a, len }, false, err);
+	return fd >= 0 && net_stream_open(d, TAKE_FD(fd), -1, NULL, 0, 0, err);
 }
 
 static bool open_connect(struct net_dev *d, const struct net_socket_config *c, struct error *err)
@@ -84,8 +71,10 @@ static bool open_connect(struct net_dev *d, const struct net_socket_config *c, s
 		return false;
 	if (c->reconnect)
 		return net_stream_open(d, -1, -1, &a, len, c->reconnect, err);
-	fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&a, len) < 0)
+	fd = sock_new(a.ss_family, SOCK_STREAM, err);
+	if (fd < 0)
+		return false;
+	if (connect(fd, (struct sockaddr *)&a, len) < 0)
 		return error_set_errno(err, errno,
 			"cannot connect to '%s' (reconnect=1 waits for the other side)",
 			c->connect);
@@ -138,11 +127,10 @@ static bool open_mcast(struct net_dev *d, const struct net_socket_config *c, str
 				err, "localaddr=%s: an IPv4 address is wanted", c->local);
 		via = ((struct sockaddr_in *)&local)->sin_addr;
 	}
-	d->queue[0].fd = new_socket(AF_INET, SOCK_DGRAM);
-	d->queue[0].tx_fd = new_socket(AF_INET, SOCK_DGRAM);
-	if (d->queue[0].fd < 0 || d->queue[0].tx_fd < 0)
-		return error_set_errno(err, errno, "socket");
-	return bind_any(d->queue[0].fd, &d->peer, d->peer_len, c->mcast, err) &&
+	d->queue[0].fd = new_socket(AF_INET, err);
+	if (d->queue[0].fd < 0 || (d->queue[0].tx_fd = new_socket(AF_INET, err)) < 0)
+		return false;
+	return bind_shared(d->queue[0].fd, &d->peer, d->peer_len, err) &&
 	       join_group(d->queue[0].fd, d->queue[0].tx_fd, group, via, err);
 }
 
@@ -172,10 +160,8 @@ static bool open_udp(struct net_dev *d, const struct net_socket_config *c, struc
 	if (local.ss_family != d->peer.ss_family || local.ss_family == AF_UNIX)
 		return error_usage(
 			err, "udp= and localaddr= must both be IPv4 or both IPv6 addresses");
-	d->queue[0].fd = new_socket(local.ss_family, SOCK_DGRAM);
-	if (d->queue[0].fd < 0)
-		return error_set_errno(err, errno, "socket");
-	return bind_any(d->queue[0].fd, &local, len, c->local, err);
+	d->queue[0].fd = new_socket(local.ss_family, err);
+	return d->queue[0].fd >= 0 && bind_shared(d->queue[0].fd, &local, len, err);
 }
 
 static bool open_dgram(struct net_dev *d, const struct net_socket_config *c, struct error *err)
@@ -193,9 +179,9 @@ static bool open_dgram(struct net_dev *d, const struct net_socket_config *c, str
 	/* It may come later, and come again. */
 	if (!sandbox_reach(((struct sockaddr_un *)&d->peer)->sun_path))
 		return error_set(err, "out of memory");
-	d->queue[0].tx_fd = new_socket(AF_UNIX, SOCK_DGRAM);
+	d->queue[0].tx_fd = new_socket(AF_UNIX, err);
 	if (d->queue[0].tx_fd < 0)
-		return error_set_errno(err, errno, "socket");
+		return false;
 	d->queue[0].fd = make_unix(d, &local, SOCK_DGRAM, err);
 	return d->queue[0].fd >= 0;
 }

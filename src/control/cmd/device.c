@@ -104,9 +104,22 @@ static bool device_add(struct qmp_call *c, struct error *err)
 	return pci_hotplug_add(c->m, str_cstr(&type), str_cstr(&options), err);
 }
 
+/* What all devices have; each type has more, which is read as options are. */
+struct add_args {
+	char *driver, *bus, *id;
+};
+
+static const struct field add_fields[] = {
+	FIELD_STR(struct add_args, driver, "driver", .flags = FF_GIVEN, .doc = "its type"),
+	FIELD_STR(struct add_args, bus, "bus", .doc = "a root port, by its id"),
+	FIELD_STR(struct add_args, id, "id", .doc = "its id"),
+};
+static const struct field_table add_args = FIELD_TABLE("device_add", struct add_args, add_fields);
+
 const struct qmp_command device_add_cmd = {
 	.name = "device_add",
-	.doc = "plug a device in: driver, id, bus (a root port's id), and its options",
+	.doc = "plug a device in; what else its type takes device-list-properties tells",
+	.args = &add_args,
 	.flags = QMP_OPEN,
 	.run = device_add,
 };
