@@ -246,7 +246,13 @@ static uint8_t *pair_direct(
 	return jae;
 }
 
-uint8_t *jit_region_direct(struct jit_tr *t, uint32_t n, const struct jit_direct *d)
+bool jit_region_is_pair(const struct jit_tr *t, uint32_t n)
+{
+	return regions(t->j)->state[n].pair;
+}
+
+uint8_t *jit_region_direct(
+	struct jit_tr *t, uint32_t n, const struct jit_direct *d, unsigned int to)
 {
 	const struct jit_region *r = &regions(t->j)->region[n];
 	uint8_t *jae;
@@ -260,7 +266,7 @@ uint8_t *jit_region_direct(struct jit_tr *t, uint32_t n, const struct jit_direct
 	j_data(&t->b, 0x2b, R_10, &r->base);  /* sub */
 	j_data(&t->b, 0x3b, R_10, &r->limit); /* cmp */
 	jae = j_ahead(&t->b, 0x0f83);
-	j_data(&t->b, OP_LOAD, R_9, &r->delta);
+	j_data(&t->b, OP_LOAD, to, &r->delta);
 	return jae;
 }
 
