@@ -283,11 +283,11 @@ static void r9_is_kept(void **state)
 	}
 }
 
-/* again: mov rax, [rsp]; add rax, [rsp + 8]; add rax, [rsp + 4096]; add rax, [rsp + 4104]; add rdx, rax; dec ecx;
- * jnz again; hlt */
-static const uint8_t two_pages[] = { 0x48, 0x8b, 0x04, 0x24, 0x48, 0x03, 0x44, 0x24, 0x08, 0x48,
-	0x03, 0x84, 0x24, 0x00, 0x10, 0x00, 0x00, 0x48, 0x03, 0x84, 0x24, 0x08, 0x10, 0x00, 0x00,
-	0x48, 0x01, 0xc2, 0xff, 0xc9, 0x75, 0xe0, 0xf4 };
+/* again: mov rax, [rsp]; add qword [rsp + 8], 1; add rax, [rsp + 4096]; add qword [rsp + 4104], 1; add rdx, rax;
+ * dec ecx; jnz again; hlt */
+static const uint8_t two_pages[] = { 0x48, 0x8b, 0x04, 0x24, 0x48, 0x83, 0x44, 0x24, 0x08, 0x01,
+	0x48, 0x03, 0x84, 0x24, 0x00, 0x10, 0x00, 0x00, 0x48, 0x83, 0x84, 0x24, 0x08, 0x10, 0x00,
+	0x00, 0x01, 0x48, 0x01, 0xc2, 0xff, 0xc9, 0x75, 0xde, 0xf4 };
 
 /* The second group has another page of the stack: then the first one's is not there when the loop begins again. */
 static void a_loop_with_two_groups(void **state)
@@ -304,10 +304,12 @@ static void a_loop_with_two_groups(void **state)
 		put_stack(sp + PAGE, 300);
 		put_stack(sp + PAGE + 8, 4000);
 		v->gpr[X86_RSP] = sp;
-		v->gpr[X86_RCX] = 50;
+		v->gpr[X86_RCX] = 500;
 		v->gpr[X86_RDX] = 0;
 		run();
-		assert_int_equal(v->gpr[X86_RDX], 50 * 4321);
+		assert_int_equal(v->gpr[X86_RDX], 500 * 301);
+		assert_int_equal(stack_dword(sp + 8), 520);
+		assert_int_equal(stack_dword(sp + PAGE + 8), 4500);
 	}
 }
 
