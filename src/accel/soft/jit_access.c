@@ -330,8 +330,10 @@ void jit_access(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_a
 void jit_operand(struct jit_tr *t, unsigned int k, unsigned int size, enum soft_access access,
 	struct jit_mem *m)
 {
+	const struct jit_share *in_r9 = t->in_r9;
+
 	if (jit_share_operand(t, k, JIT_OPERAND, size, access, m) ||
-		jit_direct_operand(t, k, size, access, m))
+		jit_direct_operand(t, k, size, access, in_r9, m))
 		return;
 	*m = (struct jit_mem){ R_9, R_SP, 0 };
 	jit_ea(t, k);
@@ -422,11 +424,17 @@ static void emit_wraps(struct jit_tr *t, const uint8_t *site)
 void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 {
 	struct jit_site s = jit_site_of(t, w->insn);
-	uint8_t *at, *wraps = NULL;
+	uint8_t *at, *end = t->end[w->insn], *wraps = NULL;
 
 	if (w->how == JIT_SHARED) {
 		jit_emit_share_slow(t, w);
 		return;
+	}
+	if (w->kept && end) { /* who comes back behind the instruction has lost r9, too */
+		at = t->b.p;
+		jit_share_load_kept(t, w);
+		j_to(&t->b, 0xe9, end + t->b.to_rx);
+		end = at;
 	}
 	if (w->how == JIT_STRING)
 		j_here(&t->b, w->ja);
@@ -434,7 +442,7 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 		wraps = emit_not_found(t, w);
 	at = t->b.p;
 	s.retry = w->direct.there ? (int32_t)sizeof(s) : (int32_t)(w->retry - at);
-	s.next = t->end[w->insn] ? (int32_t)(t->end[w->insn] - at) : 0;
+	s.next = end ? (int32_t)(end - at) : 0;
 	s.size = w->size;
 	s.access = w->access;
 	s.first = jit_first_of(t, w->insn);
@@ -446,5 +454,5 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w)
 		emit_wraps(t, at);
 	}
 	if (w->direct.there)
-		jit_direct_found(t, &w->direct, w->retry);
+		jit_direct_found(t, w, w->retry);
 }

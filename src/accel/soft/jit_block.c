@@ -217,6 +217,7 @@ bool jit_translate(struct soft_vcpu *v, uint32_t block)
 	memset(t, 0, offsetof(struct jit_tr, miss));
 	memset(t->end, 0, sizeof(t->end));
 	memset(t->dead, 0, sizeof(t->dead));
+	memset(t->same, 0, sizeof(t->same));
 	t->b = (struct jit_buf){ start, j->code.rx - j->code.rw };
 	t->v = v;
 	t->j = j;

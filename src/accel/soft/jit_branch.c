@@ -323,7 +323,9 @@ static bool emit_loop(struct jit_tr *t, unsigned int k)
 	if (target < 0 || target > t->off[k] || !t->dead[k])
 		return false;
 	on = j_ahead(&t->b, 0x0f80 | ((t->insn[k].opcode & 15) ^ 1));
-	jit_emit_branch(t, k, target, true);
+	emit_poll(t, k, target, false);
+	if (!jit_share_loop(t, k))
+		jit_emit_link(t, target, NULL);
 	j_here(&t->b, on);
 	return true;
 }
@@ -333,6 +335,7 @@ bool jit_emit_jcc(struct jit_tr *t, unsigned int k)
 	if (!jit_branch_ok(t, &t->insn[k]))
 		return false;
 	jit_restore_flags(t);
+	t->r9_kept = true;
 	if (emit_loop(t, k))
 		return true;
 	t->side[t->n_side++] = (struct jit_side){ j_ahead(&t->b, 0x0f80 | (t->insn[k].opcode & 15)),

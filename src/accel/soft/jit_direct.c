@@ -2,8 +2,8 @@
 /*
  * jit_direct - memory operands that the host's CPU reaches by the guest's own register.
  *
- * What is looked up for such an operand is the distance from linear to host addresses, which r9 becomes, and
- * the operand is [r9 + register + constant]. So nothing that leads to the data waits for the comparison, or
+ * What is looked up for such an operand is the distance from linear to host addresses, which r9 becomes (or r10, where
+ * r9 has that of a group around it), and the operand is [r9 + register + constant]. So nothing that leads to the data waits for the comparison, or
  * for what was added to the address: a chain of pointers through a region (jit_region.c) is as fast as on
  * the CPU itself. It takes one register alone, which the host has in one of its own.
  *
@@ -84,9 +84,9 @@ uint8_t *jit_direct_probe(
 
 /* -------- operands -------- */
 bool jit_direct_operand(struct jit_tr *t, unsigned int k, unsigned int size,
-	enum soft_access access, struct jit_mem *m)
+	enum soft_access access, const struct jit_share *in_r9, struct jit_mem *m)
 {
-	unsigned int base = register_of(t, &t->insn[k]);
+	unsigned int base = register_of(t, &t->insn[k]), to = R_9;
 	struct jit_direct d;
 	struct jit_slow *s;
 	uint32_t region;
@@ -106,9 +106,16 @@ bool jit_direct_operand(struct jit_tr *t, unsigned int k, unsigned int size,
 	s->direct = d;
 	s->region = has ? region : 0;
 	s->how = has ? JIT_REGION : JIT_PROBE;
-	s->ja = has ? jit_region_direct(t, region, &d) : jit_direct_probe(t, &d, size, access);
+	if (has && !jit_region_is_pair(t, region) && jit_share_keeps(t, k, in_r9)) {
+		s->kept = in_r9->how;
+		s->kept_region = in_r9->region;
+		t->in_r9 = in_r9;
+		t->r9_kept = true;
+		to = R_10;
+	}
+	s->ja = has ? jit_region_direct(t, region, &d, to) : jit_direct_probe(t, &d, size, access);
 	s->retry = t->b.p;
-	*m = (struct jit_mem){ R_9, d.base, d.disp };
+	*m = (struct jit_mem){ (uint8_t)to, d.base, d.disp };
 	return true;
 }
 
@@ -117,10 +124,14 @@ void jit_direct_linear(struct jit_tr *t, const struct jit_direct *d)
 	j_lea(&t->b, t->wide, R_9, d->base, d->disp);
 }
 
-void jit_direct_found(struct jit_tr *t, const struct jit_direct *d, const uint8_t *to)
+void jit_direct_found(struct jit_tr *t, const struct jit_slow *s, const uint8_t *to)
 {
-	j_lea(&t->b, true, R_10, d->base, d->disp);
+	j_lea(&t->b, true, R_10, s->direct.base, s->direct.disp);
 	j_rr(&t->b, true, 0x2b, R_9, R_10); /* sub */
+	if (s->kept) {
+		j_mov(&t->b, R_10, R_9);
+		jit_share_load_kept(t, s);
+	}
 	j_to(&t->b, 0xe9, to + t->b.to_rx);
 }
 

@@ -181,12 +181,146 @@ static void regions_end(void **state)
 	}
 }
 
+/* -------- r9 from one access to the next, and around a loop -------- */
+#define WALK  0x50000000ull /* pages that lie in RAM the other way round */
+#define STACK 0x60000000ull
+#define PAGES 24u
+
+/* again: mov rsi, [rsp]; mov eax, [rdi]; add rdi, [rsp + 16]; add [rsp + 8], eax; xor edx, [rsi]; add r11d, eax;
+ * add qword [rsp], 12; cmp [rsp + 24], rdi; jne again; mov r14d, r11d; hlt */
+static const uint8_t walk[] = { 0x48, 0x8b, 0x34, 0x24, 0x8b, 0x07, 0x48, 0x03, 0x7c, 0x24, 0x10,
+	0x01, 0x44, 0x24, 0x08, 0x33, 0x16, 0x41, 0x01, 0xc3, 0x48, 0x83, 0x04, 0x24, 0x0c, 0x48,
+	0x39, 0x7c, 0x24, 0x18, 0x75, 0xe0, 0x45, 0x89, 0xde, 0xf4 };
+
+static uint8_t *walk_byte(uint64_t lin)
+{
+	uint64_t i = (lin - WALK) / PAGE;
+
+	return e->ram->host + CODE + 0x500000 + (PAGES - 1 - i) * PAGE + lin % PAGE;
+}
+
+static uint32_t walk_dword(uint64_t lin)
+{
+	uint32_t x = 0;
+
+	for (unsigned int i = 4; i--;)
+		x = x << 8 | *walk_byte(lin + i);
+	return x;
+}
+
+static void map_walk(void)
+{
+	for (unsigned int i = 0; i < PAGES; i++)
+		map(e, WALK + PAGE * i, CODE + 0x500000 + (PAGES - 1 - i) * PAGE, W);
+	for (unsigned int i = 0; i < 4; i++)
+		map(e, STACK + PAGE * i, CODE + 0x600000 + (3 - i) * PAGE, W);
+	for (uint64_t i = 0; i < PAGES * PAGE; i++)
+		*walk_byte(WALK + i) = (uint8_t)(i * 7 ^ i >> 8);
+}
+
+static uint8_t *stack_byte(uint64_t lin)
+{
+	return e->ram->host + CODE + 0x600000 + (3 - (lin - STACK) / PAGE) * PAGE + lin % PAGE;
+}
+
+static uint32_t stack_dword(uint64_t lin)
+{
+	uint32_t x = 0;
+
+	for (unsigned int i = 4; i--;)
+		x = x << 8 | *stack_byte(lin + i);
+	return x;
+}
+
+static void put_stack(uint64_t lin, uint64_t x)
+{
+	for (unsigned int i = 0; i < 8; i++)
+		*stack_byte(lin + i) = (uint8_t)(x >> 8 * i);
+}
+
+/* Accesses in other pages and over pages' ends come between those by the stack pointer. */
+static void walk_once(uint64_t sp, uint64_t from, uint64_t step, unsigned int n)
+{
+	uint64_t other = WALK + PAGE + from % 64;
+	uint32_t sum = 0, mix = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		sum += walk_dword(from + step * i);
+		mix ^= walk_dword(other + 12 * i);
+	}
+	put_stack(sp, other);
+	put_stack(sp + 8, 0);
+	put_stack(sp + 16, step);
+	put_stack(sp + 24, from + step * n);
+	v->gpr[X86_RSP] = sp;
+	v->gpr[X86_RDI] = from;
+	v->gpr[X86_RDX] = v->gpr[X86_R11] = 0;
+	run();
+	assert_int_equal(v->gpr[X86_R14], sum);
+	assert_int_equal((uint32_t)v->gpr[X86_RDX], mix);
+	assert_int_equal(v->gpr[X86_RSI], other + 12 * (n - 1));
+	assert_int_equal(v->gpr[X86_RDI], from + step * n);
+	assert_int_equal(stack_dword(sp + 8), sum);
+}
+
+static void r9_is_kept(void **state)
+{
+	uint64_t rnd = 5;
+
+	code_size(true);
+	map_walk();
+	put(walk, sizeof(walk));
+	v->jit->hot_all = true;
+	for (unsigned int i = 0; i < 400; i++) {
+		uint64_t sp = STACK + PAGE +
+			      (i % 3 ? 8 * (test_random(&rnd) % 400) : 4096 - 8 * (i % 5));
+		uint64_t step = 1 + test_random(&rnd) % 200;
+		unsigned int n = 1 + (unsigned int)(test_random(&rnd) % 300);
+
+		walk_once(sp, WALK + PAGE + test_random(&rnd) % 0x1000, step, n);
+		if (i % 8 == 7)
+			soft_tlb_flush(v, true);
+	}
+}
+
+/* again: mov rax, [rsp]; add qword [rsp + 8], 1; add rax, [rsp + 4096]; add qword [rsp + 4104], 1; add rdx, rax;
+ * dec ecx; jnz again; hlt */
+static const uint8_t two_pages[] = { 0x48, 0x8b, 0x04, 0x24, 0x48, 0x83, 0x44, 0x24, 0x08, 0x01,
+	0x48, 0x03, 0x84, 0x24, 0x00, 0x10, 0x00, 0x00, 0x48, 0x83, 0x84, 0x24, 0x08, 0x10, 0x00,
+	0x00, 0x01, 0x48, 0x01, 0xc2, 0xff, 0xc9, 0x75, 0xde, 0xf4 };
+
+/* The second group has another page of the stack: then the first one's is not there when the loop begins again. */
+static void a_loop_with_two_groups(void **state)
+{
+	code_size(true);
+	map_walk();
+	put(two_pages, sizeof(two_pages));
+	v->jit->hot_all = true;
+	for (unsigned int i = 0; i < 4; i++) {
+		uint64_t sp = STACK + 0x800 + 0x10 * i;
+
+		put_stack(sp, 1);
+		put_stack(sp + 8, 20);
+		put_stack(sp + PAGE, 300);
+		put_stack(sp + PAGE + 8, 4000);
+		v->gpr[X86_RSP] = sp;
+		v->gpr[X86_RCX] = 500;
+		v->gpr[X86_RDX] = 0;
+		run();
+		assert_int_equal(v->gpr[X86_RDX], 500 * 301);
+		assert_int_equal(stack_dword(sp + 8), 520);
+		assert_int_equal(stack_dword(sp + PAGE + 8), 4500);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(addresses_wrap_around, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(wider_registers, setup_jit, teardown),
 		cmocka_unit_test_setup_teardown(regions_end, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(r9_is_kept, setup_jit, teardown),
+		cmocka_unit_test_setup_teardown(a_loop_with_two_groups, setup_jit, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

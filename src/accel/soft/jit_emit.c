@@ -234,7 +234,7 @@ static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 	const struct x86_operand *r = f->reg >= 0 ? &i->operand[f->reg] : NULL;
 	const struct x86_operand *v = f->vvvv >= 0 ? &i->operand[f->vvvv] : NULL;
 	bool mem = m && m->kind == X86_OPND_MEM;
-	unsigned int reg = i->modrm >> 3 & 7, rm = 0, vvvv = 0;
+	unsigned int reg = i->modrm >> 3 & 7, rm = 0, vvvv = 0, scratch = R_9;
 	struct jit_mem at;
 
 	if (!high_ok(i) || (mem && !jit_ea_possible(t, i)))
@@ -243,6 +243,10 @@ static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 		return false;
 	if (mem)
 		jit_operand(t, k, m->size, m->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ, &at);
+	/* Without an access nothing loses r9, but where two registers are to be loaded. */
+	if (!mem && !v && (!r || jit_pinned(r->reg)))
+		scratch = R_10;
+	t->r9_kept |= !mem && (scratch != R_9 || (!v && m && jit_pinned(m->reg)));
 	jit_flags_before(t, k);
 	if (m && !mem && i->op == X86_OP_MOV && r && m->size >= 4) {
 		move(t, m->access & X86_ACC_W ? m->reg : r->reg,
@@ -252,8 +256,8 @@ static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 	if (m && !mem && in_frame(t, i, f))
 		return true;
 	if (m && !mem) {
-		rm = needs_load(i, m) ? jit_reg_in(t, m->reg, R_9)
-				      : (jit_pinned(m->reg) ? jit_host_of(m->reg) : R_9);
+		rm = needs_load(i, m) ? jit_reg_in(t, m->reg, scratch)
+				      : (jit_pinned(m->reg) ? jit_host_of(m->reg) : scratch);
 		rm += m->kind == X86_OPND_GPR_H ? 4 : 0;
 	}
 	if (v)
@@ -275,7 +279,7 @@ static bool plain(struct jit_tr *t, unsigned int k, const struct fields *f)
 	if (r && r->access & X86_ACC_W && i->op == X86_OP_XADD)
 		jit_reg_out(t, r->reg, R_10);
 	if (m && !mem && m->access & X86_ACC_W)
-		jit_reg_out(t, m->reg, R_9);
+		jit_reg_out(t, m->reg, scratch);
 	if (r && r->access & X86_ACC_W && i->op != X86_OP_XADD)
 		jit_reg_out(t, r->reg, R_10);
 	return true;

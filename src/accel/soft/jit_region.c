@@ -30,7 +30,7 @@
 #define SAME	 58  /* of which so many in the page of the one before are enough */
 #define SAME_TWO 22  /* and so many may be by turns in two */
 #define WIDE	 256 /* pages on either side at most */
-#define TRIES	 4   /* to widen it, until it is put on trial */
+#define TRIES	 4   /* to widen it, or to have one region for a pair, until it is put on trial */
 #define CALL_LEN 5
 
 #define REGION(member) ((int32_t)offsetof(struct jit_region, member))
@@ -246,7 +246,13 @@ static uint8_t *pair_direct(
 	return jae;
 }
 
-uint8_t *jit_region_direct(struct jit_tr *t, uint32_t n, const struct jit_direct *d)
+bool jit_region_is_pair(const struct jit_tr *t, uint32_t n)
+{
+	return regions(t->j)->state[n].pair;
+}
+
+uint8_t *jit_region_direct(
+	struct jit_tr *t, uint32_t n, const struct jit_direct *d, unsigned int to)
 {
 	const struct jit_region *r = &regions(t->j)->region[n];
 	uint8_t *jae;
@@ -260,7 +266,7 @@ uint8_t *jit_region_direct(struct jit_tr *t, uint32_t n, const struct jit_direct
 	j_data(&t->b, 0x2b, R_10, &r->base);  /* sub */
 	j_data(&t->b, 0x3b, R_10, &r->limit); /* cmp */
 	jae = j_ahead(&t->b, 0x0f83);
-	j_data(&t->b, OP_LOAD, R_9, &r->delta);
+	j_data(&t->b, OP_LOAD, to, &r->delta);
 	return jae;
 }
 
@@ -579,6 +585,26 @@ static void try_pair(struct soft_jit *j, const struct jit_site *s)
 	j->n_paired++;
 }
 
+/* A pair whose two pages lie in one piece by now, as a program's do where a window has them: one region does. */
+static bool is_one(const struct soft_vcpu *v, const struct jit_region *r, enum soft_access access)
+{
+	uint64_t even = -r[0].base, odd = -r[1].base, page = MIN(even, odd), end = MAX(even, odd);
+	const uint8_t *host = v->l1[page >> 12 & (JIT_L1_SIZE - 1)].host;
+
+	if (even == odd || end - page > WIDE * 0x1000ull)
+		return false;
+	for (; page <= end; page += 0x1000, host += 0x1000)
+		if (!page_at(v, page, host, access))
+			return false;
+	return true;
+}
+
+static void end_pair(struct soft_jit *j, const struct jit_site *s)
+{
+	*place_in(j->paired, j->block[s->block].page, s->off) = UINT32_MAX;
+	jit_block_drop(j, s->block);
+}
+
 /* The region that the code before site @s names. */
 static struct jit_region *region_of(const struct jit_site *s)
 {
@@ -609,15 +635,21 @@ void jit_region_again(
 			give_up(v->jit, s);
 		return;
 	}
-	st->left = MISSES;
+	st->left = st->pair ? MISSES / TRIES : MISSES;
+	soft_window_add(v, lin);
+	if (soft_window_wants_room(v))
+		return;
+	if (st->pair && is_one(v, r, access)) {
+		end_pair(v->jit, s);
+		return;
+	}
 	if (!st->pair) {
-		soft_window_add(v, lin);
 		if (widen(v, r, lin, access) > 1 && st->drops != (uint32_t)v->g.drops)
 			st->tries = 0; /* what it had was lost */
 		st->drops = (uint32_t)v->g.drops;
-		if (++st->tries < TRIES)
-			return;
 	}
+	if (++st->tries < TRIES)
+		return;
 	st->mask = st->same = 0;
 	st->left = TRIAL;
 	r->limit = 0;

@@ -271,32 +271,45 @@ static void stack(struct search *s, unsigned int k, const struct x86_insn *i)
 }
 
 /* -------- host register r9 from one access to the next -------- */
-/* Does @k leave host register r9 as it has it, or as a group's access has it? */
-static bool keeps_r9(const struct jit_tr *t, unsigned int k)
+/* Are all registers that it names the host's, too? */
+static bool only_pinned(const struct x86_insn *i)
 {
-	const struct x86_insn *i = &t->insn[k];
-
-	if (i->cls == X86_CLASS_SSE || i->cls == X86_CLASS_AVX)
-		return !native_has_mem(i) || t->member[k][JIT_OPERAND].group;
-	switch (i->op) {
-	case X86_OP_ADD ... X86_OP_NOT:
-	case X86_OP_IMUL:
-	case X86_OP_ROL ... X86_OP_SAR:
-	case X86_OP_MOV ... X86_OP_MOVSXD:
-	case X86_OP_PUSH:
-	case X86_OP_POP:
-		break;
-	default:
-		return false;
-	}
 	for (unsigned int n = 0; n < i->n_operands; n++) {
 		const struct x86_operand *p = &i->operand[n];
 
 		if (p->kind == X86_OPND_GPR_H || (p->kind == X86_OPND_GPR && !jit_pinned(p->reg)))
 			return false;
-		if (p->kind == X86_OPND_MEM && !t->member[k][JIT_OPERAND].group)
-			return false;
 	}
+	return true;
+}
+
+/* Is it the same on the host, but for its memory operand? Then it loses neither r9 nor r10. */
+static bool is_itself(const struct x86_insn *i)
+{
+	switch (i->op) {
+	case X86_OP_ADD ... X86_OP_NOT:
+	case X86_OP_IMUL:
+	case X86_OP_ROL ... X86_OP_SAR:
+	case X86_OP_MOV ... X86_OP_MOVSXD:
+		return only_pinned(i);
+	default:
+		return false;
+	}
+}
+
+/* Does @k leave host register r9 as it has it, or as a group's access has it? */
+static bool keeps_r9(const struct jit_tr *t, unsigned int k)
+{
+	const struct x86_insn *i = &t->insn[k];
+	bool stack = i->op == X86_OP_PUSH || i->op == X86_OP_POP;
+
+	if (i->cls == X86_CLASS_SSE || i->cls == X86_CLASS_AVX)
+		return !native_has_mem(i) || t->member[k][JIT_OPERAND].group;
+	if (!is_itself(i) && !(stack && only_pinned(i)))
+		return false;
+	for (unsigned int n = 0; n < i->n_operands; n++)
+		if (i->operand[n].kind == X86_OPND_MEM && !t->member[k][JIT_OPERAND].group)
+			return false;
 	return true;
 }
 
@@ -374,6 +387,23 @@ static void find_needs(struct jit_tr *t)
 	jit_share_forget(t);
 }
 
+/* Would the block's first access, made again, be its group's once more? */
+static bool first_again(const struct search *s)
+{
+	unsigned int group = s->t->member[0][JIT_OPERAND].group;
+	const struct jit_share *g = group ? &s->t->share[group - 1] : NULL;
+
+	if (!g || s->t->member[0][JIT_OPERAND].adj || s->adj[g->base])
+		return false;
+	for (unsigned int n = 0; n < PLACES; n++) {
+		const struct place *p = &s->place[n];
+
+		if (p->base == g->base && p->index == g->index && p->scale == g->scale)
+			return p->read == group || p->write == group;
+	}
+	return false;
+}
+
 void jit_share_find(struct jit_tr *t)
 {
 	struct search s = { .t = t };
@@ -402,6 +432,8 @@ void jit_share_find(struct jit_tr *t)
 			i->op == X86_OP_RET)
 			stack(&s, k, i);
 		note_changes(&s, i);
+		if (i->op == X86_OP_JCC)
+			t->same[k] = first_again(&s);
 	}
 	find_direct(t);
 	find_needs(t);
@@ -413,6 +445,7 @@ void jit_share_forget(struct jit_tr *t)
 	for (unsigned int n = 0; n < t->n_share; n++)
 		t->share[n].how = JIT_SHARE_NOT_YET;
 	t->in_r9 = NULL;
+	t->r9_kept = false;
 }
 
 /* The distance that the group has found. */
@@ -480,7 +513,7 @@ static void look_up_direct(
 		.there = true, .base = (uint8_t)jit_host_of(g->base), .disp = g->lo - m->adj
 	};
 	if (g->how == JIT_SHARE_REGION) {
-		s->ja = jit_region_direct(t, s->region, &s->direct);
+		s->ja = jit_region_direct(t, s->region, &s->direct, R_9);
 	} else if (g->how == JIT_SHARE_FRAME) {
 		s->ja = jit_direct_probe(t, &s->direct, span, g->write ? SOFT_WRITE : SOFT_READ);
 		if (g->needs_delta) {
@@ -551,6 +584,10 @@ static void look_up(struct jit_tr *t, unsigned int k, struct jit_share *g,
 	s->shared_by = g->how;
 	t->in_r9 = g;
 	t->delta_in_r9 = g->direct;
+	if (!k && !t->live[k]) {
+		t->looked_up = s->done;
+		t->looked_up_have = t->have;
+	}
 }
 
 /* Of a group that was looked up: where @m is, by the distance. */
@@ -626,8 +663,44 @@ bool jit_share_operand(struct jit_tr *t, unsigned int k, enum jit_slot slot, uns
 
 void jit_share_note(struct jit_tr *t, unsigned int k)
 {
-	if (!keeps_r9(t, k))
+	if (!keeps_r9(t, k) && !t->r9_kept)
 		t->in_r9 = NULL;
+	t->r9_kept = false;
+}
+
+/* -------- r9 beyond other accesses, and loops -------- */
+/* Can its distance be had again at any time? */
+static bool stays(const struct jit_share *g)
+{
+	return g->direct && (g->how == JIT_SHARE_STACK || g->how == JIT_SHARE_REGION);
+}
+
+bool jit_share_keeps(const struct jit_tr *t, unsigned int k, const struct jit_share *g)
+{
+	struct jit_flags f = jit_flags_of(&t->insn[k]);
+	bool restores = f.reads || (f.writes && f.writes != JIT_ALL_FLAGS && t->live[k]);
+
+	return g && t->delta_in_r9 && stays(g) && !restores && is_itself(&t->insn[k]);
+}
+
+void jit_share_load_kept(struct jit_tr *t, const struct jit_slow *s)
+{
+	const struct jit_share g = { .how = s->kept, .region = s->kept_region };
+
+	load_delta(t, &g, R_9);
+}
+
+bool jit_share_loop(struct jit_tr *t, unsigned int k)
+{
+	const struct jit_share *g = group_of(t, 0, JIT_OPERAND);
+
+	if (!t->looked_up || !t->same[k] || !g || !stays(g) || t->have != t->looked_up_have ||
+		jit_target_of(t, k) != (int64_t)t->start)
+		return false;
+	if (t->in_r9 != g || !t->delta_in_r9)
+		load_delta(t, g, R_9);
+	j_to(&t->b, 0xe9, t->looked_up + t->b.to_rx);
+	return true;
 }
 
 /* -------- when that does not lead there -------- */
@@ -720,6 +793,6 @@ void jit_emit_share_slow(struct jit_tr *t, const struct jit_slow *w)
 	jit_put_site(t, &s);
 	if (found) {
 		j_here(&t->b, found);
-		jit_direct_found(t, &w->direct, w->done);
+		jit_direct_found(t, w, w->done);
 	}
 }

@@ -46,6 +46,8 @@ struct jit_slow { /* an access that the TLB does not know */
 	uint8_t have;		  /* JIT_STRING, JIT_SHARED: JIT_RES_* */
 	uint32_t region;	  /* JIT_REGION: which */
 	struct jit_direct direct; /* at @retry r9 is the distance */
+	uint8_t kept; /* enum jit_share_how: r10 is it, and r9 this one's, to be had there (of @kept_region) */
+	uint32_t kept_region;
 	/* JIT_SHARED: */
 	uint8_t *done;
 	const struct jit_share *share;
@@ -142,6 +144,11 @@ struct jit_tr {
 	unsigned int n_share, next_delta;
 	const struct jit_share *in_r9; /* r9 is the host's address of its lowest; or NULL */
 	bool delta_in_r9;	       /* rather: the distance */
+	bool r9_kept; /* by the instruction at hand, which has r10 for its own access */
+	/* The block's first access is a group's: code behind its look-up, what is there, and where the group's
+	 * register is still the same. */
+	uint8_t *looked_up;
+	uint8_t looked_up_have;
 	uint32_t region_of
 		[16][2][2]
 		[2]; /* 1 + that of accesses by a register alone, 0: none; writes? wide? pair? */
@@ -156,6 +163,7 @@ struct jit_tr {
 	uint16_t off[JIT_INSNS + 1];
 	uint16_t live[JIT_INSNS]; /* flags that must be kept before the instruction */
 	bool dead[JIT_INSNS];	  /* nobody reads flags where it branches to */
+	bool same[JIT_INSNS];	  /* behind it the first access would be the same group's again */
 	uint8_t *end[JIT_INSNS];  /* code after it; NULL: it does not go on there */
 	struct x86_insn insn[JIT_INSNS];
 };
@@ -235,17 +243,17 @@ void jit_emit_slow(struct jit_tr *t, const struct jit_slow *w);
 /* -------- jit_direct.c -------- */
 /* May the host's CPU add guest register @base, @disp and a distance by itself? */
 bool jit_direct_ok(const struct jit_tr *t, unsigned int base, int64_t disp);
-/* As jit_operand(), if it is one for that. r9 is the distance. */
+/* As jit_operand(), if it is one for that. r9 is the distance; or r10, if r9 can be kept as @in_r9 (or NULL) has it. */
 bool jit_direct_operand(struct jit_tr *t, unsigned int k, unsigned int size,
-	enum soft_access access, struct jit_mem *m) MUST_USE;
+	enum soft_access access, const struct jit_share *in_r9, struct jit_mem *m) MUST_USE;
 /* r9 becomes the distance for @span bytes there by the small TLB: 64-bit code. r10 is lost. The jump is taken if it
  * is not there. */
 uint8_t *jit_direct_probe(
 	struct jit_tr *t, const struct jit_direct *d, unsigned int span, enum soft_access access);
 /* r9 becomes the linear address. */
 void jit_direct_linear(struct jit_tr *t, const struct jit_direct *d);
-/* The host's address in r9 becomes the distance; to @to. */
-void jit_direct_found(struct jit_tr *t, const struct jit_direct *d, const uint8_t *to);
+/* The host's address in r9 becomes the distance of @s; to @to. */
+void jit_direct_found(struct jit_tr *t, const struct jit_slow *s, const uint8_t *to);
 /* The same as jit_direct_linear(), of 32-bit code. The jump is taken if addresses or registers around there may
  * wrap around. r10 is lost. */
 uint8_t *jit_direct_wraps(struct jit_tr *t, const struct jit_direct *d);
@@ -259,6 +267,13 @@ void jit_share_forget(struct jit_tr *t);
 bool jit_share_has_stack(const struct jit_tr *t);
 /* After @k: what host registers hold. */
 void jit_share_note(struct jit_tr *t, unsigned int k);
+/* May @k have r10 for its own access, since r9 is wanted as @g has it? */
+bool jit_share_keeps(const struct jit_tr *t, unsigned int k, const struct jit_share *g);
+/* r9 becomes the distance that @s has kept there. No flags change. */
+void jit_share_load_kept(struct jit_tr *t, const struct jit_slow *s);
+/* Branch @k goes back to the block's beginning: on behind its first access, if what that has found still holds. False:
+ * nothing was written. The caller has asked whether somebody wants the vCPU's attention. */
+bool jit_share_loop(struct jit_tr *t, unsigned int k);
 /* If access @slot of @k is one of a group: as jit_operand(). */
 bool jit_share_operand(struct jit_tr *t, unsigned int k, enum jit_slot slot, unsigned int size,
 	enum soft_access access, struct jit_mem *m) MUST_USE;
@@ -279,8 +294,10 @@ bool jit_region_for(
  * returned, for jit_region_missed(), after which the site is to follow. */
 uint8_t *jit_region_check(struct jit_tr *t, uint32_t region);
 void jit_region_missed(struct jit_tr *t, const struct jit_slow *w);
-/* The same for jit_direct.c: r9 becomes the distance for @d. */
-uint8_t *jit_region_direct(struct jit_tr *t, uint32_t region, const struct jit_direct *d);
+/* The same for jit_direct.c: @to, r9 or r10, becomes the distance for @d. Not r10 of a pair. */
+uint8_t *jit_region_direct(
+	struct jit_tr *t, uint32_t region, const struct jit_direct *d, unsigned int to);
+bool jit_region_is_pair(const struct jit_tr *t, uint32_t region);
 /* Which accesses by a register share theirs: none; those that go on to after @k. */
 void jit_region_forget(struct jit_tr *t);
 void jit_region_note(struct jit_tr *t, unsigned int k);

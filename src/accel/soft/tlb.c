@@ -417,8 +417,8 @@ bool soft_mmu_slice(struct soft_vcpu *v)
 		atomic_store(&v->in_guest, true);
 	}
 	soft_mmu_serve_flush(v);
-	if (soft_window_wants_reset(v)) {
-		soft_window_reset(v);
+	if (soft_window_wants_room(v)) {
+		soft_window_make_room(v);
 		soft_tlb_flush(v, true);
 	}
 	return tlb_check_map(v);

@@ -10,50 +10,75 @@
 #define CHUNK_BITS    26 /* of linear addresses, which are mapped as one */
 #define CHUNK_SIZE    (1ull << CHUNK_BITS)
 #define CHUNK_PAGES   (CHUNK_SIZE / PAGE_SIZE)
-#define CHUNKS	      32u /* a power of 2 */
-#define AROUND	      16  /* pages on either side that are mapped at a time */
+#define SETS	      8u /* a power of 2 */
+#define WAYS	      4u
+#define CHUNKS	      (SETS * WAYS)
+#define AROUND	      16 /* pages on either side that are mapped at a time */
 /* Each page may be a mapping of its own, of which the host allows a process 65530. */
 #define PAGES_MAX     4096u
 #define PAGES_ALL_MAX 32768u
 /* Pages that found no room until all is begun anew, and how often at most. */
 #define REFUSALS      256u
 #define RESET_EVERY   (2 * NS_PER_SEC)
+/* Pages that are others by now until a chunk is begun anew, and how often one is. */
+#define CHANGES	      8u
+#define EVICT_EVERY   (50 * NS_PER_MS)
 
 struct chunk {
 	uint64_t start; /* linear */
-	uint64_t cr3;	/* whose */
+	uint64_t root;	/* whose: where the page tables are */
 	uint8_t **host; /* owned: of each page, where it is in RAM; NULL: not mapped. NULL: free */
 	uint8_t *at;	/* of the first page */
+	uint64_t used;	/* when a walk came here last: ->walks then */
+	uint32_t pages, changes;
 };
 
 struct soft_windows {
 	uint8_t *reserved; /* CHUNKS * CHUNK_SIZE; NULL: this host, or this RAM, does without */
 	uint32_t pages, refused;
-	int64_t reset_ns;
-	struct chunk chunk[CHUNKS];
+	uint64_t walks;	   /* that came to any chunk */
+	struct chunk *old; /* is to make room; NULL: none, or all */
+	bool crowded;	   /* room is to be made from ->next_ns on */
+	int64_t next_ns;
+	struct chunk set[SETS][WAYS];
 };
 
-static struct chunk *chunk_at(struct soft_windows *w, uint64_t lin, uint64_t cr3)
+/* A program keeps its page tables, whichever PCID the guest gives it this time. */
+static uint64_t root_of(const struct soft_vcpu *v)
 {
-	uint64_t key = lin >> CHUNK_BITS ^ cr3 >> 12 << 20;
-
-	return &w->chunk[key * 0x9e3779b97f4a7c15ull >> 32 & (CHUNKS - 1)];
+	return v->cr3 >> 12;
 }
 
-static bool chunk_is(const struct chunk *c, uint64_t lin, uint64_t cr3)
+static struct chunk *set_at(struct soft_windows *w, uint64_t lin, uint64_t root)
 {
-	return c->host && (c->start ^ lin) < CHUNK_SIZE && c->cr3 == cr3;
+	uint64_t key = lin >> CHUNK_BITS ^ root << 20;
+
+	return w->set[key * 0x9e3779b97f4a7c15ull >> 32 & (SETS - 1)];
+}
+
+static struct chunk *chunk_find(struct soft_windows *w, uint64_t lin, uint64_t root)
+{
+	struct chunk *set = set_at(w, lin, root);
+
+	for (struct chunk *c = set; c < set + WAYS; c++)
+		if ((c->start ^ lin) < CHUNK_SIZE && c->root == root && c->host)
+			return c;
+	return NULL;
 }
 
 uint8_t *soft_window_host(const struct soft_vcpu *v, uint64_t page, uint8_t *host)
 {
-	struct chunk *c;
+	struct soft_windows *w = v->mmu->windows;
 	uint64_t i = page % CHUNK_SIZE / PAGE_SIZE;
+	struct chunk *c;
 
-	if (__builtin_expect(!v->mmu->windows, 1))
+	if (__builtin_expect(!w, 1))
 		return host;
-	c = chunk_at(v->mmu->windows, page, v->cr3);
-	return chunk_is(c, page, v->cr3) && c->host[i] == host ? c->at + i * PAGE_SIZE : host;
+	c = chunk_find(w, page, root_of(v));
+	if (!c)
+		return host;
+	c->used = ++w->walks;
+	return c->host[i] == host ? c->at + i * PAGE_SIZE : host;
 }
 
 uint8_t *soft_window_frame(const struct soft_vcpu *v, uint8_t *host)
@@ -65,7 +90,7 @@ uint8_t *soft_window_frame(const struct soft_vcpu *v, uint8_t *host)
 		return host;
 	off = (uintptr_t)host - (uintptr_t)w->reserved;
 	return off < CHUNKS * CHUNK_SIZE
-		       ? w->chunk[off / CHUNK_SIZE].host[off % CHUNK_SIZE / PAGE_SIZE]
+		       ? w->set[0][off / CHUNK_SIZE].host[off % CHUNK_SIZE / PAGE_SIZE]
 		       : host;
 }
 
@@ -81,16 +106,22 @@ static struct soft_windows *windows_new(void)
 		-1, 0);
 	w->reserved = p == MAP_FAILED ? NULL : p;
 	for (uint32_t i = 0; w->reserved && i < CHUNKS; i++)
-		w->chunk[i].at = w->reserved + i * CHUNK_SIZE;
+		w->set[i / WAYS][i % WAYS].at = w->reserved + i * CHUNK_SIZE;
 	return w;
+}
+
+static void chunk_forget(struct soft_windows *w, struct chunk *c)
+{
+	w->pages -= c->pages;
+	free(c->host);
+	c->host = NULL;
+	c->pages = c->changes = 0;
 }
 
 static void chunks_forget(struct soft_windows *w)
 {
-	for (uint32_t i = 0; i < CHUNKS; i++) {
-		free(w->chunk[i].host);
-		w->chunk[i].host = NULL;
-	}
+	for (uint32_t i = 0; i < CHUNKS; i++)
+		chunk_forget(w, &w->set[i / WAYS][i % WAYS]);
 }
 
 /* It is of no use here; nothing leads there. */
@@ -99,6 +130,13 @@ static void give_up(struct soft_windows *w)
 	if (w->reserved)
 		munmap(w->reserved, CHUNKS * CHUNK_SIZE);
 	w->reserved = NULL;
+}
+
+static void unmap(struct soft_windows *w, uint8_t *at, uint64_t size)
+{
+	if (mmap(at, size, PROT_NONE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		    0) == MAP_FAILED)
+		give_up(w);
 }
 
 void soft_windows_free(struct soft_windows *w)
@@ -110,12 +148,32 @@ void soft_windows_free(struct soft_windows *w)
 	free(w);
 }
 
-bool soft_window_wants_reset(const struct soft_vcpu *v)
+bool soft_window_wants_room(const struct soft_vcpu *v)
 {
 	const struct soft_windows *w = v->mmu->windows;
 
-	return __builtin_expect(w && w->refused >= REFUSALS, 0) &&
-	       clock_mono_ns() >= w->reset_ns + RESET_EVERY;
+	return __builtin_expect(w && w->crowded, 0) && clock_mono_ns() >= w->next_ns;
+}
+
+static void made_room(struct soft_windows *w, int64_t every)
+{
+	w->old = NULL;
+	w->crowded = false;
+	w->refused = 0;
+	w->next_ns = clock_mono_ns() + every;
+}
+
+void soft_window_make_room(struct soft_vcpu *v)
+{
+	struct soft_windows *w = v->mmu->windows;
+
+	if (!w->old) {
+		soft_window_reset(v);
+		return;
+	}
+	chunk_forget(w, w->old);
+	unmap(w, w->old->at, CHUNK_SIZE);
+	made_room(w, EVICT_EVERY);
 }
 
 void soft_window_reset(struct soft_vcpu *v)
@@ -125,25 +183,37 @@ void soft_window_reset(struct soft_vcpu *v)
 	if (!w || !w->reserved)
 		return;
 	chunks_forget(w);
-	w->pages = w->refused = 0;
-	w->reset_ns = clock_mono_ns();
-	if (mmap(w->reserved, CHUNKS * CHUNK_SIZE, PROT_NONE,
-		    MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED)
-		give_up(w);
+	unmap(w, w->reserved, CHUNKS * CHUNK_SIZE);
+	made_room(w, RESET_EVERY);
 }
 
 /* -------- pages -------- */
-static struct chunk *chunk_for(struct soft_windows *w, uint64_t lin, uint64_t cr3)
+/* @c, or all if there is none that is to blame, shall make room. */
+static void want_room(struct soft_windows *w, struct chunk *c)
 {
-	struct chunk *c = chunk_at(w, lin, cr3);
+	if (w->crowded)
+		return;
+	w->crowded = true;
+	w->old = c;
+}
 
-	if (chunk_is(c, lin, cr3))
+static struct chunk *chunk_for(struct soft_windows *w, uint64_t lin, uint64_t root)
+{
+	struct chunk *set = set_at(w, lin, root), *c = chunk_find(w, lin, root), *oldest = set;
+
+	if (c)
 		return c;
-	if (c->host)
+	for (c = set; c < set + WAYS && c->host; c++)
+		if (c->used < oldest->used)
+			oldest = c;
+	if (c == set + WAYS) {
+		want_room(w, oldest);
 		return NULL;
+	}
 	c->host = calloc(CHUNK_PAGES, sizeof(*c->host));
 	c->start = lin & ~(CHUNK_SIZE - 1);
-	c->cr3 = cr3;
+	c->root = root;
+	c->used = ++w->walks;
 	return c->host ? c : NULL;
 }
 
@@ -172,6 +242,7 @@ static bool page_map(struct soft_vcpu *v, struct chunk *c, uint64_t page, uint8_
 	if (mremap(host, 0, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
 		return false;
 	c->host[i] = host;
+	c->pages++;
 	w->pages++;
 	lead(v, page, host, to);
 	return true;
@@ -199,11 +270,13 @@ static bool page_add(struct soft_vcpu *v, struct chunk *c, uint64_t page, unsign
 	host = soft_window_frame(v, (uint8_t *)(e->addend + page));
 	if (c->host[i] == host) {
 		lead(v, page, host, c->at + i * PAGE_SIZE);
-	} else if (c->host[i] || w->pages >= room(v)) {
-		w->refused++;
+	} else if (c->host[i]) {
+		if (++c->changes >= CHANGES)
+			want_room(w, c);
 		return false;
-	} else if (!page_map(v, c, page, host)) {
-		w->refused++;
+	} else if (w->pages >= room(v) || !page_map(v, c, page, host)) {
+		if (++w->refused >= REFUSALS)
+			want_room(w, NULL);
 		return false;
 	}
 	++*n;
@@ -223,11 +296,9 @@ bool soft_window_add(struct soft_vcpu *v, uint64_t lin)
 		w = v->mmu->windows = windows_new();
 	if (!w || !w->reserved)
 		return false;
-	c = chunk_for(w, page, v->cr3);
-	if (!c) {
-		w->refused++;
+	c = chunk_for(w, page, root_of(v));
+	if (!c)
 		return false;
-	}
 	for (unsigned int k = 0; k <= AROUND && page_add(v, c, page + k * PAGE_SIZE, &n); k++)
 		;
 	for (unsigned int k = 1; k <= AROUND && page_add(v, c, page - k * PAGE_SIZE, &n); k++)

@@ -9,7 +9,7 @@
  *
  * Only the TLB leads there, and only to a page that the window has from the very place where a walk finds the guest's; so a
  * window need not know of flushes, and one that no longer fits is merely not used. What is mapped changes only when
- * nothing leads there: soft_window_reset().
+ * nothing leads there: soft_window_make_room(), soft_window_reset().
  *
  * Needs RAM that can be mapped twice (a memfd). Each vCPU has its own; its thread.
  */
@@ -27,9 +27,12 @@ uint8_t *soft_window_frame(const struct soft_vcpu *v, uint8_t *host);
 /* Generated code misses the page of @lin, which the TLB has for reading, where it is one of several: map it, and what the
  * TLB knows of the pages around it, and have the TLBs lead there. False: nothing has changed. */
 bool soft_window_add(struct soft_vcpu *v, uint64_t lin);
-/* Between instructions: is there to be a reset, since pages found no room? */
-bool soft_window_wants_reset(const struct soft_vcpu *v);
-/* Forget all of it. The caller flushes the TLB before anything else is done with it. */
+/* Between instructions, or where a page has found no room: is some to be made now? */
+bool soft_window_wants_room(const struct soft_vcpu *v);
+/* Between instructions: forget what has not been used for long, or what no longer fits. The caller flushes the TLB before
+ * anything else is done with it. */
+void soft_window_make_room(struct soft_vcpu *v);
+/* Forget all of it; the same for the caller. */
 void soft_window_reset(struct soft_vcpu *v);
 void soft_windows_free(struct soft_windows *w);
 

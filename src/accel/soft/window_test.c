@@ -14,6 +14,7 @@
 #define FRAMES 32u
 #define FRAME  (CODE + 0x100000ull)
 #define TOP2   0x3f0000ull
+#define TOP3   0x340000ull /* 64 more */
 #define STEPS  4000u
 
 /* Adds the counter to a word, and another word to eax, at addresses that a list has, until the counter is 0. */
@@ -317,20 +318,86 @@ static void no_room(void **state)
 	list_make(STEPS, 1);
 	run(&space[0], 10);
 	fill_room(4096 + 255, 4096);
-	assert_false(soft_window_wants_reset(v));
+	assert_false(soft_window_wants_room(v));
 	fill_room(4096 + 1, 0);
-	assert_true(soft_window_wants_reset(v));
+	assert_true(soft_window_wants_room(v));
 	list_make(STEPS, 4);
 	run(&space[0], STEPS);
 	assert_true(in_window(0));
-	assert_false(soft_window_wants_reset(v));
+	assert_false(soft_window_wants_room(v));
 	fill_room(6000, 4096 - 4 - 16);
-	assert_false(soft_window_wants_reset(v));
+	assert_false(soft_window_wants_room(v));
 	run(&space[0], STEPS);
 	v->cr3 = TOP2;
 	soft_mmu_cr3(v, false);
 	run(&space[1], STEPS);
 	assert_false(in_window(0));
+}
+
+/* An address space of its own, whose page tables begin at another place: the first one's, copied. */
+static void use_root(unsigned int n)
+{
+	uint64_t top = TOP3 + 0x1000ull * n;
+
+	memcpy(e->ram->host + top, e->ram->host + TOP, 0x1000);
+	v->cr3 = top;
+	soft_mmu_cr3(v, false);
+}
+
+/* More programs than there is room for: the last one gets what the first has not used for longest, though not all at once; and what
+ * the code, which is the same, had got without is no more. */
+static void programs_come_and_go(void **state)
+{
+	unsigned int in = 0;
+
+	list_make(STEPS, 2);
+	for (unsigned int n = 0; n < 64; n++) {
+		use_root(n);
+		run(&space[0], STEPS);
+		in += in_window(0) && in_window(1);
+	}
+	assert_in_range(in, 24, 48);
+	assert_true(v->jit->n_paired > 0);
+	usleep(60000);
+	use_root(63);
+	for (int i = 0; i < 20; i++) {
+		run(&space[0], STEPS);
+		soft_tlb_flush(v, true);
+	}
+	assert_true(in_window(0) && in_window(1));
+}
+
+/* It is the program's, whatever PCID it has. */
+static void pcid_is_no_other_program(void **state)
+{
+	list_make(STEPS, 2);
+	v->cr4 |= X86_CR4_PCIDE;
+	soft_mmu_mode_changed(v);
+	run(&space[0], STEPS);
+	assert_true(in_window(0));
+	v->cr3 = TOP | 3;
+	soft_mmu_cr3(v, false);
+	run(&space[0], 10);
+	assert_true(in_window(0));
+}
+
+/* Pages that become others, as when page tables are another program's by now: they get in, after a while. */
+static void pages_that_change(void **state)
+{
+	list_make(STEPS, 8);
+	run(&space[0], STEPS);
+	assert_true(in_window(0) && in_window(7));
+	for (unsigned int i = 0; i < 8; i++) {
+		space[0].frame[i] = (i + 5) % FRAMES;
+		map_page(&space[0], i);
+	}
+	soft_tlb_flush(v, true);
+	run(&space[0], 10);
+	assert_false(in_window(0) || in_window(7));
+	for (int i = 0; i < 5; i++)
+		run(&space[0], STEPS);
+	assert_true(in_window(0) && in_window(7));
+	assert_int_equal(v->jit->n_given_up, 0);
 }
 
 int main(void)
@@ -342,6 +409,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rights_go_with_the_frame, setup_windows, teardown),
 		cmocka_unit_test_setup_teardown(code_in_a_window, setup_windows, teardown),
 		cmocka_unit_test_setup_teardown(no_room, setup_windows, teardown),
+		cmocka_unit_test_setup_teardown(programs_come_and_go, setup_windows, teardown),
+		cmocka_unit_test_setup_teardown(pcid_is_no_other_program, setup_windows, teardown),
+		cmocka_unit_test_setup_teardown(pages_that_change, setup_windows, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
