@@ -68,7 +68,8 @@ enum field_flag {
 	FF_GIVEN = 1 << 5,
 	/* JSON results: no key when it is zero or empty */
 	FF_OMIT_ZERO = 1 << 6,
-	/* FT_STR, JSON: holds any value, as its JSON text */
+	/* FT_STR, JSON: holds any value, as its JSON text. With ->sub only a text or an object of that
+	 * is meant (QAPI's alternate), which who reads it has to see to */
 	FF_ANY = 1 << 7,
 };
 

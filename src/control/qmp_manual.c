@@ -13,7 +13,7 @@ static const char *type_word(const struct field *f)
 	case FT_BOOL:
 		return "boolean";
 	case FT_STR:
-		return f->flags & FF_ANY ? "any value" : "text";
+		return f->sub ? "text or object" : f->flags & FF_ANY ? "any value" : "text";
 	case FT_BYTES:
 	case FT_MAC:
 		return "text";

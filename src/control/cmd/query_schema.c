@@ -10,12 +10,12 @@
 #include "base/vec.h"
 #include "control/qmp.h"
 
-enum kind { KIND_OBJECT, KIND_EMPTY, KIND_ENUM, KIND_ARRAY };
+enum kind { KIND_OBJECT, KIND_EMPTY, KIND_ENUM, KIND_ARRAY, KIND_ALTERNATE };
 
 /* One entry to be written: its number is its name. */
 struct entry {
 	enum kind kind;
-	const struct field_table *table; /* OBJECT */
+	const struct field_table *table; /* OBJECT; ALTERNATE: its object */
 	const char
 		*wrap; /* OBJECT: not @table, but an object whose only member, of this name, is */
 	bool args;     /* OBJECT: of a command's arguments */
@@ -45,6 +45,7 @@ static bool same(const struct entry *a, const struct entry *b)
 	return a->kind == KIND_EMPTY ||
 	       (a->kind == KIND_OBJECT && a->table == b->table && a->wrap == b->wrap &&
 		       a->args == b->args) ||
+	       (a->kind == KIND_ALTERNATE && a->table == b->table) ||
 	       (a->kind == KIND_ENUM && a->names == b->names) ||
 	       (a->kind == KIND_ARRAY && !strcmp(a->element, b->element));
 }
@@ -96,6 +97,11 @@ static void type_name(struct schema *s, const struct field *f, bool args, char n
 		object_name(s, f->sub, args, name);
 		return;
 	case FT_STR:
+		if (f->sub) {
+			intern(s, (struct entry){ .kind = KIND_ALTERNATE, .table = f->sub }, name);
+			return;
+		}
+		__attribute__((fallthrough));
 	case FT_BYTES:
 	case FT_MAC:
 		strcpy(name, f->flags & FF_ANY ? "any" : "str");
@@ -193,6 +199,15 @@ static void entry(struct schema *s, size_t i)
 		for (const char *const *n = e.names; *n; n++, sep = ", ")
 			str_appendf(s->out, "%s{\"name\": \"%s\"}", sep, *n);
 		str_append(s->out, "]}");
+	} else if (e.kind == KIND_ALTERNATE) {
+		char name[16];
+
+		object_name(s, e.table, true, name);
+		str_appendf(s->out,
+			"%s{\"name\": \"%zu\", \"meta-type\": \"alternate\", \"members\": "
+			"[{\"type\": "
+			"\"%s\"}, {\"type\": \"str\"}]}",
+			s->sep, i, name);
 	} else {
 		str_appendf(s->out,
 			"%s{\"name\": \"%zu\", \"meta-type\": \"object\", \"members\": [", s->sep,
