@@ -40,7 +40,7 @@ struct soft_windows {
 	struct chunk *old; /* is to make room; NULL: none, or all */
 	bool crowded;	   /* room is to be made from ->next_ns on */
 	int64_t next_ns;
-	struct chunk set[SETS][WAYS];
+	struct chunk chunk[CHUNKS]; /* WAYS of each set, one after the other */
 };
 
 /* A program keeps its page tables, whichever PCID the guest gives it this time. */
@@ -53,7 +53,7 @@ static struct chunk *set_at(struct soft_windows *w, uint64_t lin, uint64_t root)
 {
 	uint64_t key = lin >> CHUNK_BITS ^ root << 20;
 
-	return w->set[key * 0x9e3779b97f4a7c15ull >> 32 & (SETS - 1)];
+	return &w->chunk[(key * 0x9e3779b97f4a7c15ull >> 32 & (SETS - 1)) * WAYS];
 }
 
 static struct chunk *chunk_find(struct soft_windows *w, uint64_t lin, uint64_t root)
@@ -90,7 +90,7 @@ uint8_t *soft_window_frame(const struct soft_vcpu *v, uint8_t *host)
 		return host;
 	off = (uintptr_t)host - (uintptr_t)w->reserved;
 	return off < CHUNKS * CHUNK_SIZE
-		       ? w->set[0][off / CHUNK_SIZE].host[off % CHUNK_SIZE / PAGE_SIZE]
+		       ? w->chunk[off / CHUNK_SIZE].host[off % CHUNK_SIZE / PAGE_SIZE]
 		       : host;
 }
 
@@ -106,7 +106,7 @@ static struct soft_windows *windows_new(void)
 		-1, 0);
 	w->reserved = p == MAP_FAILED ? NULL : p;
 	for (uint32_t i = 0; w->reserved && i < CHUNKS; i++)
-		w->set[i / WAYS][i % WAYS].at = w->reserved + i * CHUNK_SIZE;
+		w->chunk[i].at = w->reserved + i * CHUNK_SIZE;
 	return w;
 }
 
@@ -121,7 +121,7 @@ static void chunk_forget(struct soft_windows *w, struct chunk *c)
 static void chunks_forget(struct soft_windows *w)
 {
 	for (uint32_t i = 0; i < CHUNKS; i++)
-		chunk_forget(w, &w->set[i / WAYS][i % WAYS]);
+		chunk_forget(w, &w->chunk[i]);
 }
 
 /* It is of no use here; nothing leads there. */
