@@ -73,34 +73,45 @@ static const struct field node_fields[] = {
 };
 static const struct field_table node_table = FIELD_TABLE("blockdev-add", struct node, node_fields);
 
-static void node_fini(struct node *n)
+/* A format's `file` that is no name. */
+struct below {
+	struct node file;
+};
+static const struct field below_fields[] = {
+	FIELD_STRUCT(struct below, file, "file", &node_table, .flags = FF_GIVEN),
+};
+static const struct field_table below_table = FIELD_TABLE("file", struct below, below_fields);
+
+static void below_fini(struct below *b)
 {
-	fields_fini(&node_table, n);
+	fields_fini(&below_table, b);
 }
-DEFINE_AUTO(node, struct node, node_fini)
+DEFINE_AUTO(below, struct below, below_fini)
 
-/* What a format lies over: @file, or the node that is called @over. */
-static bool read_file(const char *json, struct node *file, struct str *over, struct error *err)
+/* What a format lies over: a node that it describes, or @over, the name of one. */
+static bool read_file(const char *json, struct below *below, struct str *over, struct error *err)
 {
-	AUTO(json_doc) doc = { .text = NULL };
+	AUTO_FREE char *text = str_printf("{\"file\": %s}", json);
+	AUTO(json_doc) doc = JSON_DOC_INIT;
+	const struct json_token *file;
 
-	if (!json_parse(&doc, json, strlen(json), err))
+	if (!text)
+		return error_set(err, "out of memory");
+	if (!json_parse(&doc, text, strlen(text), err))
 		return false;
 	doc.typed = true;
-	if (doc.tokens[0].type == JSON_STRING) {
-		json_text(&doc, doc.tokens, over);
+	file = json_member(&doc, doc.tokens, "file");
+	if (file->type == JSON_STRING) {
+		json_text(&doc, file, over);
 		return strlen(str_cstr(over)) == over->len ||
 		       error_usage(err, "'file' has a NUL byte in it");
 	}
-	if (doc.tokens[0].type != JSON_OBJECT)
-		return error_usage(
-			err, "Invalid parameter type for 'file', expected: string or object");
-	if (!fields_init(&node_table, file, err) ||
-		!fields_from_json(&node_table, file, &doc, doc.tokens, err))
-		return error_prefix(err, "'file'");
-	if (file->driver != DRIVER_FILE)
+	if (!fields_init(&below_table, below, err) ||
+		!fields_from_json(&below_table, below, &doc, doc.tokens, err))
+		return false;
+	if (below->file.driver != DRIVER_FILE)
 		return error_usage(err, "'file': its driver is 'file'");
-	return !file->name ||
+	return !below->file.name ||
 	       error_usage(err, "'file': it has no node-name: add it by itself, and name it");
 }
 
@@ -176,16 +187,16 @@ static bool add_over(struct machine *m, const char *name, const char *over, stru
 static bool blockdev_add(struct qmp_call *c, struct error *err)
 {
 	struct node *n = c->args;
-	AUTO(node) file = { .name = NULL };
+	AUTO(below) below = { .file.name = NULL };
 	AUTO(str) over = STR_INIT;
 	const char *path = n->u.file.filename;
 	struct block_dev *disk;
 
 	if (n->driver != DRIVER_FILE) {
-		if (!read_file(n->u.format.file, &file, &over, err))
+		if (!read_file(n->u.format.file, &below, &over, err))
 			return false;
-		path = file.u.file.filename;
-		join(n, &file);
+		path = below.file.u.file.filename;
+		join(n, &below.file);
 	}
 	if (!check_node(n, err))
 		return false;
