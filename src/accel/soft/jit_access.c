@@ -50,14 +50,19 @@ void jit_restore_flags(struct jit_tr *t)
 	t->flags_saved = false;
 }
 
-/* Before the instruction itself: the flags that it reads or lets through are the CPU's. */
-void jit_flags_before(struct jit_tr *t, unsigned int k)
+bool jit_needs_flags(const struct jit_tr *t, unsigned int k)
 {
 	struct jit_flags f = jit_flags_of(&t->insn[k]);
 
-	if (f.reads || (f.writes && f.writes != JIT_ALL_FLAGS && t->live[k]))
+	return f.reads || (f.writes && f.writes != JIT_ALL_FLAGS && t->live[k]);
+}
+
+/* Before the instruction itself: the flags that it reads or lets through are the CPU's. */
+void jit_flags_before(struct jit_tr *t, unsigned int k)
+{
+	if (jit_needs_flags(t, k))
 		jit_restore_flags(t);
-	else if (f.writes) /* and those that it does not are dead */
+	else if (jit_flags_of(&t->insn[k]).writes) /* and those that it does not are dead */
 		t->flags_saved = false;
 }
 

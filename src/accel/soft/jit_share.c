@@ -446,6 +446,7 @@ void jit_share_forget(struct jit_tr *t)
 		t->share[n].how = JIT_SHARE_NOT_YET;
 	t->in_r9 = NULL;
 	t->r9_kept = false;
+	t->looked_up = NULL; /* its code may be none of the block's */
 }
 
 /* The distance that the group has found. */
@@ -677,10 +678,7 @@ static bool stays(const struct jit_share *g)
 
 bool jit_share_keeps(const struct jit_tr *t, unsigned int k, const struct jit_share *g)
 {
-	struct jit_flags f = jit_flags_of(&t->insn[k]);
-	bool restores = f.reads || (f.writes && f.writes != JIT_ALL_FLAGS && t->live[k]);
-
-	return g && t->delta_in_r9 && stays(g) && !restores && is_itself(&t->insn[k]);
+	return g && t->delta_in_r9 && stays(g) && !jit_needs_flags(t, k) && is_itself(&t->insn[k]);
 }
 
 void jit_share_load_kept(struct jit_tr *t, const struct jit_slow *s)

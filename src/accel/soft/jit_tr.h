@@ -185,6 +185,8 @@ void jit_save_flags(struct jit_tr *t);
 void jit_restore_flags(struct jit_tr *t);
 /* Before the instruction itself is written: the flags that it reads or lets through are the CPU's. */
 void jit_flags_before(struct jit_tr *t, unsigned int k);
+/* Does it read flags, or let some through? Then that restores them, and r10 may be lost. */
+bool jit_needs_flags(const struct jit_tr *t, unsigned int k);
 /* The host register of guest register @g for reading: its own, or @scratch, loaded; after @scratch
  * was written in its place: stored. */
 unsigned int jit_reg_in(struct jit_tr *t, unsigned int g, unsigned int scratch);

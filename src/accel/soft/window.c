@@ -124,9 +124,10 @@ static void chunks_forget(struct soft_windows *w)
 		chunk_forget(w, &w->chunk[i]);
 }
 
-/* It is of no use here; nothing leads there. */
+/* It is of no use here; nothing leads there, nor will. */
 static void give_up(struct soft_windows *w)
 {
+	chunks_forget(w);
 	if (w->reserved)
 		munmap(w->reserved, CHUNKS * CHUNK_SIZE);
 	w->reserved = NULL;
@@ -143,7 +144,6 @@ void soft_windows_free(struct soft_windows *w)
 {
 	if (!w)
 		return;
-	chunks_forget(w);
 	give_up(w);
 	free(w);
 }
