@@ -21,9 +21,9 @@ static const struct field unix_fields[] = {
 	FIELD_STR(struct socket_addr_unix, path, "path", .flags = FF_GIVEN,
 		.doc = "the socket's path"),
 };
-static const struct field_table unix_path = FIELD_TABLE(
+const struct field_table socket_addr_unix_table = FIELD_TABLE(
 	"unix", struct socket_addr_unix, unix_fields);
-static const struct field_table *const arms[] = { &inet, &unix_path };
+static const struct field_table *const arms[] = { &inet, &socket_addr_unix_table };
 static const struct field fields[] = {
 	FIELD_ENUM(struct socket_addr, type, "type", type_names, .flags = FF_GIVEN),
 	FIELD_UNION(struct socket_addr, u, "", type, arms),

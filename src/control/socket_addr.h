@@ -12,6 +12,7 @@ struct socket_addr_inet {
 struct socket_addr_unix {
 	char *path;
 };
+extern const struct field_table socket_addr_unix_table;
 struct socket_addr {
 	int type;
 	union {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Socket addresses as users write them: of the network, or a path. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,10 +49,8 @@ static void unix_text(const struct sockaddr_un *a, socklen_t len, char text[NET_
 void net_addr_of_peer(int fd, char text[NET_ADDR_TEXT_MAX])
 {
 	struct sockaddr_storage a = { 0 };
-	const struct sockaddr_in *in = (const struct sockaddr_in *)&a;
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&a;
 	socklen_t len = sizeof(a);
-	char host[INET6_ADDRSTRLEN] = "";
+	AUTO(str) inet = STR_INIT;
 
 	if (getsockname(fd, (struct sockaddr *)&a, &len) < 0)
 		len = 0;
@@ -66,13 +62,8 @@ void net_addr_of_peer(int fd, char text[NET_ADDR_TEXT_MAX])
 	len = sizeof(a);
 	if (getpeername(fd, (struct sockaddr *)&a, &len) < 0)
 		len = 0;
-	if (a.ss_family == AF_INET) {
-		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-		snprintf(text, NET_ADDR_TEXT_MAX, "%s:%u", host, ntohs(in->sin_port));
-	} else if (a.ss_family == AF_INET6) {
-		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-		snprintf(text, NET_ADDR_TEXT_MAX, "[%s]:%u", host, ntohs(in6->sin6_port));
-	} else {
+	if (sock_inet_text(&a, &inet))
+		snprintf(text, NET_ADDR_TEXT_MAX, "%s", str_cstr(&inet));
+	else
 		unix_text((const struct sockaddr_un *)&a, len, text);
-	}
 }

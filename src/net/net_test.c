@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/types.h"
 #include "net/net_int.h"
+#include "net/testing.h"
 
 struct end {
 	struct net_dev *d;
@@ -38,18 +39,6 @@ static void on_link(void *opaque, bool up)
 
 	e->links++;
 	e->up = up;
-}
-
-static struct net_dev *open_dev(struct loop *l, const char *options, struct error *err)
-{
-	struct net_config c;
-	struct net_dev *d = NULL;
-
-	if (fields_init(&net_config_table, &c, err) &&
-		fields_parse(&net_config_table, &c, options, err))
-		d = net_open(&c, l, err);
-	fields_fini(&net_config_table, &c);
-	return d;
 }
 
 static void end_open(struct end *e, struct loop *l, const char *options)

@@ -10,25 +10,14 @@
 #include "base/thread.h"
 #include "base/types.h"
 #include "net/net_int.h"
+#include "net/testing.h"
 
 static struct loop *l;
-
-static struct net_dev *open_dev(const char *options, struct error *err)
-{
-	struct net_config c;
-	struct net_dev *d = NULL;
-
-	if (fields_init(&net_config_table, &c, err) &&
-		fields_parse(&net_config_table, &c, options, err))
-		d = net_open(&c, l, err);
-	fields_fini(&net_config_table, &c);
-	return d;
-}
 
 static struct net_dev *open_good(const char *options)
 {
 	struct error err = ERROR_INIT;
-	struct net_dev *d = open_dev(options, &err);
+	struct net_dev *d = open_dev(l, options, &err);
 
 	if (!d)
 		fail_msg("%s: %s", options, err.msg);
@@ -103,7 +92,7 @@ static void test_refused(void **state)
 	assert_true(thread_is_confined());
 	for (int i = 0; i < 20; i++) {
 		err = (struct error)ERROR_INIT;
-		assert_null(open_dev(bad[i % ARRAY_SIZE(bad)].options, &err));
+		assert_null(open_dev(l, bad[i % ARRAY_SIZE(bad)].options, &err));
 		assert_contains(err.msg, bad[i % ARRAY_SIZE(bad)].why);
 	}
 	/* What it has made before the fault is gone. */
@@ -111,7 +100,7 @@ static void test_refused(void **state)
 		"user,forward=tcp::%u:22,forward=udp::%u:53,forward=tcp:127.0.0.1:%u:80", tcp, udp,
 		taken);
 	err = (struct error)ERROR_INIT;
-	assert_null(open_dev(text, &err));
+	assert_null(open_dev(l, text, &err));
 	assert_contains(err.msg, "cannot forward");
 	assert_true(is_free(SOCK_STREAM, tcp) && is_free(SOCK_DGRAM, udp));
 	close(other);
@@ -123,12 +112,12 @@ static void test_refused(void **state)
 		assert_true(is_free(SOCK_STREAM, tcp) && is_free(SOCK_DGRAM, udp));
 	}
 	d = open_good("user");
-	assert_null(open_dev("user", &err));
+	assert_null(open_dev(l, "user", &err));
 	assert_contains(err.msg, "user-networks=N");
 	assert_true(net_attach(d, &l, 1, &front, &err));
 	net_detach(d);
 	net_close(d);
-	assert_null(open_dev("user", &err));
+	assert_null(open_dev(l, "user", &err));
 	assert_contains(err.msg, "user-networks=N");
 }
 

@@ -7,6 +7,7 @@
 #include "base/sock_inet.h"
 #include "base/str.h"
 #include "control/qmp.h"
+#include "control/socket_addr.h"
 #include "core/machine.h"
 
 /* -------- query-chardev -------- */
@@ -74,9 +75,6 @@ struct inet {
 	uint16_t to;
 	bool ipv4, ipv6;
 };
-struct unix_path {
-	char *path;
-};
 struct string {
 	char *str;
 };
@@ -84,7 +82,7 @@ struct addr {
 	int type;
 	union {
 		struct inet inet;
-		struct unix_path unix_path;
+		struct socket_addr_unix unix_path;
 		struct string fd;
 	} data;
 };
@@ -117,10 +115,6 @@ static const struct field file_fields[] = {
 	FIELD_BOOL(struct file, append, "append", .doc = "keep what is in it"),
 };
 static const struct field_table file = FIELD_TABLE("file", struct file, file_fields);
-static const struct field path_fields[] = {
-	FIELD_STR(struct unix_path, path, "path", .flags = FF_GIVEN, .doc = "the socket's path"),
-};
-static const struct field_table unix_path = FIELD_TABLE("unix", struct unix_path, path_fields);
 static const struct field inet_fields[] = {
 	FIELD_STR(struct inet, host, "host", .flags = FF_GIVEN,
 		.doc = "a numeric address; an empty one is 127.0.0.1, or, where datagrams are "
@@ -137,7 +131,7 @@ static const struct field string_fields[] = {
 		.doc = "the name that getfd gave a stream socket"),
 };
 static const struct field_table string = FIELD_TABLE("fd", struct string, string_fields);
-static const struct field_table *const addr_arms[] = { &inet, &unix_path, &string };
+static const struct field_table *const addr_arms[] = { &inet, &socket_addr_unix_table, &string };
 static const struct field addr_fields[] = {
 	FIELD_ENUM(struct addr, type, "type", addr_names, .flags = FF_GIVEN),
 	FIELD_UNION(struct addr, data, "data", type, addr_arms, .flags = FF_GIVEN),

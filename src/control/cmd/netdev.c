@@ -12,6 +12,7 @@
 #include "base/types.h"
 #include "control/hostfwd.h"
 #include "control/qmp.h"
+#include "control/socket_addr.h"
 #include "machine/netdev.h"
 
 #define STRINGS_MAX 256
@@ -38,14 +39,11 @@ static const struct field_table string = FIELD_TABLE("String", struct string, st
 struct inet {
 	char *host, *port;
 };
-struct unix_path {
-	char *path;
-};
 struct addr {
 	int type;
 	union {
 		struct inet inet;
-		struct unix_path unix_path;
+		struct socket_addr_unix unix_path;
 		struct string fd;
 	} u;
 };
@@ -54,11 +52,7 @@ static const struct field inet_fields[] = {
 	FIELD_STR(struct inet, port, "port", .flags = FF_GIVEN),
 };
 static const struct field_table inet = FIELD_TABLE("inet", struct inet, inet_fields);
-static const struct field path_fields[] = {
-	FIELD_STR(struct unix_path, path, "path", .flags = FF_GIVEN, .doc = "the socket's path"),
-};
-static const struct field_table unix_path = FIELD_TABLE("unix", struct unix_path, path_fields);
-static const struct field_table *const addr_arms[] = { &inet, &unix_path, &string };
+static const struct field_table *const addr_arms[] = { &inet, &socket_addr_unix_table, &string };
 static const struct field addr_fields[] = {
 	FIELD_ENUM(struct addr, type, "type", addr_names, .flags = FF_GIVEN),
 	FIELD_UNION(struct addr, u, "", type, addr_arms),
